@@ -1,0 +1,79 @@
+"""AgentGroup: agents who share a system, a region and a skill group; the unit that is placed and moved."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tandem.api.common import Condition, Duration, Name, Percent, Reported, Written
+
+
+class Share(Written):
+    site: Name = Field(description="Site.")
+    percent: Percent = Field(description="Share of the group's agents placed there, in percent.")
+
+
+class Drain(Written):
+    """What happens to agents in a call when their bucket moves."""
+
+    max_talk: Duration = Field(default="30m", description="Longest wait for a call to end.")
+    max_wrap_up: Duration = Field(default="5m", description="Longest wait for after-call work.")
+    on_deadline: Literal["Stay", "Force"] = Field(default="Stay", description="Beyond the wait: stay, or be cut.")
+
+
+class Return(Written):
+    mode: Literal["Manual", "Automatic"] = Field(default="Manual", description="Who starts the way home.")
+    stable_for: Duration = Field(default="10m", description="Healthy for this long before an automatic return.")
+
+
+class AgentGroupSpec(Written):
+    system: Name = Field(description="System (hotel, flight ...) that these agents work with.")
+    region: Name = Field(description="Region the agents belong to.")
+    skill_group: Name = Field(description="Skill group the agents belong to.")
+    agents: int = Field(ge=1, le=100_000, description="Agents expected at once.")
+    priority: int = Field(default=100, ge=0, le=1000, description="Higher enters first in an emergency.")
+    sites: tuple[Name, ...] = Field(min_length=1, max_length=8, description="Sites, ordered; the first is home.")
+    placement: tuple[Share, ...] = Field(min_length=1, max_length=8, description="The order: shares by site.")
+    pace: int = Field(default=0, ge=0, description="Most agents moved a second; 0 leaves it to the CTI's rate.")
+    waves: tuple[Percent, ...] = Field(
+        default=(100,), min_length=1, max_length=10, description="Share of the move done after each wave, in percent."
+    )
+    drain: Drain = Field(default=Drain(), description="What happens to agents in a call.")
+    failover: Literal["Automatic", "Manual"] = Field(default="Automatic", description="Who decides an emergency.")
+    return_: Return = Field(default=Return(), alias="return", description="The way home.")
+
+
+class SiteCount(Reported):
+    site: str = Field(description="Site.")
+    percent: int = Field(default=0, description="Share placed there now, in percent.")
+    leaving: int = Field(default=0, description="Share on its way out, in percent.")
+    signed_in: int = Field(default=0, description="Agents signed in.")
+    available: int = Field(default=0, description="Agents available for a call.")
+    talking: int = Field(default=0, description="Agents in a call.")
+
+
+class PlacementStatus(Reported):
+    revision: int = Field(default=0, description="Store revision at which the placement was committed.")
+    cause: str = Field(default="", description="Order, Shift/x, Failover/n, Drill/x or Adopted.")
+    last_order_digest: str = Field(default="", description="Digest of the last order that was consumed.")
+    map: dict[str, str] = Field(default_factory=dict, description="Buckets by site, `A>B` for those on their way.")
+
+
+class LastShift(Reported):
+    name: str = Field(default="", description="Name of the Shift.")
+    agents: int = Field(default=0, description="Agents moved.")
+    p50: str = Field(default="", description="Median of the agents' own gaps, like 0.012s.")
+    p95: str = Field(default="", description="95th percentile.")
+    max: str = Field(default="", description="Longest gap.")
+
+
+class AgentGroupStatus(Reported):
+    placement: PlacementStatus = Field(default=PlacementStatus(), description="Where the buckets are.")
+    sites: tuple[SiteCount, ...] = Field(default=(), description="Counts per site.")
+    where: str = Field(default="", description="Placement in a few words, for the printer column.")
+    signed_in: int = Field(default=0, description="Agents signed in everywhere.")
+    moving: int = Field(default=0, description="Agents in buckets on their way.")
+    guests: int = Field(default=0, description="Agents working as guests.")
+    shift: str = Field(default="", description="Shift under way.")
+    last_shift: LastShift = Field(default=LastShift(), description="The last finished Shift.")
+    observed_generation: int = Field(default=0, description="Generation that this status speaks of.")
+    conditions: tuple[Condition, ...] = Field(default=(), description="Conditions.")

@@ -1,0 +1,174 @@
+"""What the store holds, as typed values. JSON with snake_case keys; unknown fields of newer versions are ignored.
+
+Times are seconds since the epoch (UTC) as floats: they are for people and for the order of a story, never for a
+decision between locations.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tandem.api.agentgroup import Drain
+from tandem.api.shift import Phase, ShiftSpec
+
+
+class Record(BaseModel):
+    """Base of every value in the store."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def encode(self) -> bytes:
+        return self.model_dump_json(exclude_none=True, by_alias=True).encode()
+
+
+class CoordinatorRecord(Record):
+    site: str
+    engine: str = Field(description="Random ID made at the engine's start.")
+
+
+class HeartbeatRecord(Record):
+    """A location's engine lives. The key is on the engine's lease; its absence is what counts."""
+
+    site: str
+    engine: str
+    started_at: float
+    version: str = ""
+
+
+class SpecRecord(Record):
+    """One object as one location's operator read it."""
+
+    digest: str = Field(description="SHA-256 over the canonical JSON of `spec` and the labels; 16 hex digits.")
+    generation: int = 0
+    spec: dict[str, object]
+    labels: dict[str, str] = Field(default_factory=dict)
+    order_id: str = Field(default="", description="Annotation tandem.dev/order-id, part of the order's digest.")
+    read_at: float = 0.0
+
+
+class PlacementRecord(Record):
+    """Which site each bucket of a group belongs to. The key's mod revision is the placement's revision."""
+
+    system: str
+    map: dict[str, str] = Field(description="Ranges of buckets by `site` or `from>to`, like {'east': '0-59'}.")
+    cause: str = Field(description="Order, Shift/x, Failover/n, Drill/x or Adopted.")
+    pace: int = 0
+    drain: Drain = Drain()
+    epoch: int = Field(default=0, description="Create revision of the coordinator's key when this was committed.")
+    committed_at: float = 0.0
+
+
+class OrderRecord(Record):
+    """The last order of a group that was consumed, and what became of it."""
+
+    digest: str
+    outcome: Literal["Accepted", "Refused", "Adopted"]
+    reason: str = ""
+    message: str = ""
+    shift: str = ""
+
+
+class GroupPlan(Record):
+    """What a Shift does to one group: the buckets that leave, in the order of its waves."""
+
+    group: str
+    system: str
+    agents: int
+    to: str
+    moves: dict[str, str] = Field(description="Ranges of buckets by `from>to`, the whole Shift.")
+    waves: tuple[dict[str, str], ...] = Field(description="The same, wave by wave.")
+    before: dict[str, str] = Field(description="The map when planned: what an abort restores.")
+    after: dict[str, str] = Field(description="The map when done.")
+
+
+class ShiftRecord(Record):
+    """A Shift as the locations share it."""
+
+    spec: ShiftSpec
+    cause: str = Field(default="", description="Order for a Shift made from a changed placement order, else empty.")
+    order_digest: str = ""
+    created_at: float
+    created_in: str = Field(description="Site whose operator created it.")
+    phase: Phase = "Pending"
+    reason: str = ""
+    message: str = ""
+    plan: tuple[GroupPlan, ...] = ()
+    plan_text: tuple[str, ...] = ()
+    wave: int = Field(default=0, description="Wave under way, from 1; 0 before the first.")
+    wave_started_at: float = 0.0
+    staying: dict[str, int] = Field(default_factory=dict, description="Agents beyond the deadline, by group.")
+    accounts_staying: tuple[str, ...] = ()
+    started_at: float = 0.0
+    finished_at: float = 0.0
+
+
+class GroupReport(Record):
+    """What one city's CTI says of one group."""
+
+    revision: int = 0
+    signed_in: int = 0
+    available: int = 0
+    ringing: int = 0
+    talking: int = 0
+    wrapup: int = 0
+    on_break: int = 0
+    waiting: int = 0
+    guests: int = 0
+    standby: int = 0
+    calls_waiting: int = 0
+    buckets: dict[str, int] = Field(default_factory=dict, description="Sessions per bucket; zeros left out.")
+
+
+class SystemReport(Record):
+    """What one city's CTI and softswitch of one system say; on the engine's lease."""
+
+    boot: str
+    confirmed: bool = False
+    groups: dict[str, GroupReport] = Field(default_factory=dict)
+    softswitch_uptime: int = 0
+    softswitch_revision: int = Field(default=0, description="Newest placement revision the softswitch holds.")
+    registered: int = 0
+    calls: int = 0
+    at: float = 0.0
+
+
+class MovesOfShift(Record):
+    agents: int
+    p50: float
+    p95: float
+    max: float
+    last_at: float
+
+
+class MovesRecord(Record):
+    """Switch times of the agents who arrived at one city's CTI, by revision of the move."""
+
+    shifts: dict[str, MovesOfShift] = Field(default_factory=dict)
+
+
+class ObservationRecord(Record):
+    """One source's word about one component. Written when it changes; on the observer's lease."""
+
+    state: Literal["Pass", "Fail"]
+    since: float
+    detail: str = ""
+    failure_domain: str = ""
+
+
+class HoldRecord(Record):
+    by: str
+    reason: str
+    since: float
+
+
+class HoldRequestRecord(Record):
+    id: str
+
+
+class TrunkRecord(Record):
+    """Effective routes of a Trunk, decided by the coordinator; confirmed by the engine that pushes them."""
+
+    routes: tuple[dict[str, object], ...]
+    confirmed_revision: int = 0
+    channels_in_use: int = 0
+    message: str = ""

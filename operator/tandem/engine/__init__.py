@@ -1,0 +1,1 @@
+"""The engine process: observer, coordinator, actuator. No kopf, no Kubernetes client."""

@@ -1,0 +1,224 @@
+"""What the engine asks of the world. Adapters, probes and the store implement these; the simulation does as well."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from tandem.domain.records import GroupReport, PlacementRecord
+
+
+@dataclass(frozen=True)
+class KeyValue:
+    key: str
+    value: bytes
+    create_revision: int
+    mod_revision: int
+    lease: int = 0
+
+
+@dataclass(frozen=True)
+class Put:
+    key: str
+    value: bytes
+    lease: int = 0
+
+
+@dataclass(frozen=True)
+class Delete:
+    key: str
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A premise of a transaction. `mod_revision` 0 says: the key does not exist."""
+
+    key: str
+    mod_revision: int | None = None
+    create_revision: int | None = None
+
+
+@dataclass(frozen=True)
+class TxnResult:
+    succeeded: bool
+    revision: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change seen by a watch; `value` is None for a deletion."""
+
+    key: str
+    value: KeyValue | None
+    revision: int
+
+
+class StoreError(Exception):
+    """The store did not answer usefully. A write may or may not have been applied: read before assuming."""
+
+
+class NoQuorumError(StoreError):
+    """The local member has no leader."""
+
+
+class CompactedError(StoreError):
+    """The watch's start revision is gone: list again."""
+
+
+class LeaseLostError(StoreError):
+    """The lease has expired or was revoked."""
+
+
+class Store(Protocol):
+    async def range(self, prefix: str, *, timeout: float = 1.0) -> tuple[Sequence[KeyValue], int]:
+        """All keys under `prefix` by a linearizable read, and the revision of the read."""
+
+    async def get(self, key: str, *, timeout: float = 1.0) -> KeyValue | None:
+        """One key by a linearizable read."""
+
+    async def txn(self, guards: Sequence[Guard], writes: Sequence[Put | Delete], *, timeout: float = 1.0) -> TxnResult:
+        """Apply all `writes` if every guard holds, else nothing (`succeeded` False: a normal answer).
+
+        At most 120 operations. Raises StoreError when the outcome is unknown: read linearizably, never assume.
+        """
+
+    async def grant(self, ttl: float, *, timeout: float = 1.0) -> int:
+        """A new lease of at least `ttl` seconds."""
+
+    async def keepalive(self, lease: int, *, timeout: float = 0.5) -> float:
+        """Renew; returns the TTL granted, in seconds from the *sending* of this call. Raises LeaseLostError."""
+
+    async def revoke(self, lease: int, *, timeout: float = 1.0) -> None: ...
+
+    def watch(self, prefix: str, from_revision: int) -> AsyncIterator[Sequence[Change]]:
+        """Batches of changes since `from_revision`, in order, none lost.
+
+        An empty batch is a sign of life (progress), at least each second. Ends with NoQuorumError within about 2 s of
+        the member losing its leader, with StoreError when the connection is lost, with CompactedError when too old.
+        """
+
+
+@dataclass(frozen=True)
+class CTIGroups:
+    """Groups that changed at a CTI, and the sequence number to ask from next."""
+
+    boot: str
+    confirmed: bool
+    seq: int
+    groups: Mapping[str, GroupReport]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One agent who arrived at this CTI by a move. Times in seconds."""
+
+    account: str
+    group: str
+    bucket: int
+    came_from: str
+    released_at: float
+    signed_in_at: float
+    gap: float
+
+
+@dataclass(frozen=True)
+class PushResult:
+    boot: str
+    accepted: Mapping[str, int] = field(default_factory=dict)  # group -> revision held
+    refused: Mapping[str, str] = field(default_factory=dict)  # group -> reason
+    wrong_boot: bool = False
+
+
+@dataclass(frozen=True)
+class CTICapabilities:
+    selection: Literal["Bucket", "AgentList", "Count", "WholeGroup"] = "Bucket"
+    percent_step: int = 1
+    drain: bool = True
+    forced: bool = True
+    admission: Literal["Door", "Push", "None"] = "Door"
+    progress: Literal["PerAgent", "Counts"] = "PerAgent"
+    client_evidence: bool = True
+    fence: Literal["Native", "Adapter"] = "Native"
+    identity: Literal["Shared", "PerSite"] = "Shared"
+    max_rate: int = 0
+
+
+class AdapterError(Exception):
+    """The thing behind an adapter did not answer usefully; the message names it and what it said."""
+
+
+class CTIAdapter(Protocol):
+    async def capabilities(self) -> CTICapabilities: ...
+
+    async def status(self) -> CTIGroups:
+        """Everything, now."""
+
+    async def progress(self, after: int, wait: float) -> CTIGroups:
+        """Groups that changed after `after`; waits up to `wait` seconds for a change."""
+
+    async def arrivals(self, after: int, wait: float) -> tuple[int, Sequence[Arrival]]: ...
+
+    async def push(self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]]) -> PushResult:
+        """Give this CTI the maps of these groups (group -> revision, record). Idempotent; older revisions refused."""
+
+
+@dataclass(frozen=True)
+class SoftswitchState:
+    uptime: int
+    registered: int
+    calls: int
+
+
+class SoftswitchAdapter(Protocol):
+    async def state(self) -> SoftswitchState: ...
+
+    async def push(
+        self, site: str, numbers: Mapping[str, str], placements: Mapping[str, tuple[int, PlacementRecord]]
+    ) -> None:
+        """Set numbers -> group and group -> revision and percent placed at `site`; idempotent."""
+
+    async def held(self) -> Mapping[str, int]:
+        """Revision held per group, read back."""
+
+    async def drain(self, on: bool) -> None: ...
+
+
+@dataclass(frozen=True)
+class CarrierRoute:
+    name: str
+    target: str
+    weight: int
+    callers: tuple[str, ...] = ()
+
+
+class CarrierAdapter(Protocol):
+    async def push(
+        self, number: str, revision: int, routes: Sequence[CarrierRoute], channels: int, calls_per_second: int
+    ) -> None: ...
+
+    async def channels_in_use(self, numbers: Sequence[str]) -> int: ...
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """One probe. `void` when it overlapped a stall of our own loop or its reference failed: it accuses nobody."""
+
+    ok: bool
+    void: bool
+    seconds: float
+    detail: str = ""
+
+
+class Prober(Protocol):
+    async def sip_options(self, address: str, timeout: float) -> ProbeResult: ...
+
+    async def http_health(self, url: str, timeout: float) -> ProbeResult: ...
+
+
+class Clock(Protocol):
+    def monotonic(self) -> float:
+        """CLOCK_BOOTTIME, seconds."""
+
+    def now(self) -> float:
+        """Seconds since the epoch, for people."""
+
+    async def sleep(self, seconds: float) -> None: ...
