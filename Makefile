@@ -1,0 +1,79 @@
+# Every target does its own set-up, can be interrupted and run again. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+PY := $(VENV)/bin/python
+PYTEST := $(VENV)/bin/pytest
+export PYTHONPATH := $(CURDIR):$(CURDIR)/examples/demo
+KEEP ?=
+
+.PHONY: help init format check crds crds-check test unit contract e2e bench demo lab-up lab-down lab-status images lock clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+init: $(VENV)/.ready ## Make the Python environment from the lock file.
+
+$(VENV)/.ready: requirements.lock pyproject.toml examples/callcenter/pyproject.toml
+	@command -v python3 >/dev/null || { echo "make: needs python3 (3.11 or newer); install it and run make again"; exit 1; }
+	@echo "environment: installing the packages of requirements.lock (about 30 s the first time)"
+	@command -v uv >/dev/null || python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore uv
+	@uv venv --quiet --allow-existing --python ">=3.11" $(VENV)
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip sync --quiet requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps -e . -e examples/callcenter
+	@touch $@
+
+lock: ## Renew the lock files from the two pyproject.toml files.
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml examples/callcenter/pyproject.toml --group dev -o requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -c requirements.lock -o operator/requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header examples/callcenter/pyproject.toml -c requirements.lock -o examples/callcenter/requirements.lock
+
+format: init ## Format the code and mend what the linter can mend.
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+check: init ## The fast loop, about a minute: format, lint, types, layers, CRDs, unit and contract tests.
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(PY) -m tandem.api.crd --check crds
+	$(PY) -m lab tools
+	$(PYTEST) -q tests/unit tests/contract
+
+crds: init ## Write crds/ and the chart's copy from the pydantic models.
+	$(PY) -m tandem.api.crd --out crds
+
+unit: init ## Unit tests only.
+	$(PYTEST) -q tests/unit
+
+contract: init ## Contract tests: each adapter against the real thing, no lab.
+	$(PY) -m lab tools
+	$(PYTEST) -q tests/contract
+
+e2e: init ## End-to-end tests on the lab's three cities; the lab goes down again at the end.
+	$(PYTEST) -v tests/e2e
+
+test: check ## All tests: the fast loop, then end to end on the lab (at most 70 min from cold).
+	$(PYTEST) -v tests/e2e
+
+bench: init ## Benchmarks on the lab: JSON and tables in out/bench/.
+	$(PY) -m tests.bench
+
+demo: init ## The main job: two cities and a witness, 1,000 agents, three planned moves, the picture in out/demo/.
+	$(PY) -m demo $(if $(KEEP),--keep)
+
+lab-up: init ## Start the three cities, the floors and the carrier.
+	$(PY) -m lab up
+
+lab-down: init ## Stop the lab; nothing stays behind.
+	$(PY) -m lab down
+
+lab-status: init ## Say what runs, and who holds the lab.
+	$(PY) -m lab status
+
+images: init ## Build the container images.
+	$(PY) -m lab images
+
+clean: ## Remove what was built in the checkout (not the caches).
+	rm -rf $(VENV) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
