@@ -1,0 +1,197 @@
+"""The report: what was measured, as a table for the terminal and as `report.json`.
+
+The keys of the JSON are an interface: other tools read them. Times are seconds.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from demo.measure import SHARES, Measures
+
+PUBLISHED: Final[Mapping[float, float]] = {63.5: 180.0, 93.1: 240.0, 100.0: 600.0}
+"""A large travel company, 2016: share of 1,000+ agents (percent) -> seconds until they worked in the other city."""
+
+PUBLISHED_LATER: Final = 120.0
+"""The same company later: seconds until all of them did."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """One move of the demo: what was done, and what it did."""
+
+    name: str
+    command: str
+    with_calls: bool
+    agents: int
+    applied_at: float
+    committed_at: float
+    measures: Measures
+
+    @property
+    def complete(self) -> bool:
+        """Whether everybody arrived, once, in one place, no call was cut and nobody else noticed."""
+        figures = self.measures
+        return not (
+            figures.missing
+            or figures.moved_twice
+            or figures.in_two_places
+            or figures.control_noticed
+            or figures.calls_cut
+        )
+
+
+@dataclass(frozen=True)
+class StoryLine:
+    """One thing that happened, `at` seconds of CLOCK_REALTIME."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a run of the demo says."""
+
+    started_at: float
+    took_seconds: float
+    machine: Mapping[str, str]
+    agents_by_home: Mapping[str, int]
+    moves: Sequence[Move]
+    story: Sequence[StoryLine] = field(default=())
+
+    @property
+    def agents(self) -> int:
+        return sum(self.agents_by_home.values())
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """The content of `report.json`."""
+    return {
+        "agents": report.agents,
+        "agents_by_home": dict(report.agents_by_home),
+        "started_at": _utc(report.started_at),
+        "took_seconds": round(report.took_seconds, 1),
+        "machine": dict(report.machine),
+        "published": {
+            "time_to": {_share(share): seconds for share, seconds in PUBLISHED.items()},
+            "time_to_all_later": PUBLISHED_LATER,
+        },
+        "moves": [move_json(move) for move in report.moves],
+    }
+
+
+def move_json(move: Move) -> dict[str, Any]:
+    """One entry of `moves`."""
+    figures = move.measures
+    gaps = figures.switch_seconds
+    return {
+        "name": move.name,
+        "command": move.command,
+        "with_calls": move.with_calls,
+        "agents": move.agents,
+        "agents_moved": len(figures.switches),
+        "switch_seconds": {
+            "p50": None if gaps is None else round(gaps.p50, 4),
+            "p95": None if gaps is None else round(gaps.p95, 4),
+            "max": None if gaps is None else round(gaps.max, 4),
+        },
+        "time_to": {
+            _share(share): None if figures.time_to[share] is None else round(figures.time_to[share] or 0.0, 3)
+            for share in SHARES
+        },
+        "apply_to_commit_seconds": round(move.committed_at - move.applied_at, 3),
+        "calls_in_progress": figures.calls_in_progress,
+        "calls_cut": figures.calls_cut,
+        "missing": list(figures.missing),
+        "moved_twice": list(figures.moved_twice),
+        "in_two_places": list(figures.in_two_places),
+        "control_agents": figures.control_agents,
+        "control_noticed": list(figures.control_noticed),
+        "applied_at": _utc(move.applied_at),
+        "committed_at": _utc(move.committed_at),
+    }
+
+
+COLUMNS: Final = (
+    "move", "agents", "p50", "p95", "max", "63.5 %", "93.1 %", "100 %", "calls", "cut", "control",
+)  # fmt: skip
+
+
+def row(move: Move) -> tuple[str, ...]:
+    """One line of the table, cell by cell as in COLUMNS."""
+    figures = move.measures
+    gaps = figures.switch_seconds
+    own = ("-", "-", "-") if gaps is None else (seconds(gaps.p50), seconds(gaps.p95), seconds(gaps.max))
+    moved = str(move.agents) if not figures.missing else f"{len(figures.switches)} of {move.agents}"
+    noticed = len(figures.control_noticed)
+    return (
+        move.name,
+        moved,
+        *own,
+        *(seconds(figures.time_to[share]) for share in SHARES),
+        str(figures.calls_in_progress) if move.with_calls else "idle",
+        str(figures.calls_cut),
+        f"{noticed} of {figures.control_agents}" if noticed else "none",
+    )
+
+
+def published_rows() -> list[tuple[str, ...]]:
+    """The published figures in the table's columns."""
+    times = tuple(seconds(PUBLISHED[share]) for share in SHARES)
+    return [
+        ("published, 2016", "1000+", "-", "-", "-", *times, "-", "-", "-"),
+        ("published, later", "1000+", "-", "-", "-", "-", "-", seconds(PUBLISHED_LATER), "-", "-", "-"),
+    ]
+
+
+def table(report: Report) -> str:
+    """The table that the demo ends with, for a terminal."""
+    return plain_table(COLUMNS, [row(move) for move in report.moves], published_rows())
+
+
+LEGEND: Final = (
+    "p50, p95, max: an agent's own gap, from out here until signed in there (first ping answered, phone registered).",
+    "63.5 / 93.1 / 100 %: from the commit until that share of the agents is signed in at the other city; agents in a",
+    "call finish it and their wrap-up first. calls, cut: calls in progress at the commit on agents who move, and how",
+    "many of theirs were cut. control: agents at the other city who noticed anything.",
+)
+
+
+def plain_table(columns: Sequence[str], *blocks: Sequence[Sequence[str]]) -> str:
+    """Aligned text: the first column to the left, the others to the right, a rule before each block of rows."""
+    rows = [cells for block in blocks for cells in block]
+    widths = [max(len(cells[n]) for cells in [columns, *rows]) for n in range(len(columns))]
+
+    def line(cells: Sequence[str]) -> str:
+        first = cells[0].ljust(widths[0])
+        others = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
+        return "  ".join([first, *others]).rstrip()
+
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    lines = [line(columns)]
+    for block in blocks:
+        lines += [rule, *(line(cells) for cells in block)]
+    return "\n".join(lines)
+
+
+def seconds(value: float | None) -> str:
+    """A time as people read it: 12 ms, 1.53 s, 3 min."""
+    if value is None:
+        return "never"
+    if value >= 120:
+        return f"{value / 60:.0f} min" if value % 60 == 0 else f"{value / 60:.1f} min"
+    if value >= 10:
+        return f"{value:.1f} s"
+    if value >= 1:
+        return f"{value:.2f} s"
+    return f"{value * 1000:.0f} ms" if value >= 0.01 else f"{value * 1000:.1f} ms"
+
+
+def _share(share: float) -> str:
+    return f"{share:g}"
+
+
+def _utc(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}Z"

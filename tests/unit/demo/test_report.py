@@ -1,0 +1,101 @@
+"""The report's keys, the table, the page and the picture, from figures made by hand."""
+
+import json
+import re
+
+import pytest
+from demo.measure import Window, measure
+from demo.page import html
+from demo.pictures import switch_times
+from demo.report import Move, Report, StoryLine, plain_table, seconds, table, to_json
+from demo.timeline import AgentEvent, Call
+
+GROUP = "callcenter/hotel-north-sales"
+
+
+def a_move(agents: int = 20, arriving: int = 20, fate: str = "answered", with_calls: bool = True) -> Move:
+    accounts = [f"agent{n:04d}" for n in range(agents)]
+    events = [AgentEvent(1.0, 1.0, account, GROUP, "registered", "west") for account in accounts]
+    for n, account in enumerate(accounts[:arriving]):
+        events.append(AgentEvent(100 + n, 100 + n, account, GROUP, "released", "east"))
+        events.append(AgentEvent(100.01 + n, 100.01 + n, account, GROUP, "signed-in", "west", "ticket"))
+    calls = [Call("1", "8001001", fate, 90, 91, 103, "510001")]
+    window = Window("sales", "west", frozenset(accounts), 99.5, 100.0, 200.0)
+    figures = measure(window, events, calls, account_of={"510001": "agent0003"}, control=frozenset({"c1", "c2"}))
+    return Move("skill group sales to west", "kubectl apply -f x.yaml", with_calls, agents, 99.5, 100.0, figures)
+
+
+def a_report(*moves: Move) -> Report:
+    return Report(
+        90.0, 130.0, {"processors": "2 x <fast>"}, {"east": 1000, "west": 200}, moves, [StoryLine(91, "a <b> c")]
+    )
+
+
+def test_the_keys_that_others_read_are_there() -> None:
+    document = json.loads(json.dumps(to_json(a_report(a_move()))))
+
+    assert document["agents"] == 1200
+    assert document["agents_by_home"] == {"east": 1000, "west": 200}
+    (move,) = document["moves"]
+    assert move["name"] == "skill group sales to west"
+    assert move["agents"] == 20
+    assert move["switch_seconds"] == {"p50": 0.01, "p95": 0.01, "max": 0.01}
+    assert move["time_to"] == {"63.5": 12.01, "93.1": 18.01, "100": 19.01}
+    assert (move["calls_in_progress"], move["calls_cut"]) == (1, 0)
+
+
+def test_who_did_not_arrive_is_seen_in_json_and_table() -> None:
+    report = a_report(a_move(arriving=19))
+
+    (move,) = to_json(report)["moves"]
+    assert move["time_to"]["100"] is None
+    assert move["missing"] == ["agent0019"]
+    assert "19 of 20" in table(report)
+    assert "never" in table(report)
+
+
+@pytest.mark.parametrize(
+    ("move", "complete"),
+    [
+        pytest.param(a_move(), True, id="all-arrived"),
+        pytest.param(a_move(arriving=19), False, id="one-is-missing"),
+        pytest.param(a_move(fate="cut"), False, id="a-call-was-cut"),
+    ],
+)
+def test_a_move_is_complete_only_when_every_promise_held(move: Move, complete: bool) -> None:
+    assert move.complete is complete
+
+
+def test_the_table_stands_beside_the_published_figures() -> None:
+    text = table(a_report(a_move()))
+
+    assert re.search(r"published, 2016 .* 3 min +4 min +10 min", text)
+    assert re.search(r"published, later .* 2 min", text)
+
+
+def test_the_page_is_self_contained_and_escapes_what_it_shows() -> None:
+    page = html(a_report(a_move(), a_move(with_calls=False)), b"\x89PNG")
+
+    assert "data:image/png;base64,iVBORw==" in page
+    assert not re.search(r"(src|href)=.?https?:", page)
+    assert "a &lt;b&gt; c" in page
+    assert "2 x &lt;fast&gt;" in page
+
+
+def test_the_picture_is_a_png_even_when_nobody_arrived() -> None:
+    for moves in ([a_move(), a_move(with_calls=False)], [a_move(arriving=0)], []):
+        assert switch_times(moves).startswith(b"\x89PNG\r\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "never"), (0.0004, "0.4 ms"), (0.0123, "12 ms"), (1.534, "1.53 s"), (14.26, "14.3 s"), (120.0, "2 min")],
+)
+def test_times_read_as_people_write_them(value: float | None, text: str) -> None:
+    assert seconds(value) == text
+
+
+def test_columns_line_up() -> None:
+    lines = plain_table(("move", "n"), [("a", "1"), ("bbbbbb", "22")]).splitlines()
+
+    assert lines == ["move     n", "----------", "a        1", "bbbbbb  22"]
