@@ -1,14 +1,24 @@
 """What all objects share: the base model, durations, references, conditions."""
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 GROUP: Final = "tandem.dev"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+ALLOW_DELETE: Final = "tandem.dev/allow-delete"
+"""Annotation without which the admission policies refuse to delete what is in use."""
+ORDER_ID: Final = "tandem.dev/order-id"
+"""Annotation on an AgentGroup: a new value makes an order that was refused count as a new one."""
+HOLD_REQUEST: Final = "tandem.dev/hold-request"
+"""Annotation on the cluster's own Site: JSON {id, action: hold|resume, by, reason}, consumed once per id."""
+MIRRORED: Final = "tandem.dev/mirrored"
+"""Label on objects that the operator created here because they exist in the store; the value says where they began."""
 
 _DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?$")
 
@@ -32,11 +42,88 @@ def _checked_duration(text: str) -> str:
 
 Duration = Annotated[
     str,
-    AfterValidator(_checked_duration),
     Field(pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$", min_length=2, max_length=20),
+    AfterValidator(_checked_duration),
 ]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
 Percent = Annotated[int, Field(ge=0, le=100)]
+HostPort = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$", max_length=259)]
+"""Host and port, `198.18.0.11:30560`."""
+Url = Annotated[str, Field(pattern=r"^https?://[^ ]+$", max_length=512)]
+DeploymentRef = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=317),
+]
+"""Deployment as namespace/name."""
+
+Schema = dict[str, JsonValue]
+
+
+def cel(rule: str, message: str, *, field: str = "") -> dict[str, JsonValue]:
+    """One `x-kubernetes-validations` rule.
+
+    Args:
+        rule: CEL expression that must hold.
+        message: A sentence, or, when it begins with `'`, a CEL expression that makes one. It names value and remedy;
+            the API server adds the field.
+        field: Path of the offending field below the place of the rule, like `.placement`.
+    """
+    found: dict[str, JsonValue] = {"rule": rule}
+    found["messageExpression" if message.startswith("'") else "message"] = message
+    if field:
+        found["fieldPath"] = field
+    return found
+
+
+def rules(*validations: dict[str, JsonValue]) -> Schema:
+    """Schema extension that carries CEL rules."""
+    return {"x-kubernetes-validations": list(validations)}
+
+
+def unchanged(remedy: str) -> dict[str, JsonValue]:
+    """Rule of a field that cannot change after creation."""
+    return cel("self == oldSelf", f"cannot be changed after creation; {remedy}")
+
+
+def immutable(remedy: str) -> Schema:
+    """Schema extension of a field that cannot change after creation."""
+    return rules(unchanged(remedy))
+
+
+def list_map(*keys: str) -> Schema:
+    """Schema extension of a list whose items are known by `keys`: no duplicates, merged item by item."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
+
+
+WAVES_RULE: Final = cel(
+    "self.isSorted() && self.all(w, w > 0 && self.exists_one(v, v == w)) && self[size(self) - 1] == 100",
+    "waves must rise and end at 100, like [10, 50, 100]",
+)
+
+
+def checked_waves(waves: tuple[int, ...]) -> tuple[int, ...]:
+    """The waves when they rise and end at 100. Raises: ValueError naming value and remedy."""
+    if list(waves) != sorted(set(waves)) or waves[0] <= 0 or waves[-1] != 100:
+        raise ValueError(f"waves {list(waves)} must rise and end at 100, like [10, 50, 100]")
+    return waves
+
+
+Waves = Annotated[
+    tuple[Percent, ...],
+    Field(min_length=1, max_length=10, json_schema_extra=rules(WAVES_RULE)),
+    AfterValidator(checked_waves),
+]
+"""Share of the move done after each wave, in percent."""
+
+
+def twice(values: Iterable[str]) -> str | None:
+    """The first value that occurs a second time."""
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None
 
 
 class Written(BaseModel):
@@ -64,3 +151,6 @@ class Condition(Reported):
     message: str = Field(default="", description="A sentence for the person on call.")
     observed_generation: int = Field(default=0, description="The generation that this condition speaks of.")
     last_transition_time: str = Field(default="", description="When the status last changed, RFC 3339.")
+
+
+Conditions = Annotated[tuple[Condition, ...], Field(max_length=16, json_schema_extra=list_map("type"))]

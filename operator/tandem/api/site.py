@@ -1,22 +1,54 @@
 """Site: one city, with the softswitch and CTI of each of its systems."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
-from tandem.api.common import Condition, Duration, Name, Reported, Written
+from tandem.api.common import (
+    Conditions,
+    DeploymentRef,
+    Duration,
+    HostPort,
+    Name,
+    Reported,
+    Url,
+    Written,
+    cel,
+    immutable,
+    list_map,
+    rules,
+    twice,
+)
 
 
 class Scaling(Written):
     """Who changes the replicas of a Deployment, and within which bounds."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "self.min <= self.max",
+                "'is ' + string(self.min) + ', more than max ' + string(self.max) + '; lower min or raise max'",
+                field=".min",
+            )
+        )
+    )
 
     mode: Literal["Scale", "HPA", "KEDA", "None"] = Field(default="None", description="What the operator may change.")
     agents_per_replica: int = Field(default=1000, ge=1, description="Agents that one replica carries.")
     min: int = Field(default=1, ge=1, description="Least replicas.")
     max: int = Field(default=1, ge=1, description="Most replicas.")
 
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is more than max {self.max}; lower min or raise max")
+        return self
+
 
 class SoftswitchCapacity(Written):
+    """What a softswitch can bear."""
+
     agents: int = Field(ge=1, description="Registered phones that this softswitch carries.")
     calls_per_second: int = Field(ge=1, description="New calls a second.")
 
@@ -25,14 +57,16 @@ class Softswitch(Written):
     """A system's softswitch (PBX) in this city."""
 
     adapter: Name = Field(default="kamailio", description="Adapter that talks to it.")
-    deployment: str = Field(description="Deployment as namespace/name.")
-    sip: str = Field(description="SIP address that carriers and phones use, host:port (UDP).")
-    control_url: str = Field(alias="controlURL", description="JSON-RPC URL, reached from this city's engine only.")
+    deployment: DeploymentRef = Field(description="Deployment as namespace/name.")
+    sip: HostPort = Field(description="SIP address that carriers and phones use, host:port (UDP).")
+    control_url: Url = Field(alias="controlURL", description="JSON-RPC URL, reached from this city's engine only.")
     capacity: SoftswitchCapacity = Field(description="What it can bear.")
     scaling: Scaling = Field(default=Scaling(), description="Who changes its replicas.")
 
 
 class CTICapacity(Written):
+    """What a CTI can bear."""
+
     agents: int = Field(ge=1, description="Agents signed in at once.")
     sign_ins_per_second: int = Field(ge=1, description="Fresh sign-ins a second.")
 
@@ -41,9 +75,9 @@ class CTI(Written):
     """A system's computer-telephony integration in this city."""
 
     adapter: Name = Field(default="http", description="Adapter that talks to it.")
-    deployment: str = Field(description="Deployment as namespace/name.")
-    url: str = Field(alias="url", description="URL that clients and outside observers use.")
-    control_url: str = Field(alias="controlURL", description="URL of the CTI contract, reached from this city only.")
+    deployment: DeploymentRef = Field(description="Deployment as namespace/name.")
+    url: Url = Field(alias="url", description="URL that clients and outside observers use.")
+    control_url: Url = Field(alias="controlURL", description="URL of the CTI contract, reached from this city only.")
     capacity: CTICapacity = Field(description="What it can bear.")
     scaling: Scaling = Field(default=Scaling(), description="Who changes its replicas.")
 
@@ -67,20 +101,65 @@ class Detection(Written):
 class SiteSpec(Written):
     """One city: a Kubernetes cluster with softswitches and CTIs; or the witness, which observes and votes."""
 
-    role: Literal["Active", "Witness"] = Field(default="Active", description="Active carries agents; Witness observes.")
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "self.role != 'Witness' || self.systems.size() == 0",
+                "'a Witness carries no agents, but lists ' + string(self.systems.size()) + ' system(s), first '"
+                " + self.systems[0].name + '; remove them or make the role Active'",
+                field=".systems",
+            ),
+            cel(
+                "self.role != 'Active' || self.systems.size() > 0",
+                "an Active site lists at least one system; add one with its softswitch and cti, or make the role"
+                " Witness",
+                field=".systems",
+            ),
+            cel(
+                "self.role != 'Witness' || self.guestCapacity == 0",
+                "'is ' + string(self.guestCapacity) + ', but a Witness admits nobody; remove it'",
+                field=".guestCapacity",
+            ),
+        )
+    )
+
+    role: Literal["Active", "Witness"] = Field(
+        default="Active",
+        description="Active carries agents; Witness observes.",
+        json_schema_extra=immutable("delete the Site and create it anew"),
+    )
     region: str = Field(default="", max_length=63, description="Where it is, for people and selectors.")
     failure_domain: Name = Field(description="What fails together; the witness's differs from every Active site's.")
-    engine_url: str = Field(alias="engineURL", description="This location's engine as other engines probe it.")
-    systems: tuple[System, ...] = Field(default=(), max_length=16, description="Systems in this city, by name.")
-    guest_capacity: int = Field(default=0, ge=0, description="Agents of other cities admitted as guests.")
+    engine_url: Url = Field(alias="engineURL", description="This location's engine as other engines probe it.")
+    systems: tuple[System, ...] = Field(
+        default=(), max_length=16, description="Systems in this city, by name.", json_schema_extra=list_map("name")
+    )
+    guest_capacity: int = Field(default=0, ge=0, le=100_000, description="Agents of other cities admitted as guests.")
     detection: Detection = Field(default=Detection(), description="Probe timing.")
     maintenance: bool = Field(default=False, description="Planned work: no planned move onto this site.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (name := twice(system.name for system in self.systems)) is not None:
+            raise ValueError(f"systems names {name} twice; name each system once")
+        if self.role == "Witness" and self.systems:
+            raise ValueError(
+                f"systems: a Witness carries no agents, but lists {self.systems[0].name}; "
+                "remove it or make the role Active"
+            )
+        if self.role == "Witness" and self.guest_capacity:
+            raise ValueError(f"guestCapacity is {self.guest_capacity}, but a Witness admits nobody; remove it")
+        if self.role == "Active" and not self.systems:
+            raise ValueError("systems: an Active site lists at least one system; add one, or make the role Witness")
+        return self
 
     def system(self, name: str) -> System | None:
         return next((system for system in self.systems if system.name == name), None)
 
 
 class ComponentHeartbeat(Reported):
+    """What all sources together say of one component."""
+
     system: str = Field(description="System, or empty for the engine.")
     component: str = Field(description="softswitch, cti or engine.")
     state: Literal["Pass", "Fail", "Unknown"] = Field(description="What the sources together say.")
@@ -90,6 +169,8 @@ class ComponentHeartbeat(Reported):
 
 
 class SystemUse(Reported):
+    """One system in this city: its verdict and what it carries."""
+
     name: str = Field(description="System.")
     verdict: str = Field(default="Unknown", description="Verdict of this system.")
     signed_in: int = Field(default=0, description="Agents signed in.")
@@ -106,12 +187,22 @@ class HoldStatus(Reported):
 
 
 class SiteStatus(Reported):
+    """How the city is."""
+
     verdict: str = Field(default="Unknown", description="Worst verdict of the systems.")
     reason: str = Field(default="", description="Stable CamelCase reason of the verdict.")
     message: str = Field(default="", description="The verdict as a sentence.")
-    heartbeat: tuple[ComponentHeartbeat, ...] = Field(default=(), description="Per component, what the sources say.")
-    systems: tuple[SystemUse, ...] = Field(default=(), description="Capacity used per system.")
+    heartbeat: tuple[ComponentHeartbeat, ...] = Field(
+        default=(),
+        description="Per component, what the sources say.",
+        json_schema_extra=list_map("system", "component"),
+    )
+    systems: tuple[SystemUse, ...] = Field(
+        default=(), description="Capacity used per system.", json_schema_extra=list_map("name")
+    )
+    signed_in: int = Field(default=0, description="Agents signed in, all systems.")
+    capacity: int = Field(default=0, description="Agents that can be signed in, all systems.")
     coordinator: str = Field(default="", description="Location whose engine may commit now.")
     hold: HoldStatus = Field(default=HoldStatus(), description="Whether everything is held.")
     observed_generation: int = Field(default=0, description="Generation that this status speaks of.")
-    conditions: tuple[Condition, ...] = Field(default=(), description="Conditions.")
+    conditions: Conditions = Field(default=(), description="Conditions.")
