@@ -1,0 +1,165 @@
+"""Control groups of the lab: one per location, in every hierarchy of the machine (v1, hybrid or v2).
+
+They are the net that catches every process of a location: its components, its pods and what was spawned into it.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lab.errors import LabError
+from lab.processes import kill_all, living
+
+ROOT: Final = "tandem-lab"
+BUILDS: Final = "tandem-lab-builds"
+"""Builders sit outside `ROOT`: stopping a lab must not stop a build that somebody else runs."""
+
+WEIGHT_OF_LAB: Final = 16 * 1024
+"""cpu.shares of all locations together; beside it each process outside any group weighs 1024."""
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """A mounted cgroup hierarchy."""
+
+    mount: Path
+    version: int
+    controllers: frozenset[str]
+
+    def group(self, name: str) -> Path:
+        return self.mount / name
+
+
+def parse_mounts(mountinfo: str) -> list[Hierarchy]:
+    """The cgroup hierarchies in the text of /proc/PID/mountinfo, once each."""
+    found: dict[Path, Hierarchy] = {}
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(" - ")
+        fields, (kind, _source, options) = left.split(), right.split(" ", 2)
+        mount = Path(fields[4])
+        if kind == "cgroup":
+            found[mount] = Hierarchy(mount, 1, frozenset(options.split(",")) - {"rw", "ro"})
+        elif kind == "cgroup2":
+            found[mount] = Hierarchy(mount, 2, frozenset())
+    return list(found.values())
+
+
+def hierarchies() -> list[Hierarchy]:
+    """All of this machine's. Raises LabError where there is none."""
+    found = parse_mounts(Path("/proc/self/mountinfo").read_text())
+    if not found:
+        raise LabError("no cgroup hierarchy is mounted; the kubelet needs one (/sys/fs/cgroup)")
+    return found
+
+
+def create(name: str, *, leaf: str = "system") -> list[Path]:
+    """Create group `name` with a leaf for our own processes in every hierarchy; returns the leaves to join.
+
+    A leaf, because version 2 forbids processes in a group whose children have controllers.
+    """
+    leaves = []
+    for hierarchy in hierarchies():
+        path = hierarchy.mount
+        for part in [*Path(name).parts, leaf]:
+            if hierarchy.version == 2:
+                _delegate(path)
+            path = path / part
+            path.mkdir(exist_ok=True)
+            if "cpuset" in hierarchy.controllers:
+                _inherit_cpuset(path)
+        leaves.append(path)
+        if "cpu" in hierarchy.controllers and Path(name).parts[0] == ROOT:
+            (hierarchy.group(ROOT) / "cpu.shares").write_text(str(WEIGHT_OF_LAB))
+    return leaves
+
+
+def leaves(name: str, *, leaf: str = "system") -> list[Path]:
+    """The groups that a process of `name` joins. Empty when they do not exist."""
+    return [path for h in hierarchies() if (path := h.group(name) / leaf).is_dir()]
+
+
+def _inherit_cpuset(path: Path) -> None:
+    # An empty set takes no process: "No space left on device".
+    for file in ("cpuset.cpus", "cpuset.mems"):
+        if not (path / file).read_text().strip():
+            (path / file).write_text((path.parent / file).read_text())
+
+
+def _delegate(path: Path) -> None:
+    wanted = (path / "cgroup.controllers").read_text().split()
+    present = (path / "cgroup.subtree_control").read_text().split()
+    for controller in set(wanted) - set(present) - {"hugetlb", "rdma", "misc"}:
+        # Refused where processes sit beside groups (the root of a container): the kubelet then says what it misses.
+        with contextlib.suppress(OSError):
+            (path / "cgroup.subtree_control").write_text(f"+{controller}")
+
+
+def _subtree(path: Path) -> Iterator[Path]:
+    """`path` and all groups below, children before parents."""
+    if not path.is_dir():
+        return
+    for child in path.iterdir():
+        if child.is_dir():
+            yield from _subtree(child)
+    yield path
+
+
+def pids(name: str) -> set[int]:
+    """Every process in group `name` and below, in any hierarchy."""
+    found: set[int] = set()
+    for hierarchy in hierarchies():
+        for group in _subtree(hierarchy.group(name)):
+            with contextlib.suppress(FileNotFoundError, OSError):
+                found.update(int(line) for line in (group / "cgroup.procs").read_text().split())
+    return found
+
+
+def kill(name: str) -> None:
+    """SIGKILL to every process in the group and below, in one go where the kernel can do it.
+
+    A process that is being forked is caught too: `cgroup.kill` is atomic, the sweep after it repeats.
+    """
+    for hierarchy in hierarchies():
+        switch = hierarchy.group(name) / "cgroup.kill"
+        if switch.exists():
+            switch.write_text("1")
+    kill_all(pids(name))
+
+
+def kill_and_wait(name: str, *, timeout: float = 10.0) -> None:
+    """`kill` until nobody is left. Raises LabError naming those that would not go."""
+    deadline = time.monotonic() + timeout
+    while left := living(pids(name)):
+        if time.monotonic() > deadline:
+            raise LabError(f"processes of {name} do not end: {sorted(left)}")
+        kill(name)
+        time.sleep(0.01)
+
+
+def remove(name: str, *, timeout: float = 5.0) -> None:
+    """Remove the group and all below from every hierarchy; it must be empty of living processes.
+
+    A group stays busy for a moment after its last process ended, so this tries again for `timeout` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    for hierarchy in hierarchies():
+        while hierarchy.group(name).is_dir():
+            try:
+                for group in _subtree(hierarchy.group(name)):
+                    group.rmdir()
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise LabError(f"control group {hierarchy.group(name)} cannot be removed: {error}") from None
+                time.sleep(0.02)
+
+
+def children(name: str) -> set[str]:
+    """Names of the groups directly below `name`, in any hierarchy."""
+    found: set[str] = set()
+    for hierarchy in hierarchies():
+        if hierarchy.group(name).is_dir():
+            found.update(child.name for child in hierarchy.group(name).iterdir() if child.is_dir())
+    return found

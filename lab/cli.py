@@ -1,0 +1,151 @@
+"""`python -m lab`: the lab on the command line. Run from the repository's top."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+from lab import current
+from lab.addresses import CITIES, LINKED, LOCATIONS, location
+from lab.errors import LabError
+from lab.interface import COMPONENTS, Lab, LabStatus
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 1 an error that was explained, 2 wrong usage, 3 `status` of a lab that is not whole."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(asyncio.run(arguments.run(arguments)) or 0)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    except KeyError as error:
+        print(f"lab: {error.args[0]}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lab: interrupted; the same command goes on from here, `python -m lab down` cleans up", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, text: str, run: object) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    command("up", "start the three cities; heals one that is partly down", _up)
+    down = command("down", "stop the lab and leave nothing behind", _down)
+    down.add_argument("--force", action="store_true", help="even if another checkout's lab holds the names")
+    command("status", "what runs, what is broken", _status)
+    images = command("images", "build the project's images, and load them into the cities if they run", _images)
+    images.add_argument("names", nargs="*", metavar="IMAGE", help="only these")
+    load = command("load", "bring a built image into the cities", _load)
+    load.add_argument("image")
+    load.add_argument("cities", nargs="*", metavar="CITY", help=f"of {', '.join(CITIES)}; all by default")
+    execute = command("exec", "run a command in a location's network", _exec)
+    execute.add_argument("location", choices=LINKED)
+    execute.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD")
+    for word, text in (("fault", "break something"), ("undo", "mend it again")):
+        fault = command(word, text, None)
+        _fault_arguments(fault, undo=word == "undo")
+    return parser
+
+
+def _fault_arguments(parser: argparse.ArgumentParser, *, undo: bool) -> None:
+    kinds = parser.add_subparsers(required=True, metavar="NAME")
+
+    def kind(name: str, text: str, run: object, *arguments: str) -> argparse.ArgumentParser:
+        sub = kinds.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        for argument in arguments:
+            known = {"city": list(CITIES), "a": list(LINKED), "b": list(LINKED)}.get(argument)
+            text_of = f"{', '.join(COMPONENTS)} or pod/NAMESPACE/DEPLOYMENT[/CONTAINER]" if argument == "component" else None
+            sub.add_argument(argument, choices=known, help=text_of)
+        return sub
+
+    if undo:
+        kind("kill-city", "power on again, with the same disk", lambda a: _lab().faults.restore_city(a.city), "city")
+        kind("cut", "mend both directions", lambda a: _lab().faults.mend(a.a, a.b), "a", "b")
+        kind("freeze", "let it run on", lambda a: _lab().faults.thaw(a.city, a.component), "city", "component")
+        kind("kill", "start it again", lambda a: _lab().faults.revive(a.city, a.component), "city", "component")
+        kind("all", "undo every fault there is", lambda _: _lab().faults.undo_all())
+        return
+    kind("kill-city", "power off: link down, all dead at once", lambda a: _lab().faults.kill_city(a.city), "city")
+    cut = kind("cut", "drop what A sends to B, silently", lambda a: _lab().faults.cut(a.a, a.b, both=a.both), "a", "b")
+    cut.add_argument("--one-way", dest="both", action="store_false", help="only from A to B")
+    kind("freeze", "SIGSTOP", lambda a: _lab().faults.freeze(a.city, a.component), "city", "component")
+    kind("kill", "SIGKILL", lambda a: _lab().faults.kill(a.city, a.component), "city", "component")
+
+
+def _lab() -> Lab:
+    return current()
+
+
+async def _up(_: argparse.Namespace) -> int:
+    lab = _lab()
+    await lab.up()
+    return _show(await lab.status(), lab)
+
+
+async def _down(arguments: argparse.Namespace) -> None:
+    await _lab().down(force=arguments.force)
+
+
+async def _status(_: argparse.Namespace) -> int:
+    lab = _lab()
+    return _show(await lab.status(), lab)
+
+
+async def _images(arguments: argparse.Namespace) -> None:
+    from lab import images
+
+    lab = _lab()
+    names = arguments.names or list(images.PROJECT)
+    archives = await asyncio.to_thread(images.ensure, names)
+    running = (await lab.status()).running
+    for name, archive in archives.items():
+        if running:
+            await lab.load(name)
+        print(f"{name}  {archive}")
+
+
+async def _load(arguments: argparse.Namespace) -> None:
+    await _lab().load(arguments.image, *arguments.cities)
+
+
+async def _exec(arguments: argparse.Namespace) -> None:
+    place = location(arguments.location)
+    words = [word for index, word in enumerate(arguments.command) if index or word != "--"] or ["bash"]
+    enter = ["nsenter", f"--net={place.netns_path}", "--"] if place.name in LOCATIONS else []
+    os.execvp([*enter, *words][0], [*enter, *words])
+
+
+def _show(status: LabStatus, lab: Lab) -> int:
+    if not status.running:
+        print("no lab is running" + (f"; {status.holder}" if status.holder else ""))
+        return 3
+    print(f"held by {status.holder}")
+    width = max(map(len, COMPONENTS))
+    print(f"{'':{width}}  " + "".join(f"{city.name:10}" for city in status.cities))
+    for component in COMPONENTS:
+        print(f"{component:{width}}  " + "".join(f"{city.components[component]:10}" for city in status.cities))
+    for title, values in (
+        ("API ready", [city.api_ready for city in status.cities]),
+        ("node Ready", [city.node_ready for city in status.cities]),
+        ("link", [city.name not in status.links_down for city in status.cities]),
+    ):
+        print(f"{title:{width}}  " + "".join(f"{'yes' if value else 'NO':10}" for value in values))
+    for name in sorted(status.links_down):
+        print(f"link down: {name}")
+    for source, target in sorted(status.cuts):
+        print(f"cut: {source} -> {target}")
+    for name, count in status.spawned.items():
+        if count:
+            print(f"spawned in {name}: {count} processes")
+    for city in status.cities:
+        print(f"kubectl --kubeconfig {os.path.relpath(lab.kubeconfig(city.name))} ...")
+    return 0 if status.healthy else 3

