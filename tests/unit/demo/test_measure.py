@@ -1,6 +1,7 @@
 """The figures of a move, from small timelines made by hand."""
 
 import pytest
+
 from demo.measure import Window, measure, nearest_rank, spread
 from demo.timeline import AgentEvent, Call
 

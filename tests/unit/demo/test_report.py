@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+
 from demo.measure import Window, measure
 from demo.page import html
 from demo.pictures import switch_times

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from demo.timeline import TimelineReader, parse_call, parse_event
 
 LINE = (
