@@ -4,24 +4,17 @@ A placement map says for each of the 100 buckets of a group where it belongs: `{
 "west": "70-99"}`. Seen from site A, a bucket `A` is open, `A>B` leaving, `X>A` open to tickets only, the rest closed.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from callcenter.directory import BUCKETS
 from callcenter.session.errors import MapError
-
-BUCKETS: Final = 100
 
 _SITE: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _RANGE: Final = re.compile(r"(\d{1,2})(?:-(\d{1,2}))?")
-
-
-def bucket_of(account: str) -> int:
-    """The bucket of a domain account, 0..99: the same in every city and for ever."""
-    return int.from_bytes(hashlib.sha256(account.lower().encode()).digest()[:8], "big") % BUCKETS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,40 @@
+"""A token bucket without a clock of its own: at most `rate` a second, and a small burst after a quiet moment."""
+
+from dataclasses import dataclass, field
+from math import inf
+from typing import Final
+
+BURST_SECONDS: Final = 0.05
+"""A quiet bucket lets this many seconds' worth through at once."""
+
+
+@dataclass(slots=True)
+class TokenBucket:
+    """Lets at most `rate` (per second, > 0) through; `inf` lets everything through."""
+
+    rate: float
+    _tokens: float = field(default=0.0, init=False)
+    _at: float | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if not self.rate > 0:
+            raise ValueError(f"a rate of {self.rate}/s lets nobody through: it must be more than 0")
+
+    def ready(self, now: float) -> bool:
+        """Whether one may go through at `now`."""
+        if self.rate == inf:
+            return True
+        most = max(1.0, self.rate * BURST_SECONDS)
+        if self._at is None:
+            self._tokens = most
+        else:
+            self._tokens = min(most, self._tokens + (now - self._at) * self.rate)
+        self._at = now
+        return self._tokens >= 1.0
+
+    def take(self, now: float) -> bool:
+        """Let one through at `now`, or say that it is too early."""
+        if not self.ready(now):
+            return False
+        self._tokens -= 1.0
+        return True

@@ -1,0 +1,252 @@
+"""The tables behind a CTI's sessions: connections, offers and sessions, agents, and groups with their counts.
+
+`Tables` keeps them consistent with each other and the counts up to date with every change; it decides nothing.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from math import inf
+
+from callcenter.session.events import Activity, Member
+from callcenter.session.messages import CarriedState, Other, SignIn
+from callcenter.session.pacing import TokenBucket
+from callcenter.session.tickets import Ticket
+
+
+@dataclass(slots=True, eq=False)
+class Conn:
+    """One client connection that said hello."""
+
+    id: int
+    seat: "Seat"
+    instance: str
+    mac: str
+    heard_at: float
+    session: "Session | None" = None
+    """The session or the offer that lives on this connection."""
+    evidence: Other | None = None
+    evidence_at: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """An offer, and once its first ping is answered a session."""
+
+    id: str
+    conn: Conn
+    ticket: Ticket | None
+    carried: CarriedState | None
+    valid_until: float
+    real: bool = False
+    n: int = 0
+    pings: deque[tuple[int, float]] = field(default_factory=deque)
+    """(n, sending time) of pings not answered yet, oldest first."""
+    reported: bool = False
+    """Whether the client has told its gap."""
+
+
+@dataclass(slots=True, eq=False)
+class Knock:
+    """A sign-in that is being decided, or stands at the door for `reason`."""
+
+    conn: Conn
+    frame: SignIn
+    ticket: Ticket | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRecord:
+    """The last time this CTI let an agent go: to which site, when (`now`'s clock), at which revision."""
+
+    to: str
+    at: float
+    revision: int
+
+
+@dataclass(slots=True, eq=False)
+class Seat:
+    """Everything about one account here, for as long as the process lives."""
+
+    member: Member
+    conns: dict[int, Conn] = field(default_factory=dict)
+    session: Session | None = None
+    offer: Session | None = None
+    knock: Knock | None = None
+    activity: Activity = Activity.IDLE
+    activity_since: float = 0.0
+    released: ReleaseRecord | None = None
+
+
+@dataclass(slots=True)
+class GroupCount:
+    """Counts of one group. `buckets`: sessions per bucket, without zeros."""
+
+    signed_in: int = 0
+    waiting: int = 0
+    connections: int = 0
+    buckets: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def standby(self) -> int:
+        """Connections without a session."""
+        return self.connections - self.signed_in
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """One group's seats, by what the server has to do about them."""
+
+    name: str
+    count: GroupCount = field(default_factory=GroupCount)
+    seated: dict[Seat, None] = field(default_factory=dict)
+    """Those with a session."""
+    offered: dict[Seat, None] = field(default_factory=dict)
+    """Those with an offer."""
+    at_door: dict[Seat, None] = field(default_factory=dict)
+    """Those whose door is shut."""
+    paced: deque[Knock] = field(default_factory=deque)
+    """Those whose door is open but not fast enough; withdrawn ones are skipped when their turn comes."""
+    leaving: deque[Seat] = field(default_factory=deque)
+    """Those to release as soon as pace and activity allow; checked again when their turn comes."""
+    release_pace: TokenBucket | None = None
+    entry_pace: TokenBucket | None = None
+
+
+class Tables:
+    """All of a CTI's tables. `changed`: names of groups whose counts changed; whoever reads it empties it."""
+
+    def __init__(self) -> None:
+        self.changed: set[str] = set()
+        self.conns: dict[int, Conn] = {}
+        self.seats: dict[str, Seat] = {}
+        self.groups: dict[str, Group] = {}
+        self.sessions: dict[str, Session] = {}
+        """Offers and sessions by ID."""
+
+    def group(self, name: str) -> Group:
+        """The group's table, made when first asked for."""
+        group = self.groups.get(name)
+        if group is None:
+            group = self.groups[name] = Group(name)
+        return group
+
+    def group_of(self, seat: Seat) -> Group:
+        """The table of this seat's group."""
+        return self.group(seat.member.group)
+
+    def seat(self, member: Member) -> Seat:
+        """The seat of an agent, made when first asked for."""
+        seat = self.seats.get(member.account)
+        if seat is None:
+            seat = self.seats[member.account] = Seat(member)
+        return seat
+
+    def _count(self, seat: Seat) -> GroupCount:
+        self.changed.add(seat.member.group)
+        return self.group_of(seat).count
+
+    # ---- connections
+
+    def open(self, conn: Conn) -> None:
+        """Enter a connection."""
+        self.conns[conn.id] = conn.seat.conns[conn.id] = conn
+        self._count(conn.seat).connections += 1
+
+    def close(self, conn: Conn) -> None:
+        """Take a connection out. What lived on it was taken out before."""
+        del self.conns[conn.id], conn.seat.conns[conn.id]
+        self._count(conn.seat).connections -= 1
+
+    # ---- the door
+
+    def stand(self, knock: Knock, *, paced: bool) -> None:
+        """Let a sign-in stand at the door: in the moving queue of an open one, or at a shut one."""
+        seat = knock.conn.seat
+        group = self.group_of(seat)
+        if seat.knock is None:
+            self._count(seat).waiting += 1
+        seat.knock = knock
+        if paced:
+            group.at_door.pop(seat, None)
+            group.paced.append(knock)
+        else:
+            group.at_door[seat] = None
+
+    def leave_door(self, seat: Seat) -> None:
+        """Nobody of this seat stands at the door any more."""
+        if seat.knock is not None:
+            seat.knock = None
+            self.group_of(seat).at_door.pop(seat, None)
+            self._count(seat).waiting -= 1
+
+    # ---- offers and sessions
+
+    def offer(self, offer: Session) -> None:
+        """Enter an offer."""
+        seat = offer.conn.seat
+        seat.offer = offer.conn.session = self.sessions[offer.id] = offer
+        self.group_of(seat).offered[seat] = None
+
+    def cancel_offer(self, seat: Seat) -> None:
+        """Take the seat's offer out, if it has one."""
+        offer, seat.offer = seat.offer, None
+        if offer is not None:
+            if offer.conn.session is offer:
+                offer.conn.session = None
+            self.sessions.pop(offer.id, None)
+            self.group_of(seat).offered.pop(seat, None)
+
+    def seat_session(self, session: Session) -> None:
+        """The seat's offer has become its session."""
+        seat = session.conn.seat
+        group = self.group_of(seat)
+        group.offered.pop(seat, None)
+        seat.offer, seat.session, session.real = None, session, True
+        group.seated[seat] = None
+        count = self._count(seat)
+        count.signed_in += 1
+        bucket = seat.member.bucket
+        count.buckets[bucket] = count.buckets.get(bucket, 0) + 1
+
+    def unseat_session(self, session: Session) -> Seat:
+        """Take a session out; it is valid no more."""
+        seat = session.conn.seat
+        self.sessions.pop(session.id, None)
+        seat.session = None
+        if session.conn.session is session:
+            session.conn.session = None
+        session.valid_until = -inf
+        self.group_of(seat).seated.pop(seat, None)
+        count = self._count(seat)
+        count.signed_in -= 1
+        bucket = seat.member.bucket
+        count.buckets[bucket] -= 1
+        if not count.buckets[bucket]:
+            del count.buckets[bucket]
+        return seat
+
+
+@dataclass(frozen=True, slots=True)
+class SeatView:
+    """What is known here about one agent. `valid_for`: seconds left of the lease."""
+
+    member: Member
+    session: str | None
+    instance: str | None
+    valid_for: float | None
+    offered: bool
+    at_door: str | None
+    activity: Activity
+    released: ReleaseRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one client says of its connection to another site, and for how many seconds it has been so."""
+
+    conn: int
+    member: Member
+    site: str
+    ok: bool
+    since: float

@@ -1,0 +1,699 @@
+"""The CTI's end of the session protocol: connections, sign-ins, leases, doors, releases.
+
+`SessionServer` decides; its driver owns sockets and clock, and its `Desk` knows phones, numbers and agent states:
+
+    outs = server.frame(conn, decode_client(text), now)    # conn: the driver's number for a connection
+    outs = server.disconnected(conn, now)
+    outs = server.tick(now)                                # every TICK seconds
+    answers, outs = server.place({group: placement}, confirmed=True, now=now)
+    outs = server.set_activity(account, Activity.CALL, now)
+
+Every call returns what to send and what has happened, in order. `now` is CLOCK_BOOTTIME in seconds.
+
+The rules that the promises rest on (DESIGN section 6):
+
+- A session is valid until S after the sending time of its newest answered ping, and this is checked whenever it is
+  used. A session past that is over, whatever arrives later.
+- An offer becomes a session only when its first ping is answered within S, and only if its door has not changed.
+- An account has at most one session here; a release says that it has none.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Mapping
+from math import inf
+from typing import Final, Literal
+
+from callcenter.session import tickets
+from callcenter.session.door import Door
+from callcenter.session.errors import TicketError
+from callcenter.session.events import (
+    Activity,
+    Button,
+    Close,
+    Desk,
+    Gone,
+    MoveMade,
+    Out,
+    Reply,
+    Started,
+)
+from callcenter.session.lease import Timing, valid_until
+from callcenter.session.messages import (
+    PROTOCOL_VERSION,
+    AgentButton,
+    Beat,
+    CarriedState,
+    ClientFrame,
+    Denied,
+    Ended,
+    Hello,
+    Moved,
+    Offer,
+    Other,
+    Ping,
+    Pong,
+    Refused,
+    Release,
+    SignedIn,
+    SignIn,
+    SignOut,
+    Wait,
+    Welcome,
+    Withdraw,
+)
+from callcenter.session.pacing import TokenBucket
+from callcenter.session.pings import PingRing
+from callcenter.session.placements import UNCONFIRMED_AFTER, PlaceAnswer, Placement, PlacementBook
+from callcenter.session.seats import (
+    Conn,
+    Evidence,
+    Group,
+    GroupCount,
+    Knock,
+    ReleaseRecord,
+    Seat,
+    SeatView,
+    Session,
+    Tables,
+)
+from callcenter.session.tickets import TICKET_LIFE, Ticket, TicketBook
+
+TICK: Final = 0.02
+"""Seconds between two calls of `tick`, or a little more."""
+
+RELEASES_A_TICK: Final = 40
+"""Agents released in one tick at most, so that pings and calls are not kept waiting behind a thousand releases."""
+
+ENTRIES_A_TICK: Final = 200
+"""Agents let in from the paced queues in one tick at most, for the same reason."""
+
+SILENT_AFTER: Final = 30.0
+"""Seconds without any frame after which a connection without a session is closed; clients beat far more often."""
+
+
+class SessionServer:
+    """State machine of one CTI process. See the module's docstring for how to drive it.
+
+    Args:
+        site: This city. boot: random ID of this process start. secret: what the CTIs of this system sign tickets with.
+        desk: The rest of the CTI. timing: lease and ping. rate: sign-ins a second at most.
+        now: When the process started. wall: CLOCK_REALTIME at that moment.
+    """
+
+    def __init__(
+        self,
+        *,
+        site: str,
+        boot: str,
+        secret: bytes,
+        desk: Desk,
+        timing: Timing,
+        now: float,
+        wall: float,
+        rate: float = inf,
+    ) -> None:
+        self.site = site
+        self.boot = boot
+        self.timing = timing
+        self.book = PlacementBook(site, now)
+        self._t = Tables()
+        self._secret = secret
+        self._desk = desk
+        self._wall_offset = wall - now
+        self._rate = rate
+        self._entries = TokenBucket(rate)
+        self._ring: PingRing[Session] = PingRing(timing.ping)
+        self._lapses: list[tuple[float, int, Session]] = []
+        self._used = TicketBook()
+        self._ids = 0
+        self._unconfirmed_due = True
+        self._swept_at = now
+
+    # ---- what others may ask
+
+    def take_changed(self) -> set[str]:
+        """Names of the groups whose counts or placement have changed since the last call."""
+        changed, self._t.changed = self._t.changed, set()
+        return changed
+
+    def valid(self, account: str, now: float) -> bool:
+        """Whether this agent has a session here that is alive at `now`."""
+        seat = self._t.seats.get(account)
+        return seat is not None and seat.session is not None and now < seat.session.valid_until
+
+    def may_take_call(self, account: str, now: float) -> bool:
+        """Whether a call may be offered to this agent: a valid session, and not about to leave."""
+        return self.valid(account, now) and not self._leaving(self._t.seats[account])
+
+    def conn_of(self, account: str) -> tuple[int, str] | None:
+        """Connection and session ID of this agent's session, if there is one."""
+        seat = self._t.seats.get(account)
+        if seat is None or seat.session is None:
+            return None
+        return seat.session.conn.id, seat.session.id
+
+    def count(self, group: str) -> GroupCount:
+        """The group's counts; zeros for one that was never heard of."""
+        known = self._t.groups.get(group)
+        return known.count if known is not None else GroupCount()
+
+    def connections(self) -> list[int]:
+        """All connections that have said hello."""
+        return list(self._t.conns)
+
+    def view(self, account: str, now: float) -> SeatView | None:
+        """What is known here about one agent, or None: never heard of."""
+        seat = self._t.seats.get(account)
+        if seat is None:
+            return None
+        session = seat.session if self.valid(account, now) else None
+        return SeatView(
+            member=seat.member,
+            session=session.id if session is not None else None,
+            instance=session.conn.instance if session is not None else None,
+            valid_for=session.valid_until - now if session is not None else None,
+            offered=seat.offer is not None and now < seat.offer.valid_until,
+            at_door=seat.knock.reason if seat.knock is not None else None,
+            activity=seat.activity,
+            released=seat.released,
+        )
+
+    def release_query(self, account: str, now: float) -> tuple[bool, str]:
+        """Whether this CTI counts no session of this account and has none on offer, and why it thinks so."""
+        seat = self._t.seats.get(account)
+        if self.valid(account, now):
+            return False, "SessionAlive"
+        if seat is not None and seat.offer is not None and now < seat.offer.valid_until:
+            return False, "OfferOutstanding"
+        return True, "Released" if seat is not None and seat.released is not None else "NoSession"
+
+    def evidence(self, now: float) -> list[Evidence]:
+        """What every client says of its other connection, latest word of each."""
+        return [
+            Evidence(conn.id, conn.seat.member, said.site, said.ok, said.since + now - conn.evidence_at)
+            for conn in self._t.conns.values()
+            if (said := conn.evidence) is not None
+        ]
+
+    # ---- connections and frames
+
+    def frame(self, conn_id: int, frame: ClientFrame, now: float) -> list[Out]:
+        """A frame arrived on a connection."""
+        out: list[Out] = []
+        conn = self._t.conns.get(conn_id)
+        if conn is None:
+            if isinstance(frame, Hello):
+                self._on_hello(conn_id, frame, now, out)
+            else:
+                out += [Reply(conn_id, Denied("HelloFirst", "the first frame must be hello")), Close(conn_id)]
+            return out
+        conn.heard_at = now
+        match frame:
+            case Pong():
+                self._on_pong(conn, frame, now, out)
+            case Beat():
+                out.append(Reply(conn_id, frame))
+            case SignIn():
+                self._on_sign_in(conn, frame, now, out)
+            case Withdraw():
+                self._on_withdraw(conn, frame)
+            case SignOut():
+                if (session := self._session_on(conn, frame.session, now, out)) is not None:
+                    self._end(session, "SignedOut", out)
+            case AgentButton():
+                if self._session_on(conn, frame.session, now, out) is not None:
+                    out.append(Button(conn.seat.member, frame.state))
+            case Moved():
+                self._on_moved(conn, frame, now, out)
+            case Other():
+                conn.evidence, conn.evidence_at = frame, now
+            case Hello():
+                out += [Reply(conn_id, Denied("HelloTwice", "this connection has said hello before")), Close(conn_id)]
+        return out
+
+    def disconnected(self, conn_id: int, now: float) -> list[Out]:
+        """A connection is gone. Nobody can answer for its session any more, so that ends now."""
+        out: list[Out] = []
+        conn = self._t.conns.get(conn_id)
+        if conn is not None:
+            self._drop(conn, out)
+        return out
+
+    def _drop(self, conn: Conn, out: list[Out]) -> None:
+        seat = conn.seat
+        if conn.session is not None:
+            if conn.session.real:
+                self._end(conn.session, "Disconnected", out, tell=False)
+            else:
+                self._t.cancel_offer(seat)
+        if seat.knock is not None and seat.knock.conn is conn:
+            self._t.leave_door(seat)
+        self._t.close(conn)
+
+    def _on_hello(self, conn_id: int, hello: Hello, now: float, out: list[Out]) -> None:
+        member = self._desk.member(hello.account)
+        line = self._desk.line(hello.mac)
+        if hello.v != PROTOCOL_VERSION:
+            self._deny(conn_id, "WrongVersion", f"this CTI speaks version {PROTOCOL_VERSION}, not {hello.v}", out)
+        elif member is None:
+            self._deny(conn_id, "UnknownAccount", f"no agent {hello.account!r} in this system's directory", out)
+        elif line is None:
+            self._deny(conn_id, "UnknownPhone", f"no phone with MAC {hello.mac!r} in the directory", out)
+        else:
+            seat = self._t.seat(member)
+            for old in [c for c in seat.conns.values() if c.instance == hello.instance]:
+                self._drop(old, out)  # the client has given it up, or it would not connect again
+                out.append(Close(old.id))
+            self._t.open(Conn(conn_id, seat, hello.instance, hello.mac, now))
+            place = None if self.book.why_shut(member.group, now) else self.book.place(member.group, member.bucket)
+            home = place.owner if place is not None else None
+            timing = self.timing
+            out.append(Reply(conn_id, Welcome(self.site, self.boot, timing.lease, timing.ping, home, line)))
+
+    def _deny(self, conn_id: int, reason: str, message: str, out: list[Out]) -> None:
+        out += [Reply(conn_id, Denied(reason, message)), Close(conn_id)]
+
+    def _on_moved(self, conn: Conn, frame: Moved, now: float, out: list[Out]) -> None:
+        session = self._session_on(conn, frame.session, now, out)
+        if session is None or session.reported:
+            return
+        session.reported = True
+        cause: Literal["Move", "Failover"] = "Move" if session.ticket is not None else "Failover"
+        out.append(MoveMade(conn.seat.member, frame.from_, frame.gap, frame.released_at, frame.signed_in_at, cause))
+
+    # ---- the door
+
+    def _on_sign_in(self, conn: Conn, frame: SignIn, now: float, out: list[Out]) -> None:
+        seat = conn.seat
+        if conn.session is not None and conn.session.real:
+            self._end(conn.session, "Replaced", out, tell=False)  # it would not ask if it still answered for that one
+        # One sign-in of a seat at a time: a newer one takes the place of whatever came before it.
+        if seat.knock is not None and seat.knock.conn is not conn:
+            message = "another device has asked for a session of this account"
+            out.append(Reply(seat.knock.conn.id, Refused(seat.knock.frame.seq, "OtherDevice", message)))
+        self._t.cancel_offer(seat)
+        self._t.leave_door(seat)
+        ticket: Ticket | None = None
+        if frame.ticket is not None:
+            try:
+                ticket = tickets.verify(frame.ticket, self._secret)
+                wall = now + self._wall_offset
+                self._used.check(ticket, account=seat.member.account, instance=conn.instance, site=self.site, wall=wall)
+            except TicketError as e:
+                if self._door(seat) is Door.TICKET_ONLY:
+                    out.append(Reply(conn.id, Refused(frame.seq, e.reason, str(e))))
+                    return
+                ticket = None  # an open door asks for none
+        self._decide(Knock(conn, frame, ticket), now, out)
+
+    def _decide(self, knock: Knock, now: float, out: list[Out]) -> None:
+        """Decide about one sign-in by the door as it is now: let in, send elsewhere, or let stand."""
+        seat = knock.conn.seat
+        group, bucket = seat.member.group, seat.member.bucket
+        shut = self.book.why_shut(group, now)
+        held, place = self.book.get(group), self.book.place(group, bucket)
+        if shut is not None or held is None or place is None:
+            self._stand(knock, shut or "NoPlacement", out)
+            return
+        ahead = knock.ticket is not None and knock.ticket.revision > held.revision
+        match self._door(seat):
+            case Door.OPEN:
+                self._enter(knock, now, out)
+            case Door.LEAVING if seat.activity is not Activity.IDLE:
+                self._enter(knock, now, out)  # a call that outlived its session is finished where it is
+            case Door.LEAVING:
+                self._turn_away(knock, place.to or place.site, now, out, with_ticket=True)
+            case Door.TICKET_ONLY | Door.CLOSED if ahead:
+                self._stand(knock, "PlacementBehind", out)
+            case Door.TICKET_ONLY if knock.ticket is not None:
+                if knock.ticket.revision < self.book.since(group, bucket)[0]:
+                    # Written under an earlier order, which was withdrawn in between: the old city took it back.
+                    self._turn_away(knock, place.owner, now, out)
+                else:
+                    self._enter(knock, now, out)
+            case Door.TICKET_ONLY | Door.CLOSED if knock.frame.wait:
+                self._stand(knock, "PlacedElsewhere", out)
+            case Door.TICKET_ONLY | Door.CLOSED:
+                self._turn_away(knock, place.owner, now, out)
+
+    def _stand(self, knock: Knock, reason: str, out: list[Out]) -> None:
+        """Let a sign-in stand at the door, and say why if that is news."""
+        if knock.reason != reason:
+            knock.reason = reason
+            out.append(Reply(knock.conn.id, Wait(knock.frame.seq, reason)))
+        self._t.stand(knock, paced=reason == "Paced")
+
+    def _on_withdraw(self, conn: Conn, frame: Withdraw) -> None:
+        seat = conn.seat
+        if seat.knock is not None and seat.knock.conn is conn and seat.knock.frame.seq == frame.seq:
+            self._t.leave_door(seat)
+        elif seat.offer is not None and seat.offer.conn is conn:
+            self._t.cancel_offer(seat)
+
+    def _turn_away(self, knock: Knock, to: str, now: float, out: list[Out], *, with_ticket: bool = False) -> None:
+        """Answer a sign-in with a release: this CTI holds no session of this agent; sign in at `to`."""
+        seat = knock.conn.seat
+        self._t.leave_door(seat)
+        if seat.session is not None:
+            # Another device, or an earlier connection. What a release says must be true.
+            self._end(seat.session, "Replaced", out)
+        carried = knock.frame.state or self._desk.carried(seat.member.account)
+        ticket = self._ticket(seat, knock.conn.instance, to, carried, now) if with_ticket else None
+        out.append(Reply(knock.conn.id, Release(knock.frame.seq, None, to, ticket, carried)))
+
+    def _enter(self, knock: Knock, now: float, out: list[Out]) -> None:
+        """The door is open for this one: in at once, or in turn when others are ahead or the pace is reached."""
+        group = self._t.group_of(knock.conn.seat)
+        if group.paced or not self._take_entry(group, knock, now):
+            self._stand(knock, "Paced", out)
+        else:
+            self._offer(knock, now, out)
+
+    def _take_entry(self, group: Group, knock: Knock, now: float) -> bool:
+        # The group's pace is for planned arrivals only: fresh sign-ins may be the survivors of a lost city.
+        pace = group.entry_pace if knock.ticket is not None else None
+        if not self._entries.ready(now) or (pace is not None and not pace.ready(now)):
+            return False
+        if pace is not None:
+            pace.take(now)
+        return self._entries.take(now)
+
+    def _admit_paced(self, now: float, out: list[Out]) -> None:
+        """Let in from the moving queues what the pace allows, group by group in turn."""
+        left = ENTRIES_A_TICK
+        busy = [group for group in self._t.groups.values() if group.paced]
+        while busy and left:
+            still = []
+            for group in busy:
+                if self._admit_one(group, now, out) and group.paced:
+                    still.append(group)
+                left -= 1
+            busy = still
+
+    def _admit_one(self, group: Group, now: float, out: list[Out]) -> bool:
+        """Decide about the first in one group's queue; False when nobody can enter now."""
+        knock = group.paced[0]
+        seat = knock.conn.seat
+        if seat.knock is not knock or knock.reason != "Paced":
+            group.paced.popleft()  # withdrawn, gone, or sent to a shut door meanwhile
+        elif not self._would_enter(knock, now):
+            group.paced.popleft()
+            self._decide(knock, now, out)
+        elif self._take_entry(group, knock, now):
+            group.paced.popleft()
+            self._offer(knock, now, out)
+        else:
+            return False
+        return True
+
+    def _would_enter(self, knock: Knock, now: float) -> bool:
+        seat = knock.conn.seat
+        if self.book.why_shut(seat.member.group, now) is not None:
+            return False
+        return self._lets_in(seat, has_ticket=knock.ticket is not None)
+
+    def _lets_in(self, seat: Seat, *, has_ticket: bool) -> bool:
+        """Whether a sign-in that was once let in would be let in again by the door as it is now."""
+        door = self._door(seat)
+        if door is Door.LEAVING:
+            return seat.activity is not Activity.IDLE
+        return door is Door.OPEN or (door is Door.TICKET_ONLY and has_ticket)
+
+    # ---- offers and sessions
+
+    def _offer(self, knock: Knock, now: float, out: list[Out]) -> None:
+        conn = knock.conn
+        self._t.leave_door(conn.seat)
+        self._ids += 1
+        carried = knock.ticket.state if knock.ticket is not None else knock.frame.state
+        until = valid_until(now, self.timing.lease)
+        offer = Session(f"{self.boot}.{self._ids}", conn, knock.ticket, carried, until)
+        self._t.offer(offer)
+        heapq.heappush(self._lapses, (until, self._ids, offer))
+        out.append(Reply(conn.id, Offer(knock.frame.seq, offer.id, self.timing.lease, self.timing.ping)))
+        self._ping(offer, now, out)
+
+    def _ping(self, session: Session, now: float, out: list[Out]) -> None:
+        session.n += 1
+        session.pings.append((session.n, now))
+        out.append(Reply(session.conn.id, Ping(session.id, session.n)))
+
+    def _on_pong(self, conn: Conn, frame: Pong, now: float, out: list[Out]) -> None:
+        session = self._t.sessions.get(frame.session)
+        if session is None or session.conn is not conn:
+            return  # ended meanwhile; the client was told
+        if now >= session.valid_until:
+            self._lapse(session, out)
+            return
+        sent: float | None = None
+        while session.pings and session.pings[0][0] <= frame.n:
+            n, at = session.pings.popleft()
+            sent = at if n == frame.n else sent
+        if sent is None:
+            return  # answered before, or never sent
+        session.valid_until = max(session.valid_until, valid_until(sent, self.timing.lease))
+        if not session.real:
+            self._begin(session, now, out)
+
+    def _begin(self, session: Session, now: float, out: list[Out]) -> None:
+        """The first ping is answered: the offer becomes a session."""
+        conn = session.conn
+        seat = conn.seat
+        if seat.session is not None:
+            self._end(seat.session, "Replaced", out)
+        if session.ticket is not None:
+            self._used.use(session.ticket, now + self._wall_offset)
+        self._t.seat_session(session)
+        self._ring.add(session)
+        badge = self._desk.sign_in(seat.member, conn.mac, session.carried, now)
+        out.append(Started(seat.member, session.id, conn.id, session.ticket.from_ if session.ticket else None))
+        out.append(Reply(conn.id, SignedIn(session.id, badge.number, badge.virtual_id, badge.extension, badge.state)))
+        if self._leaving(seat):
+            self._t.group_of(seat).leaving.append(seat)
+
+    def _end(self, session: Session, reason: str, out: list[Out], *, tell: bool = True) -> None:
+        self._unseat(session)
+        out.append(Gone(session.conn.seat.member, session.id, reason))
+        if tell:
+            out.append(Reply(session.conn.id, Ended(session.id, reason)))
+
+    def _unseat(self, session: Session) -> None:
+        self._t.unseat_session(session)
+        self._ring.remove(session)
+
+    def _lapse(self, session: Session, out: list[Out]) -> None:
+        if session.real:
+            self._end(session, "Lapsed", out)
+        else:
+            self._t.cancel_offer(session.conn.seat)
+
+    def _lapse_due(self, now: float, out: list[Out]) -> None:
+        while self._lapses and self._lapses[0][0] <= now:
+            _, order, session = heapq.heappop(self._lapses)
+            if session.id not in self._t.sessions:
+                continue  # ended meanwhile
+            if session.valid_until <= now:
+                self._lapse(session, out)
+            else:  # renewed since: look again when the newer lease ends
+                heapq.heappush(self._lapses, (session.valid_until, order, session))
+
+    def _session_on(self, conn: Conn, session_id: str, now: float, out: list[Out]) -> Session | None:
+        """The valid session `session_id` of this connection, if it is one."""
+        session = conn.session
+        if session is None or session.id != session_id or not session.real:
+            return None
+        if now >= session.valid_until:
+            self._lapse(session, out)
+            return None
+        return session
+
+    # ---- releases
+
+    def set_activity(self, account: str, activity: Activity, now: float) -> list[Out]:
+        """The agent has begun or finished something that may keep the agent here."""
+        out: list[Out] = []
+        member = self._desk.member(account)
+        if member is None:
+            return out
+        seat = self._t.seat(member)
+        if seat.activity is not activity:
+            seat.activity, seat.activity_since = activity, now
+        if activity is Activity.IDLE and seat.session is not None and self._leaving(seat):
+            group = self._t.group_of(seat)
+            group.leaving.append(seat)
+            self._release_some(group, now, 1, out)
+        return out
+
+    def _release_some(self, group: Group, now: float, most: int, out: list[Out]) -> int:
+        """Release up to `most` of the leaving; returns how many were."""
+        released = 0
+        while group.leaving and released < most:
+            seat = group.leaving[0]
+            if not self._can_release(seat, now):
+                group.leaving.popleft()  # the busy come back through set_activity or their deadline
+                continue
+            if group.release_pace is not None and not group.release_pace.take(now):
+                break
+            group.leaving.popleft()
+            self._release(seat, now, out)
+            released += 1
+        return released
+
+    def _can_release(self, seat: Seat, now: float) -> bool:
+        if seat.session is None or now >= seat.session.valid_until or not self._leaving(seat):
+            return False
+        return seat.activity is Activity.IDLE or self._overdue(seat, now)
+
+    def _overdue(self, seat: Seat, now: float) -> bool:
+        """Whether a busy agent's time to finish is up and the placement says Force."""
+        placement = self.book.get(seat.member.group)
+        if placement is None or placement.drain.on_deadline != "Force":
+            return False
+        drain = placement.drain
+        _, leaving_since = self.book.since(seat.member.group, seat.member.bucket)
+        if seat.activity is Activity.CALL:
+            return drain.max_talk is not None and now >= leaving_since + drain.max_talk
+        since = max(leaving_since, seat.activity_since)
+        return drain.max_wrapup is not None and now >= since + drain.max_wrapup
+
+    def _release(self, seat: Seat, now: float, out: list[Out]) -> None:
+        """End a session by a release: ticket in hand, the agent goes to the bucket's new site."""
+        session = seat.session
+        place = self.book.place(seat.member.group, seat.member.bucket)
+        assert session is not None
+        assert place is not None
+        assert place.to is not None
+        carried = self._desk.carried(seat.member.account)
+        ticket = self._ticket(seat, session.conn.instance, place.to, carried, now)
+        self._unseat(session)
+        out.append(Gone(seat.member, session.id, "Released", place.to))
+        out.append(Reply(session.conn.id, Release(None, session.id, place.to, ticket, carried)))
+
+    def _ticket(self, seat: Seat, instance: str, to: str, carried: CarriedState, now: float) -> str:
+        member = seat.member
+        placement = self.book.get(member.group)
+        assert placement is not None
+        self._ids += 1
+        seat.released = ReleaseRecord(to, now, placement.revision)
+        wall = now + self._wall_offset
+        ticket = Ticket(
+            account=member.account,
+            instance=instance,
+            group=member.group,
+            bucket=member.bucket,
+            from_=self.site,
+            to=to,
+            revision=placement.revision,
+            issued_at=wall,
+            expires_at=wall + TICKET_LIFE,
+            id=f"{self.boot}.t{self._ids}",
+            state=carried,
+        )
+        return tickets.sign(ticket, self._secret)
+
+    # ---- placements
+
+    def place(
+        self, placements: Mapping[str, Placement], *, confirmed: bool, now: float
+    ) -> tuple[dict[str, PlaceAnswer], list[Out]]:
+        """Take what the engine pushed. The caller has compared the push's boot ID with `boot`."""
+        out: list[Out] = []
+        answers = {}
+        for name, placement in placements.items():
+            answers[name] = self.book.take(name, placement, confirmed=confirmed, now=now)
+            if answers[name].accepted:
+                self._apply(name, placement, now, out)
+        return answers, out
+
+    def _apply(self, name: str, placement: Placement, now: float, out: list[Out]) -> None:
+        """Act on a placement now held: withdraw offers, list who must leave, ask again who may come in."""
+        group = self._t.group(name)
+        self._t.changed.add(name)
+        if placement.pace is None:
+            group.release_pace = group.entry_pace = None
+        elif group.release_pace is None or group.release_pace.rate != placement.pace:
+            group.release_pace = TokenBucket(placement.pace)
+            group.entry_pace = TokenBucket(min(placement.pace, self._rate))
+        group.leaving = deque(seat for seat in group.seated if self._leaving(seat))
+        for seat in list(group.offered):
+            self._recheck_offer(seat, now, out)
+        self._decide_again(group, now, out)
+
+    def _recheck_offer(self, seat: Seat, now: float, out: list[Out]) -> None:
+        """An offer made under an older map stands only if the door would still let this agent in."""
+        offer = seat.offer
+        place = self.book.place(seat.member.group, seat.member.bucket)
+        assert offer is not None
+        assert place is not None
+        if self._lets_in(seat, has_ticket=offer.ticket is not None):
+            return
+        self._t.cancel_offer(seat)
+        carried = offer.carried or "available"
+        if place.to is not None and self._leaving(seat):
+            to, ticket = place.to, self._ticket(seat, offer.conn.instance, place.to, carried, now)
+        else:
+            to, ticket = place.owner, None
+        out.append(Reply(offer.conn.id, Release(None, offer.id, to, ticket, carried)))
+
+    def _decide_again(self, group: Group, now: float, out: list[Out]) -> None:
+        for seat in list(group.at_door):
+            if seat.knock is not None:
+                self._decide(seat.knock, now, out)
+
+    def restart(self, boot: str, now: float) -> list[Out]:
+        """The process was away for longer than a lease: new boot ID, doors shut until confirmed again."""
+        out: list[Out] = []
+        self.boot = boot
+        self.book.restart(now)
+        self._unconfirmed_due = True
+        self._lapse_due(now, out)
+        self._t.changed |= set(self._t.groups)
+        return out
+
+    # ---- time
+
+    def tick(self, now: float) -> list[Out]:
+        """Time has passed: lapses, pings, entries and releases that are due."""
+        out: list[Out] = []
+        self._lapse_due(now, out)
+        for session in self._ring.due(now):
+            self._ping(session, now, out)
+        if self._unconfirmed_due and now >= self.book.boot_at + UNCONFIRMED_AFTER:
+            self._unconfirmed_due = False
+            for group in self._t.groups.values():
+                self._decide_again(group, now, out)
+        self._admit_paced(now, out)
+        left = RELEASES_A_TICK
+        for group in self._t.groups.values():
+            if group.leaving and left:
+                left -= self._release_some(group, now, left, out)
+        if now >= self._swept_at + 1.0:
+            self._swept_at = now
+            self._sweep(now, out)
+        return out
+
+    @property
+    def has_more(self) -> bool:
+        """Whether releases wait for nothing but the next tick."""
+        return any(group.leaving and group.release_pace is None for group in self._t.groups.values())
+
+    def _sweep(self, now: float, out: list[Out]) -> None:
+        """Once a second: connections that fell silent, and busy agents whose time to finish is up."""
+        for conn in self._t.conns.values():
+            if conn.session is None and now >= conn.heard_at + SILENT_AFTER:
+                out.append(Close(conn.id))
+        for group in self._t.groups.values():
+            group.leaving.extend(
+                seat
+                for seat in group.seated
+                if seat.activity is not Activity.IDLE and self._leaving(seat) and self._overdue(seat, now)
+            )
+
+    # ---- small steps
+
+    def _door(self, seat: Seat) -> Door:
+        return self.book.door(seat.member.group, seat.member.bucket)
+
+    def _leaving(self, seat: Seat) -> bool:
+        return self._door(seat) is Door.LEAVING
