@@ -49,19 +49,19 @@ class AgentGroupSpec(Written):
         json_schema_extra=rules(
             cel(
                 "self.sites.all(s, self.sites.exists_one(t, t == s))",
-                "'names a site twice: ' + self.sites.join(', ') + '; name each site once'",
+                "'names a site twice: %s; name each site once'.format([self.sites.join(', ')])",
                 field=".sites",
             ),
             cel(
                 "self.placement.map(p, p.percent).sum() == 100",
-                "'percentages add up to ' + string(self.placement.map(p, p.percent).sum())"
-                " + '; change them until they add up to 100'",
+                "'percentages add up to %d; change them until they add up to 100'"
+                ".format([self.placement.map(p, p.percent).sum()])",
                 field=".placement",
             ),
             cel(
                 "self.placement.all(p, p.site in self.sites)",
-                "'site ' + self.placement.filter(p, !(p.site in self.sites))[0].site + ' is not among spec.sites ('"
-                " + self.sites.join(', ') + '); add it there or place the agents elsewhere'",
+                "'site %s is not among spec.sites (%s); add it there or place the agents elsewhere'"
+                ".format([self.placement.filter(p, !(p.site in self.sites))[0].site, self.sites.join(', ')])",
                 field=".placement",
             ),
         )

@@ -64,7 +64,8 @@ def cel(rule: str, message: str, *, field: str = "") -> dict[str, JsonValue]:
 
     Args:
         rule: CEL expression that must hold.
-        message: A sentence, or, when it begins with `'`, a CEL expression that makes one. It names value and remedy;
+        message: A sentence, or, when it begins with `'`, a CEL expression that makes one (`'...'.format([...])`: the API
+            server refuses `+` with string(), whose length it cannot bound). It names value and remedy;
             the API server adds the field.
         field: Path of the offending field below the place of the rule, like `.placement`.
     """
@@ -97,7 +98,7 @@ def list_map(*keys: str) -> Schema:
 
 WAVES_RULE: Final = cel(
     "self.isSorted() && self.all(w, w > 0 && self.exists_one(v, v == w)) && self[size(self) - 1] == 100",
-    "waves must rise and end at 100, like [10, 50, 100]",
+    "'is %s, but waves rise and end at 100, like [10, 50, 100]'.format([self])",
 )
 
 

@@ -28,7 +28,7 @@ class Scaling(Written):
         json_schema_extra=rules(
             cel(
                 "self.min <= self.max",
-                "'is ' + string(self.min) + ', more than max ' + string(self.max) + '; lower min or raise max'",
+                "'is %d, more than max %d; lower min or raise max'.format([self.min, self.max])",
                 field=".min",
             )
         )
@@ -105,8 +105,8 @@ class SiteSpec(Written):
         json_schema_extra=rules(
             cel(
                 "self.role != 'Witness' || self.systems.size() == 0",
-                "'a Witness carries no agents, but lists ' + string(self.systems.size()) + ' system(s), first '"
-                " + self.systems[0].name + '; remove them or make the role Active'",
+                "'a Witness carries no agents, but lists %d system(s), first %s; remove them or make the role Active'"
+                ".format([self.systems.size(), self.systems[0].name])",
                 field=".systems",
             ),
             cel(
@@ -117,7 +117,7 @@ class SiteSpec(Written):
             ),
             cel(
                 "self.role != 'Witness' || self.guestCapacity == 0",
-                "'is ' + string(self.guestCapacity) + ', but a Witness admits nobody; remove it'",
+                "'is %d, but a Witness admits nobody; remove it'.format([self.guestCapacity])",
                 field=".guestCapacity",
             ),
         )
