@@ -12,7 +12,7 @@ from callcenter.carrier.routes import NumberPlan, Route
 from callcenter.carrier.switchboard import Switchboard
 from callcenter.sip.call import Call, CallEnd, CallState, IncomingCall
 from callcenter.sip.message import Request, Response
-from callcenter.sip.server_transaction import InviteServerTransaction
+from callcenter.sip.server_transaction import InviteServerTransaction, make_response
 from tests.unit.sip.fakes import Datagram, FakeNetwork
 
 NUMBER = "4008001"
@@ -42,8 +42,7 @@ class City:
             call.reject(self.refuse)
             return
         if self.queue:
-            queued = call._dialog_response(call.invite, 182)
-            transaction.respond(queued)
+            transaction.respond(make_response(call.invite, 182, to_tag=call.local_tag))
         self.net.scheduler.call_later(self.queue, lambda: self._answer(call))
 
     def _answer(self, call: IncomingCall) -> None:

@@ -23,6 +23,9 @@ from .switchboard import Switchboard
 GOODBYE: Final = 2.0
 """Seconds given at the end for the BYEs to be answered."""
 
+GOODBYE_LOOK: Final = 0.02
+"""Seconds between two looks whether they were."""
+
 log = logging.getLogger(__name__)
 
 
@@ -44,9 +47,10 @@ async def run(http: Address, sip: Address, *, advertised: str | None, seed: int)
         gc.set_threshold(50_000, 50, 1_000)
         await stop.wait()
         board.close()
-        deadline = loop.time() + GOODBYE
-        while board.calls_under_way and loop.time() < deadline:
-            await asyncio.sleep(0.02)
+        for _ in range(int(GOODBYE / GOODBYE_LOOK)):
+            if not board.calls_under_way:
+                break
+            await asyncio.sleep(GOODBYE_LOOK)
     finally:
         await runner.cleanup()
         endpoint.close()
