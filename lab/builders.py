@@ -65,12 +65,16 @@ def parse_owner(name: str) -> ProcessId | None:
     return ProcessId(int(words[0]), int(words[1])) if len(words) == 3 and all(map(str.isdigit, words)) else None
 
 
-def sweep_abandoned() -> None:
-    """End the builds whose builder is gone."""
+def sweep_abandoned() -> bool:
+    """End the builds whose builder is gone. True while others are going on."""
+    busy = False
     for name in cgroups.children(cgroups.BUILDS):
-        if not is_alive(parse_owner(name)):
+        if is_alive(parse_owner(name)):
+            busy = True
+        else:
             _end(f"{cgroups.BUILDS}/{name}")
     _remove_if_empty()
+    return busy
 
 
 def _end(name: str) -> None:

@@ -234,7 +234,9 @@ class CityRunner:
         group = cgroup_of(self.city.name)
         cgroups.kill(group)
         deadline = time.monotonic() + 10.0
-        while left := living(cgroups.pids(group) | network.processes_in(self.city.netns) | cleanup.shims(self.paths.run)):
+        while left := living(
+            cgroups.pids(group) | network.processes_in(self.city.netns) | cleanup.shims(self.paths.run)
+        ):
             if time.monotonic() > deadline:
                 raise LabError(f"processes of {self.city.name} do not end: {sorted(left)}")
             kill_all(left)

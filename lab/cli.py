@@ -63,7 +63,9 @@ def _fault_arguments(parser: argparse.ArgumentParser, *, undo: bool) -> None:
         sub.set_defaults(run=run)
         for argument in arguments:
             known = {"city": list(CITIES), "a": list(LINKED), "b": list(LINKED)}.get(argument)
-            text_of = f"{', '.join(COMPONENTS)} or pod/NAMESPACE/DEPLOYMENT[/CONTAINER]" if argument == "component" else None
+            text_of = (
+                f"{', '.join(COMPONENTS)} or pod/NAMESPACE/DEPLOYMENT[/CONTAINER]" if argument == "component" else None
+            )
             sub.add_argument(argument, choices=known, help=text_of)
         return sub
 

@@ -41,7 +41,9 @@ class PodSelector:
         """Raises KeyError for anything else."""
         words = component.split("/")
         if len(words) not in (3, 4) or words[0] != "pod" or not all(words):
-            raise KeyError(f"{component!r} is no component and not of the form pod/<namespace>/<deployment>[/<container>]")
+            raise KeyError(
+                f"{component!r} is no component and not of the form pod/<namespace>/<deployment>[/<container>]"
+            )
         return cls(namespace=words[1], owner=words[2], container=words[3] if len(words) == 4 else None)
 
     def matches(self, container: Container) -> bool:

@@ -128,7 +128,10 @@ def build(module: GoModule) -> None:
         with (
             builder_group() as builders,
             progress.step(
-                f"Building {module.name} with {go().version}", key=f"go-{module.name}", usual_s=usual_s, total=len(missing)
+                f"Building {module.name} with {go().version}",
+                key=f"go-{module.name}",
+                usual_s=usual_s,
+                total=len(missing),
             ) as step,
         ):
             for number, name in enumerate(missing):
@@ -136,7 +139,9 @@ def build(module: GoModule) -> None:
                 fresh = folder / f".{name}.new"
                 command = [str(go().executable), "build", "-trimpath", "-ldflags", module.ldflags, "-o", str(fresh)]
                 done = builders.run(
-                    [*command, module.packages[name]], cwd=module.folder, env={**os.environ, **go().env, "CGO_ENABLED": "0"}
+                    [*command, module.packages[name]],
+                    cwd=module.folder,
+                    env={**os.environ, **go().env, "CGO_ENABLED": "0"},
                 )
                 if done.returncode != 0:
                     raise BuildError(f"{name} does not build from {module.folder}:\n{done.stdout[-3000:]}")
@@ -207,7 +212,9 @@ def _pip_install(requirement: str, target: Path) -> None:
             installers.append([python, "-m", "pip", "install", "--quiet"])
     failures = []
     for installer in installers:
-        done = subprocess.run([*installer, "--target", target, requirement], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*installer, "--target", target, requirement], capture_output=True, text=True, check=False
+        )
         if done.returncode == 0:
             return
         failures.append(CommandError([*installer, requirement], done.returncode, done.stderr))
