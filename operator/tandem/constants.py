@@ -1,0 +1,81 @@
+"""Every constant of the product with its meaning and unit."""
+
+from typing import Final
+
+BUCKETS: Final = 100
+"""Buckets of a group. A stable hash of the agent's account chooses one; percentages are whole buckets."""
+
+MIN_WAVE_AGENTS: Final = 5
+"""A wave is widened until it holds at least this many agents: a canary of one agent tells nothing."""
+
+TXN_OPERATIONS: Final = 100
+"""Most writes, and most premises, of one transaction. etcd's own limit is 128 of each."""
+
+PATIENCE_S: Final = 60.0
+"""Seconds for which an order or a Shift waits to be accepted. Beyond it is refused: nothing starts late."""
+
+PREPARE_PATIENCE_S: Final = 300.0
+"""Seconds for which an accepted Shift may wait for its target before it fails. Nothing has moved by then."""
+
+FORCE_GRACE_S: Final = 10.0
+"""Seconds that a CTI has, after a deadline beyond which calls are cut, until its agents count as staying."""
+
+VERIFY_S: Final = 5.0
+"""Seconds after the last bucket for the last agents to arrive; then the Shift completes and says who is missing."""
+
+FORGET_AFTER_S: Final = 60.0
+"""Seconds for which a group must be absent from every location before its placement is forgotten."""
+
+ORDER_SHIFTS_KEPT: Final = 10
+"""Finished Shifts made from orders that are kept per group; older ones are deleted from the store."""
+
+ROUTES_INTERVAL_S: Final = 1.0
+"""Least seconds between two changes of a Trunk's effective routes: weights follow agents, not each single sign-in."""
+
+ROUTES_STEP: Final = 3
+"""Least change of a weight, in percent, for which the carrier is told."""
+
+DECIDE_COALESCE_S: Final = 0.006
+"""Seconds the coordinator lets changes gather before it decides: a burst is one decision."""
+
+REPORT_COALESCE_S: Final = 0.02
+"""Seconds within which a bucket that became empty, or a map that was acknowledged, is reported."""
+
+REPORT_INTERVAL_S: Final = 0.5
+"""Least seconds between two reports of mere counts (who is talking, who is available)."""
+
+REPORT_BYTES_PER_S: Final = 1_000_000.0
+"""Most bytes a second that one system's reports may write to the store; larger reports come less often."""
+
+PROGRESS_WAIT_S: Final = 10.0
+"""Seconds that one question to the CTI's progress stays open when nothing happens."""
+
+PROGRESS_PAUSE_S: Final = 0.25
+"""Seconds between two questions to the CTI while none of its groups is moving: the idle cost stays small."""
+
+ARRIVALS_WAIT_S: Final = 10.0
+"""Seconds that one question for arrivals stays open when nobody arrives."""
+
+SOFTSWITCH_INTERVAL_S: Final = 1.0
+"""Seconds between two looks at a softswitch's uptime. It has forgotten everything when the uptime fell."""
+
+REPAIR_INTERVAL_S: Final = 10.0
+"""Seconds between two complete read-backs of what CTI and softswitch hold: repairs what a push missed."""
+
+CARRIER_REPAIR_INTERVAL_S: Final = 30.0
+"""Seconds after which unchanged routes are pushed to the carrier again."""
+
+CHANNELS_INTERVAL_S: Final = 5.0
+"""Seconds between two looks at the channels in use of a carrier."""
+
+LEASE_TTL_S: Final = 2.0
+"""Seconds to live of the engine's lease, asked of the store: after this silence its words count no more."""
+
+LEASE_KEEPALIVE_S: Final = 0.5
+"""Seconds between two renewals of the engine's lease."""
+
+SHIFTS_IN_MOVES: Final = 20
+"""Shifts whose switch times a city keeps in the store."""
+
+DEFAULT_ENGINE_PORT: Final = 8590
+"""TCP port of the engine's status server."""

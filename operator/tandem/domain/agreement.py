@@ -1,0 +1,116 @@
+"""Several clusters, one truth: what the locations' copies of one object say together.
+
+Objects are known by name and digest; UIDs and generations differ from cluster to cluster. A planned move needs every
+Active site that publishes to have read the same object.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from tandem.api.agentgroup import AgentGroupSpec
+from tandem.api.common import Written
+from tandem.domain import keys
+from tandem.domain.digest import order_digest
+from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.records import SpecRecord
+from tandem.domain.snapshot import Entry, Published
+
+W = TypeVar("W", bound=Written)
+
+
+def participants_of(specs: Mapping[str, Mapping[tuple[str, str], Entry[SpecRecord]]]) -> frozenset[str]:
+    """Active sites that publish anything. A site's role is what it says of itself, else what any other says."""
+
+    def role(site: str) -> object:
+        for teller in (site, *sorted(specs)):
+            entry = specs.get(teller, {}).get((keys.SITE, site))
+            if entry is not None:
+                return entry.record.spec.get("role", "Active")
+        return None
+
+    return frozenset(site for site, published in specs.items() if published and role(site) == "Active")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What the locations say of one object."""
+
+    name: str
+    published: bool
+    record: SpecRecord | None
+    """The copy to go by: the agreed one; while they differ, a Site's own word about itself; else None."""
+    consistent: bool
+    message: str = ""
+
+    def publish(self, model: type[W], before: Published[W] | None) -> Published[W]:
+        """As typed object; while the locations differ, the spec that was agreed last."""
+        last = before.spec if before else None
+        if self.record is None:
+            return Published(
+                name=self.name,
+                spec=last,
+                consistent=False,
+                since=0.0,
+                message=self.message,
+                labels=before.labels if before else {},
+                order_digest=before.order_digest if before else "",
+            )
+        try:
+            spec = model.model_validate(self.record.spec)
+        except ValidationError as error:
+            return Published(
+                name=self.name,
+                spec=last,
+                consistent=self.consistent,
+                since=0.0,
+                message=self.message,
+                labels=self.record.labels,
+                order_digest=f"invalid:{self.record.digest}:{self.record.order_id}",
+                invalid=_refusal_of(error),
+            )
+        wanted = order_digest(spec.placement, self.record.order_id) if isinstance(spec, AgentGroupSpec) else ""
+        return Published(
+            name=self.name,
+            spec=spec,
+            consistent=self.consistent,
+            since=0.0,
+            message=self.message,
+            labels=self.record.labels,
+            order_digest=wanted,
+        )
+
+
+def agree(kind: str, name: str, records: Mapping[str, SpecRecord], participants: frozenset[str]) -> Agreement:
+    """Compare the copies of one object. `records`: site -> its copy, the witness's and other non-participants' too."""
+    voices = {site: records[site] for site in sorted(participants) if site in records}
+    silent = sorted(participants - voices.keys())
+    versions = {(record.digest, record.order_id) for record in voices.values()}
+    if voices and not silent and len(versions) == 1:
+        return Agreement(name, True, next(iter(voices.values())), True)
+    if not records:
+        return Agreement(name, False, None, False)
+    if not participants:
+        message = f"no location publishes an Active Site of its own yet, so nobody can confirm {name}; apply the Sites"
+    elif silent and voices:
+        message = f"{name} is published by {_names(voices)} but not by {_names(silent)}; apply the same manifest there"
+    elif silent:
+        message = f"{name} is published by no Active site; apply the same manifest to {_names(silent)}"
+    else:
+        message = f"{name} differs between {_names(voices)}; apply the same manifest to each of them"
+    own = records.get(name) or next(iter(records.values()))
+    return Agreement(name, True, own if kind == keys.SITE else None, False, message)
+
+
+def _names(sites: Any) -> str:
+    return " and ".join(sorted(sites))
+
+
+def _refusal_of(error: ValidationError) -> Refusal:
+    """The first thing wrong, with its field, its value and the remedy."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "spec"
+    reason = Reason.NO_AGENTS if field == "agents" else Reason.INVALID_SPEC
+    return Refusal(reason, f"spec.{field} is {first['input']!r}: {first['msg']}; correct it and apply again")

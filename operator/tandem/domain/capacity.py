@@ -1,0 +1,93 @@
+"""Capacity: never more agents than a target can carry, counting signed in, committed and reserved.
+
+A site's load by one group is the larger of the agents signed in there and the group's expected agents times the
+buckets it has there, or may have: a bucket on its way counts at both ends, and a Shift under way reserves both its
+`before` (so that an abort always has room) and its `after`.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from tandem.constants import BUCKETS
+from tandem.domain.placement import BucketMap
+from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.snapshot import Snapshot
+
+
+def agents_in(buckets: int, agents: int) -> int:
+    """Agents that this many buckets of a group of `agents` hold, rounded up."""
+    return -(-buckets * agents // BUCKETS)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a plan adds to one site's system."""
+
+    site: str
+    system: str
+    needs: int
+    has: int
+
+    @property
+    def fits(self) -> bool:
+        return self.needs <= self.has
+
+
+class Ledger:
+    """Load per site, system and group. `reserve` adds to it: plans of one decision cannot share the same room."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._load: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+        for (site, system), entry in snapshot.reports.items():
+            for group, report in entry.record.groups.items():
+                if report.signed_in:
+                    self._raise(site, system, group, report.signed_in)
+        for name, placed in snapshot.placements.items():
+            self.reserve(name, placed.record.system, self.agents_of(name), placed.map)
+        for shift in snapshot.unfinished_shifts():
+            for plan in shift.record.plan:
+                for encoded in (plan.before, plan.after):
+                    self.reserve(plan.group, plan.system, self.agents_of(plan.group), BucketMap.parse(encoded))
+
+    def agents_of(self, group: str) -> int:
+        """Agents expected of a group at once."""
+        published = self._snapshot.groups.get(group)
+        return published.spec.agents if published and published.spec else 0
+
+    def load(self, site: str, system: str) -> int:
+        return sum(self._load[(site, system)].values())
+
+    def capacity(self, site: str, system: str) -> int:
+        """Agents that a site's system carries: the smaller of what its CTI and its softswitch can bear."""
+        found = self._snapshot.system(site, system)
+        if found is None:
+            return 0
+        return min(found.cti.capacity.agents, found.softswitch.capacity.agents)
+
+    def needs(self, group: str, system: str, agents: int, wanted: BucketMap) -> tuple[Need, ...]:
+        """What `wanted` would add, per site."""
+        needs = []
+        for site, buckets in wanted.touched_shares.items():
+            loads = self._load[(site, system)]
+            more = max(agents_in(buckets, agents) - loads.get(group, 0), 0)
+            if more:
+                needs.append(Need(site, system, more, self.capacity(site, system) - self.load(site, system)))
+        return tuple(needs)
+
+    def reserve(self, group: str, system: str, agents: int, wanted: BucketMap) -> None:
+        for site, buckets in wanted.touched_shares.items():
+            self._raise(site, system, group, agents_in(buckets, agents))
+
+    def _raise(self, site: str, system: str, group: str, load: int) -> None:
+        loads = self._load[(site, system)]
+        loads[group] = max(loads.get(group, 0), load)
+
+
+def no_capacity(site: str, system: str, needs: int, has: int) -> Refusal:
+    message = (
+        f"{system} at {site} would need room for {needs} more agents and has room for {max(has, 0)}; "
+        f"raise its spec.systems[{system}].cti.capacity and .softswitch.capacity with the parts behind them, "
+        "or move fewer agents"
+    )
+    return Refusal(Reason.NO_CAPACITY, message)

@@ -1,0 +1,78 @@
+"""`decide`: everything the coordinator would do now, from one snapshot. Pure: no I/O, no clock, no randomness."""
+
+from tandem.constants import FORGET_AFTER_S, ORDER_SHIFTS_KEPT
+from tandem.domain import keys
+from tandem.domain.capacity import Ledger
+from tandem.domain.decision import Decision, Draft, Premise
+from tandem.domain.finish import finish_buckets
+from tandem.domain.orders import handle_orders
+from tandem.domain.plan import groups_in_the_way
+from tandem.domain.reasons import Reason
+from tandem.domain.routes import handle_routes
+from tandem.domain.shifts import advance
+from tandem.domain.snapshot import Instant, ShiftEntry, Snapshot
+
+
+def decide(snapshot: Snapshot, now: Instant) -> Decision:
+    """What to commit now and why, and why nothing else.
+
+    Every commit is guarded by the coordinator's key as the snapshot shows it: without one nothing is decided.
+    """
+    if snapshot.coordinator is None:
+        return Decision()
+    draft = Draft(snapshot, snapshot.coordinator.create_revision, now.wall)
+    draft.busy = groups_in_the_way(snapshot)
+    ledger = Ledger(snapshot)
+    finish_buckets(draft)  # what is on its way comes first, whatever else is held or refused
+    for shift in snapshot.unfinished_shifts():
+        if shift.record.phase not in ("Pending", "AwaitingApproval"):
+            advance(draft, ledger, shift, now)
+    for shift in snapshot.unfinished_shifts():
+        if shift.record.phase in ("Pending", "AwaitingApproval"):  # after those under way: they have their room
+            advance(draft, ledger, shift, now)
+    handle_orders(draft, ledger, now)
+    handle_routes(draft, now)
+    _forget(draft, now)
+    _tidy(draft)
+    return draft.finish()
+
+
+def _forget(draft: Draft, now: Instant) -> None:
+    """Forget placements of groups that no location publishes any more and where nobody is signed in."""
+    snapshot = draft.snapshot
+    for group, since in snapshot.absent_since.items():
+        if now.mono - since < FORGET_AFTER_S:
+            draft.wake(since + FORGET_AFTER_S + 0.001)
+            continue
+        placed = snapshot.placements[group]
+        system = placed.record.system
+        sites = [site for site in snapshot.active_sites() if snapshot.system(site, system) is not None]
+        reports = [snapshot.group_report(site, system, group) for site in sites]
+        busy = group in draft.busy or keys.placement(group) in draft.written
+        if busy or not sites or any(report is None or report.signed_in for report in reports):
+            continue
+        draft.commit(
+            f"AgentGroup {group}",
+            Reason.FORGOTTEN,
+            f"{group} is published nowhere any more and nobody is signed in: its placement is forgotten",
+            {keys.placement(group): None, keys.order(group): None},
+            (draft.placement(placed, group), draft.no_hold),
+        )
+
+
+def _tidy(draft: Draft) -> None:
+    """Delete the oldest finished Shifts that were made from orders; those that people created are theirs to delete."""
+    by_group: dict[str, list[ShiftEntry]] = {}
+    for shift in draft.snapshot.shifts.values():
+        if shift.finished and shift.record.cause == "Order" and shift.record.plan:
+            by_group.setdefault(shift.record.plan[0].group, []).append(shift)
+    for group, shifts in by_group.items():
+        shifts.sort(key=lambda shift: (shift.record.finished_at, shift.name))
+        for old in shifts[:-ORDER_SHIFTS_KEPT]:
+            draft.commit(
+                f"Shift {old.name}",
+                Reason.FORGOTTEN,
+                f"{old.name} is older than the last {ORDER_SHIFTS_KEPT} of {group}",
+                {keys.shift(old.name): None},
+                (Premise(keys.shift(old.name), mod_revision=old.mod_revision),),
+            )

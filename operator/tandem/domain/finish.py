@@ -1,0 +1,49 @@
+"""Finishing: a bucket on its way `A>B` becomes `B` once its old city says that nobody of it is left there.
+
+"Says" is the point. The city's report must be there (it is on its engine's lease: none is not an empty one), must
+speak of this very map or a newer one, and must name no session in the bucket. Only then does B's door open for fresh
+sign-ins, so at most one door is ever open. Hold does not stop this: buckets already on their way finish.
+"""
+
+from tandem.domain import keys
+from tandem.domain.buckets import format_ranges
+from tandem.domain.decision import Draft
+from tandem.domain.placement import Slot
+from tandem.domain.reasons import Reason
+from tandem.domain.snapshot import Placed, Snapshot
+
+
+def arrived(snapshot: Snapshot, group: str, placed: Placed) -> dict[int, Slot]:
+    """Buckets whose old city has emptied them, each with its final slot."""
+    system = placed.record.system
+    reports = {site: snapshot.group_report(site, system, group) for site in placed.map.sites}
+    found: dict[int, Slot] = {}
+    for bucket, slot in placed.map.in_transit.items():
+        leaving, receiving = reports[slot.site], reports[slot.to]
+        if leaving is None or leaving.revision < placed.revision or leaving.buckets.get(str(bucket), 0):
+            continue
+        # A bucket that was turned back: its old owner may still hand out tickets until it holds the newer map.
+        if receiving is not None and receiving.revision < placed.revision:
+            continue
+        found[bucket] = Slot(slot.to)
+    return found
+
+
+def finish_buckets(draft: Draft) -> None:
+    for group, placed in draft.snapshot.placements.items():
+        if not placed.map.in_transit:
+            continue
+        done = arrived(draft.snapshot, group, placed)
+        if not done:
+            continue
+        placement = placed.map.change(done)
+        left = len(placement.in_transit)
+        owners = " and ".join(sorted({slot.site for slot in done.values()}))
+        sentence = f"{group}: buckets {format_ranges(done)} are empty where they were and now belong to {owners}"
+        draft.commit(
+            f"AgentGroup {group}",
+            Reason.BUCKETS_ARRIVED,
+            f"{sentence}; {left} still on their way" if left else sentence,
+            {keys.placement(group): draft.stamp(placed.record.model_copy(update={"map": placement.encode()}))},
+            (draft.placement(placed, group),),
+        )

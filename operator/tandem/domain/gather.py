@@ -1,0 +1,257 @@
+"""Gathering: keys of the store, as they change, become the immutable snapshot that rules look at.
+
+    apply / delete (one key)  ->  typed entries, objects agreed between the locations  ->  snapshot()
+
+Only what changed is read again; a snapshot of hundreds of groups costs a few dictionary copies.
+"""
+
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from tandem.api.agentgroup import AgentGroupSpec
+from tandem.api.common import Written
+from tandem.api.site import SiteSpec
+from tandem.api.trunk import TrunkSpec
+from tandem.domain import keys
+from tandem.domain.agreement import Agreement, agree, participants_of
+from tandem.domain.placement import BucketMap
+from tandem.domain.records import (
+    CoordinatorRecord,
+    HeartbeatRecord,
+    HoldRecord,
+    MovesRecord,
+    ObservationRecord,
+    OrderRecord,
+    PlacementRecord,
+    Record,
+    ShiftRecord,
+    SpecRecord,
+    SystemReport,
+    TrunkRecord,
+)
+from tandem.domain.snapshot import Entry, Placed, Published, ShiftEntry, Snapshot
+
+R = TypeVar("R", bound=Record)
+W = TypeVar("W", bound=Written)
+
+_Pair = tuple[str, str]
+
+
+class Gatherer:
+    """Keeps the typed picture of the store up to date. One task uses it; it does no I/O and reads no clock."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self._coordinator: Entry[CoordinatorRecord] | None = None
+        self._hold: Entry[HoldRecord] | None = None
+        self._specs: dict[str, dict[_Pair, Entry[SpecRecord]]] = {}  # site -> (kind, name) -> record
+        self._placements: dict[str, Placed] = {}
+        self._orders: dict[str, Entry[OrderRecord]] = {}
+        self._shifts: dict[str, ShiftEntry] = {}
+        self._heartbeats: dict[str, Entry[HeartbeatRecord]] = {}
+        self._observations: dict[tuple[str, str, str], dict[str, Entry[ObservationRecord]]] = {}
+        self._reports: dict[_Pair, Entry[SystemReport]] = {}
+        self._moves: dict[_Pair, Entry[MovesRecord]] = {}
+        self._routes: dict[str, Entry[TrunkRecord]] = {}
+        self._unreadable: set[str] = set()
+        self._participants: frozenset[str] = frozenset()
+        self._sites: dict[str, Published[SiteSpec]] = {}
+        self._groups: dict[str, Published[AgentGroupSpec]] = {}
+        self._trunks: dict[str, Published[TrunkSpec]] = {}
+        self._absent_since: dict[str, float] = {}
+        self._dirty: set[_Pair] = set()
+        self._dirty_at = 0.0
+
+    # -- changes
+
+    def apply(self, key: str, value: bytes, create_revision: int, mod_revision: int, at: float) -> None:
+        """A key has this value since `mod_revision`; `at` is monotonic now."""
+        self.revision = max(self.revision, mod_revision)
+        self._dirty_at = at
+        try:
+            self._read(key, value, create_revision, mod_revision, at)
+        except (ValidationError, ValueError):
+            # A newer version's format. The older picture stays, and its revision makes every write to this key fail.
+            self._unreadable.add(key)
+        else:
+            self._unreadable.discard(key)
+
+    def delete(self, key: str, revision: int, at: float) -> None:
+        self.revision = max(self.revision, revision)
+        self._dirty_at = at
+        self._unreadable.discard(key)
+        if key == keys.COORDINATOR:
+            self._coordinator = None
+        elif key == keys.HOLD:
+            self._hold = None
+        elif key.startswith(keys.SPECS):
+            site, kind, name = _spec_parts(key)
+            self._specs.get(site, {}).pop((kind, name), None)
+            self._dirty.add((kind, name))
+        elif key.startswith(keys.PLACEMENTS):
+            self._placements.pop(key.removeprefix(keys.PLACEMENTS), None)
+        elif key.startswith(keys.ORDERS):
+            self._orders.pop(key.removeprefix(keys.ORDERS), None)
+        elif key.startswith(keys.SHIFTS):
+            self._shifts.pop(key.removeprefix(keys.SHIFTS), None)
+        elif key.startswith(keys.HEARTBEATS):
+            self._heartbeats.pop(key.removeprefix(keys.HEARTBEATS), None)
+        elif key.startswith(keys.OBSERVATIONS):
+            observer, about = _observation_parts(key)
+            self._observations.get(about, {}).pop(observer, None)
+        elif key.startswith(keys.REPORTS):
+            self._reports.pop(_pair(key.removeprefix(keys.REPORTS)), None)
+        elif key.startswith(keys.MOVES):
+            self._moves.pop(_pair(key.removeprefix(keys.MOVES)), None)
+        elif key.startswith(keys.TRUNKS):
+            self._routes.pop(key.removeprefix(keys.TRUNKS), None)
+
+    def keys(self) -> set[str]:
+        """Every key in the picture: what a fresh listing does not name has been deleted meanwhile."""
+        found = {keys.spec(site, kind, name) for site, specs in self._specs.items() for kind, name in specs}
+        found |= {keys.placement(name) for name in self._placements}
+        found |= {keys.order(name) for name in self._orders}
+        found |= {keys.shift(name) for name in self._shifts}
+        found |= {keys.heartbeat(site) for site in self._heartbeats}
+        found |= {keys.observation(o, *about) for about, words in self._observations.items() for o in words}
+        found |= {keys.report(*pair) for pair in self._reports}
+        found |= {keys.moves(*pair) for pair in self._moves}
+        found |= {keys.trunk(name) for name in self._routes}
+        found |= {keys.COORDINATOR} if self._coordinator else set()
+        found |= {keys.HOLD} if self._hold else set()
+        return found | self._unreadable
+
+    # -- the picture
+
+    def snapshot(self) -> Snapshot:
+        self._agree()
+        return Snapshot(
+            revision=self.revision,
+            coordinator=self._coordinator,
+            hold=self._hold,
+            participants=self._participants,
+            sites=dict(self._sites),
+            groups=dict(self._groups),
+            trunks=dict(self._trunks),
+            placements=dict(self._placements),
+            orders=dict(self._orders),
+            shifts=dict(self._shifts),
+            heartbeats=dict(self._heartbeats),
+            observations={about: dict(words) for about, words in self._observations.items() if words},
+            reports=dict(self._reports),
+            moves=dict(self._moves),
+            routes=dict(self._routes),
+            absent_since=self._absent(),
+            unreadable=frozenset(self._unreadable),
+        )
+
+    # -- inside
+
+    def _read(self, key: str, value: bytes, create: int, mod: int, at: float) -> None:
+        def entry(model: type[R]) -> Entry[R]:
+            return Entry(model.model_validate_json(value), create, mod, at)
+
+        if key == keys.COORDINATOR:
+            self._coordinator = entry(CoordinatorRecord)
+        elif key == keys.HOLD:
+            self._hold = entry(HoldRecord)
+        elif key.startswith(keys.SPECS):
+            site, kind, name = _spec_parts(key)
+            self._specs.setdefault(site, {})[(kind, name)] = entry(SpecRecord)
+            self._dirty.add((kind, name))
+        elif key.startswith(keys.PLACEMENTS):
+            placement = PlacementRecord.model_validate_json(value)
+            name = key.removeprefix(keys.PLACEMENTS)
+            self._placements[name] = Placed(placement, BucketMap.parse(placement.map), mod, create)
+        elif key.startswith(keys.ORDERS):
+            self._orders[key.removeprefix(keys.ORDERS)] = entry(OrderRecord)
+        elif key.startswith(keys.SHIFTS):
+            self._read_shift(key.removeprefix(keys.SHIFTS), ShiftRecord.model_validate_json(value), mod, at)
+        elif key.startswith(keys.HEARTBEATS):
+            self._heartbeats[key.removeprefix(keys.HEARTBEATS)] = entry(HeartbeatRecord)
+        elif key.startswith(keys.OBSERVATIONS):
+            observer, about = _observation_parts(key)
+            self._observations.setdefault(about, {})[observer] = entry(ObservationRecord)
+        elif key.startswith(keys.REPORTS):
+            self._reports[_pair(key.removeprefix(keys.REPORTS))] = entry(SystemReport)
+        elif key.startswith(keys.MOVES):
+            self._moves[_pair(key.removeprefix(keys.MOVES))] = entry(MovesRecord)
+        elif key.startswith(keys.TRUNKS):
+            self._routes[key.removeprefix(keys.TRUNKS)] = entry(TrunkRecord)
+
+    def _read_shift(self, name: str, record: ShiftRecord, mod: int, at: float) -> None:
+        before = self._shifts.get(name)
+        same_step = before and (before.record.phase, before.record.wave) == (record.phase, record.wave)
+        self._shifts[name] = ShiftEntry(
+            name=name,
+            record=record,
+            mod_revision=mod,
+            first_seen=before.first_seen if before else at,
+            since=before.since if before and same_step else at,
+        )
+
+    def _agree(self) -> None:
+        if not self._dirty:
+            return
+        participants = participants_of(self._specs)
+        if participants != self._participants:
+            self._participants = participants
+            self._dirty |= {known for specs in self._specs.values() for known in specs}
+        for kind, name in self._dirty:
+            records = {site: entry.record for site, specs in self._specs.items() if (entry := specs.get((kind, name)))}
+            agreement = agree(kind, name, records, participants)
+            if kind == keys.SITE:
+                _settle(self._sites, SiteSpec, agreement, self._dirty_at)
+            elif kind == keys.AGENT_GROUP:
+                _settle(self._groups, AgentGroupSpec, agreement, self._dirty_at)
+            elif kind == keys.TRUNK:
+                _settle(self._trunks, TrunkSpec, agreement, self._dirty_at)
+        self._dirty.clear()
+
+    def _absent(self) -> dict[str, float]:
+        gone = {name for name in self._placements if name not in self._groups}
+        self._absent_since = {name: self._absent_since.get(name, self._dirty_at) for name in gone}
+        return dict(self._absent_since)
+
+
+def _settle(objects: dict[str, Published[W]], model: type[W], agreement: Agreement, at: float) -> None:
+    """Put what the locations say of one object into the table, keeping what was agreed last while they differ."""
+    if not agreement.published:
+        objects.pop(agreement.name, None)
+        return
+    before = objects.get(agreement.name)
+    found = agreement.publish(model, before)
+    if before is not None and _same(before, found):
+        return
+    objects[agreement.name] = Published(
+        name=found.name,
+        spec=found.spec,
+        consistent=found.consistent,
+        since=at,
+        message=found.message,
+        labels=found.labels,
+        order_digest=found.order_digest,
+        invalid=found.invalid,
+    )
+
+
+def _same(a: Published[W], b: Published[W]) -> bool:
+    return (a.spec, a.consistent, a.message, a.labels, a.order_digest, a.invalid) == (
+        (b.spec, b.consistent, b.message, b.labels, b.order_digest, b.invalid)
+    )
+
+
+def _pair(text: str) -> _Pair:
+    first, _, second = text.partition("/")
+    return first, second
+
+
+def _spec_parts(key: str) -> tuple[str, str, str]:
+    site, kind, name = key.removeprefix(keys.SPECS).split("/", 2)
+    return site, kind, name
+
+
+def _observation_parts(key: str) -> tuple[str, tuple[str, str, str]]:
+    observer, site, system, component = key.removeprefix(keys.OBSERVATIONS).split("/", 3)
+    return observer, (site, "" if system == "-" else system, component)

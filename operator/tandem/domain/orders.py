@@ -1,0 +1,335 @@
+"""Orders: `spec.placement` acts when its digest is new, once. Wanted and actual may differ for good reasons later.
+
+A group without placement gets its first one: where its agents are signed in (an empty store adopts and never replays
+an order), else as ordered. A changed order becomes a Shift with the group's own pace, waves and drain. A refusal
+consumes the order; what waiting can cure is waited for, at most a minute, so that nothing starts late.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tandem.api.agentgroup import AgentGroupSpec
+from tandem.api.shift import Selector, ShiftSpec
+from tandem.constants import BUCKETS, PATIENCE_S
+from tandem.domain import keys
+from tandem.domain.capacity import Ledger, no_capacity
+from tandem.domain.decision import Draft, Premise
+from tandem.domain.placement import BucketMap, Slot
+from tandem.domain.plan import Plan, Wish, hold_refusal, make_plan, reserve, waves_refusal
+from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.records import OrderRecord, PlacementRecord, ShiftRecord
+from tandem.domain.shifts import advance
+from tandem.domain.snapshot import Instant, Placed, Published, ShiftEntry, Snapshot
+
+
+def handle_orders(draft: Draft, ledger: Ledger, now: Instant) -> None:
+    for name, group in draft.snapshot.groups.items():
+        order = draft.snapshot.orders.get(name)
+        placed = draft.snapshot.placements.get(name)
+        if order is not None and order.record.digest == group.order_digest and group.consistent:
+            continue
+        if keys.placement(name) in draft.snapshot.unreadable or keys.order(name) in draft.snapshot.unreadable:
+            continue  # A newer version's format: nothing we could guard against.
+        if not group.consistent or not group.order_digest:
+            draft.note(_subject(name), Reason.SPEC_NOT_CONSISTENT, group.message)
+        elif placed is not None and order is None:
+            # A placement without its order's record: some earlier order made it. Replaying is what must not happen.
+            _consume(draft, name, group, "Adopted", Refusal(Reason.ADOPTED, "the present placement stands"))
+        elif placed is None:
+            _first_placement(draft, ledger, name, group, now)
+        else:
+            _changed_order(draft, ledger, name, group, placed, now)
+
+
+# -- what a declaration can have wrong; the first refusal is reported
+
+
+@dataclass(frozen=True)
+class _Order:
+    snapshot: Snapshot
+    spec: AgentGroupSpec
+
+
+def unknown_site(order: _Order) -> Refusal | None:
+    for field, names in (("sites", order.spec.sites), ("placement", [share.site for share in order.spec.placement])):
+        for name in names:
+            if order.snapshot.site(name) is None:
+                known = ", ".join(order.snapshot.active_sites()) or "none"
+                message = f"spec.{field} names {name!r}: there is no such Site (Active ones: {known}); correct the name"
+                return Refusal(Reason.UNKNOWN_SITE, message)
+    return None
+
+
+def not_active(order: _Order) -> Refusal | None:
+    for name in order.spec.sites:
+        site = order.snapshot.site(name)
+        if site is not None and site.role != "Active":
+            message = f"spec.sites names {name!r}: a Witness carries no agents; name Active sites only"
+            return Refusal(Reason.NOT_ACTIVE, message)
+    return None
+
+
+def unknown_system(order: _Order) -> Refusal | None:
+    for name in order.spec.sites:
+        site = order.snapshot.site(name)
+        if site is not None and site.system(order.spec.system) is None:
+            known = ", ".join(system.name for system in site.systems) or "none"
+            message = (
+                f"spec.system is {order.spec.system!r}: Site {name} has no such system (it has: {known}); "
+                "correct the name, or add the system to that Site"
+            )
+            return Refusal(Reason.UNKNOWN_SYSTEM, message)
+    return None
+
+
+def site_not_listed(order: _Order) -> Refusal | None:
+    for share in order.spec.placement:
+        if share.site not in order.spec.sites:
+            listed = ", ".join(order.spec.sites)
+            message = f"spec.placement names {share.site!r}, which is not in spec.sites ({listed}); add it there"
+            return Refusal(Reason.SITE_NOT_LISTED, message)
+    return None
+
+
+def site_twice(order: _Order) -> Refusal | None:
+    for field, names in (("sites", order.spec.sites), ("placement", [share.site for share in order.spec.placement])):
+        twice = sorted({name for name in names if list(names).count(name) > 1})
+        if twice:
+            return Refusal(Reason.SITE_TWICE, f"spec.{field} names {twice[0]!r} twice; name each site once")
+    return None
+
+
+def percentages(order: _Order) -> Refusal | None:
+    total = sum(share.percent for share in order.spec.placement)
+    if total == BUCKETS:
+        return None
+    shares = ", ".join(f"{share.site} {share.percent}" for share in order.spec.placement)
+    message = f"spec.placement ({shares}) sums to {total} percent; make the percentages sum to 100"
+    return Refusal(Reason.PERCENTAGES_DO_NOT_SUM, message)
+
+
+def waves(order: _Order) -> Refusal | None:
+    return waves_refusal(order.spec.waves)
+
+
+ORDER_CHAIN: Final[tuple[Callable[[_Order], Refusal | None], ...]] = (
+    unknown_site,  # what follows looks the sites up
+    not_active,
+    unknown_system,
+    site_twice,
+    site_not_listed,
+    percentages,
+    waves,
+)
+
+
+def declaration_refusal(snapshot: Snapshot, group: Published[AgentGroupSpec]) -> Refusal | None:
+    """What is wrong with the order as it is written."""
+    if group.invalid is not None:
+        return group.invalid
+    if group.spec is None:
+        return Refusal(Reason.SPEC_NOT_CONSISTENT, group.message, temporary=True)
+    order = _Order(snapshot, group.spec)
+    return next((refusal for check in ORDER_CHAIN if (refusal := check(order)) is not None), None)
+
+
+# -- the first placement
+
+
+def _first_placement(draft: Draft, ledger: Ledger, name: str, group: Published[AgentGroupSpec], now: Instant) -> None:
+    refusal = declaration_refusal(draft.snapshot, group)
+    if refusal is not None or group.spec is None:
+        if refusal is not None:
+            _refuse(draft, name, group, refusal, now)
+        return
+    spec = group.spec
+    held = hold_refusal(draft.snapshot)
+    silent = sorted(site for site in spec.sites if draft.snapshot.report(site, spec.system) is None)
+    if held is not None:
+        draft.note(_subject(name), held.reason, held.message)
+        return
+    if silent:
+        # No report is not an empty report: agents may well be signed in there, and a map would shut their door.
+        message = (
+            f"{name} has no placement yet: waits for {' and '.join(silent)} to report who is signed in to {spec.system}"
+        )
+        draft.note(_subject(name), Reason.NO_REPORT, message)
+        return
+    wanted = BucketMap.of_shares([(share.site, share.percent) for share in spec.placement])
+    sessions = _sessions(draft.snapshot, name, spec)
+    placement = _adopted(wanted, sessions) if sessions else wanted
+    if not sessions:
+        for need in ledger.needs(name, spec.system, spec.agents, placement):
+            if not need.fits:
+                _refuse(draft, name, group, no_capacity(need.site, need.system, need.needs, need.has), now)
+                return
+    ledger.reserve(name, spec.system, spec.agents, placement)
+    shares = ", ".join(f"{site} {percent} %" for site, percent in sorted(placement.end_shares.items()))
+    reason = Reason.ADOPTED if sessions else Reason.INITIAL_PLACEMENT
+    sentence = (
+        f"{name}: agents are signed in already, so they stay where they are ({shares})"
+        if sessions
+        else f"{name}: placed as ordered ({shares})"
+    )
+    record = PlacementRecord(
+        system=spec.system,
+        map=placement.encode(),
+        cause="Adopted" if sessions else "Order",
+        pace=spec.pace,
+        drain=spec.drain,
+    )
+    outcome = OrderRecord(
+        digest=group.order_digest,
+        outcome="Adopted" if sessions else "Accepted",
+        reason=reason,
+        message=sentence,
+    )
+    draft.commit(
+        _subject(name),
+        reason,
+        sentence,
+        {keys.placement(name): draft.stamp(record), keys.order(name): outcome},
+        (draft.placement(None, name), _order_premise(draft, name), draft.no_hold),
+    )
+
+
+def _sessions(snapshot: Snapshot, name: str, spec: AgentGroupSpec) -> dict[int, dict[str, int]]:
+    """Bucket -> site -> sessions, where there are any."""
+    found: dict[int, dict[str, int]] = {}
+    for site in spec.sites:
+        report = snapshot.group_report(site, spec.system, name)
+        for bucket, count in (report.buckets if report else {}).items():
+            if count:
+                found.setdefault(int(bucket), {})[site] = count
+    return found
+
+
+def _adopted(wanted: BucketMap, sessions: Mapping[int, Mapping[str, int]]) -> BucketMap:
+    """Buckets with agents where most of them are; the others as near to the order as that leaves room for."""
+    fixed = {bucket: Slot(max(sorted(counts), key=lambda site: counts[site])) for bucket, counts in sessions.items()}
+    held = Counter(slot.site for slot in fixed.values())
+    room = {site: max(count - held[site], 0) for site, count in wanted.end_shares.items()}
+    slots: list[Slot] = []
+    for bucket, slot in enumerate(wanted.slots):
+        if bucket in fixed:
+            slots.append(fixed[bucket])
+            continue
+        site = slot.site if room[slot.site] else max(room, key=lambda name: room[name])
+        room[site] -= 1
+        slots.append(Slot(site))
+    return BucketMap(tuple(slots))
+
+
+# -- a changed order
+
+
+def _changed_order(
+    draft: Draft, ledger: Ledger, name: str, group: Published[AgentGroupSpec], placed: Placed, now: Instant
+) -> None:
+    refusal = declaration_refusal(draft.snapshot, group)
+    if refusal is not None or group.spec is None:
+        if refusal is not None:
+            _refuse(draft, name, group, refusal, now)
+        return
+    spec = group.spec
+    if spec.system != placed.record.system:
+        message = (
+            f"spec.system is {spec.system!r}, but the group is placed in {placed.record.system!r}; "
+            "a group's system cannot change: make a new group"
+        )
+        _refuse(draft, name, group, Refusal(Reason.INVALID_SPEC, message), now)
+        return
+    namespace, _, short = name.partition("/")
+    shift_name = f"{namespace}/{short[:200]}-{placed.revision}"
+    wanted = {share.site: share.percent for share in spec.placement if share.percent}
+    wish = Wish(name, spec, placed, wanted, spec.waves, spec.drain)
+    plan = make_plan(draft.snapshot, ledger, shift_name, draft.busy, [wish])
+    if isinstance(plan, Refusal):
+        if plan.reason == Reason.NOTHING_TO_MOVE:
+            _consume(draft, name, group, "Accepted", plan)
+        else:
+            _refuse(draft, name, group, plan, now)
+        return
+    reserve(ledger, plan)
+    draft.busy[name] = shift_name
+    entry = _order_shift(name, spec, plan, shift_name, group.order_digest, now, draft)
+    outcome = OrderRecord(
+        digest=group.order_digest,
+        outcome="Accepted",
+        reason=Reason.ORDER_ACCEPTED,
+        message=plan.text[0],
+        shift=shift_name,
+    )
+    advance(
+        draft,
+        ledger,
+        entry,
+        now,
+        with_writes={keys.order(name): outcome},
+        with_premises=(_order_premise(draft, name), draft.no_hold),
+    )
+
+
+def _order_shift(
+    name: str, spec: AgentGroupSpec, plan: Plan, shift_name: str, digest: str, now: Instant, draft: Draft
+) -> ShiftEntry:
+    """The Shift that carries out an order, planned already; it does not exist in the store yet."""
+    to = plan.groups[0].to
+    percent = next((share.percent for share in spec.placement if share.site == to), 100)
+    coordinator = draft.snapshot.coordinator
+    record = ShiftRecord(
+        spec=ShiftSpec(
+            selector=Selector(names=(name.rpartition("/")[2],)),
+            to=to,
+            percent=percent,
+            waves=spec.waves,
+            pace=spec.pace,
+            drain=spec.drain,
+        ),
+        cause="Order",
+        order_digest=digest,
+        created_at=now.wall,
+        created_in=coordinator.record.site if coordinator else "",
+        phase="Planned",
+        reason=Reason.PLANNED,
+        message=plan.text[0],
+        plan=plan.groups,
+        plan_text=plan.text,
+    )
+    return ShiftEntry(name=shift_name, record=record, mod_revision=0, first_seen=now.mono, since=now.mono)
+
+
+# -- consuming
+
+
+def _refuse(draft: Draft, name: str, group: Published[AgentGroupSpec], refusal: Refusal, now: Instant) -> None:
+    """Consume the order as refused; what waiting can cure is waited for, up to the patience."""
+    waited = now.mono - group.since
+    if refusal.temporary and waited < PATIENCE_S:
+        draft.wake(group.since + PATIENCE_S + 0.001)
+        draft.note(_subject(name), refusal.reason, refusal.message)
+        return
+    if refusal.temporary:
+        message = f"{refusal.message}. The order waited {PATIENCE_S:.0f} s and has lapsed"
+        refusal = Refusal(refusal.reason, message)
+    again = "set the annotation tandem.dev/order-id to a new value to try the same order again"
+    _consume(draft, name, group, "Refused", Refusal(refusal.reason, f"{refusal.message}; {again}"))
+
+
+def _consume(draft: Draft, name: str, group: Published[AgentGroupSpec], outcome: str, why: Refusal) -> None:
+    record = OrderRecord.model_validate(
+        {"digest": group.order_digest, "outcome": outcome, "reason": why.reason, "message": why.message}
+    )
+    sentence = f"order of {name} {outcome.lower()}: {why.message}"
+    draft.commit(_subject(name), why.reason, sentence, {keys.order(name): record}, (_order_premise(draft, name),))
+
+
+def _order_premise(draft: Draft, name: str) -> Premise:
+    order = draft.snapshot.orders.get(name)
+    return Premise(keys.order(name), mod_revision=order.mod_revision if order else 0)
+
+
+def _subject(name: str) -> str:
+    return f"AgentGroup {name}"

@@ -1,0 +1,206 @@
+"""Placements: which site each bucket belongs to, and the fewest moves from one placement to the next.
+
+A slot is `A` (the bucket belongs to A), or `A>B` (it leaves A for B: A's door is shut, B admits with a ticket only).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TypeVar
+
+from tandem.constants import BUCKETS, MIN_WAVE_AGENTS
+from tandem.domain.buckets import format_ranges, parse_ranges
+
+K = TypeVar("K")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where one bucket is (`site`) and, while it is on its way, where it goes (`to`)."""
+
+    site: str
+    to: str = ""
+
+    @property
+    def end(self) -> str:
+        """The site that has the bucket once all is done."""
+        return self.to or self.site
+
+    def __str__(self) -> str:
+        return f"{self.site}>{self.to}" if self.to else self.site
+
+    @classmethod
+    def parse(cls, text: str) -> "Slot":
+        site, _, to = text.partition(">")
+        return cls(site, to)
+
+
+Moves = Mapping[int, Slot]
+"""Buckets to move, each with its slot while on the way."""
+
+
+@dataclass(frozen=True)
+class BucketMap:
+    """A slot for each of the 100 buckets."""
+
+    slots: tuple[Slot, ...]
+
+    @classmethod
+    def parse(cls, encoded: Mapping[str, str]) -> "BucketMap":
+        """From `{"east": "0-59", "east>west": "60-99"}`. Raises ValueError unless each bucket is named once."""
+        slots: list[Slot | None] = [None] * BUCKETS
+        for text, ranges in encoded.items():
+            slot = Slot.parse(text)
+            for bucket in parse_ranges(ranges):
+                if slots[bucket] is not None:
+                    raise ValueError(f"bucket {bucket} is both {slots[bucket]} and {text}")
+                slots[bucket] = slot
+        missing = [bucket for bucket, slot in enumerate(slots) if slot is None]
+        if missing:
+            raise ValueError(f"buckets {format_ranges(missing)} belong to no site")
+        return cls(tuple(slot for slot in slots if slot is not None))
+
+    @classmethod
+    def of_shares(cls, shares: Sequence[tuple[str, int]]) -> "BucketMap":
+        """From percentages in their order, like `[("east", 60), ("west", 40)]`; they sum to 100."""
+        return cls(tuple(Slot(site) for site, percent in shares for _ in range(percent)))
+
+    def encode(self) -> dict[str, str]:
+        buckets: dict[Slot, list[int]] = {}
+        for bucket, slot in enumerate(self.slots):
+            buckets.setdefault(slot, []).append(bucket)
+        return {str(slot): format_ranges(found) for slot, found in sorted(buckets.items(), key=lambda kv: kv[1])}
+
+    def change(self, moves: Moves) -> "BucketMap":
+        return BucketMap(tuple(moves.get(bucket, slot) for bucket, slot in enumerate(self.slots)))
+
+    @cached_property
+    def in_transit(self) -> Mapping[int, Slot]:
+        return {bucket: slot for bucket, slot in enumerate(self.slots) if slot.to}
+
+    @cached_property
+    def end_shares(self) -> Mapping[str, int]:
+        """Buckets by the site that has them once all is done."""
+        return Counter(slot.end for slot in self.slots)
+
+    @cached_property
+    def touched_shares(self) -> Mapping[str, int]:
+        """Buckets by each site that may hold agents of them: those on their way count at both ends."""
+        counts: Counter[str] = Counter()
+        for slot in self.slots:
+            counts[slot.site] += 1
+            if slot.to:
+                counts[slot.to] += 1
+        return counts
+
+    @property
+    def sites(self) -> frozenset[str]:
+        return frozenset(self.touched_shares)
+
+
+def encode_moves(moves: Moves) -> dict[str, str]:
+    """Moves as `{"east>west": "60-99"}`."""
+    buckets: dict[str, list[int]] = {}
+    for bucket, slot in moves.items():
+        buckets.setdefault(str(slot), []).append(bucket)
+    return {text: format_ranges(found) for text, found in sorted(buckets.items())}
+
+
+def parse_moves(encoded: Mapping[str, str]) -> dict[int, Slot]:
+    return {bucket: Slot.parse(text) for text, ranges in encoded.items() for bucket in parse_ranges(ranges)}
+
+
+class StillMovingError(Exception):
+    """A bucket would have to change its destination to a third site while it is on its way."""
+
+
+def fewest_moves(current: BucketMap, wanted: Mapping[str, int]) -> dict[int, Slot]:
+    """Moves that lead from `current` to the `wanted` buckets per site (summing to 100).
+
+    As few buckets as possible, and only from sites that have more than wanted to sites that have less. A bucket that
+    is already on its way counts as its destination's, and is turned back to where it came from only when the settled
+    ones do not suffice.
+
+    Raises: StillMovingError when a bucket on its way would be needed at a third site.
+    """
+    have = current.end_shares
+    surplus = {site: count - wanted.get(site, 0) for site, count in have.items() if count > wanted.get(site, 0)}
+    deficit = {site: count - have.get(site, 0) for site, count in wanted.items() if count > have.get(site, 0)}
+    moves: dict[int, Slot] = {}
+    # From the top, so that a site keeps the low numbers and maps stay short; settled buckets before those on their way.
+    for bucket in sorted(range(BUCKETS), key=lambda b: (bool(current.slots[b].to), -b)):
+        slot = current.slots[bucket]
+        if not surplus.get(slot.end):
+            continue
+        if slot.to:
+            if not deficit.get(slot.site):
+                continue
+            target = slot.site
+        else:
+            target = next(site for site, count in deficit.items() if count)
+        surplus[slot.end] -= 1
+        deficit[target] -= 1
+        moves[bucket] = Slot(slot.end, target)
+    if any(deficit.values()):
+        raise StillMovingError(format_ranges(current.in_transit))
+    return moves
+
+
+def gather_at(current: BucketMap, to: str, percent: int, only_from: str = "") -> dict[str, int]:
+    """Wanted buckets per site so that `to` has `percent` (or what it has, if more), the others giving in proportion.
+
+    `only_from` names the one site that gives; it gives what it has.
+    """
+    have = dict(current.end_shares)
+    givers = {site: n for site, n in have.items() if site != to and (not only_from or site == only_from)}
+    missing = min(max(percent - have.get(to, 0), 0), sum(givers.values()))
+    given = proportional(givers, missing)
+    wanted = {site: count - given.get(site, 0) for site, count in have.items() if site != to}
+    wanted[to] = have.get(to, 0) + missing
+    return wanted
+
+
+def proportional(weights: Mapping[K, int], total: int) -> dict[K, int]:
+    """`total` split in proportion to `weights` in whole numbers (largest remainder; ties by the order given)."""
+    whole = sum(weights.values())
+    if whole == 0 or total == 0:
+        return dict.fromkeys(weights, 0)
+    shares = {key: total * weight // whole for key, weight in weights.items()}
+    remainders = sorted(weights, key=lambda key: -(total * weights[key] % whole))
+    for key in remainders[: total - sum(shares.values())]:
+        shares[key] += 1
+    return shares
+
+
+def split_waves(moves: Moves, percents: Sequence[int], agents: Mapping[int, float]) -> tuple[dict[int, Slot], ...]:
+    """The moves of each wave.
+
+    Args:
+        moves: The whole move.
+        percents: Share of the move done after each wave, rising; a last wave up to 100 is added.
+        agents: Agents per bucket, as far as known.
+    Returns: At least one wave when there is a move; each but the last widened to hold at least MIN_WAVE_AGENTS.
+    """
+    ordered = sorted(moves, reverse=True)
+    waves: list[dict[int, Slot]] = []
+    done = 0
+    for percent in (*percents, 100):
+        end = max(done, -(-len(ordered) * min(percent, 100) // 100))
+        if end <= done:
+            continue
+        while end < len(ordered) and sum(agents.get(b, 0.0) for b in ordered[done:end]) < MIN_WAVE_AGENTS:
+            end += 1
+        waves.append({bucket: moves[bucket] for bucket in ordered[done:end]})
+        done = end
+    if len(waves) > 1 and sum(agents.get(bucket, 0.0) for bucket in waves[-1]) < MIN_WAVE_AGENTS:
+        last = waves.pop()
+        waves[-1] = {**waves[-1], **last}
+    return tuple(waves)
+
+
+def rising(percents: Iterable[int]) -> bool:
+    """Whether each wave does more than the one before."""
+    listed = list(percents)
+    return all(earlier < later for earlier, later in pairwise(listed)) and bool(listed) and listed[0] > 0

@@ -1,0 +1,65 @@
+"""Why something happened or did not: stable CamelCase words for conditions, metrics and runbook headings."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Each has a heading in docs/runbook."""
+
+    # What a declaration can have wrong. Waiting will not help.
+    INVALID_SPEC = "InvalidSpec"
+    NO_AGENTS = "NoAgents"
+    NO_GROUPS = "NoGroups"
+    EMPTY_SELECTOR = "EmptySelector"
+    UNKNOWN_SITE = "UnknownSite"
+    SITE_NOT_LISTED = "SiteNotListed"
+    SITE_TWICE = "SiteTwice"
+    NOT_ACTIVE = "NotActive"
+    UNKNOWN_SYSTEM = "UnknownSystem"
+    UNKNOWN_GROUP = "UnknownGroup"
+    PERCENTAGES_DO_NOT_SUM = "PercentagesDoNotSumTo100"
+    WAVES_NOT_RISING = "WavesNotRising"
+    ROUTE_TO_NOWHERE = "RouteToNowhere"
+    TOO_FEW_ROUTES = "TooFewRoutes"
+    # What the world has against it.
+    NO_CAPACITY = "NoCapacity"
+    TARGET_NOT_USABLE = "TargetNotUsable"
+    HELD = "Held"
+    SPEC_NOT_CONSISTENT = "SpecNotConsistent"
+    SHIFT_CONFLICT = "ShiftConflict"
+    MAINTENANCE = "Maintenance"
+    STILL_MOVING = "StillMoving"
+    NO_REPORT = "NoReport"
+    NOT_ACCEPTED_IN_TIME = "NotAcceptedInTime"
+    PLAN_OUTDATED = "PlanOutdated"
+    NO_USABLE_ROUTE = "NoUsableRoute"
+    # What happened.
+    NOTHING_TO_MOVE = "NothingToMove"
+    INITIAL_PLACEMENT = "InitialPlacement"
+    ADOPTED = "Adopted"
+    ORDER_ACCEPTED = "OrderAccepted"
+    PLANNED = "Planned"
+    DRY_RUN = "DryRun"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    PREPARING = "Preparing"
+    WAVE_STARTED = "WaveStarted"
+    BUCKETS_ARRIVED = "BucketsArrived"
+    VERIFYING = "Verifying"
+    COMPLETED = "Completed"
+    AGENTS_STAY = "AgentsStay"
+    AGENTS_MISSING = "AgentsMissing"
+    ABORTED_BY_USER = "AbortedByUser"
+    ABORTING = "Aborting"
+    ROLLED_BACK = "RolledBack"
+    ROUTES_CHANGED = "RoutesChanged"
+    FORGOTTEN = "Forgotten"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something is not done. `temporary`: the world may change; else the declaration has to."""
+
+    reason: Reason
+    message: str
+    temporary: bool = False

@@ -1,0 +1,109 @@
+"""Which groups a Shift moves, and what it wants of each."""
+
+from collections.abc import Sequence
+
+from tandem.api.agentgroup import AgentGroupSpec, Drain
+from tandem.api.shift import Selector, ShiftSpec
+from tandem.domain.placement import gather_at
+from tandem.domain.plan import Wish, waves_refusal
+from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.records import ShiftRecord
+from tandem.domain.snapshot import Placed, Published, Snapshot
+
+FORCED = Drain(max_talk="0s", max_wrap_up="0s", on_deadline="Force")
+"""Mode Forced: nobody is waited for."""
+
+
+def matches(selector: Selector, name: str, group: Published[AgentGroupSpec], placed: Placed | None) -> bool:
+    """Whether every field given matches. Groups that no spec is known of match by name only."""
+    if selector.names and name.rpartition("/")[2] not in selector.names:
+        return False
+    if group.spec is None:
+        return bool(selector.names)
+    wanted = (
+        (selector.system, group.spec.system),
+        (selector.region, group.spec.region),
+        (selector.skill_group, group.spec.skill_group),
+    )
+    if any(want is not None and want != have for want, have in wanted):
+        return False
+    if selector.site is not None and (placed is None or selector.site not in placed.map.end_shares):
+        return False
+    return all(group.labels.get(key) == value for key, value in selector.labels.items())
+
+
+def wishes_of(snapshot: Snapshot, namespace: str, record: ShiftRecord) -> Sequence[Wish] | Refusal:
+    """What a Shift wants of each selected group of its namespace, or what is wrong with its declaration."""
+    spec = record.spec
+    refusal = _declaration(snapshot, namespace, spec)
+    if refusal is not None:
+        return refusal
+    wishes: list[Wish] = []
+    for name, group in sorted(snapshot.groups.items()):
+        placed = snapshot.placements.get(name)
+        if not name.startswith(f"{namespace}/") or not matches(spec.selector, name, group, placed):
+            continue
+        if not group.consistent or group.spec is None:
+            return Refusal(Reason.SPEC_NOT_CONSISTENT, f"AgentGroup {group.message}", temporary=True)
+        if group.invalid is not None:
+            return Refusal(group.invalid.reason, f"AgentGroup {name}: {group.invalid.message}")
+        if placed is None:
+            continue  # Nobody of it can be signed in anywhere yet.
+        refusal = _target(snapshot, spec.to, name, group.spec)
+        if refusal is not None:
+            return refusal
+        wishes.append(
+            Wish(
+                group=name,
+                spec=group.spec,
+                placed=placed,
+                wanted=gather_at(placed.map, spec.to, spec.percent, spec.selector.site or ""),
+                waves=spec.waves,
+                drain=drain_of(spec, group.spec),
+            )
+        )
+    if not wishes:
+        message = f"spec.selector ({_said(spec.selector)}) matches no placed AgentGroup in namespace {namespace}"
+        return Refusal(Reason.NO_GROUPS, f"{message}; correct it, or apply the groups first")
+    return wishes
+
+
+def drain_of(spec: ShiftSpec, group: AgentGroupSpec | None) -> Drain:
+    """How agents in a call leave: cut at once when forced, else as the Shift says, else as the group says."""
+    if spec.mode == "Forced":
+        return FORCED
+    return spec.drain or (group.drain if group else Drain())
+
+
+def _declaration(snapshot: Snapshot, namespace: str, spec: ShiftSpec) -> Refusal | None:
+    if not _said(spec.selector):
+        message = "spec.selector is empty: name a system, region, skillGroup, site, labels or names"
+        return Refusal(Reason.EMPTY_SELECTOR, message)
+    site = snapshot.sites.get(spec.to)
+    if site is None or site.spec is None:
+        known = ", ".join(snapshot.active_sites()) or "none"
+        return Refusal(Reason.UNKNOWN_SITE, f"spec.to is {spec.to!r}: there is no such Site (Active ones: {known})")
+    if site.spec.role != "Active":
+        return Refusal(Reason.NOT_ACTIVE, f"spec.to is {spec.to!r}: a Witness carries no agents; name an Active site")
+    for name in spec.selector.names:
+        if f"{namespace}/{name}" not in snapshot.groups:
+            message = f"spec.selector.names holds {name!r}: there is no such AgentGroup in namespace {namespace}"
+            return Refusal(Reason.UNKNOWN_GROUP, f"{message}; correct the name, or apply the group first")
+    return waves_refusal(spec.waves)
+
+
+def _target(snapshot: Snapshot, to: str, name: str, group: AgentGroupSpec) -> Refusal | None:
+    if to not in group.sites:
+        message = f"spec.to is {to!r}, but {name} may only be at {', '.join(group.sites)}; add {to} to its spec.sites"
+        return Refusal(Reason.SITE_NOT_LISTED, message)
+    if snapshot.system(to, group.system) is None:
+        message = (
+            f"spec.to is {to!r}, which has no system {group.system!r} for {name}; add it to the Site's spec.systems"
+        )
+        return Refusal(Reason.UNKNOWN_SYSTEM, message)
+    return None
+
+
+def _said(selector: Selector) -> str:
+    given = selector.model_dump(exclude_defaults=True, by_alias=True)
+    return ", ".join(f"{field}: {value}" for field, value in given.items())

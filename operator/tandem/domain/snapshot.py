@@ -1,0 +1,164 @@
+"""The snapshot: everything the store says, typed and immutable, as one engine sees it at one revision."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from tandem.api.agentgroup import AgentGroupSpec
+from tandem.api.shift import FINISHED
+from tandem.api.site import SiteSpec, System
+from tandem.api.trunk import TrunkSpec
+from tandem.domain.placement import BucketMap
+from tandem.domain.reasons import Refusal
+from tandem.domain.records import (
+    CoordinatorRecord,
+    GroupReport,
+    HeartbeatRecord,
+    HoldRecord,
+    MovesRecord,
+    ObservationRecord,
+    OrderRecord,
+    PlacementRecord,
+    ShiftRecord,
+    SystemReport,
+    TrunkRecord,
+)
+
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A moment on one engine's own clocks."""
+
+    mono: float
+    """Seconds of CLOCK_BOOTTIME: for every decision about how long something lasts."""
+    wall: float
+    """Seconds since the epoch: for people, and for what must not start late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[R]):
+    """One key of the store."""
+
+    record: R
+    create_revision: int
+    mod_revision: int
+    seen_at: float
+    """When this engine first saw this revision, on its monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A group's placement."""
+
+    record: PlacementRecord
+    map: BucketMap
+    revision: int
+    create_revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftEntry:
+    """A Shift, and how long this engine has seen it in its phase and wave."""
+
+    name: str
+    record: ShiftRecord
+    mod_revision: int
+    first_seen: float
+    since: float
+    """Monotonic time at which this engine first saw the present phase and wave."""
+
+    @property
+    def finished(self) -> bool:
+        return self.record.phase in FINISHED
+
+    @property
+    def short_name(self) -> str:
+        return self.name.rpartition("/")[2]
+
+    @property
+    def namespace(self) -> str:
+        return self.name.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Published(Generic[S]):
+    """One object as the locations published it."""
+
+    name: str
+    spec: S | None
+    """The agreed spec, else the last one that was agreed, else None (a Site: what it says of itself)."""
+    consistent: bool
+    """Whether all Active sites that publish read the same object now."""
+    since: float
+    """Monotonic time at which this engine first saw the present state."""
+    message: str = ""
+    """Who differs, when not consistent."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    order_digest: str = ""
+    """AgentGroups: what identifies the order."""
+    invalid: Refusal | None = None
+    """Why the agreed spec cannot be read as this kind of object."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the store says at `revision`. Names of namespaced objects are `namespace/name`."""
+
+    revision: int = 0
+    coordinator: Entry[CoordinatorRecord] | None = None
+    hold: Entry[HoldRecord] | None = None
+    participants: frozenset[str] = frozenset()
+    """Active sites that publish specs: those that must agree."""
+    sites: Mapping[str, Published[SiteSpec]] = field(default_factory=dict)
+    groups: Mapping[str, Published[AgentGroupSpec]] = field(default_factory=dict)
+    trunks: Mapping[str, Published[TrunkSpec]] = field(default_factory=dict)
+    placements: Mapping[str, Placed] = field(default_factory=dict)
+    orders: Mapping[str, Entry[OrderRecord]] = field(default_factory=dict)
+    shifts: Mapping[str, ShiftEntry] = field(default_factory=dict)
+    heartbeats: Mapping[str, Entry[HeartbeatRecord]] = field(default_factory=dict)
+    observations: Mapping[tuple[str, str, str], Mapping[str, Entry[ObservationRecord]]] = field(default_factory=dict)
+    """(site, system or "", component) -> observer -> its word."""
+    reports: Mapping[tuple[str, str], Entry[SystemReport]] = field(default_factory=dict)
+    """(site, system) -> what that city's CTI and softswitch say."""
+    moves: Mapping[tuple[str, str], Entry[MovesRecord]] = field(default_factory=dict)
+    routes: Mapping[str, Entry[TrunkRecord]] = field(default_factory=dict)
+    absent_since: Mapping[str, float] = field(default_factory=dict)
+    """Placed groups that no location publishes any more, since when (monotonic)."""
+    unreadable: frozenset[str] = frozenset()
+    """Keys whose value this version cannot read: they are left as they are."""
+
+    def site(self, name: str) -> SiteSpec | None:
+        published = self.sites.get(name)
+        return published.spec if published else None
+
+    def system(self, site: str, system: str) -> System | None:
+        spec = self.site(site)
+        return spec.system(system) if spec else None
+
+    def active_sites(self) -> tuple[str, ...]:
+        return tuple(
+            sorted(name for name, site in self.sites.items() if site.spec is not None and site.spec.role == "Active")
+        )
+
+    def report(self, site: str, system: str) -> SystemReport | None:
+        entry = self.reports.get((site, system))
+        return entry.record if entry else None
+
+    def group_report(self, site: str, system: str, group: str) -> GroupReport | None:
+        """What `site` says of a group. None: no report, which is not an empty one."""
+        report = self.report(site, system)
+        if report is None:
+            return None
+        return report.groups.get(group, GroupReport())
+
+    def unfinished_shifts(self) -> tuple[ShiftEntry, ...]:
+        """Oldest first: who came first goes on first."""
+        return tuple(
+            sorted(
+                (shift for shift in self.shifts.values() if not shift.finished),
+                key=lambda shift: (shift.record.created_at, shift.name),
+            )
+        )
