@@ -1,6 +1,6 @@
 import pytest
 
-from callcenter.carrier.fate import Fate, Outcome, end_of_answered, error_cause, tries_next_route
+from callcenter.carrier.fate import Fate, Outcome, end_of_answered, tries_next_route
 from callcenter.sip.call import CallEnd, EndKind
 
 AGENT = "tandem-agents"
@@ -34,26 +34,6 @@ AGENT = "tandem-agents"
 )
 def test_the_fate_of_an_answered_call(end: CallEnd, outcome: Outcome) -> None:
     assert end_of_answered(end, "east") == outcome
-
-
-@pytest.mark.parametrize(
-    ("reason", "cause"),
-    [
-        (None, None),
-        ("", None),
-        ("SIP", None),
-        ("SIP;cause=200", None),
-        ("SIP ;cause=503", 503),
-        ('sip;text="a;b";cause=408', 408),
-        ("Q.850;cause=16", None),
-        ("Q.850;cause=31", None),
-        ("Q.850;cause=41", 41),
-        ("preemption;cause=1", None),
-        ("SIP;because=500", None),
-    ],
-)
-def test_reasons_that_speak_of_errors(reason: str | None, cause: int | None) -> None:
-    assert error_cause(reason) == cause
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class City:
         self.stack.add_user(NUMBER, self)
 
     def on_invite(self, transaction: InviteServerTransaction) -> None:
-        call = IncomingCall(self.stack, self, transaction, NUMBER)
+        call = IncomingCall(self.stack, self, transaction, f"agent-{self.name}")
         self.calls.append(call)
         if self.refuse is not None:
             call.reject(self.refuse)
@@ -47,7 +47,7 @@ class City:
 
     def _answer(self, call: IncomingCall) -> None:
         if call.state in (CallState.CALLING, CallState.EARLY):
-            call.answer(b"v=0\r\n", {"x-tandem-agent": f"agent-{self.name}"})
+            call.answer(b"v=0\r\n")
 
     def on_progress(self, call: Call, response: Response) -> None:
         raise AssertionError("a called side sees no provisional responses")
@@ -118,7 +118,7 @@ def test_each_attempt_is_a_new_call_to_sip_with_the_callers_own_id_and_age() -> 
     assert second.headers.get("x-tandem-call") == record.id
     assert record.id.encode() in first.data
     assert second.call_id.encode() not in first.data
-    assert float(second.headers.require("x-tandem-age")) == pytest.approx(2.0)
+    assert second.headers.get("x-tandem-age") == "2"
     assert float(second.headers.require("x-tandem-talk")) == pytest.approx(6.0)
 
 

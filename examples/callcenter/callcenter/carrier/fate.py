@@ -4,20 +4,15 @@ A call is *cut* when it had been answered and ended without either party meaning
 nobody, or a BYE came that no phone sent or that says that something broke.
 """
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from callcenter.sip.call import CallEnd, EndKind
+from callcenter.sip.reason import error_cause
 
 SOFTSWITCH_AGENTS: Final = ("kamailio", "asterisk", "freeswitch", "opensips")
 """Starts of the User-Agent header by which a softswitch's own BYE is told from a phone's."""
-
-_CAUSE: Final = re.compile(r"(?i)^\s*(sip|q\.850)\s*;.*?\bcause\s*=\s*(\d{1,5})")
-
-_NORMAL_Q850: Final = (16, 31)
-"""Normal call clearing; normal, unspecified."""
 
 
 class Fate(StrEnum):
@@ -56,17 +51,6 @@ def end_of_answered(end: CallEnd, route: str) -> Outcome:
     if (end.user_agent or "").lower().startswith(SOFTSWITCH_AGENTS):
         return Outcome(Fate.CUT, softswitch, end.code)
     return Outcome(Fate.ANSWERED, "agent", end.code)
-
-
-def error_cause(reason: str | None) -> int | None:
-    """The cause of a Reason header (RFC 3326) that speaks of an error; None for a normal end or no cause."""
-    match = _CAUSE.match(reason or "")
-    if match is None:
-        return None
-    protocol, cause = match[1].lower(), int(match[2])
-    if protocol == "sip":
-        return cause if cause >= 300 else None
-    return cause if cause not in _NORMAL_Q850 else None
 
 
 def tries_next_route(code: int) -> bool:

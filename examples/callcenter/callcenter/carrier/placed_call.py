@@ -108,7 +108,7 @@ class PlacedCall:
             headers={
                 # Each attempt is a call of its own to SIP; these two say that it is the same caller all along.
                 "x-tandem-call": record.id,
-                "x-tandem-age": f"{age:.3f}",
+                "x-tandem-age": str(int(age)),
                 "x-tandem-talk": f"{record.talk:.3f}",
             },
         )
@@ -156,7 +156,7 @@ class PlacedCall:
         self._patience.cancel()
         record = self.record
         record.fate, record.answered_at = Fate.ACTIVE, self._around.wall()
-        record.agent = message.headers.get("x-tandem-agent") or _contact_user(message)
+        record.agent = _contact_user(message)
         self._around.log.changed(record)
         later = self._around.stack.scheduler.call_later
         self._talk_timers = [later(record.talk / 2, self._verify), later(record.talk, self._say_goodbye)]
