@@ -3,23 +3,28 @@
 import asyncio
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from lab import cgroups, cleanup, holder, images, kubeconfigs, network, packages, progress, tools
-from lab.addresses import CITIES, LOCATIONS, location
+from lab.addresses import CITIES, LOCATIONS
 from lab.addresses import city as city_named
+from lab.addresses import location as location_named
 from lab.city import STAGES, CityRunner, Parts
 from lab.components import CNI_PLUGINS, CitySetup, cgroup_of
 from lab.errors import NotRunningError
 from lab.faults import BareFaults
-from lab.interface import LabStatus
+from lab.interface import COMPONENTS, LabStatus
 from lab.paths import OUT, city_paths, lab_state
 from lab.processes import is_alive, launch_argv, living
 
 _FIRST_START_S: Final = 20.0
+
+SPAWNED: Final = "spawned"
+"""Group of a location's spawned processes, beside the one of its components."""
 
 
 class BareLab:
@@ -58,8 +63,6 @@ class BareLab:
 
     @staticmethod
     def _whole(runner: CityRunner) -> bool:
-        from lab.interface import COMPONENTS
-
         return all(is_alive(runner.process(component)) for component in COMPONENTS)
 
     async def _start_afresh(self) -> None:
@@ -79,14 +82,10 @@ class BareLab:
                 done += 1
                 step.at(done, f"{city}: {stage}")
 
-            await _all(
-                self.runner(name).start(fresh=True, stage=lambda stage, name=name: reached(name, stage))
-                for name in CITIES
-            )
+            await _all(self.runner(name).start(fresh=True, stage=partial(reached, name)) for name in CITIES)
         holder.write(replace(record, complete=True))
 
     async def down(self, *, force: bool = False) -> None:
-        """See `lab.interface.Lab`; with `force` also somebody else's living lab."""
         packages.require_root("Stopping the lab")
         with holder.changing(force=force), progress.step("Stopping the lab", key="down", usual_s=3.0):
             await asyncio.to_thread(self._remove)
@@ -94,6 +93,9 @@ class BareLab:
     def _remove(self) -> None:
         record = holder.read()
         states = {lab_state(), *([Path(record.state)] if record else [])}
+        if record:
+            # From here on there is no whole lab any more, should this process be killed.
+            holder.write(replace(record, complete=False))
         cleanup.remove_everything(sorted(states))
         images.sweep()
         for city in CITIES:
@@ -113,12 +115,8 @@ class BareLab:
             cities=tuple(cities),
             links_down=frozenset(network.links_down()),
             cuts=frozenset(network.cuts()),
-            spawned={name: len(self._spawned(name)) for name in LOCATIONS},
+            spawned={name: len(living(cgroups.pids(f"{cgroup_of(name)}/{SPAWNED}"))) for name in LOCATIONS},
         )
-
-    def _spawned(self, name: str) -> set[int]:
-        found = set(living(cgroups.pids(f"{cgroup_of(name)}/{SPAWNED}")))
-        return found
 
     def kubeconfig(self, city: str) -> Path:
         return OUT / f"kubeconfig-{city_named(city).name}"
@@ -141,11 +139,11 @@ class BareLab:
             await _all(runner.load(image, archive) for runner in wanted)
 
     def spawn(
-        self, location_name: str, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None
+        self, location: str, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
-        place = location(location_name)
+        place = location_named(location)
         if place.name not in LOCATIONS or place.netns not in network.present_namespaces():
-            raise NotRunningError(f"{location_name} is not there: is the lab running?")
+            raise NotRunningError(f"{location} is not there: is the lab running?")
         log.parent.mkdir(parents=True, exist_ok=True)
         groups = cgroups.create(cgroup_of(place.name), leaf=SPAWNED)
         command = launch_argv(argv, netns_path=place.netns_path, groups=groups, log=log.resolve(), pidfile=None)
@@ -184,15 +182,11 @@ class BareLab:
             (logs / f"{city}-pods").symlink_to(paths.pod_logs)
 
 
-SPAWNED: Final = "spawned"
-"""Group of a location's spawned processes, beside the one of its components."""
-
-
-async def _all(jobs: object) -> None:
+async def _all(jobs: Iterable[Coroutine[Any, Any, object]]) -> None:
     """Run together; the first failure cancels the others and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
-            for job in jobs:  # type: ignore[attr-defined]
+            for job in jobs:
                 group.create_task(job)
     except* Exception as failures:
         raise failures.exceptions[0] from None

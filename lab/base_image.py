@@ -75,9 +75,9 @@ def _trim(root: Path) -> None:
         for entry in (root / folder).iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     for name, text in _FILES.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
     (root / "usr/sbin/policy-rc.d").chmod(0o755)
     kept = _kept()
     shutil.rmtree(kept, ignore_errors=True)

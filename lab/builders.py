@@ -1,7 +1,7 @@
 """Control groups for builds: what a build started ends with it, even if the builder itself was killed.
 
-A group is named after its builder (`<pid>-<start>-<number>`), so that whoever comes next can tell an abandoned build from one
-that another process is still running.
+A group is named after its builder (`<pid>-<start>-<number>`), so that whoever comes next can tell an abandoned build
+from one that another process is still running.
 """
 
 import contextlib

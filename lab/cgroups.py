@@ -76,11 +76,6 @@ def create(name: str, *, leaf: str = "system") -> list[Path]:
     return leaves
 
 
-def leaves(name: str, *, leaf: str = "system") -> list[Path]:
-    """The groups that a process of `name` joins. Empty when they do not exist."""
-    return [path for h in hierarchies() if (path := h.group(name) / leaf).is_dir()]
-
-
 def _inherit_cpuset(path: Path) -> None:
     # An empty set takes no process: "No space left on device".
     for file in ("cpuset.cpus", "cpuset.mems"):
@@ -107,8 +102,16 @@ def _subtree(path: Path) -> Iterator[Path]:
     yield path
 
 
+def refuse_foreign(name: str) -> None:
+    """Raise LabError for any group but the lab's own: what comes out of here may get killed."""
+    parts = Path(name).parts
+    if not parts or parts[0] not in (ROOT, BUILDS) or ".." in parts:
+        raise LabError(f"control group {name!r} is not the lab's")
+
+
 def pids(name: str) -> set[int]:
-    """Every process in group `name` and below, in any hierarchy."""
+    """Every process in group `name` and below, in any hierarchy. Raises LabError for a group that is not the lab's."""
+    refuse_foreign(name)
     found: set[int] = set()
     for hierarchy in hierarchies():
         for group in _subtree(hierarchy.group(name)):
@@ -122,6 +125,7 @@ def kill(name: str) -> None:
 
     A process that is being forked is caught too: `cgroup.kill` is atomic, the sweep after it repeats.
     """
+    refuse_foreign(name)
     for hierarchy in hierarchies():
         switch = hierarchy.group(name) / "cgroup.kill"
         if switch.exists():
@@ -144,6 +148,7 @@ def remove(name: str, *, timeout: float = 5.0) -> None:
 
     A group stays busy for a moment after its last process ended, so this tries again for `timeout` seconds.
     """
+    refuse_foreign(name)
     deadline = time.monotonic() + timeout
     for hierarchy in hierarchies():
         while hierarchy.group(name).is_dir():

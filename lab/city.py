@@ -85,7 +85,6 @@ class CityRunner:
             fresh: The cluster is new: give it its first objects.
             stage: Told the name of each of `STAGES` when it is reached.
         """
-        cgroups.create(cgroup_of(self.city.name))
         if fresh:
             await asyncio.to_thread(self.prepare)
         stage("certificates")
@@ -131,7 +130,7 @@ class CityRunner:
         return start_daemon(
             argv(self.setup, component, self._parts().binary(component)),
             netns_path=self.city.netns_path,
-            groups=cgroups.leaves(cgroup_of(self.city.name)),
+            groups=cgroups.create(cgroup_of(self.city.name)),
             log=self.paths.logs / f"{component}.log",
             pidfile=pidfile,
         )

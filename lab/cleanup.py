@@ -1,4 +1,4 @@
-"""Leaving nothing behind: finds what a lab left by its names and folders, not by records, so a crash changes nothing."""
+"""Leaving nothing behind. What a lab left is found by names and folders, not by records: a crash changes nothing."""
 
 import contextlib
 import os
@@ -20,6 +20,9 @@ from lab.processes import kill_all, living
 _CNI_RESULTS: Final = Path("/var/lib/cni/results")
 _LOG_LINKS: Final = Path("/var/log/containers")
 _NETNS: Final = Path("/run/netns")
+_SANDBOXES: Final = "*/containerd/io.containerd.grpc.v1.cri/sandboxes/*"
+_KUBELET_SHARED: Final = Path("/var/lib/kubelet/device-plugins")
+"""The kubelet's only folder that cannot be set."""
 
 
 def remove_everything(states: Iterable[Path]) -> None:
@@ -33,6 +36,7 @@ def remove_everything(states: Iterable[Path]) -> None:
     end_processes()
     remove_mounts(folders)
     _remove_shim_sockets(RUN)
+    _remove_cni_results()
     network.remove()
     cgroups.remove(cgroups.ROOT)
     _remove_files(folders)
@@ -72,7 +76,7 @@ def end_processes(*, timeout: float = 15.0) -> None:
 
 
 def shims(folder: Path = RUN) -> set[int]:
-    """containerd's shims whose socket lies below `folder`: the parents of pods, should a control group have missed them."""
+    """containerd's shims whose socket lies below `folder`: parents of pods, should a control group have missed them."""
     found = set()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -125,16 +129,37 @@ def forget_city_run(run_folder: Path) -> None:
 
 
 def _remove_files(folders: Iterable[Path]) -> None:
-    for city in CITIES:
-        for result in _CNI_RESULTS.glob(f"{cni_network(city)}-*"):
-            result.unlink(missing_ok=True)
     wanted = [str(folder) for folder in folders]
     for link in _LOG_LINKS.iterdir() if _LOG_LINKS.is_dir() else ():
         if link.is_symlink() and any(os.readlink(link).startswith(f"{folder}/") for folder in wanted):
             link.unlink(missing_ok=True)
     shutil.rmtree(RUN, ignore_errors=True)
+    if not _others_run("kubelet"):
+        for name in ("kubelet.sock", "kubelet_internal_checkpoint"):
+            (_KUBELET_SHARED / name).unlink(missing_ok=True)
+        for folder in (_KUBELET_SHARED, _KUBELET_SHARED.parent):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
     # `ip netns add` mounts this folder onto itself; the last one out unmounts it.
-    if _NETNS.is_dir() and not any(_NETNS.iterdir()) and _NETNS.is_mount():
-        run(["umount", "--lazy", str(_NETNS)])
+    if _NETNS.is_dir() and not any(_NETNS.iterdir()):
+        remove_mounts([_NETNS])
         with contextlib.suppress(OSError):
             _NETNS.rmdir()
+
+
+def _remove_cni_results() -> None:
+    # Named after network and pod; the loopback's network has the same name everywhere, so the pods must tell.
+    sandboxes = {path.name for path in RUN.glob(_SANDBOXES)}
+    ours = tuple(f"{cni_network(city)}-" for city in CITIES)
+    for result in _CNI_RESULTS.iterdir() if _CNI_RESULTS.is_dir() else ():
+        if result.name.startswith(ours) or any(sandbox in result.name for sandbox in sandboxes):
+            result.unlink(missing_ok=True)
+
+
+def _others_run(program: str) -> bool:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if (entry / "comm").read_text().strip() == program and living([int(entry.name)]):
+                    return True
+    return False

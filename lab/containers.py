@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lab.cgroups import Hierarchy, hierarchies
+from lab import cgroups
 from lab.commands import run_async
 from lab.errors import CommandError, DeadlineError, NotRunningError
 from lab.paths import CityPaths
-from lab.processes import read_stat
+from lab.processes import living, read_stat
 
 _CRI: Final = "io.kubernetes.cri."
 _TASKS: Final = Path("io.containerd.runtime.v2.task/k8s.io")
@@ -26,6 +26,11 @@ class Container:
     name: str
     pid: int
     """Of its first process, as the machine sees it."""
+    group: str
+    """Its control group below every hierarchy's root, as it was ordered.
+
+    Never read it from /proc/PID/cgroup: for a process that has just died that says `/`, the group of everybody else.
+    """
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ def parse_bundle(container_id: str, config: dict[str, Any], pid: int) -> Contain
         pod=annotations[f"{_CRI}sandbox-name"],
         name=annotations[f"{_CRI}container-name"],
         pid=pid,
+        group=config["linux"]["cgroupsPath"].lstrip("/"),
     )
 
 
@@ -97,26 +103,8 @@ def select(paths: CityPaths, component: str) -> list[Container]:
 
 
 def processes(container: Container) -> set[int]:
-    """Every process of the container."""
-    group = _group(Path(f"/proc/{container.pid}/cgroup").read_text(), hierarchies())
-    try:
-        return {int(word) for word in (group / "cgroup.procs").read_text().split()} if group else {container.pid}
-    except OSError:
-        return set()
-
-
-def _group(text: str, mounted: list[Hierarchy]) -> Path | None:
-    """Folder of the group that holds a container's processes and nobody else's, from /proc/PID/cgroup."""
-    for line in text.splitlines():
-        _, controllers, path = line.split(":", 2)
-        for hierarchy in mounted:
-            if hierarchy.version == 1 and "pids" in hierarchy.controllers and "pids" in controllers.split(","):
-                return hierarchy.group(path.lstrip("/"))
-    for line in text.splitlines():
-        for hierarchy in mounted:
-            if hierarchy.version == 2 and line.startswith("0::"):
-                return hierarchy.group(line[3:].lstrip("/"))
-    return None
+    """Every process of the container that lives now."""
+    return set(living(cgroups.pids(container.group)))
 
 
 class Containerd:

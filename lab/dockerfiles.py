@@ -92,7 +92,7 @@ def _tree(path: Path) -> Iterator[Path]:
 
 
 def content_key(context: Path, dockerfile: Path, extra: Iterable[str]) -> str:
-    """Sixteen hexadecimal digits that change with the Dockerfile, each file it copies (name, content, x bit) and `extra`."""
+    """Sixteen hexadecimal digits: of the Dockerfile, each file it copies (name, content, x bit) and `extra`."""
     text = dockerfile.read_text()
     digest = hashlib.sha256(text.encode())
     for word in extra:

@@ -2,17 +2,18 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import time
 from typing import TYPE_CHECKING, Final
 
-from lab import containers, holder, network, packages, progress
-from lab.addresses import CITIES, LINKED, LOCATIONS, location
+from lab import cgroups, containers, holder, network, packages, progress
+from lab.addresses import CITIES, LINKED, location
 from lab.addresses import city as city_named
+from lab.city import CityRunner
+from lab.components import cgroup_of
 from lab.errors import DeadlineError, NotRunningError
 from lab.interface import COMPONENTS
-from lab.processes import ProcessState, is_alive, read_stat, send
+from lab.processes import ProcessState, is_alive, read_stat, send, signal_all
 
 if TYPE_CHECKING:
     from lab.bare import BareLab
@@ -89,9 +90,7 @@ class BareFaults:
             network.mend(location(source), location(target))
         for name in CITIES:
             runner = self._lab.runner(name)
-            for pid in self._stopped(name):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+            signal_all(self._stopped(name), signal.SIGCONT)
             states = [runner.state(component) for component in COMPONENTS]
             if all(state is ProcessState.DEAD for state in states):
                 await self.restore_city(name)
@@ -103,9 +102,6 @@ class BareFaults:
             network.set_link(LINKED[name], up=True)
 
     def _stopped(self, city: str) -> set[int]:
-        from lab import cgroups
-        from lab.components import cgroup_of
-
         pids = cgroups.pids(cgroup_of(city))
         return {pid for pid in pids if (stat := read_stat(pid)) is not None and stat.state in "Tt"}
 
@@ -121,17 +117,12 @@ class BareFaults:
         # Twice: a process may be forking just now.
         for _ in range(2):
             for container in found:
-                for pid in containers.processes(container):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, sig)
+                signal_all(containers.processes(container), sig)
 
 
-def _wait_dead(runner: object, component: str) -> None:
+def _wait_dead(runner: CityRunner, component: str) -> None:
     deadline = time.monotonic() + 5.0
-    while runner.state(component) is not ProcessState.DEAD:  # type: ignore[attr-defined]
+    while runner.state(component) is not ProcessState.DEAD:
         if time.monotonic() > deadline:
             raise DeadlineError(f"{component} does not end")
         time.sleep(0.005)
-
-
-assert set(CITIES) <= set(LOCATIONS)

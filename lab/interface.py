@@ -110,8 +110,11 @@ class Lab(Protocol):
     async def up(self) -> None:
         """Start whatever is not running; returns when every node is Ready. A lab that is whole is left as it is."""
 
-    async def down(self) -> None:
-        """Leave no process, mount, namespace, control group or link, whatever state it finds."""
+    async def down(self, *, force: bool = False) -> None:
+        """Leave no process, mount, namespace, control group or link, whatever state it finds.
+
+        Refuses with NamesHeldError to stop another checkout's living lab, unless `force` is set.
+        """
 
     async def status(self) -> LabStatus:
         """What is there now."""

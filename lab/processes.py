@@ -4,6 +4,7 @@ A pidfile holds pid and start time (clock ticks since boot, /proc/PID/stat field
 process since then does not match.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -166,13 +167,36 @@ def start_daemon(
     raise LabError(f"{argv[0]} did not start; see {log}")
 
 
-def kill_all(pids: Iterable[int]) -> None:
-    """SIGKILL to each that is still there."""
+def signal_all(pids: Iterable[int], sig: signal.Signals) -> None:
+    """Signal each that is still there.
+
+    Raises LabError, before anything is signalled, when the machine's first process, ourselves or one of our parents
+    is among them: whoever collected the pids went astray.
+    """
+    pids = set(pids)
+    if astray := pids & {1, *ancestry()}:
+        raise LabError(f"refusing to signal processes that are not the lab's: {sorted(astray)}")
     for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, sig)
+
+
+def kill_all(pids: Iterable[int]) -> None:
+    """SIGKILL to each that is still there; see `signal_all`."""
+    signal_all(pids, signal.SIGKILL)
+
+
+def ancestry() -> set[int]:
+    """This process, its parent, and so on."""
+    found: set[int] = set()
+    pid = os.getpid()
+    while pid > 0 and pid not in found:
+        found.add(pid)
         try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            break
+    return found
 
 
 def living(pids: Iterable[int]) -> list[int]:
