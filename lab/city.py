@@ -135,6 +135,19 @@ class CityRunner:
             pidfile=pidfile,
         )
 
+    async def revive(self, component: str) -> None:
+        """Start one component unless it is alive, and wait until it does its work again."""
+        began = time.time()
+        self.start_component(component)
+        if component == "containerd":
+            await self._until(self.containerd.answers, "containerd answers", component)
+            return
+        async with KubernetesApi(self.city, self.paths) as api:
+            if component in ("etcd", "kube-apiserver") and self.state("kube-apiserver") is ProcessState.RUNNING:
+                await self._until(api.ready, "the Kubernetes API is ready", component)
+            elif component == "kubelet" and await api.ready():
+                await self._until(lambda: api.node_ready(since=began), "the node is Ready", component)
+
     async def _bring_images(self, *, forget: bool) -> None:
         await self._until(self.containerd.answers, "containerd answers", "containerd")
         if forget and await self.containerd.forget_containers():

@@ -73,7 +73,7 @@ class BareFaults:
     async def revive(self, city: str, component: str) -> None:
         runner = self._lab.runner(city_named(city).name)
         if component in COMPONENTS:
-            runner.start_component(component)
+            await runner.revive(component)
             return
         deadline = time.monotonic() + POD_BACK_WITHIN_S
         while True:
@@ -97,7 +97,7 @@ class BareFaults:
                 continue
             for component, state in zip(COMPONENTS, states, strict=True):
                 if state is ProcessState.DEAD:
-                    runner.start_component(component)
+                    await runner.revive(component)
         for name in network.links_down():
             network.set_link(LINKED[name], up=True)
 
