@@ -1,6 +1,7 @@
 """How late this process's event loop is: a process that plays a thousand people must not be the slow one."""
 
 import asyncio
+import time
 from collections import deque
 from typing import Final
 
@@ -28,11 +29,10 @@ class LoopLag:
             self._task.cancel()
 
     async def _measure(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            before = loop.time()
+            before = time.monotonic()  # the loop's own time has a resolution of a millisecond only
             await asyncio.sleep(INTERVAL)
-            self.note(loop.time() - before - INTERVAL)
+            self.note(time.monotonic() - before - INTERVAL)
 
     def note(self, lag: float) -> None:
         """Take one measurement, seconds."""
