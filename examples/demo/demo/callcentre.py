@@ -1,0 +1,273 @@
+"""A running call centre on a lab: both systems in both cities, their agents, the carrier, and Tandem.
+
+The demo, the end-to-end tests and the benches all use this one; none of them knows how it is brought up.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from demo import people
+from demo.carrier import Carrier
+from demo.commits import CommitLog, first_leaving
+from demo.errors import MoveError, NotInTimeError
+from demo.floors import WRAP_UP_S, Floors
+from demo.install import ACTIVE, Installation
+from demo.kube import Cluster, tool
+from demo.measure import Measures, Window, measure
+from demo.observed import Observed
+from demo.orders import Order
+from demo.paths import BIN
+from demo.quickstart import Group, Quickstart
+from demo.report import Move, seconds
+from demo.waiting import until
+from lab.interface import Lab
+
+SETTLE_S: Final = 0.6
+"""Time after the last arrival in which a late cut, or a second move of somebody, would still show."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A move under way: who moves, since when."""
+
+    order: Order
+    accounts: frozenset[str]
+    applied_at: float
+
+
+class CallCentre:
+    """Bring it up with `start`, end it with `stop`; both may be called again."""
+
+    def __init__(self, lab: Lab, quickstart: Quickstart, folder: Path, *, say: Say) -> None:
+        """
+        Args:
+            lab: Where it runs.
+            quickstart: What is applied.
+            folder: Where logs, timelines, certificates and the directory go.
+            say: Is told what happens, one line at a time.
+        """
+        self.lab = lab
+        self.quickstart = quickstart
+        self.folder = folder
+        self.say = say
+        self.people = people.make(quickstart, folder)
+        self.installation = Installation(lab, quickstart, self.people, folder)
+        self.floors = Floors(lab, quickstart, self.people, folder)
+        self.observed = Observed(self.floors.timelines)
+        self.carrier = Carrier(self.installation.carrier_url)
+        self._commits: CommitLog | None = None
+
+    # -- up and down
+
+    async def start(self) -> None:
+        """Everything up: installed, signed in, ready for calls."""
+        await self.installation.install()
+        self.installation.start_carrier()
+        await self.installation.apply_quickstart()
+        self._commits = CommitLog(self.installation.store())
+        await self._commits.start()
+        self.floors.start()
+        await self.everybody_home(timeout=90)
+        await until("the carrier has routes for every number", self._has_routes, timeout=30)
+
+    async def stop(self) -> None:
+        """End the processes that `start` began. The lab itself is somebody else's."""
+        if self._commits is not None:
+            await self._commits.stop()
+        await self.carrier.close()
+        await self.floors.stop()
+        self.installation.stop_carrier()
+
+    @property
+    def clusters(self) -> Mapping[str, Cluster]:
+        """City -> its Kubernetes API."""
+        return self.installation.clusters
+
+    @property
+    def commits(self) -> CommitLog:
+        """Every placement committed since the start."""
+        if self._commits is None:
+            raise MoveError("the call centre has not been started")
+        return self._commits
+
+    async def _has_routes(self) -> tuple[bool, str]:
+        held = await self.carrier.routes()
+        return set(self.quickstart.numbers) <= set(held), f"{len(held)} of {len(self.quickstart.numbers)} numbers"
+
+    # -- who is where
+
+    def accounts(self, groups: Iterable[Group]) -> frozenset[str]:
+        """The accounts of these groups."""
+        return self.people.accounts(groups)
+
+    async def everybody_home(self, *, timeout: float) -> None:
+        """Wait until every agent is signed in at home and every placement has settled there."""
+        homes = {group.home for group in self.quickstart.groups}
+        for home in sorted(homes):
+            await self.everybody_at(home, self.quickstart.choose(home), timeout=timeout)
+
+    async def everybody_at(self, site: str, groups: Iterable[Group], *, timeout: float) -> None:
+        """Wait until every agent of these groups is signed in at a site."""
+        chosen = tuple(groups)
+        accounts = self.accounts(chosen)
+
+        async def all_there() -> tuple[bool, str]:
+            self.observed.look()
+            there = self.observed.at(site, accounts)
+            settled = self._settled(chosen, site)
+            words = f"{there} of {len(accounts)} agents signed in at {site}"
+            return there == len(accounts) and settled, words if settled else f"{words}, placement under way"
+
+        await until(f"everybody at {site}", all_there, timeout=timeout, told=self._now_and_then())
+
+    def _settled(self, groups: Iterable[Group], site: str) -> bool:
+        newest = self.commits.newest
+        return all(
+            group.name in newest and newest[group.name].settled and newest[group.name].sites == {site}
+            for group in groups
+        )
+
+    def is_at(self, site: str, group: Group) -> bool:
+        """Whether everybody of a group is signed in at a site, and placed there."""
+        accounts = self.accounts([group])
+        return self._settled([group], site) and self.observed.at(site, accounts) == len(accounts)
+
+    async def tandem(self, *args: str) -> str:
+        """Standard output of `kubectl tandem`, with both cities' contexts."""
+        cities = os.pathsep.join(str(self.clusters[city].kubeconfig) for city in ACTIVE)
+        return await tool(["env", f"KUBECONFIG={cities}", str(BIN / "kubectl-tandem"), *args])
+
+    def _now_and_then(self, every_s: float = 2.0) -> Say:
+        """A listener that passes on at most one line in `every_s` seconds."""
+        told_at = time.monotonic()
+
+        def tell(line: str) -> None:
+            nonlocal told_at
+            if time.monotonic() - told_at >= every_s:
+                told_at = time.monotonic()
+                self.say(line)
+
+        return tell
+
+    # -- calls
+
+    async def load(self, calls_per_second: float, groups: Iterable[Group] | None = None) -> None:
+        """Place calls to the numbers of these groups (None: all) from now on; 0 stops."""
+        numbers = None if groups is None else self.quickstart.numbers_of(tuple(groups))
+        await self.carrier.load(calls_per_second, numbers)
+
+    async def calls_now(self, groups: Iterable[Group]) -> int:
+        """Calls in progress on the agents of these groups."""
+        await self.carrier.look()
+        accounts = self.accounts(groups)
+        return sum(
+            1
+            for call in self.carrier.calls.values()
+            if call.answered_at is not None
+            and call.ended_at is None
+            and self.people.account_of.get(call.agent) in accounts
+        )
+
+    async def calls_reach(self, count: int, groups: Iterable[Group], *, timeout: float = 40) -> None:
+        """Wait until this many calls are in progress on the agents of these groups."""
+        chosen = tuple(groups)
+
+        async def enough() -> tuple[bool, str]:
+            now = await self.calls_now(chosen)
+            return now >= count, f"{now} calls in progress on them, waiting for {count}"
+
+        await until(f"{count} calls in progress", enough, timeout=timeout, told=self._now_and_then())
+
+    async def quiet(self, *, timeout: float = 40) -> None:
+        """Stop the load and wait until every call has ended and every agent has wrapped up."""
+        await self.carrier.load(0)
+
+        async def nothing() -> tuple[bool, str]:
+            await self.carrier.look()
+            going_on = sum(1 for call in self.carrier.calls.values() if call.ended_at is None)
+            if going_on:
+                return False, f"{going_on} calls still going on"
+            talking = await self.floors.talking()
+            return talking == 0, f"{talking} agents still talking"
+
+        await until("no call going on", nothing, timeout=timeout, told=self._now_and_then())
+        await asyncio.sleep(WRAP_UP_S + 0.5)
+
+    # -- moves
+
+    async def move(self, order: Order, *, timeout: float = 90) -> Move:
+        """Make one move, wait until it is over, and measure it."""
+        begun = await self.begin(order)
+        await self.finish(begun, timeout=timeout)
+        await asyncio.sleep(SETTLE_S)
+        return await self.measured(begun)
+
+    async def begin(self, order: Order) -> Begun:
+        """Apply the order's file where it belongs."""
+        self.observed.look()
+        accounts = self.accounts(order.groups)
+        applied_at = time.time()
+        self.say(f"$ {order.command}")
+        await asyncio.gather(*(self.clusters[city].apply(order.file) for city in order.cities))
+        return Begun(order, accounts, applied_at)
+
+    async def finish(self, begun: Begun, *, timeout: float) -> None:
+        """Wait until everybody is there and the placement has settled. Raises: MoveError with the Shift's own words."""
+        try:
+            await self.everybody_at(begun.order.to, begun.order.groups, timeout=timeout)
+        except NotInTimeError as e:
+            raise MoveError(f"{begun.order.name}: {e}. {await self._shift_words()}") from e
+
+    async def measured(self, begun: Begun) -> Move:
+        """The figures of a move that has begun, as of now."""
+        order = begun.order
+        names = frozenset(group.name for group in order.groups)
+        first = first_leaving(self.commits.commits, names, order.to, after=begun.applied_at)
+        if first is None:
+            raise MoveError(f"{order.name}: nothing was committed. {await self._shift_words()}")
+        await self.carrier.look()
+        self.observed.look()
+        window = Window(order.name, order.to, begun.accounts, begun.applied_at, first.at, time.time())
+        figures = measure(
+            window,
+            self.observed.events,
+            self.carrier.calls.values(),
+            account_of=self.people.account_of,
+            control=self.control(order),
+        )
+        self.say(sentence(order, figures, first.at - begun.applied_at))
+        return Move(
+            order.name, order.command, order.with_calls, len(begun.accounts), begun.applied_at, first.at, figures
+        )
+
+    def control(self, order: Order) -> frozenset[str]:
+        """The agents of every group that does not move and whose home is west: they must notice nothing."""
+        staying = tuple(group for group in self.quickstart.choose("west") if group not in order.groups)
+        return self.accounts(staying)
+
+    async def _shift_words(self) -> str:
+        """What kubectl says of the Shifts, for an error."""
+        words: Awaitable[str] = self.clusters["east"].kubectl("get", "shifts,agentgroups", "-n", "callcenter")
+        try:
+            return "The objects say:\n" + await words
+        except Exception as e:  # an error about an error must not hide the first one
+            return f"(kubectl could not say more: {e})"
+
+
+def sentence(order: Order, figures: Measures, commit_s: float) -> str:
+    """A move's figures in one line, for the story."""
+    gaps = figures.switch_seconds
+    if gaps is None:
+        return f"nobody arrived at {order.to}"
+    calls = f"; {figures.calls_cut} of {figures.calls_in_progress} calls cut" if order.with_calls else ""
+    return (
+        f"all {len(figures.switches)} at {order.to} {seconds(figures.time_to[100.0])} after the commit (committed "
+        f"{seconds(commit_s)} after the apply); own gap p50 {seconds(gaps.p50)}, max {seconds(gaps.max)}{calls}"
+    )

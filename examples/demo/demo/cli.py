@@ -1,0 +1,118 @@
+"""`python -m demo`: bring the call centre up, tell the story, write the report, clean up."""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import lab
+from demo import machine, orders, page, pictures, quickstart, report
+from demo.callcentre import CallCentre
+from demo.errors import DemoError
+from demo.paths import OUT, shown
+from demo.story import Storyteller, tell
+from lab.errors import LabError
+
+DEMO_OUT = OUT / "demo"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 every promise held, 1 something failed (said what), 130 interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave the lab up at the end, and say how to look around")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the 1,200 agents, for a quick look")
+    options = parser.parse_args(argv)
+    say = Storyteller(lambda line: print(line, flush=True))
+    try:
+        return asyncio.run(_run(say, keep=options.keep, scale=options.scale))
+    except (DemoError, LabError) as e:
+        print(f"\ndemo: {e}\ndemo: logs lie in {shown(DEMO_OUT)} and {shown(OUT / 'lab' / 'logs')}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted; `make demo` starts afresh, `make lab-down` cleans up", file=sys.stderr)
+        return 130
+
+
+async def _run(say: Storyteller, *, keep: bool, scale: float) -> int:
+    folder = DEMO_OUT
+    clear(folder)
+    chosen = quickstart.load() if scale == 1.0 else quickstart.scaled(scale, folder / "manifests")
+    cities = lab.current()
+    say(f"{sum(group.agents for group in chosen.groups):,} agents in {len(chosen.groups)} groups; three cities")
+    await fresh(cities)
+    centre = CallCentre(cities, chosen, folder, say=say)
+    done = False
+    try:
+        await centre.start()
+        moves = await tell(centre, orders.story(chosen), say)
+        done = True
+    finally:
+        if not (keep and done):
+            await _end(centre, cities)
+    result = report.Report(
+        say.started_at, time.time() - say.started_at, machine.describe(), chosen.agents_by_home, moves, say.lines
+    )
+    write(result, folder)
+    print("\n" + report.table(result) + "\n\n" + "\n".join(report.LEGEND))
+    print(
+        f"\nread {shown(folder / 'report.html')}; {shown(folder / 'report.json')}, {shown(folder / 'switch-times.png')}"
+    )
+    if keep:
+        print(look_around(centre))
+    return verdict(moves)
+
+
+def clear(folder: Path) -> None:
+    """An empty folder: an older run's timelines must not be read as this one's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.is_file():
+            path.unlink()
+
+
+async def fresh(cities: lab.Lab) -> None:
+    """A lab that nothing was installed in: an older store would remember older moves."""
+    if (await cities.status()).running:
+        await cities.down()
+    await cities.up()
+
+
+async def _end(centre: CallCentre, cities: lab.Lab) -> None:
+    await centre.stop()
+    await cities.down()
+
+
+def write(result: report.Report, folder: Path) -> None:
+    """`report.json`, `report.html` and `switch-times.png`."""
+    picture = pictures.switch_times(result.moves)
+    (folder / "switch-times.png").write_bytes(picture)
+    (folder / "report.html").write_text(page.html(result, picture), encoding="utf-8")
+    (folder / "report.json").write_text(json.dumps(report.to_json(result), indent=2) + "\n", encoding="utf-8")
+
+
+def verdict(moves: Sequence[report.Move]) -> int:
+    """Say which promise did not hold; the exit status."""
+    for move in moves:
+        if not move.complete:
+            print(f"demo: {move.name}: a promise did not hold, see its row", file=sys.stderr)
+    return 0 if all(move.complete for move in moves) else 1
+
+
+def look_around(centre: CallCentre) -> str:
+    """The commands for a lab that was kept."""
+    east = shown(centre.clusters["east"].kubeconfig)
+    west = shown(centre.clusters["west"].kubeconfig)
+    return f"""
+The three cities stay up, with every agent signed in. To look around:
+
+  export KUBECONFIG={east}:{west}
+  kubectl --context east get sites,agentgroups,trunks,shifts -A
+  kubectl --context east describe shift -n callcenter everyone-home
+  .venv/bin/kubectl-tandem status
+  kubectl --context west apply -f examples/quickstart/orders/sales-to-west.yaml   # an order needs both cities:
+  kubectl --context east apply -f examples/quickstart/orders/sales-to-west.yaml
+  make lab-status; make lab-down
+"""

@@ -1,0 +1,93 @@
+"""When placements were committed, followed in the store itself.
+
+A move begins with the first revision that sends a bucket of a group on its way, `A>B`. The store's own record says
+when the coordinator wrote it, to the millisecond; an object's status would say it to the second.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tandem.domain import keys
+from tandem.domain.records import PlacementRecord
+from tandem.engine.ports import Change, Store, StoreError
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One committed placement of one group. `at` in seconds of CLOCK_REALTIME."""
+
+    group: str
+    revision: int
+    at: float
+    leaving_to: frozenset[str]
+    """Sites that buckets are on their way to."""
+    sites: frozenset[str]
+    """Sites that hold settled buckets."""
+    cause: str
+
+    @property
+    def settled(self) -> bool:
+        return not self.leaving_to
+
+
+def read_change(change: Change) -> Commit | None:
+    """The commit in one change of the store; None when a placement was forgotten."""
+    if change.value is None:
+        return None
+    record = PlacementRecord.model_validate_json(change.value.value)
+    return Commit(
+        group=change.key.removeprefix(keys.PLACEMENTS),
+        revision=change.revision,
+        at=record.committed_at,
+        leaving_to=frozenset(part.partition(">")[2] for part in record.map if ">" in part),
+        sites=frozenset(part for part in record.map if ">" not in part),
+        cause=record.cause,
+    )
+
+
+def first_leaving(commits: Iterable[Commit], groups: frozenset[str], to: str, after: float) -> Commit | None:
+    """The commit with which a move of `groups` to `to` began, at or after `after`."""
+    begun = [commit for commit in commits if commit.group in groups and to in commit.leaving_to and commit.at >= after]
+    return min(begun, key=lambda commit: commit.revision, default=None)
+
+
+class CommitLog:
+    """Every placement committed since `start`, in order."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._task: asyncio.Task[None] | None = None
+        self.commits: list[Commit] = []
+        self.newest: dict[str, Commit] = {}
+
+    async def start(self) -> None:
+        """Begin to follow; returns when the present state is known."""
+        found, revision = await self._store.range(keys.PLACEMENTS, timeout=5.0)
+        self._add([Change(kv.key, kv, kv.mod_revision) for kv in found])
+        self._task = asyncio.create_task(self._follow(revision + 1), name="commit log")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def _add(self, changes: Sequence[Change]) -> int:
+        newest = 0
+        for change in changes:
+            newest = max(newest, change.revision)
+            commit = read_change(change)
+            if commit is not None:
+                self.commits.append(commit)
+                self.newest[commit.group] = commit
+        return newest
+
+    async def _follow(self, revision: int) -> None:
+        while True:
+            # A watch ends when its member loses the leader; the next one goes on where it ended.
+            with contextlib.suppress(StoreError):
+                async for changes in self._store.watch(keys.PLACEMENTS, revision):
+                    revision = max(revision, self._add(changes) + 1)
+            await asyncio.sleep(0.5)

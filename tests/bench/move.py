@@ -1,0 +1,143 @@
+"""Bench: the planned move of 1,000 agents between two cities, several times, with median and spread.
+
+    make bench                                  three rounds there and home again
+    .venv/bin/python -m tests.bench --runs 10   more of them
+
+Writes `out/bench/move.json` and `out/bench/move.txt`. A figure is the median of the runs, with the least and the most
+beside it; idle agents, unpaced, so that nothing but Tandem and the call centre is measured.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+import lab
+from demo import machine, quickstart
+from demo.callcentre import CallCentre
+from demo.cli import clear, fresh
+from demo.errors import DemoError
+from demo.orders import Order
+from demo.paths import OUT, shown
+from demo.report import Move, move_json, plain_table, seconds
+from demo.story import Storyteller
+from lab.errors import LabError
+
+BENCH_OUT: Final = OUT / "bench"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 measured, 1 something failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.split("\n")[0])
+    parser.add_argument("--runs", type=int, default=3, help="rounds there and home again (default %(default)s)")
+    options = parser.parse_args(argv)
+    say = Storyteller(lambda line: print(line, flush=True))
+    try:
+        moves = asyncio.run(_run(options.runs, say))
+    except (DemoError, LabError) as e:
+        print(f"bench: {e}", file=sys.stderr)
+        return 1
+    document = summary(moves)
+    text = table(document)
+    (BENCH_OUT / "move.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    (BENCH_OUT / "move.txt").write_text(text + "\n", encoding="utf-8")
+    print(f"\n{text}\n\n{shown(BENCH_OUT / 'move.json')}, {shown(BENCH_OUT / 'move.txt')}")
+    return 0
+
+
+async def _run(runs: int, say: Storyteller) -> list[Move]:
+    clear(BENCH_OUT)
+    cities = lab.current()
+    await fresh(cities)
+    centre = CallCentre(cities, quickstart.load(), BENCH_OUT, say=say)
+    try:
+        await centre.start()
+        return [await centre.move(order) for order in _orders(centre, runs)]
+    finally:
+        await centre.stop()
+        await cities.down()
+
+
+def _orders(centre: CallCentre, runs: int) -> list[Order]:
+    """Everyone to west and home again, `runs` times. A Shift is a one-off, so each has a name of its own."""
+    everyone = centre.quickstart.choose("east")
+    orders = []
+    for number in range(1, runs + 1):
+        for word, to, city in (("to-west", "west", "east"), ("home", "east", "west")):
+            file = renamed(centre.quickstart.folder / "shifts" / f"everyone-{word}.yaml", number)
+            name = f"everyone, idle, {word.replace('-', ' ')}, run {number}"
+            orders.append(Order(name, file, (city,), everyone, to, with_calls=False))
+    return orders
+
+
+def renamed(file: Path, number: int) -> Path:
+    """A copy of a Shift's manifest under a name with a number."""
+    manifest = next(quickstart.documents(file))
+    manifest["metadata"]["name"] += f"-{number}"
+    copy = BENCH_OUT / "shifts" / f"{manifest['metadata']['name']}.yaml"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
+    return copy
+
+
+FIGURES: Final[Mapping[str, str]] = {
+    "own gap, p50": "switch_seconds.p50",
+    "own gap, p95": "switch_seconds.p95",
+    "own gap, max": "switch_seconds.max",
+    "63.5 % signed in": "time_to.63.5",
+    "93.1 % signed in": "time_to.93.1",
+    "100 % signed in": "time_to.100",
+    "apply to commit": "apply_to_commit_seconds",
+}
+
+
+def summary(moves: Sequence[Move]) -> dict[str, Any]:
+    """The runs, and the median and spread of each figure over all of them (seconds)."""
+    runs = [move_json(move) for move in moves]
+    return {
+        "what": "planned move of idle agents, unpaced, one Shift",
+        "agents": max((move.agents for move in moves), default=0),
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": machine.describe(),
+        "figures": {name: _spread([_pick(run, path) for run in runs]) for name, path in FIGURES.items()},
+        "incomplete": [move.name for move in moves if not move.complete],
+        "runs": runs,
+    }
+
+
+def _pick(run: Mapping[str, Any], path: str) -> float | None:
+    value: Any = run
+    head, _, tail = path.partition(".")
+    value = value[head]
+    return value[tail] if tail else value
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values) or not known:
+        # A run in which somebody never arrived has no time; a median that hides it would flatter.
+        return {"median": None, "least": min(known, default=None), "most": None}
+    return {"median": statistics.median(known), "least": min(known), "most": max(known)}
+
+
+def table(document: Mapping[str, Any]) -> str:
+    """The summary for a terminal."""
+    rows = [
+        (name, seconds(figure["median"]), seconds(figure["least"]), seconds(figure["most"]))
+        for name, figure in document["figures"].items()
+    ]
+    title = f"{document['what']}: {document['agents']} agents, {len(document['runs'])} moves"
+    machine_words = ", ".join(document["machine"].values())
+    incomplete = "".join(f"\nincomplete: {name}" for name in document["incomplete"])
+    return f"{title}\n{machine_words}\n\n{plain_table(('', 'median', 'least', 'most'), rows)}{incomplete}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
