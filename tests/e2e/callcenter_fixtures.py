@@ -1,0 +1,95 @@
+"""One call centre for all end-to-end tests: a tenth of the quickstart, brought to rest before each test.
+
+Test modules import `callcentre` (the running one, session-wide) and `centre` (the same, at rest: everybody home, no
+call, no hold). Everything shares the session's event loop.
+"""
+
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest_asyncio
+import yaml
+
+from demo import quickstart
+from demo.callcentre import CallCentre
+from demo.cli import clear
+from demo.orders import Order
+from demo.paths import OUT
+from demo.quickstart import Group
+from lab.interface import Lab
+
+E2E_OUT: Final = OUT / "e2e"
+SCALE: Final = 0.1
+_numbers = itertools.count(1)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def callcentre(lab: Lab) -> AsyncIterator[CallCentre]:
+    """120 agents in ten groups on the lab's cities."""
+    clear(E2E_OUT)
+    small = quickstart.scaled(SCALE, E2E_OUT / "manifests")
+    running = CallCentre(lab, small, E2E_OUT, say=lambda line: print(line, flush=True))
+    try:
+        await running.start()
+        yield running
+    finally:
+        await running.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def centre(callcentre: CallCentre) -> AsyncIterator[CallCentre]:
+    """The call centre at rest; whatever a test left is put right, or the next test would be blamed for it."""
+    await rest(callcentre)
+    yield callcentre
+    await callcentre.carrier.load(0)
+
+
+async def rest(running: CallCentre) -> None:
+    """Everything mended, nothing held, no call, everybody home."""
+    await running.lab.faults.undo_all()
+    await running.tandem("resume")
+    await running.quiet()
+    running.observed.look()
+    away = [group for group in running.quickstart.groups if not running.is_at(group.home, group)]
+    for home in sorted({group.home for group in away}):
+        groups = tuple(group for group in away if group.home == home)
+        await running.move(shift(running, groups, to=home, city=home))
+    # Orders that a test changed are as they were; they find their agents at home, so nothing moves.
+    await running.installation.apply_quickstart()
+
+
+def shift(running: CallCentre, groups: tuple[Group, ...], *, to: str, city: str = "east", **spec: Any) -> Order:
+    """A Shift of these groups under a name of its own, as a file to apply in one city."""
+    name = f"e2e-{next(_numbers)}"
+    names = [group.name.partition("/")[2] for group in groups]
+    manifest = {
+        "apiVersion": "tandem.dev/v1alpha1",
+        "kind": "Shift",
+        "metadata": {"name": name, "namespace": "callcenter"},
+        "spec": {"selector": {"names": names}, "to": to, **spec},
+    }
+    return Order(name, write(f"shifts/{name}", manifest), (city,), groups, to, with_calls=False)
+
+
+def write(name: str, *manifests: Mapping[str, Any]) -> Path:
+    """Manifests as a file."""
+    path = E2E_OUT / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump_all(manifests, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def manifest_of(running: CallCentre, group: Group) -> dict[str, Any]:
+    """The quickstart's manifest of a group, to be changed."""
+    found = quickstart.documents(running.quickstart.folder / "agentgroups.yaml")
+    return next(document for document in found if f"callcenter/{document['metadata']['name']}" == group.name)
+
+
+def order_of(running: CallCentre, group: Group, *, to: str) -> Order:
+    """The order that a group be at a site: its manifest with another placement, applied to both cities."""
+    manifest = manifest_of(running, group)
+    manifest["spec"]["placement"] = [{"site": to, "percent": 100}]
+    name = f"order-{next(_numbers)}"
+    return Order(name, write(f"orders/{name}", manifest), ("east", "west"), (group,), to, with_calls=False)
