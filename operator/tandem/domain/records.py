@@ -169,6 +169,7 @@ class TrunkRecord(Record):
     """Effective routes of a Trunk, decided by the coordinator; confirmed by the engine that pushes them."""
 
     routes: tuple[dict[str, object], ...]
-    confirmed_revision: int = 0
+    revision: int = Field(default=0, description="Store revision at which these routes were decided.")
+    confirmed_revision: int = Field(default=0, description="`revision` of the routes that the carrier has.")
     channels_in_use: int = 0
     message: str = ""

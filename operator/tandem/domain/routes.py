@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+from pydantic import TypeAdapter
 
 from tandem.api.trunk import Route, TrunkSpec
 from tandem.constants import ROUTES_INTERVAL_S, ROUTES_STEP
@@ -35,6 +38,13 @@ class EffectiveRoute:
             "callers": list(self.callers),
         }
 
+    @classmethod
+    def decode(cls, encoded: Mapping[str, object]) -> "EffectiveRoute":
+        return _ROUTE.validate_python(encoded)
+
+
+_ROUTE: Final = TypeAdapter(EffectiveRoute)
+
 
 def handle_routes(draft: Draft, now: Instant) -> None:
     """Commit effective routes that differ from those in force, at most once a second per Trunk."""
@@ -55,6 +65,8 @@ def handle_routes(draft: Draft, now: Instant) -> None:
             after = before.model_copy(update={"routes": routes, "message": ""})
         if after == before:
             continue
+        if after.routes != before.routes:
+            after = after.model_copy(update={"revision": draft.snapshot.revision})
         wait = stored.seen_at + ROUTES_INTERVAL_S - now.mono if stored else 0.0
         if wait > 0:
             draft.wake(now.mono + wait + 0.001)
@@ -173,7 +185,7 @@ def _close(before: Sequence[Mapping[str, object]], after: Sequence[Mapping[str, 
         was, now = old.get("weight"), new.get("weight")
         if not isinstance(was, int) or not isinstance(now, int):
             return False
-        if was != now and (abs(was - now) < ROUTES_STEP) is False:
+        if abs(was - now) >= ROUTES_STEP:
             return False
         if (was == 0) != (now == 0):
             return False

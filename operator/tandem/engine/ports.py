@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from tandem.api.site import System
+from tandem.api.trunk import Carrier
 from tandem.domain.records import GroupReport, PlacementRecord
+from tandem.errors import DependencyError
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Change:
     revision: int
 
 
-class StoreError(Exception):
+class StoreError(DependencyError):
     """The store did not answer usefully. A write may or may not have been applied: read before assuming."""
 
 
@@ -142,7 +145,7 @@ class CTICapabilities:
     max_rate: int = 0
 
 
-class AdapterError(Exception):
+class AdapterError(DependencyError):
     """The thing behind an adapter did not answer usefully; the message names it and what it said."""
 
 
@@ -222,3 +225,24 @@ class Clock(Protocol):
         """Seconds since the epoch, for people."""
 
     async def sleep(self, seconds: float) -> None: ...
+
+
+class Election(Protocol):
+    """Who may commit. Its own task keeps standing; the engine only asks."""
+
+    def epoch(self) -> int:
+        """Create revision of the coordinator's key while this engine may commit, by its own clock at this moment.
+
+        0 when another engine is the coordinator, nobody is, or the last successful keepalive was sent longer ago than
+        the lease's TTL.
+        """
+
+
+class Adapters(Protocol):
+    """Makes the adapter that a declaration names. Raises ConfigError for a name that is not installed."""
+
+    def cti(self, system: System) -> CTIAdapter: ...
+
+    def softswitch(self, system: System) -> SoftswitchAdapter: ...
+
+    def carrier(self, carrier: Carrier) -> CarrierAdapter: ...

@@ -1,0 +1,57 @@
+"""Switch times: which Shift an arriving agent belongs to, and the distribution of the agents' own gaps."""
+
+from bisect import insort
+from collections.abc import Iterable
+
+from tandem.domain.records import MovesOfShift
+from tandem.domain.snapshot import ShiftEntry
+
+_CLOCK_SLACK_S = 2.0
+
+
+def shift_of(arrival_group: str, came_from: str, here: str, signed_in_at: float, shifts: Iterable[ShiftEntry]) -> str:
+    """Name of the Shift that brought an agent of this group from `came_from` to `here`, or "".
+
+    The newest Shift that moves the group between these two sites, in either direction (an abort brings agents back),
+    and that had started when the agent signed in (seconds since the epoch; only a report depends on it).
+    """
+    ends = {came_from, here}
+    found: tuple[float, str] = (0.0, "")
+    for shift in shifts:
+        started = shift.record.started_at
+        if not started or started - _CLOCK_SLACK_S > signed_in_at or started < found[0]:
+            continue
+        for plan in shift.record.plan:
+            if plan.group == arrival_group and any(set(direction.split(">")) == ends for direction in plan.moves):
+                found = (started, shift.name)
+    return found[1]
+
+
+class SwitchTimes:
+    """The gaps of one Shift's agents at one city, in seconds."""
+
+    def __init__(self) -> None:
+        self._gaps: list[float] = []
+        self._last_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._gaps)
+
+    def add(self, gap: float, at: float) -> None:
+        insort(self._gaps, gap)
+        self._last_at = max(self._last_at, at)
+
+    def summary(self) -> MovesOfShift:
+        """Percentiles by nearest rank. Raises ValueError when there is no gap yet."""
+        if not self._gaps:
+            raise ValueError("no agent has arrived")
+        return MovesOfShift(
+            agents=len(self._gaps),
+            p50=self._rank(50),
+            p95=self._rank(95),
+            max=self._gaps[-1],
+            last_at=self._last_at,
+        )
+
+    def _rank(self, percent: int) -> float:
+        return self._gaps[max(-(-len(self._gaps) * percent // 100) - 1, 0)]

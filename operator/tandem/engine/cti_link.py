@@ -1,0 +1,173 @@
+"""This city's CTI of one system: follow what it says, and keep its maps as the store has them.
+
+    placements (store) -> push -> CTI -> progress -> report (store)
+
+A CTI that has just started (new boot) gets its maps only after a linearizable read: what we remember may be older than
+what others have committed, and its door opens by what we say.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from tandem.constants import PROGRESS_PAUSE_S, PROGRESS_WAIT_S, REPAIR_INTERVAL_S
+from tandem.domain import keys
+from tandem.domain.records import PlacementRecord
+from tandem.domain.snapshot import Placed
+from tandem.engine.picture import Picture
+from tandem.engine.ports import AdapterError, Clock, CTIAdapter, CTIGroups, StoreError
+from tandem.engine.report import Reporter
+from tandem.engine.wakeup import Signal
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 0.2
+_MOVING_PAUSE_S = 0.01
+_LOST_AFTER_S = 2.0
+
+
+class CTILink:
+    def __init__(
+        self, site: str, system: str, adapter: CTIAdapter, picture: Picture, reporter: Reporter, clock: Clock
+    ) -> None:
+        self._site = site
+        self._system = system
+        self._adapter = adapter
+        self._picture = picture
+        self._reporter = reporter
+        self._clock = clock
+        self._boot = ""
+        self._confirmed_boot = ""  # the boot that got its maps after a linearizable read
+        self._held: dict[str, int] = {}  # group -> revision that the CTI holds
+        self._answered_at = clock.monotonic()
+        self._failing = False
+        self._refused: dict[str, int] = {}  # group -> revision that it refused: said once, not pushed again
+        self._to_push: Signal = picture.subscribe(keys.PLACEMENTS)
+        self._look_again = Signal()
+
+    async def run(self) -> None:
+        """Follow and push until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow(), name=f"cti-follow-{self._system}")
+                tasks.create_task(self._push_for_ever(), name=f"cti-push-{self._system}")
+        finally:
+            self._picture.unsubscribe(self._to_push)
+            self._reporter.cti_lost()
+
+    # -- following
+
+    async def _follow(self) -> None:
+        seq = 0
+        complete_at = 0.0
+        while True:
+            if self._clock.monotonic() - complete_at > REPAIR_INTERVAL_S:
+                seq = 0
+            everything = seq == 0
+            try:
+                found = await self._adapter.progress(seq, 0.0 if everything else PROGRESS_WAIT_S)
+            except AdapterError as error:
+                seq = 0
+                self._not_answered(error)
+                await self._clock.sleep(_RETRY_S)
+                continue
+            if found.boot != self._boot and not everything:
+                seq = 0  # what changed since a sequence number of another boot says nothing
+                continue
+            if everything:
+                complete_at = self._clock.monotonic()
+            seq = found.seq
+            self._take(found, everything)
+            await self._look_again.wait(_MOVING_PAUSE_S if self._is_moving() else PROGRESS_PAUSE_S)
+
+    def _take(self, found: CTIGroups, everything: bool) -> None:
+        self._answered_at = self._clock.monotonic()
+        if self._failing:
+            self._failing = False
+            log.info("the CTI of %s answers again", self._system)
+        if found.boot != self._boot:
+            log.info("the CTI of %s runs as boot %s", self._system, found.boot)
+            self._boot = found.boot
+            self._held.clear()
+            self._refused.clear()
+            self._to_push.give()
+        if not found.confirmed and self._confirmed_boot == found.boot:
+            self._confirmed_boot = ""
+            self._to_push.give()
+        for name, group in found.groups.items():
+            held = self._held.get(name, 0)
+            if group.revision > held or (everything and group.revision < held):
+                # Less than it took from us: it has forgotten, push again.
+                self._held[name] = group.revision
+                if group.revision < held:
+                    self._to_push.give()
+        self._reporter.cti(found.boot, found.confirmed, found.groups, everything=everything)
+
+    def _not_answered(self, error: AdapterError) -> None:
+        if not self._failing:
+            self._failing = True
+            log.warning("the CTI of %s does not answer: %s", self._system, error)
+        if self._clock.monotonic() - self._answered_at > _LOST_AFTER_S and self._boot:
+            self._boot = ""
+            self._reporter.cti_lost()
+
+    def _is_moving(self) -> bool:
+        return any(
+            placed.record.system == self._system and placed.map.in_transit
+            for placed in self._picture.snapshot.placements.values()
+        )
+
+    # -- pushing
+
+    async def _push_for_ever(self) -> None:
+        while True:
+            await self._to_push.wait(REPAIR_INTERVAL_S)
+            if not self._boot:
+                continue
+            try:
+                await self._push()
+            except AdapterError as error:
+                log.warning("pushing maps to the CTI of %s failed: %s", self._system, error)
+                await self._clock.sleep(_RETRY_S)
+                self._to_push.give()
+            except StoreError as error:
+                log.warning("cannot confirm the maps for the CTI of %s: %s", self._system, error)
+                await self._clock.sleep(_RETRY_S)
+                self._to_push.give()
+
+    async def _push(self) -> None:
+        boot = self._boot
+        if self._confirmed_boot != boot:
+            await self._picture.refresh()
+        due = {name: (placed.revision, placed.record) for name, placed in self._due().items()}
+        if not due and self._confirmed_boot == boot:
+            return
+        result = await self._adapter.push(boot, due)
+        if result.wrong_boot:
+            # It has restarted since we last heard of it; what it says next brings us back here.
+            log.info("the CTI of %s is boot %s now", self._system, result.boot)
+            self._boot = self._confirmed_boot = ""
+            self._look_again.give()
+            return
+        if self._boot == boot:
+            self._confirmed_boot = boot
+            for name, revision in result.accepted.items():
+                self._held[name] = max(revision, self._held.get(name, 0))
+        self._note_refusals(due, result.refused)
+        self._look_again.give()
+
+    def _due(self) -> dict[str, Placed]:
+        """Groups whose map in the store is newer than the one that the CTI holds."""
+        return {
+            name: placed
+            for name, placed in self._picture.snapshot.placements.items()
+            if placed.record.system == self._system
+            and placed.revision > self._held.get(name, 0)
+            and self._refused.get(name) != placed.revision
+        }
+
+    def _note_refusals(self, due: Mapping[str, tuple[int, PlacementRecord]], refused: Mapping[str, str]) -> None:
+        for name, reason in refused.items():
+            revision = due[name][0] if name in due else 0
+            log.warning("the CTI of %s refuses revision %d of %s: %s", self._system, revision, name, reason)
+            self._refused[name] = revision

@@ -1,0 +1,142 @@
+"""The picture: this engine's copy of the store, kept by one listing and a watch, as typed snapshots.
+
+Every engine keeps it hot, so whoever becomes coordinator decides at once after one linearizable read.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from tandem.domain.gather import Gatherer
+from tandem.domain.keys import PREFIX
+from tandem.domain.snapshot import Snapshot
+from tandem.engine.ports import Change, Clock, CompactedError, KeyValue, Store, StoreError
+from tandem.engine.wakeup import Signal
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 0.2
+
+
+class Picture:
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._gatherer = Gatherer()
+        self._mods: dict[str, int] = {}  # key -> mod revision known
+        self._listed_at = 0
+        self._revision = 0
+        self._snapshot: Snapshot | None = None
+        self._subscribers: list[tuple[tuple[str, ...], Signal]] = []
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self.synced = asyncio.Event()
+        """Set once the store has been listed."""
+        self.live = False
+        """Whether the watch runs; while it does not, the snapshot may be old."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        if self._snapshot is None:
+            self._snapshot = self._gatherer.snapshot()
+        return self._snapshot
+
+    def subscribe(self, *prefixes: str) -> Signal:
+        """A signal given whenever a key under one of `prefixes` changes, and once at the start."""
+        signal = Signal()
+        signal.give()
+        self._subscribers.append((prefixes, signal))
+        return signal
+
+    def unsubscribe(self, signal: Signal) -> None:
+        self._subscribers = [(prefixes, other) for prefixes, other in self._subscribers if other is not signal]
+
+    async def run(self) -> None:
+        """List, watch, and start over when the watch breaks. Never returns."""
+        while True:
+            try:
+                if not self.synced.is_set():
+                    await self.refresh()
+                    self.synced.set()
+                await self._watch()
+            except CompactedError:
+                log.info("the store has compacted what we had not seen yet: listing it again")
+                self.synced.clear()
+            except StoreError as error:
+                if self.live:
+                    log.warning("the watch on the store ended: %s; trying again each %.1f s", error, _RETRY_S)
+            finally:
+                self.live = False
+            await self._clock.sleep(_RETRY_S)
+
+    async def refresh(self) -> None:
+        """Bring the picture up to now by a linearizable read of everything. Raises StoreError."""
+        found, revision = await self._store.range(PREFIX, timeout=2.0)
+        self._apply_listing(found, revision)
+
+    async def reach(self, revision: int, timeout: float) -> bool:
+        """Wait until the picture shows `revision` or a newer one."""
+        if self._revision >= revision:
+            return True
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (revision, waiter)
+        self._waiters.append(entry)
+        try:
+            async with asyncio.timeout(timeout):
+                await waiter
+        except TimeoutError:
+            return False
+        finally:
+            self._waiters.remove(entry)
+        return True
+
+    async def _watch(self) -> None:
+        async for changes in self._store.watch(PREFIX, self._revision + 1):
+            if not self.live:
+                log.info("the watch on the store runs, from revision %d", self._revision + 1)
+                self.live = True
+            self._apply_changes(changes)
+
+    def _apply_changes(self, changes: Sequence[Change]) -> None:
+        touched = []
+        for change in changes:
+            self._revision = max(self._revision, change.revision)
+            # A listing that came in between already holds everything up to its revision, deletions included.
+            if change.revision > self._listed_at:
+                self._take(change.key, change.value, change.revision)
+                touched.append(change.key)
+        self._tell(touched)
+
+    def _apply_listing(self, found: Sequence[KeyValue], revision: int) -> None:
+        listed = {kv.key for kv in found}
+        touched = []
+        for kv in found:
+            if kv.mod_revision > self._mods.get(kv.key, 0):
+                self._take(kv.key, kv, kv.mod_revision)
+                touched.append(kv.key)
+        for key, mod in list(self._mods.items()):
+            if key not in listed and mod <= revision:
+                self._take(key, None, revision)
+                touched.append(key)
+        self._listed_at = max(self._listed_at, revision)
+        self._revision = max(self._revision, revision)
+        self._tell(touched)
+
+    def _take(self, key: str, value: KeyValue | None, revision: int) -> None:
+        at = self._clock.monotonic()
+        if value is None:
+            self._mods.pop(key, None)
+            self._gatherer.delete(key, revision, at)
+        else:
+            self._mods[key] = value.mod_revision
+            self._gatherer.apply(key, value.value, value.create_revision, value.mod_revision, at)
+
+    def _tell(self, touched: Sequence[str]) -> None:
+        for revision, waiter in self._waiters:
+            if revision <= self._revision and not waiter.done():
+                waiter.set_result(None)
+        if not touched:
+            return
+        self._snapshot = None
+        for prefixes, signal in self._subscribers:
+            if any(key.startswith(prefixes) for key in touched):
+                signal.give()

@@ -1,0 +1,112 @@
+"""What this engine says in the store: its heartbeat, its observations, its city's reports.
+
+Keys on the engine's lease vanish with it, so that silence is seen; they are written again when a lease was lost. The
+newest value of a key wins; values in between that were never written are nobody's loss.
+"""
+
+import asyncio
+import logging
+
+from tandem.constants import LEASE_KEEPALIVE_S, LEASE_TTL_S, TXN_OPERATIONS
+from tandem.domain.records import Record
+from tandem.engine.ports import Clock, Delete, LeaseLostError, Put, Store, StoreError
+from tandem.engine.wakeup import Signal
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 0.2
+
+
+class Publisher:
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._leased: dict[str, bytes] = {}
+        self._kept: dict[str, bytes] = {}  # to be written once, without lease
+        self._dirty: set[str] = set()
+        self._signal = Signal()
+        self._lease = 0
+
+    def say(self, key: str, record: Record) -> None:
+        """Publish on the lease, as soon as possible. Saying the same again costs nothing."""
+        value = record.encode()
+        if self._leased.get(key) != value:
+            self._leased[key] = value
+            self._dirty.add(key)
+            self._signal.give()
+
+    def unsay(self, key: str) -> None:
+        """Take a key back: from now on this engine says nothing of it."""
+        if self._leased.pop(key, None) is not None:
+            self._dirty.add(key)
+            self._signal.give()
+
+    def keep(self, key: str, record: Record) -> None:
+        """Publish without lease: it stays when the engine is gone."""
+        self._kept[key] = record.encode()
+        self._signal.give()
+
+    async def run(self) -> None:
+        """Hold a lease and write what is said. Never returns; gives the lease back when cancelled."""
+        silent = False
+        try:
+            while True:
+                try:
+                    self._lease = await self._store.grant(LEASE_TTL_S)
+                    silent = False
+                    self._dirty |= self._leased.keys()
+                    async with asyncio.TaskGroup() as tasks:
+                        tasks.create_task(self._keep_alive(), name="publisher-keepalive")
+                        tasks.create_task(self._write(), name="publisher-write")
+                except* StoreError as errors:
+                    if not silent:
+                        log.warning("the engine's lease is lost or not to be had: %s", errors.exceptions[0])
+                    silent = True
+                await self._clock.sleep(_RETRY_S)
+        finally:
+            await self._give_back()
+
+    async def _keep_alive(self) -> None:
+        """Renew; ends with LeaseLostError. Other failures are tried again: the store says when the lease is gone."""
+        while True:
+            await self._clock.sleep(LEASE_KEEPALIVE_S)
+            try:
+                await self._store.keepalive(self._lease)
+            except LeaseLostError:
+                raise
+            except StoreError as error:
+                log.debug("keepalive failed: %s", error)
+
+    async def _write(self) -> None:
+        while True:
+            await self._signal.wait()
+            while self._dirty or self._kept:
+                await self._write_some()
+
+    async def _write_some(self) -> None:
+        keys = sorted(self._dirty)[:TXN_OPERATIONS]
+        kept = dict(list(self._kept.items())[: TXN_OPERATIONS - len(keys)])
+        writes: list[Put | Delete] = []
+        for key in keys:
+            value = self._leased.get(key)
+            writes.append(Delete(key) if value is None else Put(key, value, self._lease))
+        writes.extend(Put(key, value) for key, value in kept.items())
+        said = {key: self._leased.get(key) for key in keys}
+        try:
+            await self._store.txn([], writes)
+        except LeaseLostError:
+            raise
+        except StoreError as error:
+            # Perhaps applied, perhaps not; these keys are only ours, so writing them again is right either way.
+            log.debug("publishing failed: %s", error)
+            await self._clock.sleep(_RETRY_S)
+            return
+        self._dirty -= {key for key, value in said.items() if self._leased.get(key) == value}
+        self._kept = {key: value for key, value in self._kept.items() if kept.get(key) != value}
+
+    async def _give_back(self) -> None:
+        if self._lease:
+            try:
+                await self._store.revoke(self._lease, timeout=0.5)
+            except StoreError as error:
+                log.debug("could not give the lease back: %s", error)

@@ -1,0 +1,116 @@
+"""This city's softswitch of one system: numbers, placements, and pushing everything again after a restart.
+
+A softswitch keeps all of this in its process's memory. Its uptime tells of a restart: it must grow as our clock does.
+"""
+
+import logging
+
+from tandem.constants import REPAIR_INTERVAL_S, SOFTSWITCH_INTERVAL_S
+from tandem.domain import keys
+from tandem.domain.snapshot import Placed, Snapshot
+from tandem.engine.picture import Picture
+from tandem.engine.ports import AdapterError, Clock, SoftswitchAdapter, SoftswitchState
+from tandem.engine.report import Reporter
+
+log = logging.getLogger(__name__)
+
+_UPTIME_SLACK_S = 2.5  # uptimes are whole seconds, and an answer takes its time
+_PUSH_PAUSE_S = 0.1  # a softswitch uses shares, not single buckets: a burst of revisions is one push
+
+
+def numbers_of(snapshot: Snapshot, system: str) -> dict[str, str]:
+    """Called number -> group (`namespace/name`), from all Trunks of the system."""
+    found: dict[str, str] = {}
+    for name, trunk in sorted(snapshot.trunks.items()):
+        if trunk.spec is None or trunk.spec.system != system:
+            continue
+        namespace = name.partition("/")[0]
+        for number in trunk.spec.numbers:
+            found.setdefault(number.number, f"{namespace}/{number.group}")
+    return found
+
+
+class SoftswitchLink:
+    def __init__(
+        self, site: str, system: str, adapter: SoftswitchAdapter, picture: Picture, reporter: Reporter, clock: Clock
+    ) -> None:
+        self._site = site
+        self._system = system
+        self._adapter = adapter
+        self._picture = picture
+        self._reporter = reporter
+        self._clock = clock
+        self._held: dict[str, int] = {}
+        self._numbers: dict[str, str] | None = None
+        self._state: SoftswitchState | None = None
+        self._state_at = 0.0
+        self._checked_at = 0.0
+        self._failing = False
+
+    async def run(self) -> None:
+        """Look each second, push when something changed, until cancelled."""
+        signal = self._picture.subscribe(keys.PLACEMENTS, keys.SPECS)
+        look_at = 0.0
+        try:
+            while True:
+                await signal.wait(max(look_at - self._clock.monotonic(), 0.0))
+                try:
+                    if self._clock.monotonic() >= look_at:
+                        look_at = self._clock.monotonic() + SOFTSWITCH_INTERVAL_S
+                        await self._look()
+                    if not self._failing and await self._push():
+                        await self._clock.sleep(_PUSH_PAUSE_S)
+                    self._report()
+                except AdapterError as error:
+                    if not self._failing:
+                        log.warning("the softswitch of %s does not answer: %s", self._system, error)
+                    self._failing = True
+        finally:
+            self._picture.unsubscribe(signal)
+
+    async def _look(self) -> None:
+        state = await self._adapter.state()
+        now = self._clock.monotonic()
+        if self._state is not None and state.uptime + _UPTIME_SLACK_S < self._state.uptime + now - self._state_at:
+            log.info("the softswitch of %s has restarted: everything is pushed again", self._system)
+            self._forget()
+        if self._failing:
+            # It may have restarted unseen; what it really holds decides.
+            log.info("the softswitch of %s answers again", self._system)
+            self._failing = False
+            self._forget()
+        self._state, self._state_at = state, now
+        if now - self._checked_at >= REPAIR_INTERVAL_S:
+            self._checked_at = now
+            self._held = dict(await self._adapter.held())
+
+    def _forget(self) -> None:
+        self._held = {}
+        self._numbers = None
+
+    async def _push(self) -> bool:
+        """Push what differs and read it back. True when something was pushed."""
+        numbers = numbers_of(self._picture.snapshot, self._system)
+        due = {
+            name: (placed.revision, placed.record)
+            for name, placed in self._placements().items()
+            if placed.revision > self._held.get(name, 0)
+        }
+        if not due and numbers == self._numbers:
+            return False
+        await self._adapter.push(self._site, numbers, due)
+        self._numbers = numbers
+        self._held = dict(await self._adapter.held())
+        return True
+
+    def _report(self) -> None:
+        if self._state is None:
+            return
+        placements = self._placements()
+        held = {name: self._held.get(name, 0) for name in placements}
+        behind = [held[name] for name, placed in placements.items() if held[name] < placed.revision]
+        self._reporter.softswitch(self._state, min(behind, default=max(held.values(), default=0)))
+
+    def _placements(self) -> dict[str, Placed]:
+        found = self._picture.snapshot.placements
+        return {name: placed for name, placed in found.items() if placed.record.system == self._system}

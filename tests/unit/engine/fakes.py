@@ -1,0 +1,283 @@
+"""A call centre in memory: CTIs whose agents really move, softswitches that forget, carriers, and probes."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tandem.api.site import System
+from tandem.api.trunk import Carrier
+from tandem.domain.buckets import bucket_of
+from tandem.domain.placement import BucketMap
+from tandem.domain.records import GroupReport, PlacementRecord
+from tandem.engine.ports import (
+    AdapterError,
+    Arrival,
+    CarrierRoute,
+    CTICapabilities,
+    CTIGroups,
+    ProbeResult,
+    PushResult,
+    SoftswitchState,
+)
+
+
+@dataclass
+class _Group:
+    revision: int = 0
+    placement: BucketMap | None = None
+    sessions: dict[str, int] = field(default_factory=dict)  # account -> bucket
+    talking: set[str] = field(default_factory=set)
+    changed: int = 0
+
+
+class FakeCTI:
+    """One city's CTI of one system: releases agents of leaving buckets one by one, admits them by ticket."""
+
+    def __init__(self, site: str, release_s: float = 0.0005, answer_s: float = 0.002) -> None:
+        self.site = site
+        self.boot = f"{site}-1"
+        self.confirmed = False
+        self.down = False
+        self.release_s = release_s
+        self.answer_s = answer_s
+        self.peers: dict[str, FakeCTI] = {}
+        self.groups: dict[str, _Group] = {}
+        self.seq = 0
+        self.moves: list[Arrival] = []
+        self.pushes: list[tuple[float, str, dict[str, int]]] = []
+        self.signed_in_twice: list[str] = []
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- the port
+
+    async def capabilities(self) -> CTICapabilities:
+        return CTICapabilities()
+
+    async def status(self) -> CTIGroups:
+        return await self.progress(0, 0)
+
+    async def progress(self, after: int, wait: float) -> CTIGroups:
+        await self._travel()
+        if after and after >= self.seq:
+            await self._wait_for_change(wait)
+        groups = {name: self._report(group) for name, group in self.groups.items() if group.changed > after}
+        return CTIGroups(self.boot, self.confirmed, self.seq, groups)
+
+    async def arrivals(self, after: int, wait: float) -> tuple[int, Sequence[Arrival]]:
+        await self._travel()
+        if after >= len(self.moves):
+            await self._wait_for_change(wait)
+        return len(self.moves), self.moves[after:]
+
+    async def push(self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]]) -> PushResult:
+        await self._travel()
+        if boot != self.boot:
+            return PushResult(self.boot, wrong_boot=True)
+        now = asyncio.get_running_loop().time()
+        self.pushes.append((now, boot, {name: revision for name, (revision, _) in placements.items()}))
+        self.confirmed = True
+        accepted: dict[str, int] = {}
+        refused: dict[str, str] = {}
+        for name, (revision, record) in placements.items():
+            group = self.groups.setdefault(name, _Group())
+            if revision < group.revision:
+                refused[name] = "StaleRevision"
+                continue
+            accepted[name] = revision
+            if revision > group.revision:
+                group.revision, group.placement = revision, BucketMap.parse(record.map)
+                self._touch(group)
+                self._spawn(self._release(name, group))
+        self._touch(None)
+        return PushResult(self.boot, accepted, refused)
+
+    # -- agents
+
+    def sign_in(self, group: str, account: str, *, talking: bool = False) -> None:
+        if any(account in peer.groups.get(group, _Group()).sessions for peer in self.peers.values()):
+            self.signed_in_twice.append(account)
+        found = self.groups.setdefault(group, _Group())
+        found.sessions[account] = bucket_of(account)
+        if talking:
+            found.talking.add(account)
+        self._touch(found)
+
+    def hang_up(self, group: str, account: str) -> None:
+        self.groups[group].talking.discard(account)
+        self._spawn(self._release(group, self.groups[group]))
+
+    def sessions(self, group: str) -> set[str]:
+        return set(self.groups[group].sessions) if group in self.groups else set()
+
+    def restart(self) -> None:
+        """A new process: sessions and maps are gone."""
+        self.boot = f"{self.site}-{int(self.boot.rpartition('-')[2]) + 1}"
+        self.confirmed = False
+        self.groups.clear()
+        self.seq = 0
+        self.moves.clear()
+        self._touch(None)
+
+    # -- inside
+
+    async def _travel(self) -> None:
+        await asyncio.sleep(self.answer_s)
+        if self.down:
+            raise AdapterError(f"the CTI at {self.site} does not answer")
+
+    async def _wait_for_change(self, wait: float) -> None:
+        try:
+            async with asyncio.timeout(wait):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _touch(self, group: _Group | None) -> None:
+        self.seq += 1
+        if group is not None:
+            group.changed = self.seq
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _report(self, group: _Group) -> GroupReport:
+        buckets: dict[str, int] = {}
+        for bucket in group.sessions.values():
+            buckets[str(bucket)] = buckets.get(str(bucket), 0) + 1
+        return GroupReport(
+            revision=group.revision,
+            signed_in=len(group.sessions),
+            talking=len(group.talking),
+            available=len(group.sessions) - len(group.talking),
+            buckets=buckets,
+        )
+
+    async def _release(self, name: str, group: _Group) -> None:
+        for account in sorted(set(group.sessions) - group.talking):
+            placement = group.placement
+            slot = placement.slots[group.sessions[account]] if placement and account in group.sessions else None
+            if slot is None or slot.site != self.site or not slot.to or account in group.talking:
+                continue
+            await asyncio.sleep(self.release_s)
+            if group.placement is not placement or group.sessions.pop(account, None) is None:
+                continue  # a newer map came meanwhile; its own releasing goes on
+            released_at = asyncio.get_running_loop().time()
+            self._touch(group)
+            self._spawn(self.peers[slot.to].arrive(name, account, self.site, released_at))
+
+    async def arrive(self, group: str, account: str, came_from: str, released_at: float) -> None:
+        await asyncio.sleep(0.003)
+        self.sign_in(group, account)
+        now = asyncio.get_running_loop().time()
+        epoch = 1_700_000_000.0
+        self.moves.append(
+            Arrival(account, group, bucket_of(account), came_from, epoch + released_at, epoch + now, now - released_at)
+        )
+        self._touch(None)
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class FakeSoftswitch:
+    def __init__(self) -> None:
+        self.started = asyncio.get_running_loop().time()
+        self.numbers: dict[str, str] = {}
+        self.placements: dict[str, int] = {}
+        self.pushes = 0
+        self.down = False
+
+    def restart(self) -> None:
+        self.started = asyncio.get_running_loop().time()
+        self.numbers, self.placements = {}, {}
+
+    async def state(self) -> SoftswitchState:
+        self._answer()
+        return SoftswitchState(int(asyncio.get_running_loop().time() - self.started), 0, 0)
+
+    async def push(
+        self, site: str, numbers: Mapping[str, str], placements: Mapping[str, tuple[int, PlacementRecord]]
+    ) -> None:
+        self._answer()
+        self.pushes += 1
+        self.numbers = dict(numbers)
+        self.placements.update({name: revision for name, (revision, _) in placements.items()})
+
+    async def held(self) -> Mapping[str, int]:
+        self._answer()
+        return dict(self.placements)
+
+    async def drain(self, on: bool) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        if self.down:
+            raise AdapterError("the softswitch does not answer")
+
+
+class FakeCarrier:
+    def __init__(self) -> None:
+        self.routes: dict[str, tuple[int, Sequence[CarrierRoute]]] = {}
+        self.down = False
+
+    async def push(
+        self, number: str, revision: int, routes: Sequence[CarrierRoute], channels: int, calls_per_second: int
+    ) -> None:
+        if self.down:
+            raise AdapterError("the carrier does not answer")
+        self.routes[number] = (revision, routes)
+
+    async def channels_in_use(self, numbers: Sequence[str]) -> int:
+        return 7
+
+
+class FakeAdapters:
+    """Adapters of one city; the carrier is the same for all."""
+
+    def __init__(self, site: str, systems: Sequence[str], carrier: FakeCarrier) -> None:
+        self.ctis = {system: FakeCTI(site) for system in systems}
+        self.softswitches = {system: FakeSoftswitch() for system in systems}
+        self._carrier = carrier
+
+    def cti(self, system: System) -> FakeCTI:
+        return self.ctis[system.name]
+
+    def softswitch(self, system: System) -> FakeSoftswitch:
+        return self.softswitches[system.name]
+
+    def carrier(self, carrier: Carrier) -> FakeCarrier:
+        return self._carrier
+
+
+class FakeProber:
+    """Everything passes, except addresses in `broken`; addresses in `void` give void probes."""
+
+    def __init__(self) -> None:
+        self.broken: set[str] = set()
+        self.void: set[str] = set()
+        self.probes = 0
+
+    async def sip_options(self, address: str, timeout: float) -> ProbeResult:
+        return await self._probe(address, timeout)
+
+    async def http_health(self, url: str, timeout: float) -> ProbeResult:
+        return await self._probe(url, timeout)
+
+    async def _probe(self, address: str, timeout: float) -> ProbeResult:
+        self.probes += 1
+        broken = any(part in address for part in self.broken)
+        await asyncio.sleep(timeout if broken else 0.003)
+        void = any(part in address for part in self.void)
+        return ProbeResult(not broken and not void, void, 0.003, "no answer" if broken else "")
+
+
+class FakeElection:
+    """Reigns as told. The key in the store is the test's business."""
+
+    def __init__(self) -> None:
+        self.reign = 0
+
+    def epoch(self) -> int:
+        return self.reign
