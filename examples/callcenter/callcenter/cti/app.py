@@ -1,0 +1,239 @@
+"""One CTI process: the edges, the clock and the disk around `Centre`."""
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from callcenter.cti import mapstore
+from callcenter.cti.agents import AgentBook
+from callcenter.cti.centre import Centre, Effects
+from callcenter.cti.clients import ClientEdge
+from callcenter.cti.config import MOST_CONNECTIONS, Config
+from callcenter.cti.control import ControlPort
+from callcenter.cti.distribution import PeerGroup
+from callcenter.cti.peer import PeerLink
+from callcenter.cti.softswitch import SoftswitchLink
+from callcenter.directory import Directory
+from callcenter.session.messages import ClientFrame
+from callcenter.session.placements import PlaceAnswer, Placement
+from callcenter.session.server import TICK, SessionServer
+
+BACKLOG: Final = 4096
+"""Connections that may wait to be accepted: after a failure everybody comes at once."""
+
+log = logging.getLogger(__name__)
+
+
+def boot_id() -> str:
+    """A random ID for one life of this process."""
+    return uuid.uuid4().hex[:12]
+
+
+class Cti:
+    """The process's state and its edges. `start` opens the ports, `stop` closes them.
+
+    Args: config: checked. directory: loaded; must know the city and the system (`main` checks).
+    """
+
+    def __init__(self, config: Config, directory: Directory) -> None:
+        self.config = config
+        agents = AgentBook(
+            directory,
+            site=config.site,
+            system=config.system,
+            registrar=str(config.sip_address),
+            wrapup=config.wrapup,
+        )
+        now, wall = self.now(), time.time()
+        server = SessionServer(
+            site=config.site,
+            boot=boot_id(),
+            secret=config.ticket_secret,
+            desk=agents,
+            timing=config.timing,
+            now=now,
+            wall=wall,
+            rate=config.signin_rate,
+        )
+        for source in (config.map_dir, config.state_dir):
+            for name, placement in mapstore.load(source).items() if source is not None else ():
+                server.book.adopt(name, placement)
+        self.centre = Centre(server, agents, wall - now)
+        self.clients = ClientEdge(self._client_frame, self._client_gone, most=MOST_CONNECTIONS)
+        self.softswitch = SoftswitchLink(config.evapi, self._switch_event, self._agents_here)
+        self.peer = PeerLink(config.peer_url, config.peer_secret, self._idle_report, self._peer_report)
+        self.control = ControlPort(self, token=config.control_token, system=config.system, rate=config.signin_rate)
+        self.port = self.control_port = 0
+        self._alive_at = now
+        self._stopping = False
+        self._listeners: set[asyncio.Future[None]] = set()
+        self._seen = (0, 0)
+        self._unsaved = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._runners: list[web.AppRunner] = []
+
+    # ---- life
+
+    async def start(self) -> None:
+        """Open both ports and begin; afterwards `port` and `control_port` are known."""
+        clients = web.Application()
+        clients.add_routes(
+            [
+                web.get("/agent", self.clients.handle),
+                web.get("/peer", self.peer.handle),
+                web.get("/healthz", self.control.healthz),
+            ]
+        )
+        self._alive_at = self.now()
+        self.port = await self._listen(clients, self.config.port)
+        self.control_port = await self._listen(self.control.app(), self.config.control_port)
+        for run in (self._tick(), self._save(), self.clients.run(), self.softswitch.run(), self.peer.run()):
+            self._tasks.append(asyncio.create_task(run))
+
+    async def _listen(self, app: web.Application, port: int) -> int:
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+        await runner.setup()
+        self._runners.append(runner)
+        await web.TCPSite(runner, self.config.host, port, backlog=BACKLOG).start()
+        bound: int = runner.addresses[0][1]
+        return bound
+
+    async def stop(self) -> None:
+        """Close everything. Clients sign in elsewhere or again; calls go on."""
+        self._stopping = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.clients.shut()
+        for runner in self._runners:
+            await runner.cleanup()
+
+    async def failure(self) -> None:
+        """Return when `stop` was called; raise what a part of this CTI has died of.
+
+        Half a CTI is worse than none: the process should end, and this one restarted, or the other city, takes over.
+        """
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    # ---- the clock
+
+    def now(self) -> float:
+        """CLOCK_BOOTTIME, seconds: it goes on while the machine sleeps."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def _awake(self) -> float:
+        """The time, after noticing whether this process stood still for longer than a lease.
+
+        Whoever was away that long cannot know what was decided meanwhile, so it counts as just started.
+        """
+        now = self.now()
+        if now - self._alive_at > self.config.timing.lease:
+            boot = boot_id()
+            log.warning(
+                "stood still for %.1f s: doors shut until the engine confirms; boot is now %s",
+                now - self._alive_at,
+                boot,
+            )
+            self._alive_at = now
+            self._apply(self.centre.restart(boot, now))
+        return now
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(0 if self.centre.server.has_more else TICK)
+            now = self._awake()
+            self._alive_at = now
+            self._apply(self.centre.tick(now))
+
+    # ---- events from the edges
+
+    def _client_frame(self, conn: int, frame: ClientFrame) -> None:
+        self._apply(self.centre.client_frame(conn, frame, self._awake()))
+
+    def _client_gone(self, conn: int) -> None:
+        self._apply(self.centre.client_gone(conn, self._awake()))
+
+    def _switch_event(self, event: Mapping[str, Any]) -> None:
+        try:
+            effects = self.centre.switch_event(event, self._awake())
+        except (KeyError, TypeError, ValueError) as e:
+            log.warning("the softswitch said what cannot be understood: %r (%r)", event, e)
+            return
+        self._apply(effects)
+
+    def _peer_report(self, groups: Mapping[str, PeerGroup]) -> None:
+        self._apply(self.centre.peer_report(groups, self._awake()))
+
+    def place(self, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
+        """Take placements, act on them and keep them on disk."""
+        answers, effects = self.centre.place(placements, confirmed=confirmed, now=self._awake())
+        self._apply(effects)
+        self._unsaved.set()
+        return answers
+
+    def _apply(self, effects: Effects) -> None:
+        self.clients.post(effects.to_clients)
+        if effects.to_switch:
+            self.softswitch.send(effects.to_switch)
+        seen = (self.centre.seq, self.centre.move_seq)
+        if seen != self._seen:
+            self._seen = seen
+            for listener in self._listeners:
+                if not listener.done():
+                    listener.set_result(None)
+            self._listeners.clear()
+
+    # ---- what the edges ask
+
+    def _agents_here(self) -> dict[str, int]:
+        return {group: n for group in self.centre.agents.groups if (n := self.centre.staff(group))}
+
+    def _idle_report(self) -> dict[str, dict[str, float]]:
+        return self.centre.idle_report(self.now())
+
+    async def news(self, timeout: float) -> None:
+        """Return at the next change of anything, or after `timeout` seconds."""
+        listener: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._listeners.add(listener)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(listener, timeout)
+        self._listeners.discard(listener)
+
+    def health(self) -> tuple[int, dict[str, Any]]:
+        """Status and body of `/healthz`."""
+        server = self.centre.server
+        body: dict[str, Any] = {
+            "ok": not self._stopping,
+            "site": server.site,
+            "system": self.config.system,
+            "boot": server.boot,
+            "uptime": round(self.now() - server.book.boot_at, 3),
+            "confirmed": server.book.any_confirmed,
+            "softswitch": self.softswitch.connected,
+        }
+        if self._stopping:
+            body["reason"] = "Stopping"
+            return 503, body
+        return 200, body
+
+    # ---- the disk
+
+    async def _save(self) -> None:
+        """Keep the placements on disk, away from the event loop: a slow disk must not end sessions."""
+        while True:
+            await self._unsaved.wait()
+            self._unsaved.clear()
+            placements = dict(self.centre.server.book.all())
+            try:
+                await asyncio.to_thread(mapstore.save, self.config.state_dir, placements)
+            except OSError as e:
+                log.error("placements cannot be kept in %s: %s", self.config.state_dir, e)

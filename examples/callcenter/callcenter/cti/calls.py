@@ -1,0 +1,233 @@
+"""The calls of this city: waiting, ringing, talked on, as the softswitch tells it (docs/contracts.md section 6).
+
+`CallDesk` keeps the queue and applies what `distribute` decides; it changes agents' states through the `AgentBook` and
+leaves words for the softswitch in `to_switch`.
+"""
+
+from bisect import insort
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from callcenter.cti.agents import AgentBook
+from callcenter.cti.distribution import HandBack, PeerGroup, Ring, ToPeer, WaitingCall, distribute
+from callcenter.session.messages import CallEventName
+
+RELAY_MEMORY: Final = 0.5
+"""Seconds for which a call sent to the peer still counts against the idle agents it reported: reports take a while."""
+
+PEER_PAUSE: Final = 2.0
+"""Seconds without relays of a group after the peer gave one of its calls back."""
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    waiting: WaitingCall
+    index: int
+    label: int
+    state: Literal["waiting", "ringing", "talking", "away"]
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DesktopEvent:
+    """What an agent's desktop shall show."""
+
+    account: str
+    call: str
+    event: CallEventName
+
+
+class CallDesk:
+    """All calls that the softswitch has told of.
+
+    `changed` names groups whose queue or agents have changed, so that `assign` should look at them; `to_switch` and
+    `desktop` are to be sent. Whoever reads them empties them.
+
+    Args:
+        agents: Whose states change with the calls.
+        may_ring: Whether an agent may be given a call at a moment: a valid session, not about to leave.
+    """
+
+    def __init__(self, agents: AgentBook, may_ring: Callable[[str, float], bool]) -> None:
+        self.changed: set[str] = set()
+        self.to_switch: list[dict[str, Any]] = []
+        self.desktop: list[DesktopEvent] = []
+        self._agents = agents
+        self._may_ring = may_ring
+        self._calls: dict[str, _Call] = {}
+        self._queues: dict[str, list[WaitingCall]] = {}
+        self._relays: dict[str, deque[float]] = {}
+        self._peer_paused: dict[str, float] = {}
+        self._boot: str | None = None
+
+    def waiting(self, group: str) -> int:
+        """How many calls wait in this group's queue."""
+        return len(self._queues.get(group, ()))
+
+    def queue(self, group: str) -> Sequence[WaitingCall]:
+        """The group's queue, oldest first."""
+        return tuple(self._queues.get(group, ()))
+
+    # ---- what the softswitch says
+
+    def hello(self, event: Mapping[str, Any], now: float, wall: float) -> bool:
+        """The connection is (again) open: take over the calls it lists, forget the others.
+
+        Returns: Whether the softswitch has restarted since it was last heard of, and lost its phones' registrations.
+        """
+        boot = str(event.get("boot", ""))
+        restarted = self._boot is not None and boot != self._boot
+        self._boot = boot
+        listed = {str(call["callid"]): call for call in event.get("calls", ()) if "callid" in call}
+        for call_id in [known for known in self._calls if known not in listed]:
+            self._over(call_id, now)
+        for call_id, entry in listed.items():
+            self._take_over(call_id, entry, now, wall)
+        return restarted
+
+    def _take_over(self, call_id: str, entry: Mapping[str, Any], now: float, wall: float) -> None:
+        extension = str(entry.get("ext") or "")
+        state = entry.get("state") or ("talking" if extension else "waiting")
+        age = max(0.0, wall - float(entry.get("queued_at", wall)))
+        known = self._calls.get(call_id)
+        if state == "waiting":
+            if known is not None and known.state == "ringing" and known.account is not None:
+                self._agents.ring_over(known.account, now, taken_back=False)
+            if known is None or known.state != "waiting":
+                self._enqueue(call_id, entry, now - age)
+            return
+        account = self._agents.by_extension(extension)
+        if known is None:
+            waiting = WaitingCall(call_id, str(entry.get("group", "")), int(entry.get("hop", 0)), now - age)
+            known = self._calls[call_id] = _Call(waiting, 0, 0, "away")
+        self._unqueue(known)
+        if account is None:
+            known.state = "away"
+        elif state == "ringing":
+            if self._agents.state(account) == "available":
+                self._agents.ring(account, call_id, now)
+            known.state, known.account = "ringing", account
+        elif known.state != "talking":
+            self._talk(known, account, now)
+
+    def call(self, event: Mapping[str, Any], now: float) -> None:
+        """A new call waits."""
+        self._over(str(event["callid"]), now)
+        self._enqueue(str(event["callid"]), event, now - float(event.get("age", 0)))
+
+    def cancel(self, call_id: str, now: float) -> None:
+        """The caller gave up."""
+        self._over(call_id, now)
+
+    def failed(self, event: Mapping[str, Any], now: float) -> None:
+        """The phone, or the other city, did not take the call: it waits again, in its old place."""
+        call = self._calls.get(str(event["callid"]))
+        if call is None:
+            return
+        if call.account is not None:
+            self._agents.ring_over(call.account, now, taken_back=False)
+            self.desktop.append(DesktopEvent(call.account, call.waiting.id, "ended"))
+        if not event.get("ext"):
+            self._peer_paused[call.waiting.group] = now + PEER_PAUSE
+        call.index, call.label = int(event["i"]), int(event["l"])
+        call.account = None
+        self._queue_up(call)
+
+    def answered(self, event: Mapping[str, Any], now: float) -> None:
+        """A phone took the call (ours, or one of the other city's when `ext` is none of ours)."""
+        call_id = str(event["callid"])
+        call = self._calls.get(call_id)
+        if call is None:
+            group = str(event.get("group", ""))
+            call = self._calls[call_id] = _Call(WaitingCall(call_id, group, 0, now), 0, 0, "away")
+        account = self._agents.by_extension(str(event.get("ext") or ""))
+        self._unqueue(call)
+        if account is None:
+            call.state = "away"
+            return
+        self._talk(call, account, now)
+
+    def ended(self, call_id: str, now: float) -> None:
+        """The call is over."""
+        self._over(call_id, now)
+
+    # ---- distribution
+
+    def assign(self, group: str, now: float, *, staff: int, peer: PeerGroup | None) -> None:
+        """Give the group's waiting calls to whom `distribute` says."""
+        queue = self._queues.get(group)
+        if not queue:
+            return
+        idle = (account for account, _ in self._agents.idle(group) if self._may_ring(account, now))
+        for decision in distribute(queue, idle, staff=staff, peer=self._less_relays(group, peer, now)):
+            call = self._calls[decision.call]
+            self._unqueue(call)
+            where = {"i": call.index, "l": call.label, "callid": call.waiting.id}
+            match decision:
+                case Ring():
+                    call.state, call.account = "ringing", decision.account
+                    self._agents.ring(decision.account, decision.call, now)
+                    extension = self._agents.extension(decision.account)
+                    self.to_switch.append({"a": "ring", **where, "ext": extension})
+                    self.desktop.append(DesktopEvent(decision.account, decision.call, "ringing"))
+                case ToPeer():
+                    call.state = "away"
+                    self._relays.setdefault(group, deque()).append(now)
+                    self.to_switch.append({"a": "peer", **where})
+                case HandBack():
+                    del self._calls[decision.call]
+                    self.to_switch.append({"a": "reject", **where, "code": 503})
+
+    def _less_relays(self, group: str, peer: PeerGroup | None, now: float) -> PeerGroup | None:
+        """What the peer reported, less the calls on their way to it."""
+        relays = self._relays.get(group)
+        while relays and relays[0] <= now - RELAY_MEMORY:
+            relays.popleft()
+        if peer is None or now < self._peer_paused.get(group, 0.0):
+            return None
+        return PeerGroup(peer.idle - len(relays), peer.staff) if relays else peer
+
+    # ---- small steps
+
+    def _enqueue(self, call_id: str, event: Mapping[str, Any], queued_at: float) -> None:
+        waiting = WaitingCall(call_id, str(event["group"]), int(event.get("hop", 0)), queued_at)
+        call = self._calls[call_id] = _Call(waiting, int(event["i"]), int(event["l"]), "away")
+        self._queue_up(call)
+
+    def _queue_up(self, call: _Call) -> None:
+        if call.state == "waiting":
+            return
+        call.state = "waiting"
+        queue = self._queues.setdefault(call.waiting.group, [])
+        insort(queue, call.waiting, key=lambda waiting: (waiting.queued_at, waiting.id))
+        self.changed.add(call.waiting.group)
+
+    def _unqueue(self, call: _Call) -> None:
+        if call.state == "waiting":
+            self._queues[call.waiting.group].remove(call.waiting)
+            call.state = "away"
+            self.changed.add(call.waiting.group)
+
+    def _talk(self, call: _Call, account: str, now: float) -> None:
+        if call.account is not None and call.account != account:
+            self._agents.ring_over(call.account, now, taken_back=True)
+        call.state, call.account = "talking", account
+        self._agents.talk(account, call.waiting.id, now)
+        self.desktop.append(DesktopEvent(account, call.waiting.id, "talking"))
+
+    def _over(self, call_id: str, now: float) -> None:
+        call = self._calls.pop(call_id, None)
+        if call is None:
+            return
+        self._unqueue(call)
+        if call.account is None:
+            return
+        self.desktop.append(DesktopEvent(call.account, call_id, "ended"))
+        if call.state != "talking":
+            self._agents.ring_over(call.account, now, taken_back=True)
+            return
+        self._agents.call_over(call.account, now)
+        if self._agents.state(call.account) == "wrapup":
+            self.desktop.append(DesktopEvent(call.account, call_id, "wrapup"))

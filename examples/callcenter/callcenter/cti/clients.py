@@ -1,0 +1,144 @@
+"""The clients' WebSockets (`GET /agent`): frames in, frames out, nothing decided.
+
+Everything that goes out passes through one queue and one task, so clients see frames in the order in which they were
+decided. A client that does not read is cut off before its full buffer could hold up the others.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+
+from callcenter.session.errors import FrameError
+from callcenter.session.events import Close, Reply
+from callcenter.session.messages import ClientFrame, Denied, decode_client, encode
+
+HELLO_WITHIN: Final = 5.0
+"""Seconds that a new connection has to say hello."""
+
+MOST_UNREAD: Final = 32_768
+"""Bytes that may wait for a client to read them."""
+
+LONGEST_FRAME: Final = 16_384
+"""Bytes of a client's frame."""
+
+BATCH: Final = 200
+"""Frames sent before the event loop may do something else."""
+
+log = logging.getLogger(__name__)
+
+
+class ClientEdge:
+    """All client connections.
+
+    Args:
+        on_frame, on_gone: called with the connection's number; must not raise.
+        most: connections at most; more are refused.
+    """
+
+    def __init__(
+        self, on_frame: Callable[[int, ClientFrame], None], on_gone: Callable[[int], None], *, most: int
+    ) -> None:
+        self._on_frame = on_frame
+        self._on_gone = on_gone
+        self._most = most
+        self._ids = itertools.count(1)
+        self._open: dict[int, tuple[web.WebSocketResponse, asyncio.WriteTransport]] = {}
+        self._outbox: deque[Reply | Close] = deque()
+        self._news = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def post(self, out: Iterable[Reply | Close]) -> None:
+        """Send, in this order, soon."""
+        self._outbox.extend(out)
+        if self._outbox:
+            self._news.set()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one client for as long as its connection lasts."""
+        if len(self._open) >= self._most:
+            return web.json_response({"error": "Full", "message": f"{self._most} connections are open"}, status=503)
+        ws = web.WebSocketResponse(compress=False, autoping=False, timeout=1.0, max_msg_size=LONGEST_FRAME)
+        await ws.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return ws  # gone already
+        conn = next(self._ids)
+        self._open[conn] = (ws, transport)
+        try:
+            await self._serve(conn, ws)
+        finally:
+            self._open.pop(conn, None)
+            self._on_gone(conn)
+        return ws
+
+    async def _serve(self, conn: int, ws: web.WebSocketResponse) -> None:
+        timeout: float | None = HELLO_WITHIN
+        while True:
+            try:
+                message = await ws.receive(timeout=timeout)
+            except TimeoutError:
+                await self._refuse(ws, FrameError(f"no hello within {HELLO_WITHIN:g} s"))
+                return
+            timeout = None
+            if message.type is aiohttp.WSMsgType.PING:
+                await ws.pong(message.data)
+            elif message.type is aiohttp.WSMsgType.TEXT:
+                try:
+                    frame = decode_client(message.data)
+                except FrameError as e:
+                    await self._refuse(ws, e)
+                    return
+                self._on_frame(conn, frame)
+            elif message.type is not aiohttp.WSMsgType.PONG:
+                return
+
+    @staticmethod
+    async def _refuse(ws: web.WebSocketResponse, error: FrameError) -> None:
+        with contextlib.suppress(OSError):
+            await ws.send_str(encode(Denied("BadFrame", str(error))))
+            await ws.close(code=aiohttp.WSCloseCode.POLICY_VIOLATION)
+
+    async def run(self) -> None:
+        """Send what was posted, until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            sent = 0
+            while self._outbox:
+                await self._deliver(self._outbox.popleft())
+                sent += 1
+                if sent % BATCH == 0:
+                    await asyncio.sleep(0)
+
+    async def _deliver(self, out: Reply | Close) -> None:
+        open_ = self._open.get(out.conn)
+        if open_ is None:
+            return
+        ws, transport = open_
+        if isinstance(out, Close):
+            task = asyncio.create_task(self._close(ws))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        elif transport.get_write_buffer_size() > MOST_UNREAD:
+            log.warning("client connection %d does not read: cut off", out.conn)
+            transport.abort()
+        else:
+            with contextlib.suppress(OSError):  # it has just gone; its handler notices
+                # Below the limit above this never waits.
+                await ws.send_str(encode(out.frame))
+
+    @staticmethod
+    async def _close(ws: web.WebSocketResponse) -> None:
+        with contextlib.suppress(OSError):
+            await ws.close()
+
+    async def shut(self) -> None:
+        """Close every connection: the process ends."""
+        await asyncio.gather(*(self._close(ws) for ws, _ in list(self._open.values())))

@@ -1,0 +1,170 @@
+"""The CTI's configuration: environment variables, checked once at the start.
+
+Whatever is wrong is said as `VARIABLE is VALUE: what to write instead`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from callcenter.cti.errors import ConfigError
+from callcenter.session.lease import DEFAULT_LEASE, DEFAULT_PING, Timing
+
+T = TypeVar("T")
+
+MOST_CONNECTIONS: Final = 19_000
+"""Open files that a process may have, less some; clients beyond are refused rather than the process brought down."""
+
+SECRET_LEAST: Final = 8
+"""Characters a secret must have at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """An address to connect to."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything a CTI process needs to know. Durations in seconds, rates per second."""
+
+    site: str
+    system: str
+    peer_site: str
+    peer_url: str
+    directory: Path
+    ticket_secret: bytes
+    peer_secret: str
+    control_token: str
+    evapi: HostPort
+    sip_address: HostPort
+    state_dir: Path
+    map_dir: Path | None
+    port: int
+    control_port: int
+    host: str
+    timing: Timing
+    signin_rate: float
+    wrapup: float
+
+
+def read_config(env: Mapping[str, str]) -> Config:
+    """Read the configuration from environment variables.
+
+    Raises: ConfigError naming the variable, its value (unless it is a secret) and the remedy.
+    """
+    lease = _read(env, "TANDEM_LEASE", _positive, "seconds, for example 1.5", str(DEFAULT_LEASE))
+    ping = _read(env, "TANDEM_PING", _positive, "seconds, for example 0.5", str(DEFAULT_PING))
+    if ping * 2 > lease:
+        raise ConfigError(
+            f"TANDEM_PING is {ping}: with a lease of {lease} s one lost ping would end a session; "
+            f"set it to {lease / 3:g} or less, or raise TANDEM_LEASE"
+        )
+    site = _read(env, "TANDEM_SITE", _name, "this city's name as in the Site object, for example east")
+    peer_site = _read(env, "TANDEM_PEER_SITE", _name, "the other city's name, for example west")
+    if site == peer_site:
+        raise ConfigError(f"TANDEM_PEER_SITE is {peer_site!r}, which is this city: name the other one")
+    map_dir = env.get("TANDEM_MAP_DIR", "")
+    return Config(
+        site=site,
+        system=_read(env, "TANDEM_SYSTEM", _name, "the system's name, for example hotel"),
+        peer_site=peer_site,
+        peer_url=_read(env, "TANDEM_PEER_URL", _url, "the other CTI, for example http://198.18.0.12:30580"),
+        directory=_read(env, "TANDEM_DIRECTORY", _file, "the path of directory.json or directory.json.gz"),
+        ticket_secret=_secret(env, "TANDEM_TICKET_SECRET").encode(),
+        peer_secret=_secret(env, "TANDEM_PEER_SECRET"),
+        control_token=_secret(env, "TANDEM_CONTROL_TOKEN"),
+        evapi=_read(
+            env, "TANDEM_EVAPI", _host_port, "the softswitch's evapi as host:port, for example softswitch:8448"
+        ),
+        sip_address=_read(
+            env, "TANDEM_SIP_ADDRESS", _host_port, "where phones register, as host:port, for example 198.18.0.11:30560"
+        ),
+        state_dir=_read(env, "TANDEM_STATE_DIR", _directory, "a directory that this process can write to"),
+        map_dir=_read(env, "TANDEM_MAP_DIR", _directory, "the directory of the mounted ConfigMap") if map_dir else None,
+        port=_read(env, "TANDEM_PORT", _port, "a TCP port, or 0 for any", "8080"),
+        control_port=_read(env, "TANDEM_CONTROL_PORT", _port, "a TCP port, or 0 for any", "8081"),
+        host=_read(env, "TANDEM_HOST", str, "the address to listen on", "0.0.0.0"),
+        timing=Timing(lease, ping),
+        signin_rate=_read(env, "TANDEM_SIGNIN_RATE", _positive, "sign-ins a second, for example 2000", "2000"),
+        wrapup=_read(env, "TANDEM_WRAPUP", _seconds, "seconds of after-call work, for example 2", "2"),
+    )
+
+
+def _read(env: Mapping[str, str], name: str, parse: Callable[[str], T], remedy: str, default: str = "") -> T:
+    text = env.get(name, "").strip() or default
+    if not text:
+        raise ConfigError(f"{name} is not set: set it to {remedy}")
+    try:
+        return parse(text)
+    except ValueError as e:
+        why = f" ({e})" if str(e) else ""
+        raise ConfigError(f"{name} is {text!r}{why}: set it to {remedy}") from None
+
+
+def _secret(env: Mapping[str, str], name: str) -> str:
+    text = env.get(name, "").strip()
+    if len(text) < SECRET_LEAST:
+        state = "not set" if not text else f"only {len(text)} characters long"
+        raise ConfigError(f"{name} is {state}: set it to a random secret of {SECRET_LEAST} or more characters")
+    return text
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError("must be more than 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError("must be 0 or more")
+    return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise ValueError("ports end at 65535")
+    return value
+
+
+def _name(text: str) -> str:
+    if not text.replace("-", "").isalnum() or text != text.lower():
+        raise ValueError("names are of lower-case letters, digits and '-'")
+    return text
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return text.rstrip("/")
+
+
+def _host_port(text: str) -> HostPort:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host:
+        raise ValueError("no port")
+    return HostPort(host, _port(port))
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError("no such file")
+    return path
+
+
+def _directory(text: str) -> Path:
+    path = Path(text)
+    path.mkdir(parents=True, exist_ok=True)
+    return path

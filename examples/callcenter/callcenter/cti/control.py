@@ -1,0 +1,342 @@
+"""The control port: the CTI contract (contract.yaml), which the city's engine uses."""
+
+import asyncio
+import hmac
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+
+from callcenter.cti import openapi
+from callcenter.cti.centre import Centre
+from callcenter.cti.errors import RequestError
+from callcenter.cti.wire import read_placements
+from callcenter.session.placements import PlaceAnswer, Placement
+
+LONGEST_WAIT: Final = 60.0
+"""Seconds that a long poll may ask to wait."""
+
+COALESCE: Final = 0.02
+"""Seconds that a long poll stays on after news: a move of a thousand agents should not be a thousand answers."""
+
+MOST_MOVES: Final = 5_000
+"""Moves in one answer; the caller asks again."""
+
+LARGEST_PUSH: Final = 8_000_000
+"""Bytes of a request: a thousand groups' placements have room in it."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Host(Protocol):
+    """What the control port needs of the process."""
+
+    @property
+    def centre(self) -> Centre:
+        """The CTI's state."""
+
+    def now(self) -> float:
+        """CLOCK_BOOTTIME, seconds."""
+
+    def place(self, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
+        """Take placements, act on them and keep them on disk."""
+
+    async def news(self, timeout: float) -> None:
+        """Return at the next change of anything, or after `timeout` seconds."""
+
+    def health(self) -> tuple[int, dict[str, Any]]:
+        """Status and body of `/healthz`."""
+
+
+def group_json(centre: Centre, group: str) -> dict[str, Any]:
+    """One group as the contract shows it."""
+    count, states = centre.server.count(group), centre.agents.states(group)
+    placement = centre.server.book.get(group)
+    return {
+        "revision": placement.revision if placement is not None else 0,
+        "confirmed": centre.server.book.confirmed(group),
+        "signed_in": count.signed_in,
+        "available": states["available"],
+        "ringing": states["ringing"],
+        "talking": states["talking"],
+        "wrapup": states["wrapup"],
+        "on_break": states["break"],
+        "waiting": count.waiting,
+        "guests": 0,
+        "standby": count.standby,
+        "calls_waiting": centre.calls.waiting(group),
+        "buckets": {str(bucket): n for bucket, n in sorted(count.buckets.items())},
+    }
+
+
+def _error(status: int, error: str, message: str, **more: Any) -> web.Response:
+    return web.json_response({"error": error, "message": message, **more}, status=status)
+
+
+class ControlPort:
+    """Handlers of the contract. `rate`: sign-ins a second that this CTI takes."""
+
+    def __init__(self, host: Host, *, token: str, system: str, rate: float) -> None:
+        self._host = host
+        self._token = f"Bearer {token}".encode()
+        self._system = system
+        self._rate = rate
+
+    def app(self) -> web.Application:
+        """The application to serve."""
+
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._guard(request, handler)
+
+        app = web.Application(middlewares=[guard], client_max_size=LARGEST_PUSH)
+        app.add_routes(
+            [
+                web.get("/healthz", self.healthz),
+                web.get("/openapi.json", self.openapi),
+                web.get("/v1/capabilities", self.capabilities),
+                web.get("/v1/status", self.status),
+                web.get("/v1/progress", self.progress),
+                web.put("/v1/placements", self.placements),
+                web.get("/v1/moves", self.moves),
+                web.get("/v1/agents/{account}", self.agent),
+                web.post("/v1/release-query", self.release_query),
+                web.get("/v1/evidence", self.evidence),
+            ]
+        )
+        return app
+
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Ask for the token, and turn what cannot be understood into a 400 that names the field."""
+        if request.path.startswith("/v1/"):
+            given = request.headers.get("Authorization", "").encode()
+            if not hmac.compare_digest(given, self._token):
+                return _error(401, "Unauthorized", "send Authorization: Bearer <TANDEM_CONTROL_TOKEN>")
+        try:
+            return await handler(request)
+        except RequestError as e:
+            return _error(400, "BadRequest", str(e), field=e.field)
+        except web.HTTPException as e:
+            return _error(e.status, e.reason.replace(" ", ""), e.text or e.reason)
+
+    # ---- unauthenticated
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """Whether this CTI serves."""
+        status, body = self._host.health()
+        return web.json_response(body, status=status)
+
+    async def openapi(self, _: web.Request) -> web.Response:
+        """The contract itself."""
+        return web.json_response(openapi.document())
+
+    # ---- the contract
+
+    async def capabilities(self, _: web.Request) -> web.Response:
+        """What an engine may expect of this CTI."""
+        return web.json_response(
+            {
+                "selection": "Bucket",
+                "percentStep": 1,
+                "drain": True,
+                "forced": True,
+                "admission": "Door",
+                "progress": "PerAgent",
+                "clientEvidence": True,
+                "fence": "Native",
+                "identity": "Shared",
+                "maxRate": self._rate,
+            }
+        )
+
+    async def status(self, _: web.Request) -> web.Response:
+        """All groups."""
+        centre, now = self._host.centre, self._host.now()
+        server = centre.server
+        return web.json_response(
+            {
+                "site": server.site,
+                "system": self._system,
+                "boot": server.boot,
+                "uptime": round(now - server.book.boot_at, 3),
+                "confirmed": server.book.any_confirmed,
+                "groups": {name: group_json(centre, name) for name in centre.group_seq},
+            }
+        )
+
+    async def progress(self, request: web.Request) -> web.Response:
+        """Groups that changed after `after`; waits for news for up to `wait` seconds."""
+        centre = self._host.centre
+        after, wait = _integer(request, "after"), _wait(request)
+        if after > centre.seq:
+            after = 0  # counted by an earlier boot
+        await self._until(lambda: centre.seq > after, wait)
+        changed = [name for name, seq in centre.group_seq.items() if seq > after]
+        groups = {name: group_json(centre, name) for name in changed}
+        return web.json_response({"seq": centre.seq, "boot": centre.server.boot, "groups": groups})
+
+    async def placements(self, request: web.Request) -> web.Response:
+        """Take placements."""
+        body = await _body(request)
+        boot, confirmed = body.get("boot"), body.get("confirmed")
+        if not isinstance(boot, str):
+            raise RequestError("boot", "expected the boot ID that /v1/status shows")
+        if not isinstance(confirmed, bool):
+            raise RequestError("confirmed", "expected true or false: whether a linearizable read stands behind this")
+        placements = read_placements(body)
+        server = self._host.centre.server
+        if boot != server.boot:
+            return _error(409, "WrongBoot", f"this process is {server.boot}, not {boot}", boot=server.boot)
+        answers = self._host.place(placements, confirmed=confirmed)
+        return web.json_response(
+            {
+                "boot": server.boot,
+                "groups": {
+                    name: {"revision": answer.revision, "accepted": answer.accepted, "reason": answer.reason}
+                    for name, answer in answers.items()
+                },
+            }
+        )
+
+    async def moves(self, request: web.Request) -> web.Response:
+        """Moves into this city after `after`; waits for news for up to `wait` seconds."""
+        centre = self._host.centre
+        after, wait = _integer(request, "after"), _wait(request)
+        if after > centre.move_seq:
+            after = 0
+        await self._until(lambda: centre.move_seq > after, wait)
+        # The newest are at the end, and usually few of them are asked for.
+        newest = centre.move_seq - max(after, centre.move_seq - len(centre.moves))
+        wanted = [centre.moves[i] for i in range(len(centre.moves) - newest, len(centre.moves))][:MOST_MOVES]
+        return web.json_response(
+            {
+                "seq": wanted[-1].seq if wanted else centre.move_seq,
+                "boot": centre.server.boot,
+                "moves": [
+                    {
+                        "seq": entry.seq,
+                        "account": entry.move.member.account,
+                        "group": entry.move.member.group,
+                        "bucket": entry.move.member.bucket,
+                        "from": entry.move.from_,
+                        "to": centre.server.site,
+                        "released_at": entry.move.released_at,
+                        "signed_in_at": entry.move.signed_in_at,
+                        "gap": entry.move.gap,
+                        "cause": entry.move.cause,
+                    }
+                    for entry in wanted
+                ],
+            }
+        )
+
+    async def agent(self, request: web.Request) -> web.Response:
+        """The record of one agent."""
+        centre, now = self._host.centre, self._host.now()
+        member = self._member(request.match_info["account"])
+        if member is None:
+            return _error(404, "UnknownAccount", f"no agent {request.match_info['account']!r} in this system")
+        record, view = centre.agents.record(member.account), centre.server.view(member.account, now)
+        session = view.session if view is not None else None
+        released = view.released if view is not None else None
+        return web.json_response(
+            {
+                "account": member.account,
+                "group": member.group,
+                "bucket": member.bucket,
+                "virtual_id": record.virtual_id,
+                "extension": centre.agents.extension(member.account),
+                "number": centre.agents.number(member.account) if session is not None else None,
+                "session": session,
+                "instance": view.instance if view is not None else None,
+                "valid_for": view.valid_for if view is not None else None,
+                "state": centre.agents.state(member.account),
+                "call": centre.agents.call_of(member.account),
+                "at_door": view.at_door if view is not None else None,
+                "released": None
+                if released is None
+                else {"to": released.to, "ago": round(now - released.at, 3), "revision": released.revision},
+            }
+        )
+
+    async def release_query(self, request: web.Request) -> web.Response:
+        """Whether this CTI counts no session of an account any more."""
+        body = await _body(request)
+        for field in ("account", "instance"):
+            if not isinstance(body.get(field), str):
+                raise RequestError(field, "expected a string")
+        member = self._member(body["account"])
+        if member is None:
+            return _error(404, "UnknownAccount", f"no agent {body['account']!r} in this system")
+        released, reason = self._host.centre.server.release_query(member.account, self._host.now())
+        return web.json_response({"released": released, "reason": reason})
+
+    async def evidence(self, _: web.Request) -> web.Response:
+        """What clients here say of their connections to the other cities, by site and group."""
+        sites: dict[str, dict[str, Counter[str]]] = {}
+        longest: dict[str, float] = {}
+        for said in self._host.centre.server.evidence(self._host.now()):
+            counts = sites.setdefault(said.site, {}).setdefault(said.member.group, Counter(clients=0, lost=0))
+            counts["clients"] += 1
+            if not said.ok:
+                counts["lost"] += 1
+                longest[said.site] = max(longest.get(said.site, 0.0), said.since)
+        return web.json_response(
+            {
+                "boot": self._host.centre.server.boot,
+                "sites": {
+                    site: {
+                        "clients": sum(counts["clients"] for counts in groups.values()),
+                        "lost": sum(counts["lost"] for counts in groups.values()),
+                        "longest_lost": round(longest.get(site, 0.0), 3),
+                        "groups": groups,
+                    }
+                    for site, groups in sites.items()
+                },
+            }
+        )
+
+    # ---- small steps
+
+    def _member(self, account: str) -> Any:
+        return self._host.centre.agents.member(account)
+
+    async def _until(self, there: Callable[[], bool], wait: float) -> None:
+        deadline = self._host.now() + wait
+        while not there():
+            left = deadline - self._host.now()
+            if left <= 0:
+                return
+            await self._host.news(left)
+            if there():
+                await asyncio.sleep(min(COALESCE, left))
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        body = json.loads(await request.text())
+    except ValueError as e:
+        raise RequestError("body", f"not JSON: {e}") from e
+    if not isinstance(body, dict):
+        raise RequestError("body", f"expected an object, not {type(body).__name__}")
+    return body
+
+
+def _integer(request: web.Request, name: str) -> int:
+    text = request.query.get(name, "0")
+    if not text.isdigit():
+        raise RequestError(name, f"is {text!r}: expected an integer of 0 or more")
+    return int(text)
+
+
+def _wait(request: web.Request) -> float:
+    text = request.query.get("wait", "0")
+    try:
+        wait = float(text)
+    except ValueError:
+        wait = -1.0
+    if not 0 <= wait <= LONGEST_WAIT:
+        raise RequestError("wait", f"is {text!r}: expected seconds from 0 to {LONGEST_WAIT:g}")
+    return wait

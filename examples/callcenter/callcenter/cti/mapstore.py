@@ -1,0 +1,39 @@
+"""The placements on disk, so that a CTI whose engine is silent after a restart still knows where its agents belong."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from callcenter.cti.errors import RequestError
+from callcenter.cti.wire import read_placements, write_placements
+from callcenter.session.placements import Placement
+
+FILE: Final = "placements.json"
+
+log = logging.getLogger(__name__)
+
+
+def load(directory: Path) -> dict[str, Placement]:
+    """What `directory` holds; empty, with a warning, when it holds nothing that can be read."""
+    path = directory / FILE
+    try:
+        return read_placements(json.loads(path.read_text()))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RequestError) as e:
+        log.warning("%s cannot be used: %s", path, e)
+        return {}
+
+
+def save(directory: Path, placements: Mapping[str, Placement]) -> None:
+    """Write all placements, so that after a crash either the old or the new file is there. Raises OSError."""
+    path = directory / FILE
+    fresh = path.with_suffix(".new")
+    with fresh.open("w") as file:
+        json.dump(write_placements(placements), file, separators=(",", ":"))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

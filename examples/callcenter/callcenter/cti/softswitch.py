@@ -1,0 +1,141 @@
+"""The line to the softswitch: evapi, netstrings that hold JSON. The CTI connects, and keeps connecting."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from callcenter.cti.config import HostPort
+
+RECONNECT: Final = 0.25
+"""Seconds between two attempts to connect: a call that waits for this line waits no longer than needed."""
+
+AGENTS_EVERY: Final = 1.0
+"""Seconds between two `agents` words at most; the softswitch counts a CTI that is silent for 3 s as gone."""
+
+AGENTS_SOONEST: Final = 0.1
+"""Seconds between two `agents` words at least."""
+
+LONGEST: Final = 4_000_000
+"""Bytes of one netstring; `hello` lists every call."""
+
+log = logging.getLogger(__name__)
+
+
+class NetstringError(Exception):
+    """The other side does not speak netstrings; the connection is of no use any more."""
+
+
+class NetstringReader:
+    """Cuts a stream of bytes into netstrings (`5:hello,`)."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterable[bytes]:
+        """Take more bytes; yields every netstring that is complete. Raises NetstringError."""
+        self._buffer += data
+        while True:
+            colon = self._buffer.find(b":", 0, 10)
+            if colon < 0:
+                if len(self._buffer) >= 10:
+                    raise NetstringError(f"no length in {bytes(self._buffer[:10])!r}")
+                return
+            length_text = bytes(self._buffer[:colon])
+            if not length_text.isdigit() or int(length_text) > LONGEST:
+                raise NetstringError(f"{length_text!r} is no length of a netstring")
+            end = colon + 1 + int(length_text)
+            if len(self._buffer) <= end:
+                return
+            if self._buffer[end] != ord(","):
+                raise NetstringError("a netstring without its comma")
+            yield bytes(self._buffer[colon + 1 : end])
+            del self._buffer[: end + 1]
+
+
+def netstring(body: Mapping[str, Any]) -> bytes:
+    """One JSON object as a netstring."""
+    text = json.dumps(body, separators=(",", ":")).encode()
+    return b"%d:%s," % (len(text), text)
+
+
+class SoftswitchLink:
+    """Keeps one connection to the softswitch.
+
+    Args:
+        address: Its evapi. on_event: called with every event it sends; must not raise.
+        agents: The groups that have agents here, and how many.
+    """
+
+    def __init__(
+        self, address: HostPort, on_event: Callable[[Mapping[str, Any]], None], agents: Callable[[], dict[str, int]]
+    ) -> None:
+        self._address = address
+        self._on_event = on_event
+        self._agents = agents
+        self._writer: asyncio.StreamWriter | None = None
+        self._told: dict[str, int] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the line is open now."""
+        return self._writer is not None
+
+    def send(self, words: Iterable[Mapping[str, Any]]) -> None:
+        """Say something. Without a connection it is lost: `hello` settles everything when it is back."""
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(b"".join(netstring(word) for word in words))
+
+    async def run(self) -> None:
+        """Connect, listen, reconnect, until cancelled."""
+        silent = False
+        while True:
+            try:
+                reader, writer = await asyncio.wait_for(
+                    asyncio.open_connection(self._address.host, self._address.port), timeout=2.0
+                )
+            except (OSError, TimeoutError) as e:
+                if not silent:
+                    log.warning("softswitch %s does not answer (%s): trying on", self._address, e or type(e).__name__)
+                silent = True
+                await asyncio.sleep(RECONNECT)
+                continue
+            silent = False
+            log.info("softswitch %s: connected", self._address)
+            self._writer, self._told = writer, None
+            try:
+                async with asyncio.TaskGroup() as group:
+                    talker = group.create_task(self._tell_agents())
+                    await self._listen(reader)
+                    talker.cancel()
+            except* (OSError, NetstringError) as e:
+                log.warning("softswitch %s: %s", self._address, e.exceptions[0])
+            finally:
+                self._writer = None
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+            await asyncio.sleep(RECONNECT)
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        netstrings = NetstringReader()
+        while data := await reader.read(65536):
+            for text in netstrings.feed(data):
+                try:
+                    event = json.loads(text)
+                except ValueError as e:
+                    raise NetstringError(f"not JSON: {text[:80]!r}") from e
+                self._on_event(event)
+        log.warning("softswitch %s has closed the line", self._address)
+
+    async def _tell_agents(self) -> None:
+        waited = AGENTS_EVERY
+        while True:
+            agents = self._agents()
+            if agents != self._told or waited >= AGENTS_EVERY:
+                self.send([{"a": "agents", "groups": agents}])
+                self._told, waited = agents, 0.0
+            await asyncio.sleep(AGENTS_SOONEST)
+            waited += AGENTS_SOONEST

@@ -1,0 +1,85 @@
+"""Placements as JSON: what `PUT /v1/placements` takes, and what is kept on disk and in the operator's ConfigMap."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from callcenter.cti.errors import RequestError
+from callcenter.session.door import format_map, parse_map
+from callcenter.session.errors import MapError
+from callcenter.session.placements import Drain, Placement
+
+
+def read_placements(body: Any) -> dict[str, Placement]:
+    """Read the `groups` of a push. Raises RequestError naming the field."""
+    groups = _object(body, "body").get("groups")
+    return {name: _placement(f"groups.{name}", entry) for name, entry in _object(groups, "groups").items()}
+
+
+def write_placements(placements: Mapping[str, Placement]) -> dict[str, Any]:
+    """The inverse of `read_placements`."""
+    return {
+        "groups": {
+            name: {
+                "revision": placement.revision,
+                "map": format_map(placement.places),
+                "pace": placement.pace,
+                "drain": {
+                    "maxTalk": placement.drain.max_talk,
+                    "maxWrapUp": placement.drain.max_wrapup,
+                    "onDeadline": placement.drain.on_deadline,
+                },
+            }
+            for name, placement in placements.items()
+        }
+    }
+
+
+def _placement(at: str, entry: Any) -> Placement:
+    body = _object(entry, at)
+    revision = body.get("revision")
+    if not isinstance(revision, int) or isinstance(revision, bool) or revision < 1:
+        raise RequestError(f"{at}.revision", f"is {revision!r}: expected the store's revision, an integer of 1 or more")
+    ranges = _object(body.get("map"), f"{at}.map")
+    if not all(isinstance(value, str) for value in ranges.values()):
+        raise RequestError(f"{at}.map", "expected strings such as '0-59,75'")
+    try:
+        places = parse_map(ranges)
+    except MapError as e:
+        raise RequestError(f"{at}.map", str(e)) from e
+    return Placement(
+        revision, places, _number(f"{at}.pace", body.get("pace")), _drain(f"{at}.drain", body.get("drain"))
+    )
+
+
+def _drain(at: str, entry: Any) -> Drain:
+    if entry is None:
+        return Drain()
+    body = _object(entry, at)
+    on_deadline: Literal["Stay", "Force"]
+    match body.get("onDeadline", "Stay"):
+        case "Stay":
+            on_deadline = "Stay"
+        case "Force":
+            on_deadline = "Force"
+        case other:
+            raise RequestError(f"{at}.onDeadline", f"is {other!r}: expected Stay or Force")
+    return Drain(
+        _number(f"{at}.maxTalk", body.get("maxTalk"), zero=True),
+        _number(f"{at}.maxWrapUp", body.get("maxWrapUp"), zero=True),
+        on_deadline,
+    )
+
+
+def _number(at: str, value: Any, *, zero: bool = False) -> float | None:
+    """A number of seconds or per second, more than 0 (or 0 where that makes sense), or null for no limit."""
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not (value >= 0 if zero else value > 0):
+        raise RequestError(at, f"is {value!r}: expected a number {'of 0 or more' if zero else 'above 0'}, or null")
+    return float(value)
+
+
+def _object(value: Any, at: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise RequestError(at, f"expected an object, not {type(value).__name__}")
+    return value

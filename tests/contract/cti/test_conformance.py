@@ -1,0 +1,180 @@
+"""What every implementation of the CTI contract must do; runs against the reference CTI unless told otherwise."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from jsonschema import Draft202012Validator
+
+from callcenter.cti import openapi
+from tests.contract.cti.support import Control, Target, control, now
+
+pytestmark = pytest.mark.contract
+
+
+def check(name: str, body: Any) -> None:
+    """Compare an answer with its schema in the contract."""
+    schema = {"$ref": f"#/components/schemas/{name}", "components": openapi.document()["components"]}
+    Draft202012Validator(schema).validate(body)
+
+
+@pytest.fixture
+async def engine(target: Target) -> AsyncIterator[Control]:
+    async with control(target) as opened:
+        yield opened
+
+
+async def a_group(engine: Control) -> tuple[str, str, int]:
+    """(site, group, next revision) to try placements with."""
+    _, status = await engine.get("/v1/status")
+    assert status["groups"], "the CTI reports no group: give one with --group"
+    name = engine.target.group or next(iter(status["groups"]))
+    return status["site"], name, status["groups"].get(name, {"revision": 0})["revision"] + 1
+
+
+def push(boot: str, group: str, revision: Any, map_: Any, **more: Any) -> dict[str, Any]:
+    return {"boot": boot, "confirmed": True, "groups": {group: {"revision": revision, "map": map_, **more}}}
+
+
+@pytest.mark.parametrize(
+    ("path", "schema"),
+    [
+        ("/v1/capabilities", "Capabilities"),
+        ("/v1/status", "Status"),
+        ("/v1/progress?after=0", "Progress"),
+        ("/v1/moves?after=0", "Moves"),
+        ("/v1/evidence", "Evidence"),
+        ("/healthz", "Health"),
+    ],
+)
+async def test_answers_match_the_contract(engine: Control, path: str, schema: str) -> None:
+    status, body = await engine.get(path)
+    assert status == 200
+    check(schema, body)
+
+
+@pytest.mark.parametrize("path", ["/v1/capabilities", "/v1/status", "/v1/progress", "/v1/moves", "/v1/evidence"])
+async def test_without_the_token_nothing_is_told(engine: Control, path: str) -> None:
+    status, body = await engine.get(path, token="wrong")
+    assert status == 401
+    check("Error", body)
+
+
+async def test_health_needs_no_token(engine: Control) -> None:
+    async with aiohttp.ClientSession() as http, http.get(f"{engine.target.url}/healthz") as answer:
+        assert answer.status == 200
+        check("Health", await answer.json())
+
+
+async def test_a_newer_revision_is_taken_and_shows_in_the_status(engine: Control) -> None:
+    site, group, revision = await a_group(engine)
+    status, body = await engine.send(
+        "PUT", "/v1/placements", push(await engine.boot(), group, revision, {site: "0-99"})
+    )
+    assert status == 200
+    check("Pushed", body)
+    assert body["groups"][group] == {"revision": revision, "accepted": True, "reason": ""}
+    assert (await engine.group(group))["revision"] == revision
+    _, health = await engine.get("/healthz")
+    assert health["confirmed"] is True
+
+
+async def test_revisions_only_grow(engine: Control) -> None:
+    site, group, revision = await a_group(engine)
+    await engine.place(revision + 1, {site: "0-99"}, group)
+    again = await engine.place(revision + 1, {site: "0-99"}, group)
+    assert again["accepted"] is True
+    older = await engine.place(revision, {site: "0-99"}, group)
+    assert older == {"revision": revision + 1, "accepted": False, "reason": "StaleRevision"}
+    other = await engine.place(revision + 1, {site: "0-49", "elsewhere": "50-99"}, group)
+    assert other == {"revision": revision + 1, "accepted": False, "reason": "SameRevisionOtherMap"}
+
+
+async def test_a_push_for_another_boot_is_refused_whole(engine: Control) -> None:
+    site, group, revision = await a_group(engine)
+    status, body = await engine.send("PUT", "/v1/placements", push("another-boot", group, revision, {site: "0-99"}))
+    assert status == 409
+    check("WrongBoot", body)
+    assert body["boot"] == await engine.boot()
+    assert (await engine.group(group))["revision"] == revision - 1
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        pytest.param({"revision": 0}, "revision", id="revision-0"),
+        pytest.param({"revision": "7"}, "revision", id="revision-as-text"),
+        pytest.param({"map": None}, "map", id="no-map"),
+        pytest.param({"map": {"east": "0-98"}}, "map", id="a-bucket-missing"),
+        pytest.param({"map": {"east": "0-99", "west": "99"}}, "map", id="a-bucket-twice"),
+        pytest.param({"map": {"east": "0-100"}}, "map", id="bucket-100"),
+        pytest.param({"map": {"east>east": "0-99"}}, "map", id="from-itself-to-itself"),
+        pytest.param({"pace": 0}, "pace", id="pace-0"),
+        pytest.param({"drain": {"onDeadline": "Perhaps"}}, "drain.onDeadline", id="unknown-deadline"),
+        pytest.param({"drain": {"maxTalk": "5m"}}, "drain.maxTalk", id="duration-as-text"),
+    ],
+)
+async def test_a_wrong_push_names_the_field_and_changes_nothing(
+    engine: Control, change: dict[str, Any], field: str
+) -> None:
+    site, group, revision = await a_group(engine)
+    body = push(await engine.boot(), group, revision, {site: "0-99"})
+    body["groups"][group] |= change
+    status, answer = await engine.send("PUT", "/v1/placements", body)
+    assert status == 400
+    check("Error", answer)
+    assert answer["field"] == f"groups.{group}.{field}"
+    assert (await engine.group(group))["revision"] == revision - 1
+
+
+async def test_progress_waits_for_news_and_names_the_group(engine: Control) -> None:
+    site, group, revision = await a_group(engine)
+    _, before = await engine.get("/v1/progress?after=0")
+    waiting = asyncio.create_task(engine.get(f"/v1/progress?after={before['seq']}&wait=10"))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    await engine.place(revision, {site: "0-99"}, group)
+    status, news = await asyncio.wait_for(waiting, timeout=2)
+    assert status == 200
+    check("Progress", news)
+    assert news["seq"] > before["seq"]
+    assert news["groups"][group]["revision"] == revision
+
+
+async def test_progress_without_news_answers_when_the_wait_is_over(engine: Control) -> None:
+    _, before = await engine.get("/v1/progress?after=0")
+    began = now()
+    _, after = await engine.get(f"/v1/progress?after={before['seq']}&wait=0.3")
+    assert 0.25 < now() - began < 2
+    assert after["groups"] == {}
+    assert after["seq"] == before["seq"]
+
+
+async def test_a_seq_of_an_earlier_boot_returns_everything(engine: Control) -> None:
+    _, before = await engine.get("/v1/progress?after=0")
+    _, body = await engine.get(f"/v1/progress?after={before['seq'] + 1_000_000}&wait=5")
+    assert body["groups"].keys() == before["groups"].keys()
+
+
+async def test_unknown_agents_are_not_found(engine: Control) -> None:
+    status, body = await engine.get("/v1/agents/nobody-has-this-name")
+    assert status == 404
+    check("Error", body)
+    status, body = await engine.send("POST", "/v1/release-query", {"account": "nobody-has-this-name", "instance": "i"})
+    assert status == 404
+    check("Error", body)
+
+
+async def test_a_release_query_must_name_account_and_instance(engine: Control) -> None:
+    status, body = await engine.send("POST", "/v1/release-query", {"account": "agent0001"})
+    assert status == 400
+    assert body["field"] == "instance"
+
+
+@pytest.mark.parametrize("query", ["after=-1", "after=x", "wait=61", "wait=never"])
+async def test_a_wrong_query_names_its_parameter(engine: Control, query: str) -> None:
+    status, body = await engine.get(f"/v1/progress?{query}")
+    assert status == 400
+    assert body["field"] == query.split("=")[0]
