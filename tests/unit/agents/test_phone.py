@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
@@ -54,7 +55,7 @@ class World:
             counters=self.counters,
         )
         for site, address in REGISTRARS.items():
-            self.net.attach(address, lambda data, source, address=address: self._registrar(address, data, source))
+            self.net.attach(address, partial(self._registrar, address))
             self.register(site)
         self.run(0.1)
 

@@ -98,7 +98,7 @@ async def test_a_diary_goes_on_where_an_earlier_one_ended(tmp_path: Path) -> Non
     path = tmp_path / "timeline.jsonl"
     for event in ("signed-in", "out"):
         async with Timeline(path) as diary:
-            diary.note("agent0001", "c/a", event, "east")  # type: ignore[arg-type]
+            diary.note("agent0001", "c/a", event, "east")
     assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["signed-in", "out"]
 
 

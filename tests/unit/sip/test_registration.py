@@ -69,7 +69,7 @@ class Registrar:
             cnonce=fields["cnonce"],
             nonce_count=int(fields["nc"], 16),
         )
-        return fields["response"] == expected
+        return bool(fields["response"] == expected)
 
     def statuses(self) -> list[str]:
         return [d.summary for d in self.net.sent if d.source == REGISTRAR]
