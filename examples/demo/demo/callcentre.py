@@ -26,6 +26,7 @@ from demo.quickstart import Group, Quickstart
 from demo.report import Move, seconds
 from demo.waiting import until
 from lab.interface import Lab
+from tandem.store.client import StoreClient
 
 SETTLE_S: Final = 0.6
 """Time after the last arrival in which a late cut, or a second move of somebody, would still show."""
@@ -63,6 +64,7 @@ class CallCentre:
         self.observed = Observed(self.floors.timelines)
         self.carrier = Carrier(self.installation.carrier_url)
         self._commits: CommitLog | None = None
+        self._store: StoreClient | None = None
 
     # -- up and down
 
@@ -71,7 +73,8 @@ class CallCentre:
         await self.installation.install()
         self.installation.start_carrier()
         await self.installation.apply_quickstart()
-        self._commits = CommitLog(self.installation.store())
+        self._store = self.installation.store()
+        self._commits = CommitLog(self._store)
         await self._commits.start()
         self.floors.start()
         await self.everybody_home(timeout=90)
@@ -81,6 +84,8 @@ class CallCentre:
         """End the processes that `start` began. The lab itself is somebody else's."""
         if self._commits is not None:
             await self._commits.stop()
+        if self._store is not None:
+            await self._store.aclose()
         await self.carrier.close()
         await self.floors.stop()
         self.installation.stop_carrier()
