@@ -1,0 +1,215 @@
+"""What this city's Deployments get: the map for the CTI's next start, the revision to look at, and replicas.
+
+Only what the own Site names is touched, and of that only what the chart's RBAC lists; a refusal becomes a condition of
+the Site, with the value to add.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tandem.api.common import duration_seconds
+from tandem.api.resources import SITE
+from tandem.api.site import Scaling, SiteSpec, System
+from tandem.domain.capacity import Ledger
+from tandem.domain.snapshot import Snapshot
+from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError, TakenError
+from tandem.operator.mirror import LocalNotes
+from tandem.operator.objects import Key, Table
+from tandem.operator.scaling import BEFORE, lever, next_turn, wanted_replicas
+from tandem.operator.settings import FIELD_MANAGER, FIELD_MANAGER_SCALE
+from tandem.operator.statuses.common import Said
+from tandem.operator.view import StoreView
+
+log = logging.getLogger(__name__)
+
+REVISION: Final = "tandem.dev/revision"
+"""Annotation on the Deployments: newest placement revision of the system."""
+_INTERVAL_S: Final = 1.0
+_SCALE_INTERVAL_S: Final = 5.0
+_REFUSED_S: Final = 30.0
+"""Seconds before something that was refused is tried again."""
+
+
+def map_document(snapshot: Snapshot, system: str) -> dict[str, Any]:
+    """All placements of a system, in the form of the CTI contract's `PUT /v1/placements`."""
+    return {
+        "groups": {
+            name: {
+                "revision": placed.revision,
+                "map": dict(placed.record.map),
+                "pace": placed.record.pace or None,
+                "drain": {
+                    "maxTalk": duration_seconds(placed.record.drain.max_talk),
+                    "maxWrapUp": duration_seconds(placed.record.drain.max_wrap_up),
+                    "onDeadline": placed.record.drain.on_deadline,
+                },
+            }
+            for name, placed in sorted(snapshot.placements.items())
+            if placed.record.system == system
+        }
+    }
+
+
+def revision_of(document: Mapping[str, Any]) -> int:
+    """The newest revision in a map document; 0 when it is empty."""
+    return max((group["revision"] for group in document["groups"].values()), default=0)
+
+
+class Deployments:
+    """Patches this city's ConfigMaps and Deployments. One task: `run`."""
+
+    def __init__(self, site: str, table: Table, view: StoreView, cluster: Cluster, notes: LocalNotes) -> None:
+        self._site = site
+        self._table = table
+        self._view = view
+        self._cluster = cluster
+        self._notes = notes
+        self._changed = view.subscribe()
+        self._done: dict[str, object] = {}
+        self._not_before: dict[str, float] = {}
+        self._most_needed: dict[str, tuple[int, float]] = {}
+        self._problems: dict[str, tuple[str, str]] = {}
+        self._owners: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Patch until cancelled."""
+        await self._view.complete.wait()
+        while True:
+            await self.round()
+            await asyncio.sleep(_INTERVAL_S)
+            await self._changed.wait(timeout=_SCALE_INTERVAL_S)
+
+    async def round(self) -> None:
+        """One pass over the own Site's systems."""
+        seen = self._table.get(SITE.plural, self._site)
+        spec = seen.spec if seen else None
+        if not isinstance(spec, SiteSpec):
+            return
+        snapshot = self._view.snapshot()
+        ledger = Ledger(snapshot)
+        for system in spec.systems:
+            document = map_document(snapshot, system.name)
+            if document["groups"]:
+                await self._write_map(system, document)
+                for deployment in (system.cti.deployment, system.softswitch.deployment):
+                    await self._annotate(deployment, revision_of(document))
+            load = ledger.load(self._site, system.name)
+            await self._scale(system.cti.deployment, system.cti.scaling, load)
+            await self._scale(system.softswitch.deployment, system.softswitch.scaling, load)
+        self._say(spec, (SITE.plural, self._site))
+
+    async def _write_map(self, system: System, document: Mapping[str, Any]) -> None:
+        namespace = system.cti.deployment.partition("/")[0]
+        name = f"tandem-map-{system.name}"
+        body = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/managed-by": "tandem"}},
+            "data": {"placements.json": json.dumps(document, sort_keys=True)},
+        }
+        if self._due(f"ConfigMap {namespace}/{name}", body["data"]):
+            path = f"/api/v1/namespaces/{namespace}/configmaps/{name}"
+            step = self._cluster.apply(path, body, manager=FIELD_MANAGER, force=True)
+            remedy = f"add {system.name} to the chart's deployments[].systems of namespace {namespace}"
+            await self._try(f"ConfigMap {namespace}/{name}", body["data"], step, remedy)
+
+    async def _annotate(self, deployment: str, revision: int) -> None:
+        what = f"Deployment {deployment}"
+        if self._due(what, revision):
+            namespace, _, name = deployment.partition("/")
+            path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+            patch = {"metadata": {"annotations": {REVISION: str(revision)}}}
+            step = self._cluster.merge(path, patch, fieldManager=FIELD_MANAGER)
+            remedy = f"add {name} to the chart's deployments[].names of namespace {namespace}"
+            await self._try(what, revision, step, remedy)
+
+    def _due(self, what: str, wanted: object) -> bool:
+        return self._done.get(what) != wanted and self._not_before.get(what, 0.0) <= time.monotonic()
+
+    async def _try(self, what: str, wanted: object, step: Any, remedy: str) -> None:
+        try:
+            await step
+        except ApiError as error:
+            if isinstance(error, RefusedError):
+                self._problems[what] = ("NotAllowed", f"{what} cannot be patched: {error}; {remedy}")
+            elif isinstance(error, MissingError):
+                self._problems[what] = ("Missing", f"{what}, named by this Site, does not exist; correct the name")
+            else:
+                self._problems[what] = ("Failed", f"{what} is not patched yet: {error}")
+            self._not_before[what] = time.monotonic() + (error.retry_after_s if error.retry_after_s < 5 else _REFUSED_S)
+            log.warning("%s", self._problems[what][1])
+            return
+        self._problems.pop(what, None)
+        self._not_before.pop(what, None)
+        self._done[what] = wanted
+
+    async def _scale(self, deployment: str, scaling: Scaling, load: int) -> None:
+        found = lever(scaling.mode, deployment)
+        what = f"replicas of {deployment}"
+        if found is None or self._not_before.get(what, 0.0) > time.monotonic():
+            return
+        self._not_before[what] = time.monotonic() + _SCALE_INTERVAL_S
+        wanted = wanted_replicas(load, scaling)
+        calm_s = self._calm(what, wanted)
+        try:
+            carrier = await self._cluster.get(found.path)
+            value = carrier if found.value_path == found.path else await self._cluster.get(found.value_path)
+            kept = (carrier["metadata"].get("annotations") or {}).get(BEFORE)
+            turn = next_turn(found.read(value), int(kept) if kept else None, wanted, calm_s)
+            if turn is not None:
+                if turn.before is not None:
+                    # Remembered first: a crash between the two gives back too early, never too late or never.
+                    await self._remember(found.path, str(turn.before))
+                await self._cluster.apply(found.value_path, found.body(turn.value), manager=FIELD_MANAGER_SCALE)
+                log.info("%s: %d for %d agents", what, turn.value, load)
+                if turn.before is None:
+                    await self._remember(found.path, None)
+        except TakenError as error:
+            # Never forced: the other owner would set it back, and the two would fight over pods.
+            owners = "; ".join(error.causes) or str(error)
+            self._owners[what] = f"{what} belong to another manager ({owners}); remove them there, or set scaling.mode"
+            return
+        except ApiError as error:
+            self._problems[what] = ("Failed", f"{what} cannot be changed: {error}")
+            self._not_before[what] = time.monotonic() + _REFUSED_S
+            return
+        self._owners.pop(what, None)
+        self._problems.pop(what, None)
+
+    async def _remember(self, path: str, before: str | None) -> None:
+        await self._cluster.merge(path, {"metadata": {"annotations": {BEFORE: before}}}, fieldManager=FIELD_MANAGER)
+
+    def _calm(self, what: str, wanted: int) -> float:
+        """Seconds for which no more than `wanted` was needed."""
+        now = time.monotonic()
+        most, since = self._most_needed.get(what, (wanted, now))
+        if wanted != most:
+            since = now
+        self._most_needed[what] = (wanted, since)
+        return now - since
+
+    def _say(self, spec: SiteSpec, key: Key) -> None:
+        if self._problems:
+            reason = next(iter(self._problems.values()))[0]
+            message = "; ".join(message for _, message in self._problems.values())
+            self._notes.say(key, Said("DeploymentsPatched", "False", reason, message))
+        elif self._done:
+            message = "maps, revisions and replicas of this city's Deployments are as they should be"
+            self._notes.say(key, Said("DeploymentsPatched", "True", "Patched", message))
+        scaled = [
+            part.scaling.mode
+            for system in spec.systems
+            for part in (system.cti, system.softswitch)
+            if part.scaling.mode != "None"
+        ]
+        if self._owners:
+            message = "; ".join(self._owners.values())
+            self._notes.say(key, Said("ReplicasOwned", "False", "OwnedByAnother", message))
+        elif scaled:
+            self._notes.say(key, Said("ReplicasOwned", "True", "Owned", "replicas may be raised when agents arrive"))
+        else:
+            self._notes.unsay(key, "ReplicasOwned")

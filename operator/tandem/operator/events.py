@@ -1,0 +1,124 @@
+"""Posts Events: one per object, reason and message, counted by us: many equal ones hide the one that matters."""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections import OrderedDict
+from typing import Any
+
+from tandem.api.common import API_VERSION
+from tandem.domain.snapshot import Snapshot
+from tandem.operator.cluster import ApiError, Cluster, MissingError
+from tandem.operator.objects import Seen, Table
+from tandem.operator.statuses.common import rfc3339
+from tandem.operator.story import Tale, tales
+from tandem.operator.view import StoreView
+
+log = logging.getLogger(__name__)
+
+_KEPT = 1000
+"""Events whose count is remembered."""
+_QUEUE = 500
+"""Events that wait to be posted; beyond that the oldest are dropped: a dead API must not fill the memory."""
+_CLUSTER_NAMESPACE = "default"
+"""Where Events on objects without namespace belong."""
+
+
+class Storyteller:
+    """Compares each new picture with the one before and posts the difference. One task: `run`."""
+
+    def __init__(self, site: str, table: Table, view: StoreView, cluster: Cluster) -> None:
+        self._site = site
+        self._table = table
+        self._view = view
+        self._cluster = cluster
+        self._changed = view.subscribe()
+        self._told: Snapshot | None = None
+        self._posted: OrderedDict[Tale, tuple[str, int]] = OrderedDict()
+        self._queue: asyncio.Queue[Tale] = asyncio.Queue(_QUEUE)
+
+    async def run(self) -> None:
+        """Tell until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._post_all())
+            while True:
+                await self._changed.wait()
+                if self._view.complete.is_set():
+                    self.look(self._view.snapshot())
+
+    def look(self, snapshot: Snapshot) -> None:
+        """Take the next picture; what has changed since the last one is told."""
+        before, self._told = self._told, snapshot
+        if before is None or before is snapshot:
+            return
+        for tale in tales(before, snapshot, self._site):
+            self.tell(tale)
+
+    def tell(self, tale: Tale) -> None:
+        """Queue one Event."""
+        if self._queue.full():
+            self._queue.get_nowait()
+        self._queue.put_nowait(tale)
+
+    async def _post_all(self) -> None:
+        while True:
+            tale = await self._queue.get()
+            try:
+                await self.post(tale)
+            except ApiError as error:
+                log.warning("Event %s on %s %s not posted: %s", tale.reason, tale.resource.kind, tale.name, error)
+
+    async def post(self, tale: Tale) -> None:
+        """Post one Event, or count one that was posted before. Raises ApiError."""
+        seen = self._table.get(tale.resource.plural, tale.name)
+        if seen is None:
+            return  # Not in this cluster; the cluster that has it tells the story.
+        now = time.time()
+        path = f"/api/v1/namespaces/{seen.namespace or _CLUSTER_NAMESPACE}/events"
+        if known := self._posted.pop(tale, None):
+            name, count = known[0], known[1] + 1
+            try:
+                await self._cluster.merge(f"{path}/{name}", {"count": count, "lastTimestamp": rfc3339(now)})
+            except MissingError:
+                pass  # Kubernetes forgets Events after an hour: tell it anew.
+            else:
+                self._remember(tale, name, count)
+                return
+        event = event_of(tale, seen, now)
+        await self._cluster.post(path, event)
+        self._remember(tale, event["metadata"]["name"], 1)
+
+    def _remember(self, tale: Tale, name: str, count: int) -> None:
+        self._posted[tale] = (name, count)
+        while len(self._posted) > _KEPT:
+            self._posted.popitem(last=False)
+
+
+def event_of(tale: Tale, seen: Seen, now: float) -> dict[str, Any]:
+    """The Event as an object. The time is part of its name: after a restart the count begins anew."""
+    what = f"{tale.resource.kind}/{tale.name}/{tale.reason}/{tale.message}/{now:.6f}"
+    digest = hashlib.sha256(what.encode()).hexdigest()[:16]
+    namespace = seen.namespace or _CLUSTER_NAMESPACE
+    moment = rfc3339(now)
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{seen.short_name}.{digest}", "namespace": namespace},
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": tale.resource.kind,
+            "name": seen.short_name,
+            **({"namespace": seen.namespace} if seen.namespace else {}),
+            "uid": seen.uid,
+        },
+        "reason": tale.reason,
+        "message": tale.message[:1024],
+        "type": tale.type,
+        "count": 1,
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "source": {"component": "tandem"},
+        "reportingComponent": "tandem",
+        "reportingInstance": "tandem",
+    }

@@ -1,0 +1,172 @@
+"""Mirroring: what the store says becomes the status of the objects in this cluster.
+
+One task computes all statuses after a change, at most twice a second, and writes those that differ: a move of 1,000
+agents is a thousand changes and a handful of writes.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tandem.api.common import Reported
+from tandem.api.resources import AGENT_GROUP, RESOURCES, SHIFT, SITE, TRUNK
+from tandem.domain.capacity import Ledger
+from tandem.engine.wakeup import Signal
+from tandem.operator.cluster import ApiError, Cluster, MissingError
+from tandem.operator.objects import Key, Seen, Table, parse
+from tandem.operator.settings import STATUS_DUTY, STATUS_INTERVAL_S, STORE_SILENT_S, WRITES_AT_ONCE
+from tandem.operator.statuses.common import Said, Scene
+from tandem.operator.statuses.group import group_status
+from tandem.operator.statuses.shift import shift_status
+from tandem.operator.statuses.site import site_status
+from tandem.operator.statuses.trunk import trunk_status
+from tandem.operator.view import StoreView
+
+log = logging.getLogger(__name__)
+
+_IDLE_S = 10.0
+"""Seconds between two rounds when nothing changes: repairs a status that somebody else has changed."""
+_AGAIN_S = 5.0
+"""Seconds before a status that could not be written is tried again."""
+
+
+@dataclass
+class LocalNotes:
+    """What only this operator knows and the statuses have to say."""
+
+    conditions: dict[Key, dict[str, Said]] = field(default_factory=dict)
+    statuses: dict[Key, Reported] = field(default_factory=dict)
+    """Whole statuses of Shifts that the store does not have."""
+    changed: Signal = field(default_factory=Signal)
+
+    def say(self, key: Key, said: Said) -> None:
+        """Add or change a condition."""
+        if self.conditions.setdefault(key, {}).get(said.type) != said:
+            self.conditions[key][said.type] = said
+            self.changed.give()
+
+    def unsay(self, key: Key, kind: str) -> None:
+        if self.conditions.get(key, {}).pop(kind, None) is not None:
+            self.changed.give()
+
+    def show(self, key: Key, status: Reported | None) -> None:
+        """Show this instead of what the store would say; None takes it back."""
+        if status is None:
+            self.statuses.pop(key, None)
+        elif not _same_but_time(status, self.statuses.get(key)):
+            self.statuses[key] = status
+            self.changed.give()
+
+    def of(self, key: Key) -> list[Said]:
+        return list(self.conditions.get(key, {}).values())
+
+
+def _same_but_time(a: Reported, b: Reported | None) -> bool:
+    """Whether both say the same for the same reason; when it was said is no news."""
+    return b is not None and all(getattr(a, f) == getattr(b, f) for f in ("phase", "reason", "message"))
+
+
+class StatusMirror:
+    """Writes the statuses. One task: `run`."""
+
+    def __init__(self, site: str, table: Table, view: StoreView, cluster: Cluster, notes: LocalNotes) -> None:
+        self._site = site
+        self._table = table
+        self._view = view
+        self._cluster = cluster
+        self._notes = notes
+        self._wake = notes.changed
+        self._view_changed = view.subscribe()
+        self._answered: dict[Key, tuple[dict[str, Any], int]] = {}
+        """Status last written, and the version that came back: guards against writing the same again and again."""
+        self._later: dict[Key, float] = {}
+        self.writes = 0
+        """Statuses written since the start."""
+
+    def seen(self, key: Key) -> None:
+        """An object is new or has changed: its status may be due, or somebody else may have changed it."""
+        self._wake.give()
+
+    def forget(self, key: Key) -> None:
+        self._answered.pop(key, None)
+        self._later.pop(key, None)
+        self._notes.conditions.pop(key, None)
+        self._notes.statuses.pop(key, None)
+
+    async def run(self) -> None:
+        """Mirror until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._relay())
+            while True:
+                started = time.monotonic()
+                due = list(self._due())
+                rest = max(STATUS_INTERVAL_S, STATUS_DUTY * (time.monotonic() - started))
+                await self._write(due)
+                await asyncio.sleep(rest)
+                # The moment at which a silent store becomes worth saying is not a change of anything.
+                silent = 0 < self._view.silent_s < STORE_SILENT_S
+                await self._wake.wait(timeout=1.0 if silent or self._later else _IDLE_S)
+
+    async def _relay(self) -> None:
+        while True:
+            await self._view_changed.wait()
+            self._wake.give()
+
+    def _due(self) -> Iterator[tuple[Seen, dict[str, Any]]]:
+        """Objects whose status differs from what the cluster has."""
+        if not self._view.complete.is_set() and self._view.silent_s < STORE_SILENT_S:
+            return  # Just started: let the store speak first.
+        snapshot = self._view.snapshot()
+        scene = Scene(snapshot, self._site, time.time(), self._view.silent_s, self._view.trouble)
+        ledger = Ledger(snapshot)
+        now = time.monotonic()
+        for resource in RESOURCES:
+            for seen in self._table.of(resource.plural):
+                if self._later.get(seen.key, 0.0) > now:
+                    continue
+                status = self._status(scene, ledger, seen)
+                if status is None:
+                    continue
+                wanted = status.model_dump(mode="json", by_alias=True)
+                if wanted != seen.status and (wanted, seen.version) != self._answered.get(seen.key):
+                    yield seen, wanted
+
+    def _status(self, scene: Scene, ledger: Ledger, seen: Seen) -> Reported | None:
+        if seen.resource is SITE:
+            return site_status(scene, seen, ledger, self._notes.of(seen.key))
+        if seen.resource is AGENT_GROUP:
+            return group_status(scene, seen, ledger)
+        if seen.resource is TRUNK:
+            return trunk_status(scene, seen)
+        assert seen.resource is SHIFT
+        entry = scene.snapshot.shifts.get(seen.name)
+        if entry is None or seen.key in self._notes.statuses:
+            return self._notes.statuses.get(seen.key)
+        return shift_status(scene, seen, entry, self._notes.of(seen.key))
+
+    async def _write(self, due: Sequence[tuple[Seen, dict[str, Any]]]) -> None:
+        room = asyncio.Semaphore(WRITES_AT_ONCE)
+
+        async def one(seen: Seen, wanted: dict[str, Any]) -> None:
+            async with room:
+                try:
+                    answer = await self._cluster.apply_status(seen.resource, seen.name, wanted)
+                except MissingError:
+                    return  # Deleted meanwhile; its event is on the way.
+                except ApiError as error:
+                    log.warning("status of %s %s not written: %s", seen.resource.kind, seen.name, error)
+                    self._later[seen.key] = time.monotonic() + _AGAIN_S
+                    return
+            self._later.pop(seen.key, None)
+            self.writes += 1
+            # The answer goes into the table: a watch that lags behind our own writes then changes nothing.
+            found = parse(seen.resource, answer)
+            if seen.key in self._table.objects:
+                self._table.update(found)
+            self._answered[seen.key] = (wanted, found.version)
+
+        if due:
+            await asyncio.gather(*(one(seen, wanted) for seen, wanted in due))

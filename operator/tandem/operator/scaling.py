@@ -1,0 +1,96 @@
+"""Replicas: raised for agents who will arrive, given back when they have left. Never against another owner.
+
+    mode Scale  spec.replicas of the Deployment, through its /scale subresource
+    mode HPA    spec.minReplicas of the HorizontalPodAutoscaler that has the Deployment's name
+    mode KEDA   spec.minReplicaCount of the ScaledObject that has the Deployment's name
+
+The value found before the first raise is kept in an annotation, so that a restart does not forget it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tandem.api.site import Scaling
+
+BEFORE: Final = "tandem.dev/replicas-before"
+"""Annotation: the value to give back."""
+CALM_S: Final = 60.0
+"""Seconds for which fewer replicas must suffice before any is taken away: the last agents have left by then."""
+
+
+@dataclass(frozen=True)
+class Lever:
+    """Where the replicas, or their lower bound, are written."""
+
+    api_version: str
+    kind: str
+    path: str
+    """Object that carries the annotation; the value too, unless `value_path` says otherwise."""
+    value_path: str
+    field: str
+    name: str
+    namespace: str
+
+    def body(self, value: int) -> dict[str, Any]:
+        """What to apply on `value_path`."""
+        kind = ("autoscaling/v1", "Scale") if self.value_path.endswith("/scale") else (self.api_version, self.kind)
+        return {
+            "apiVersion": kind[0],
+            "kind": kind[1],
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": {self.field: value},
+        }
+
+    def read(self, found: Mapping[str, Any]) -> int:
+        """The value in the object; Kubernetes' default is 1, KEDA's 0."""
+        value = found.get("spec", {}).get(self.field)
+        return int(value) if value is not None else (0 if self.kind == "ScaledObject" else 1)
+
+
+def lever(mode: str, deployment: str) -> Lever | None:
+    """The lever for a Deployment (`namespace/name`); None for mode None."""
+    namespace, _, name = deployment.partition("/")
+    if mode == "Scale":
+        path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+        return Lever("apps/v1", "Deployment", path, f"{path}/scale", "replicas", name, namespace)
+    if mode == "HPA":
+        path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/{name}"
+        return Lever("autoscaling/v2", "HorizontalPodAutoscaler", path, path, "minReplicas", name, namespace)
+    if mode == "KEDA":
+        path = f"/apis/keda.sh/v1alpha1/namespaces/{namespace}/scaledobjects/{name}"
+        return Lever("keda.sh/v1alpha1", "ScaledObject", path, path, "minReplicaCount", name, namespace)
+    return None
+
+
+def wanted_replicas(agents: int, scaling: Scaling) -> int:
+    """Replicas that carry this many agents, within the declared bounds."""
+    return min(max(-(-agents // scaling.agents_per_replica), scaling.min), scaling.max)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What to write: the value, and what to remember (None: forget, nothing is borrowed any more)."""
+
+    value: int
+    before: int | None
+
+
+def next_turn(current: int, before: int | None, wanted: int, calm_s: float) -> Turn | None:
+    """The next step; None: leave everything.
+
+    Args:
+        current: The value now.
+        before: The value to give back; None when nothing was raised.
+        wanted: What the agents need.
+        calm_s: Seconds for which no more than `wanted` was needed.
+    """
+    if wanted > current:
+        return Turn(wanted, current if before is None else before)
+    if before is None or calm_s < CALM_S:
+        return None
+    if wanted <= before:
+        return Turn(before, None)
+    if wanted < current:
+        return Turn(wanted, before)
+    return None

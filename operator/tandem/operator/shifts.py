@@ -1,0 +1,273 @@
+"""Shifts live in the store and are shown in every cluster.
+
+object here, not in the store   -> record made (once; a Shift that comes late never starts)
+in the store, no object here    -> object made, labelled tandem.dev/mirrored
+abort / approved set here       -> told to the store, never taken back by an older object elsewhere
+object deleted here             -> record deleted if finished, else aborted: nothing half-moved is forgotten
+record forgotten                -> the mirrored objects go; those that people made stay as history
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import ValidationError
+
+from tandem.api.common import API_VERSION, GROUP, MIRRORED, VERSION
+from tandem.api.resources import SHIFT
+from tandem.api.shift import FINISHED, ShiftSpec
+from tandem.constants import PATIENCE_S
+from tandem.domain import keys
+from tandem.domain.reasons import Reason
+from tandem.domain.records import ShiftRecord
+from tandem.engine.ports import Delete, Guard, KeyValue, Put, Store, StoreError
+from tandem.operator.cluster import ApiError, Cluster, MissingError, TakenError, path_of
+from tandem.operator.mirror import LocalNotes
+from tandem.operator.objects import Seen, Table
+from tandem.operator.settings import STORE_SILENT_S
+from tandem.operator.statuses.common import Said
+from tandem.operator.statuses.shift import failed_here, waiting_here
+from tandem.operator.view import StoreView
+
+log = logging.getLogger(__name__)
+
+NAME_TAKEN: Final = "NameTaken"
+FORGOTTEN: Final = "ForgottenByStore"
+_RETRY_S: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Create:
+    """Tell the store of a new Shift."""
+
+    spec: ShiftSpec
+
+
+@dataclass(frozen=True)
+class Change:
+    """Tell the store that somebody aborts or approves."""
+
+    record: ShiftRecord
+
+
+@dataclass(frozen=True)
+class Fail:
+    """Do not tell the store: say here that it will not start."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Delete the mirrored object here."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """The store has another Shift of that name."""
+
+    message: str
+
+
+Exchange = Create | Change | Fail | Drop | Foreign | None
+
+
+def exchange(seen: Seen, record: ShiftRecord | None, now: float) -> Exchange:
+    """What an object in this cluster means for the store. None: nothing. `now`: seconds since the epoch."""
+    spec = seen.spec
+    if record is None:
+        if seen.status.get("phase") in FINISHED:
+            return Drop() if seen.mirrored else None  # History that people made stays.
+        if seen.mirrored:
+            return Fail(FORGOTTEN, "the store has forgotten this Shift, so nobody carries it on")
+        if not isinstance(spec, ShiftSpec):
+            return Fail(Reason.INVALID_SPEC, seen.problem)
+        if now - seen.created_at > PATIENCE_S:
+            message = f"the store did not learn of it within {PATIENCE_S:.0f} s; create it again under a new name"
+            return Fail(Reason.NOT_ACCEPTED_IN_TIME, message)
+        return Create(spec)
+    if not isinstance(spec, ShiftSpec):
+        return None
+    if fixed(spec) != fixed(record.spec):
+        message = (
+            f"the store has a Shift of this name already, made in {record.created_in}, which moves something else; "
+            "create this one under another name"
+        )
+        return Foreign(message)
+    if record.phase in FINISHED:
+        return None
+    merged = merge(record.spec, spec)
+    if merged == record.spec:
+        return None
+    return Change(record.model_copy(update={"spec": merged}))
+
+
+def fixed(spec: ShiftSpec) -> ShiftSpec:
+    """The part of the spec that cannot change and tells one Shift from another."""
+    return spec.model_copy(update={"abort": False, "approved": False, "approved_by": "", "requested_by": ""})
+
+
+def merge(known: ShiftSpec, seen: ShiftSpec) -> ShiftSpec:
+    """Abort and approval are told once and never taken back, whichever cluster they came from."""
+    return known.model_copy(
+        update={
+            "abort": known.abort or seen.abort,
+            "approved": known.approved or seen.approved,
+            "approved_by": known.approved_by if known.approved else seen.approved_by,
+        }
+    )
+
+
+def manifest(name: str, record: ShiftRecord) -> dict[str, object]:
+    """The object that shows a Shift of the store in this cluster."""
+    namespace, _, short = name.rpartition("/")
+    return {
+        "apiVersion": API_VERSION,
+        "kind": SHIFT.kind,
+        "metadata": {"name": short, "namespace": namespace, "labels": {MIRRORED: record.created_in or "store"}},
+        "spec": record.spec.model_dump(mode="json", by_alias=True, exclude_none=True),
+    }
+
+
+class ShiftExchange:
+    """Keeps objects and records of Shifts together. One task: `run`."""
+
+    def __init__(
+        self, site: str, table: Table, view: StoreView, store: Store, cluster: Cluster, notes: LocalNotes
+    ) -> None:
+        self._site = site
+        self._table = table
+        self._view = view
+        self._store = store
+        self._cluster = cluster
+        self._notes = notes
+        self._wake = view.subscribe()
+        self._deleted: dict[str, Seen] = {}
+
+    def seen(self, seen: Seen) -> None:
+        """A Shift is new or has changed."""
+        self._deleted.pop(seen.name, None)
+        self._wake.give()
+
+    def deleted(self, seen: Seen) -> None:
+        """A Shift was deleted here."""
+        self._deleted[seen.name] = seen
+        self._wake.give()
+
+    async def run(self) -> None:
+        """Exchange until cancelled."""
+        while True:
+            try:
+                again = not await self.round()
+            except StoreError as error:
+                log.info("Shifts are not exchanged yet: %s", error)
+                again = True
+            if again:
+                await asyncio.sleep(_RETRY_S)
+            else:
+                await self._wake.wait(timeout=10.0)
+
+    async def round(self) -> bool:
+        """One pass over all Shifts. False: something has to be tried again soon. Raises StoreError."""
+        if SHIFT.plural not in self._table.listed:
+            return False
+        if not self._view.complete.is_set() or self._view.silent_s > STORE_SILENT_S:
+            self._unreachable()
+            return False
+        done = True
+        for seen in self._table.of(SHIFT.plural):
+            done &= await self._safely(self._one(seen, self._view.raw.get(keys.shift(seen.name))))
+        for name, entry in self._view.snapshot().shifts.items():
+            if self._table.get(SHIFT.plural, name) is None:
+                done &= await self._safely(self._absent_here(name, entry.record))
+        for name in [name for name in self._deleted if keys.shift(name) not in self._view.raw]:
+            del self._deleted[name]
+        return done
+
+    async def _safely(self, step: Awaitable[bool]) -> bool:
+        """One Shift that this cluster's API refuses must not keep the others waiting."""
+        try:
+            return await step
+        except ApiError as error:
+            log.warning("a Shift cannot be shown: %s", error)
+            return False
+
+    async def _one(self, seen: Seen, held: KeyValue | None) -> bool:
+        try:
+            record = ShiftRecord.model_validate_json(held.value) if held else None
+        except ValidationError:
+            return True  # A newer version's format: others know what to do with it.
+        found = exchange(seen, record, time.time())
+        if isinstance(found, Foreign):
+            self._notes.say(seen.key, Said("Accepted", "False", NAME_TAKEN, found.message))
+            return True
+        self._notes.unsay(seen.key, "Accepted")
+        if isinstance(found, Fail):
+            self._notes.show(seen.key, failed_here(seen, found.reason, found.message, time.time()))
+            return True
+        self._notes.show(seen.key, None)
+        if isinstance(found, Create):
+            fresh = ShiftRecord(spec=found.spec, created_at=time.time(), created_in=self._site)
+            return await self._put(seen.name, fresh, 0)
+        if isinstance(found, Change):
+            assert held is not None
+            return await self._put(seen.name, found.record, held.mod_revision)
+        if isinstance(found, Drop):
+            await self._drop(seen)
+        return True
+
+    async def _absent_here(self, name: str, record: ShiftRecord) -> bool:
+        """The store has it, this cluster does not: it was deleted here, or made elsewhere."""
+        held = self._view.raw.get(keys.shift(name))
+        if held is None:
+            return True
+        if name in self._deleted:
+            key = keys.shift(name)
+            if record.phase in FINISHED:
+                return (await self._store.txn([Guard(key, mod_revision=held.mod_revision)], [Delete(key)])).succeeded
+            if not record.spec.abort:
+                aborted = record.model_copy(update={"spec": record.spec.model_copy(update={"abort": True})})
+                return await self._put(name, aborted, held.mod_revision)
+        namespace = name.rpartition("/")[0]
+        path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{SHIFT.plural}"
+        try:
+            await self._cluster.post(path, manifest(name, record))
+            log.info("Shift %s, made in %s, is shown here", name, record.created_in)
+        except TakenError:
+            pass  # It exists; its event is on the way.
+        except MissingError:
+            log.info("Shift %s is not shown here: there is no namespace %s", name, namespace)
+        return True
+
+    async def _put(self, name: str, record: ShiftRecord, revision: int) -> bool:
+        key = keys.shift(name)
+        done = await self._store.txn([Guard(key, mod_revision=revision)], [Put(key, record.encode())])
+        if done.succeeded:
+            log.info("Shift %s told to the store", name)
+        return done.succeeded
+
+    async def _drop(self, seen: Seen) -> None:
+        try:
+            await self._cluster.delete(path_of(SHIFT, seen.name))
+            log.info("Shift %s is forgotten by the store and no longer shown", seen.name)
+        except MissingError:
+            pass
+
+    def _unreachable(self) -> None:
+        """Say of Shifts that wait for the store that they wait, and of those that waited too long that they failed."""
+        now = time.time()
+        for seen in self._table.of(SHIFT.plural):
+            if seen.mirrored or keys.shift(seen.name) in self._view.raw or seen.status.get("phase") in FINISHED:
+                continue
+            found = exchange(seen, None, now)
+            if isinstance(found, Fail):
+                self._notes.show(seen.key, failed_here(seen, found.reason, found.message, now))
+            else:
+                message = (
+                    f"the store does not answer ({self._view.trouble}); it starts within {PATIENCE_S:.0f} s or never"
+                )
+                self._notes.show(seen.key, waiting_here(seen, "StoreUnreachable", message, now))

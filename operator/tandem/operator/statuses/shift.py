@@ -1,0 +1,73 @@
+"""Status of a Shift: the store's record, with the agents' own switch times."""
+
+from collections.abc import Iterable
+
+from tandem.api.shift import ShiftProgress, ShiftStatus, SwitchTimes
+from tandem.domain.snapshot import ShiftEntry
+from tandem.operator.objects import Seen
+from tandem.operator.statuses.common import Said, Scene, blindness, gaps_of, rfc3339, settle
+
+
+def shift_status(scene: Scene, seen: Seen, entry: ShiftEntry, local: Iterable[Said] = ()) -> ShiftStatus:
+    """The status of a Shift that the store knows.
+
+    Args:
+        local: Conditions that only this cluster's operator knows.
+    """
+    record = entry.record
+    gaps = gaps_of(scene.snapshot, entry.name)
+    agents = sum(plan.agents for plan in record.plan)
+    moved = gaps.agents if gaps else 0
+    return ShiftStatus(
+        phase=record.phase,
+        plan=record.plan_text,
+        groups=tuple(plan.group for plan in record.plan),
+        progress=ShiftProgress(
+            agents=agents,
+            moved=moved,
+            staying=sum(record.staying.values()),
+            wave=record.wave,
+            waves=max((len(plan.waves) for plan in record.plan), default=0),
+            text=f"{moved}/{agents}" if agents else "",
+        ),
+        switch_times=SwitchTimes(p50=gaps.p50, p95=gaps.p95, max=gaps.max) if gaps else SwitchTimes(),
+        started_at=rfc3339(record.started_at),
+        finished_at=rfc3339(record.finished_at),
+        reason=record.reason,
+        message=record.message,
+        observed_generation=seen.generation,
+        conditions=settle([*_conditions(scene, entry), *local], seen, seen.generation, scene.now),
+    )
+
+
+def _conditions(scene: Scene, entry: ShiftEntry) -> list[Said]:
+    record = entry.record
+    reason, message = record.reason or record.phase, record.message or record.phase
+    if record.phase == "Completed":
+        return [Said("Ready", "True", reason, message)]
+    if entry.finished:
+        return [Said("Ready", "False", reason, message), Said("Stalled", "True", reason, message)]
+    if scene.blind:
+        return [blindness(scene)]
+    return [Said("Ready", "False", reason, message), Said("Reconciling", "True", reason, message)]
+
+
+def failed_here(seen: Seen, reason: str, message: str, now: float) -> ShiftStatus:
+    """A Shift that the store does not have and that must not start any more. `now`: seconds since the epoch."""
+    said = [Said("Ready", "False", reason, message), Said("Stalled", "True", reason, message)]
+    return ShiftStatus(
+        phase="Failed",
+        reason=reason,
+        message=message,
+        finished_at=rfc3339(now),
+        observed_generation=seen.generation,
+        conditions=settle(said, seen, seen.generation, now),
+    )
+
+
+def waiting_here(seen: Seen, reason: str, message: str, now: float) -> ShiftStatus:
+    """A Shift that has not reached the store yet. `now`: seconds since the epoch."""
+    said = [Said("Ready", "False", reason, message), Said("Reconciling", "True", reason, message)]
+    return ShiftStatus(
+        phase="Pending", reason=reason, message=message, conditions=settle(said, seen, seen.generation, now)
+    )

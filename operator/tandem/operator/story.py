@@ -1,0 +1,137 @@
+"""What happened, in words for people: the difference between two pictures of the store, as Events on objects.
+
+Pure; `events.py` posts them. Nothing is told about what was there before the operator started.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from tandem.api.resources import AGENT_GROUP, SHIFT, SITE, TRUNK, Resource
+from tandem.domain.snapshot import ShiftEntry, Snapshot
+from tandem.domain.verdicts import State, site_verdict
+from tandem.operator.statuses.common import gaps_of
+
+
+@dataclass(frozen=True)
+class Tale:
+    """One thing that happened to one object."""
+
+    resource: Resource
+    name: str
+    reason: str
+    message: str
+    type: Literal["Normal", "Warning"] = "Normal"
+
+
+def tales(before: Snapshot, after: Snapshot, site: str) -> Iterator[Tale]:
+    """What happened between two pictures, as seen from `site`."""
+    yield from _coordination(before, after, site)
+    yield from _verdicts(before, after)
+    yield from _orders(before, after)
+    yield from _shifts(before, after)
+    yield from _trunks(before, after)
+
+
+def _coordination(before: Snapshot, after: Snapshot, site: str) -> Iterator[Tale]:
+    if before.hold is None and after.hold is not None:
+        hold = after.hold.record
+        message = f"{hold.by} holds everything: {hold.reason or 'no reason given'}. `kubectl tandem resume` lifts it"
+        yield Tale(SITE, site, "Held", message, "Warning")
+    if before.hold is not None and after.hold is None:
+        yield Tale(SITE, site, "Resumed", "the hold is lifted; what waited goes on")
+    old = before.coordinator.record.site if before.coordinator else ""
+    new = after.coordinator.record.site if after.coordinator else ""
+    if new and new != old:
+        yield Tale(SITE, site, "CoordinatorChanged", f"{new} is coordinator now" + (f"; it was {old}" if old else ""))
+
+
+_TOLD: Final = {
+    State.HEALTHY: ("SiteHealthy", "Normal"),
+    State.MAINTENANCE: ("SiteInMaintenance", "Normal"),
+    State.SUSPECT: ("SiteSuspect", "Warning"),
+}
+
+
+def _verdicts(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
+    # Verdicts come from observations: without a change of those, or of a Site, there is nothing to compare.
+    if before.observations == after.observations and before.sites == after.sites:
+        return
+    for name in after.sites:
+        old, new = site_verdict(before, name), site_verdict(after, name)
+        if new.state is State.UNKNOWN or old.state is new.state:
+            continue
+        if old.state is State.UNKNOWN and new.state is State.HEALTHY:
+            continue  # Evidence arrived and all is well: no news.
+        reason, kind = _TOLD.get(new.state, (f"Site{new.state}", "Warning"))
+        yield Tale(SITE, name, reason, new.sentence, "Warning" if kind == "Warning" else "Normal")
+
+
+def _orders(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
+    for name, entry in after.orders.items():
+        order, old = entry.record, before.orders.get(name)
+        if old is not None and old.record.digest == order.digest and old.record.outcome == order.outcome:
+            continue
+        if order.outcome == "Refused":
+            yield Tale(AGENT_GROUP, name, "OrderRefused", f"{order.reason}: {order.message}", "Warning")
+        elif order.outcome == "Adopted":
+            yield Tale(AGENT_GROUP, name, "Adopted", order.message or "placed where its agents are signed in")
+        elif order.shift:
+            yield Tale(AGENT_GROUP, name, "OrderAccepted", f"Shift {order.shift.rpartition('/')[2]} carries it out")
+        elif name not in before.placements and (placed := after.placements.get(name)) is not None:
+            yield Tale(AGENT_GROUP, name, "Placed", f"first placement, at revision {placed.revision}")
+
+
+def _shifts(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
+    for name, entry in after.shifts.items():
+        old = before.shifts.get(name)
+        if old is not None and (old.record.phase, old.record.wave) == (entry.record.phase, entry.record.wave):
+            continue
+        yield from _shift(old, entry, after)
+
+
+_NEWS: Final = {
+    "Planned": "ShiftPlanned",
+    "AwaitingApproval": "AwaitingApproval",
+    "Aborting": "Aborting",
+    "RolledBack": "RolledBack",
+    "Interrupted": "ShiftInterrupted",
+    "Failed": "ShiftFailed",
+}
+_BAD: Final = frozenset({"Aborting", "RolledBack", "Interrupted", "Failed"})
+
+
+def _shift(old: ShiftEntry | None, entry: ShiftEntry, after: Snapshot) -> Iterator[Tale]:
+    record, name = entry.record, entry.name
+    # A Shift may pass several phases in one turn; its plan is news in any case.
+    if record.plan_text and (old is None or not old.record.plan_text):
+        yield Tale(SHIFT, name, "ShiftPlanned", " ".join(record.plan_text)[:1000])
+    if record.phase == "Moving":
+        started = old is None or old.record.phase != "Moving"
+        yield Tale(SHIFT, name, "MoveStarted" if started else "WaveStarted", record.message)
+        if started:
+            for plan in record.plan:
+                message = f"Shift {entry.short_name} moves about {plan.agents} agents to {plan.to}"
+                yield Tale(AGENT_GROUP, plan.group, "MoveStarted", message)
+    elif record.phase == "Completed":
+        yield Tale(SHIFT, name, "Moved" if record.started_at else "Completed", _result(entry, after))
+        if record.started_at:
+            for plan in record.plan:
+                yield Tale(AGENT_GROUP, plan.group, "Moved", f"Shift {entry.short_name}: {record.message}")
+    elif record.phase in _NEWS and record.phase != "Planned":
+        kind: Literal["Normal", "Warning"] = "Warning" if record.phase in _BAD else "Normal"
+        yield Tale(SHIFT, name, _NEWS[record.phase], record.message or record.reason, kind)
+
+
+def _result(entry: ShiftEntry, after: Snapshot) -> str:
+    gaps = gaps_of(after, entry.name)
+    times = f"; own gaps of {gaps.agents} agents: p50 {gaps.p50}, p95 {gaps.p95}, max {gaps.max}" if gaps else ""
+    return f"{entry.record.message}{times}"
+
+
+def _trunks(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
+    for name, entry in after.routes.items():
+        old = before.routes.get(name)
+        message = entry.record.message
+        if message and (old is None or old.record.message != message):
+            yield Tale(TRUNK, name, "RoutesNotInForce", message, "Warning")
