@@ -35,7 +35,8 @@ def remove_everything(states: Iterable[Path]) -> None:
     folders = [RUN, *states]
     end_processes()
     remove_mounts(folders)
-    _remove_shim_sockets(RUN)
+    for city in CITIES:
+        _remove_shim_sockets(RUN / city)
     _remove_cni_results()
     network.remove()
     cgroups.remove(cgroups.ROOT)
@@ -110,9 +111,10 @@ def remove_mounts(folders: Iterable[Path]) -> None:
         run(["umount", "--lazy", "--", *map(str, points)])
 
 
-def _remove_shim_sockets(folder: Path) -> None:
+def _remove_shim_sockets(city: Path) -> None:
     # containerd puts its shims' sockets into /run/containerd/s under a hash; the bundle remembers which.
-    for file in folder.glob("*/containerd/io.containerd.runtime.v2.task/k8s.io/*/address"):
+    # Only this city's: without its socket a living pod is lost to its containerd.
+    for file in city.glob("containerd/io.containerd.runtime.v2.task/k8s.io/*/address"):
         socket = Path(file.read_text().strip().removeprefix("unix://"))
         if socket.parent == Path("/run/containerd/s"):
             socket.unlink(missing_ok=True)
@@ -124,7 +126,7 @@ def _remove_shim_sockets(folder: Path) -> None:
 def forget_city_run(run_folder: Path) -> None:
     """Remove what a city had in memory: mounts, pods' namespaces, sockets, pidfiles. Its processes are dead."""
     remove_mounts([run_folder])
-    _remove_shim_sockets(run_folder.parent)
+    _remove_shim_sockets(run_folder)
     shutil.rmtree(run_folder, ignore_errors=True)
 
 

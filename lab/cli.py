@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     command("status", "what runs, what is broken", _status)
     images = command("images", "build the project's images, and load them into the cities if they run", _images)
     images.add_argument("names", nargs="*", metavar="IMAGE", help="only these")
+    command("tools", "build the binaries and install the packages that the contract tests need", _tools)
     load = command("load", "bring a built image into the cities", _load)
     load.add_argument("image")
     load.add_argument("cities", nargs="*", metavar="CITY", help=f"of {', '.join(CITIES)}; all by default")
@@ -113,6 +114,13 @@ async def _images(arguments: argparse.Namespace) -> None:
         if running:
             await lab.load(name)
         print(f"{name}  {archive}")
+
+
+async def _tools(_: argparse.Namespace) -> None:
+    from lab import packages, tools
+
+    await asyncio.to_thread(packages.ensure, packages.TESTS, purpose="The contract tests")
+    await asyncio.to_thread(tools.ensure)
 
 
 async def _load(arguments: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from lab.city import CityRunner
 from lab.components import cgroup_of
 from lab.errors import DeadlineError, NotRunningError
 from lab.interface import COMPONENTS
-from lab.processes import ProcessState, is_alive, read_stat, send, signal_all
+from lab.processes import ProcessState, is_alive, living, read_stat, send, signal_all
 
 if TYPE_CHECKING:
     from lab.bare import BareLab
@@ -118,6 +118,16 @@ class BareFaults:
         for _ in range(2):
             for container in found:
                 signal_all(containers.processes(container), sig)
+        if sig is signal.SIGKILL:
+            _wait_gone({container.pid for container in found}, component)
+
+
+def _wait_gone(pids: set[int], component: str) -> None:
+    deadline = time.monotonic() + 5.0
+    while living(pids):
+        if time.monotonic() > deadline:
+            raise DeadlineError(f"{component} does not end")
+        time.sleep(0.005)
 
 
 def _wait_dead(runner: CityRunner, component: str) -> None:

@@ -95,7 +95,7 @@ class Faults(Protocol):
         """SIGKILL. A component stays dead until `revive`; a pod's containers are restarted by the kubelet."""
 
     async def revive(self, city: str, component: str) -> None:
-        """Undo `kill`: start the component again, or wait until the pod's containers run again."""
+        """Undo `kill`: start the component again and wait until it works, or until one of the pod's containers runs."""
 
     async def undo_all(self) -> None:
         """Undo every fault that is there now, whoever made it."""

@@ -21,9 +21,12 @@ class Package:
     shown_by: str
 
     def present(self) -> bool:
-        if self.shown_by.startswith("cni:"):
-            return any((folder / self.shown_by.removeprefix("cni:")).exists() for folder in CNI_PLUGINS)
-        return _which(self.shown_by)
+        kind, _, name = self.shown_by.rpartition(":")
+        if kind == "cni":
+            return any((folder / name).exists() for folder in CNI_PLUGINS)
+        if kind == "kamailio":
+            return any(Path("/usr/lib").glob(f"*/kamailio/modules/{name}.so"))
+        return _which(name)
 
 
 CITIES: Final = (
@@ -41,6 +44,12 @@ CITIES: Final = (
 
 IMAGES: Final = (Package("buildah", "buildah"), Package("debootstrap", "debootstrap"))
 """To build images."""
+
+TESTS: Final = (
+    Package("kamailio", "kamailio"),
+    Package("kamailio-extra-modules", "kamailio:evapi"),
+)
+"""To run the contract tests, which start a real softswitch on loopback."""
 
 
 def missing(packages: Iterable[Package]) -> list[str]:
