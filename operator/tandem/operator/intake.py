@@ -135,7 +135,7 @@ def settings() -> kopf.OperatorSettings:
     found.networking.connect_timeout = REQUEST_TIMEOUT_S
     found.posting.enabled = False
     found.scanning.disabled = True  # no rights on CRDs and namespaces are needed for four fixed kinds
-    found.watching.server_timeout = 300.0
+    found.watching.server_timeout = 300  # a whole number: it is put into the URL as it is
     found.watching.connect_timeout = REQUEST_TIMEOUT_S
     found.queueing.worker_limit = 10
     found.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix="kopf.tandem.dev")

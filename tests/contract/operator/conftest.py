@@ -1,0 +1,164 @@
+"""A real kube-apiserver with the chart's CRDs, policies and rights; a real etcd; the operator as a process."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import yaml
+
+from tandem.engine.ports import KeyValue
+from tandem.store.client import StoreClient
+from tests.support.chart import of_kind, render, values
+from tests.support.etcd import EtcdCluster
+from tests.support.kube import OPERATOR, KubeApi, KubectlError, free_port
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="session")
+def kube() -> Iterator[KubeApi]:
+    """One API server for all tests, with what the chart installs except pods."""
+    folder = Path(tempfile.mkdtemp(prefix="tandem-kube-"))
+    api = KubeApi(folder)
+    try:
+        api.start()
+        for namespace in ("tandem-system", "callcenter"):
+            api.kubectl("create", "namespace", namespace)
+        objects = render(values())
+        wanted = of_kind(objects, "CustomResourceDefinition")
+        api.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(wanted))
+        api.kubectl("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
+        rest = [found for found in objects if found["kind"].startswith(("ValidatingAdmission", "ClusterRole", "Role"))]
+        api.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(rest))
+        yield api
+    finally:
+        api.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def etcd(tmp_path: Path) -> Iterator[EtcdCluster]:
+    cluster = EtcdCluster(tmp_path / "etcd")
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@dataclass
+class OperatorProcess:
+    """The operator of one site as users run it, with the rights of its service account."""
+
+    site: str
+    kube: KubeApi
+    etcd: EtcdCluster
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+    liveness_port: int = field(default_factory=free_port)
+
+    @property
+    def log(self) -> str:
+        path = self.folder / f"operator-{self.site}.log"
+        return path.read_text() if path.exists() else ""
+
+    def start(self) -> None:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "KUBECONFIG": str(self.kube.kubeconfig(OPERATOR)),
+            "TANDEM_SITE": self.site,
+            "TANDEM_STORE_ENDPOINTS": ",".join(self.etcd.urls()),
+            "TANDEM_LIVENESS_PORT": str(self.liveness_port),
+            "TANDEM_CREDENTIALS": str(self.folder / "credentials"),
+            **self.environment,
+        }
+        with (self.folder / f"operator-{self.site}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tandem.operator.main"], env=environment, stdout=log, stderr=log
+            )
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(timeout=20)
+            self.process = None
+
+
+@pytest.fixture
+def operator(kube: KubeApi, etcd: EtcdCluster, tmp_path: Path) -> Iterator[Callable[[str], OperatorProcess]]:
+    """Starts operators; they end with the test, and the objects they left are removed."""
+    started: list[OperatorProcess] = []
+
+    def start(site: str = "east", **environment: str) -> OperatorProcess:
+        made = OperatorProcess(site, kube, etcd, tmp_path, environment)
+        made.start()
+        started.append(made)
+        return made
+
+    try:
+        yield start
+    finally:
+        for one in started:
+            one.stop()
+            print(one.log)
+        clean(kube)
+
+
+def clean(kube: KubeApi) -> None:
+    """Remove all of Tandem's objects, in use or not."""
+    for kind in ("shifts", "agentgroups", "trunks", "sites"):
+        kube.kubectl("annotate", kind, "--all", "-A", "tandem.dev/allow-delete=true", "--overwrite")
+        kube.kubectl("delete", kind, "--all", "-A", "--wait=false")
+    kube.kubectl("delete", "events,deployments,configmaps", "--all", "-n", "callcenter", "--wait=false")
+    kube.kubectl("delete", "events", "--all", "-n", "default", "--wait=false")
+
+
+def eventually(what: str, look: Callable[[], T | None], timeout: float = 15.0) -> T:
+    """The first result that is neither None nor False. Raises: AssertionError after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    last: object = None
+    while time.monotonic() < deadline:
+        try:
+            found = look()
+        except (KubectlError, KeyError, IndexError) as error:
+            last, found = error, None
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"not within {timeout:.0f} s: {what} ({last})")
+
+
+async def read(etcd: EtcdCluster, key: str) -> KeyValue | None:
+    async with etcd.client() as store:
+        return await store.get(key)
+
+
+async def everything(store: StoreClient) -> dict[str, int]:
+    """Key -> mod revision."""
+    found, _ = await store.range("/tandem/v1/")
+    return {kv.key: kv.mod_revision for kv in found}
+
+
+def condition(found: dict[str, Any], kind: str) -> dict[str, Any]:
+    """One condition of an object. Raises: KeyError when it is not there."""
+    conditions = {one["type"]: one for one in found.get("status", {}).get("conditions", [])}
+    one: dict[str, Any] = conditions[kind]
+    return one

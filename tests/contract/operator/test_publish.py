@@ -1,0 +1,70 @@
+"""What is applied in a cluster reaches the store once, and only what differs."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from tandem.domain import keys
+from tandem.domain.records import SpecRecord
+from tests.contract.operator.conftest import OperatorProcess, condition, eventually, everything, read
+from tests.support.etcd import EtcdCluster
+from tests.support.kube import KubeApi
+from tests.support.manifests import annotated, group, site, trunk
+
+pytestmark = pytest.mark.contract
+
+Start = Callable[..., OperatorProcess]
+
+
+async def published(etcd: EtcdCluster, kind: str, name: str, location: str = "east") -> SpecRecord:
+    for _ in range(100):
+        found = await read(etcd, keys.spec(location, kind, name))
+        if found is not None:
+            return SpecRecord.model_validate_json(found.value)
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"{kind} {name} is not in the store")
+
+
+async def test_specs_are_published_and_a_second_apply_changes_nothing(
+    kube: KubeApi, etcd: EtcdCluster, operator: Start
+) -> None:
+    manifests = [site("east"), site("west"), site("witness"), annotated(group(), order_id="1"), trunk()]
+    kube.apply(*manifests)
+    operator("east")
+    record = await published(etcd, keys.AGENT_GROUP, "callcenter/sales")
+    assert record.spec["agents"] == 100
+    assert record.order_id == "1"
+    await published(etcd, keys.TRUNK, "callcenter/hotel")
+    eventually("statuses", lambda: condition(kube.get("agentgroup", "sales", "callcenter"), "Ready"))
+    async with etcd.client() as store:
+        before = await everything(store)
+        kube.apply(*manifests)
+        kube.kubectl("annotate", "agentgroup", "sales", "-n", "callcenter", "example.com/note=hello")
+        await asyncio.sleep(1.5)
+        assert await everything(store) == before
+    assert set(before) == {
+        keys.spec("east", keys.SITE, "east"),
+        keys.spec("east", keys.SITE, "west"),
+        keys.spec("east", keys.SITE, "witness"),
+        keys.spec("east", keys.AGENT_GROUP, "callcenter/sales"),
+        keys.spec("east", keys.TRUNK, "callcenter/hotel"),
+    }
+
+
+async def test_a_change_is_published_within_a_second_and_a_deletion_takes_only_the_own_key(
+    kube: KubeApi, etcd: EtcdCluster, operator: Start
+) -> None:
+    kube.apply(site("east"), site("west"), group())
+    operator("east")
+    operator("west")
+    first = await published(etcd, keys.AGENT_GROUP, "callcenter/sales")
+    await published(etcd, keys.AGENT_GROUP, "callcenter/sales", "west")
+    kube.apply(group(placement=[{"site": "west", "percent": 100}]))
+    async with asyncio.timeout(3):
+        while (await published(etcd, keys.AGENT_GROUP, "callcenter/sales")).digest == first.digest:
+            await asyncio.sleep(0.05)
+    kube.kubectl("delete", "agentgroup", "sales", "-n", "callcenter")
+    async with asyncio.timeout(5):
+        while await read(etcd, keys.spec("east", keys.AGENT_GROUP, "callcenter/sales")) is not None:
+            await asyncio.sleep(0.05)
