@@ -148,7 +148,9 @@ def write_tables(settings: Settings) -> str:
     tables.mkdir(parents=True, exist_ok=True)
     # db_text: a line of column names with types, then values separated by colons. HA1 and extensions hold none.
     lines = ["key_name(string) key_type(int) value_type(int) key_value(string) expires(int)"]
-    lines += [f"{ext}:0:0:{digest}:0" for ext, digest in ha1_rows(directory, city=settings.site, system=settings.system)]
+    lines += [
+        f"{ext}:0:0:{digest}:0" for ext, digest in ha1_rows(directory, city=settings.site, system=settings.system)
+    ]
     _write_private(tables / "ha1", "\n".join(lines) + "\n")
     # Flags 9 = inactive and probed: the other city takes calls once it has answered, not before.
     peer = f"1 sip:{settings.peer} 9\n" if settings.peer else ""
@@ -168,7 +170,7 @@ def kamailio_environment(settings: Settings, realm: str) -> dict[str, str]:
     return {
         "SOFTSWITCH_SIP_LISTEN": f"udp:{settings.pod_ip}:{settings.sip_port} advertise {settings.advertised}",
         "SOFTSWITCH_HTTP_LISTEN": f"tcp:{settings.pod_ip}:{settings.http_port}",
-        "SOFTSWITCH_HTTP_PORT": str(settings.http_port),
+        "SOFTSWITCH_SIP_SOCKET": f"udp:{settings.pod_ip}:{settings.sip_port}",
         "SOFTSWITCH_EVAPI_LISTEN": f"{settings.pod_ip}:{settings.evapi_port}",
         "SOFTSWITCH_HA1_URL": f"text://{settings.run_dir / 'tables'}",
         "SOFTSWITCH_REALM": realm,
@@ -182,6 +184,8 @@ def kamailio_environment(settings: Settings, realm: str) -> dict[str, str]:
         "SOFTSWITCH_PEER_IP": settings.peer.ip if settings.peer else "none",
         "SOFTSWITCH_MAX_WAIT_MS": str(settings.max_wait_s * 1000),
         "SOFTSWITCH_RING_MS": str(settings.ring_s * 1000),
+        # The other city's phone may ring as long as ours; a little more for the way.
+        "SOFTSWITCH_PEER_RING_MS": str((settings.ring_s + 2) * 1000),
     }
 
 

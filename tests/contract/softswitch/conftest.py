@@ -50,6 +50,14 @@ def east(directory_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         softswitch.kill()
 
 
+@pytest.fixture
+def new_softswitch(directory_path: Path, tmp_path: Path) -> Iterator[Softswitch]:
+    """One that a test starts itself, as it wants it."""
+    softswitch = Softswitch("east", directory_path, tmp_path / "new")
+    yield softswitch
+    softswitch.kill()
+
+
 @dataclass
 class TwoCities:
     east: Softswitch
@@ -72,24 +80,15 @@ def cities(directory_path: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         west.kill()
 
 
-@pytest.fixture
-async def socket() -> AsyncIterator[Socket]:
-    opened = await Socket.open()
-    yield opened
-    opened.close()
-
-
 class Floor:
-    """Phones and calls of one test, all over one socket, as in the simulator."""
+    """Phones and calls of one test: all phones over one socket, as in the simulator, all calls over another."""
 
-    def __init__(self, socket: Socket, directory: Directory) -> None:
-        self.socket, self._directory = socket, directory
+    def __init__(self, phones: Socket, carrier: Socket, directory: Directory) -> None:
+        self.phones, self.carrier, self._directory = phones, carrier, directory
 
     def phone(self, softswitch: Softswitch, index: int = 0, *, password: str | None = None) -> Phone:
         agent = self._directory.agents[index]
-        return Phone(
-            self.socket, agent.extensions[softswitch.site], password or agent.password, server=softswitch.sip
-        )
+        return Phone(self.phones, agent.extensions[softswitch.site], password or agent.password, server=softswitch.sip)
 
     async def registered(self, softswitch: Softswitch, index: int = 0) -> Phone:
         phone = self.phone(softswitch, index)
@@ -101,7 +100,7 @@ class Floor:
         self, softswitch: Softswitch, number: str = NUMBER, *, call_id: str = "", extra: dict[str, str] | None = None
     ) -> Call:
         """Place a call, with extra headers if wanted."""
-        call = Call(self.socket, softswitch.sip, number, call_id=call_id, extra=extra or {})
+        call = Call(self.carrier, softswitch.sip, number, call_id=call_id, extra=extra or {})
         call.invite()
         return call
 
@@ -111,14 +110,26 @@ class Floor:
         cti.ring(await cti.expect("call", callid=call.call_id), phone.extension)
         callee = phone.answer(await phone.ringing(call.call_id))
         caller = await call.answered()
-        await self.socket.request("ACK", call.call_id)
+        await self.phones.request("ACK", call.call_id)
         await cti.expect("answered", callid=call.call_id, ext=phone.extension)
         return caller, callee
 
 
 @pytest.fixture
-def floor(socket: Socket, directory: Directory) -> Floor:
-    return Floor(socket, directory)
+async def floor(directory: Directory) -> AsyncIterator[Floor]:
+    phones, carrier = await Socket.open(), await Socket.open()
+    yield Floor(phones, carrier, directory)
+    phones.close()
+    carrier.close()
+
+
+@pytest.fixture
+async def other_floor(directory: Directory) -> AsyncIterator[Floor]:
+    """Another floor of the same directory, with sockets of its own."""
+    phones, carrier = await Socket.open(), await Socket.open()
+    yield Floor(phones, carrier, directory)
+    phones.close()
+    carrier.close()
 
 
 @pytest.fixture

@@ -67,8 +67,9 @@ class CtiClient:
         self.send({"a": "reject", "i": call["i"], "l": call["l"], "callid": call["callid"], "code": code})
 
     async def stall(self) -> None:
-        """Stay connected and say nothing more."""
-        await self._stop_tasks()
+        """Stay connected and say nothing more by itself."""
+        self._tasks[1].cancel()
+        await asyncio.gather(self._tasks[1], return_exceptions=True)
 
     async def close(self) -> None:
         await self._stop_tasks()

@@ -79,7 +79,7 @@ class Socket(asyncio.DatagramProtocol):
         return protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.DatagramTransport, transport)
+        self.transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         if data.strip():
@@ -194,10 +194,12 @@ class Phone:
     server: tuple[str, int]
     call_id: str = field(default_factory=lambda: secrets.token_hex(8))
     cseq: int = 0
+    claimed: tuple[str, int] | None = None
+    """The address in the Contact, when it is not the real one (a phone behind a NAT)."""
 
     @property
     def contact(self) -> str:
-        ip, port = self.socket.address
+        ip, port = self.claimed or self.socket.address
         return f"<sip:{self.extension}@{ip}:{port}>"
 
     async def send_register(self, authorization: str = "", *, to: str = "", expires: int = 300) -> Message:
@@ -273,7 +275,9 @@ class Phone:
 class Call:
     """A call that a carrier places."""
 
-    def __init__(self, socket: Socket, server: tuple[str, int], number: str, *, call_id: str = "", extra: dict[str, str]):
+    def __init__(
+        self, socket: Socket, server: tuple[str, int], number: str, *, call_id: str = "", extra: dict[str, str]
+    ):
         self.socket, self.server, self.number, self.extra = socket, server, number, extra
         self.call_id = call_id or secrets.token_hex(10)
         self.local = f"<sip:+4930123456@carrier.example>;tag={secrets.token_hex(4)}"
@@ -292,6 +296,9 @@ class Call:
             *self.extra.items(),
         ]
         return build(f"{method} sip:{self.number}@{self.server[0]}:{self.server[1]} SIP/2.0", headers)
+
+    def raw_invite(self) -> str:
+        return self._request("INVITE")
 
     def invite(self) -> None:
         self.socket.send(self._request("INVITE"), self.server)
@@ -324,6 +331,22 @@ class Call:
         )
         dialog.send("ACK", cseq=1)
         return dialog
+
+
+async def options(socket: Socket, server: tuple[str, int], *, to_tag: str = "") -> Message:
+    """Ask a softswitch whether it takes calls; with `to_tag`, within a call that does not exist."""
+    ip, port = socket.address
+    call_id = secrets.token_hex(8)
+    headers = [
+        ("Via", f"SIP/2.0/UDP {ip}:{port};branch={branch()};rport"),
+        ("Max-Forwards", "70"),
+        ("From", f"<sip:probe@{ip}>;tag=1"),
+        ("To", f"<sip:{server[0]}>" + (f";tag={to_tag}" if to_tag else "")),
+        ("Call-ID", call_id),
+        ("CSeq", "1 OPTIONS"),
+    ]
+    socket.send(build(f"OPTIONS sip:{server[0]}:{server[1]} SIP/2.0", headers), server)
+    return await socket.response(call_id, "1 OPTIONS", *range(200, 700))
 
 
 def _md5(text: str) -> str:

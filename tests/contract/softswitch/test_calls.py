@@ -22,7 +22,7 @@ async def test_a_call_waits_rings_is_answered_and_ends(east: Softswitch, floor: 
     await call.response(180)
     callee = phone.answer(invite)
     caller = await call.answered()
-    await floor.socket.request("ACK", call.call_id)
+    await floor.phones.request("ACK", call.call_id)
     await cti.expect("answered", callid=call.call_id, ext=phone.extension)
 
     await caller.hang_up(callee)
@@ -48,7 +48,7 @@ async def test_a_caller_who_gives_up_while_waiting_leaves_the_queue(
     phone = await floor.registered(east, 4)
     cti.ring(event, phone.extension)
     await cti.expect("cancel", callid=call.call_id)
-    assert not [m for m in floor.socket.inbox if m.method == "INVITE"]
+    assert not [m for m in floor.phones.inbox if m.method == "INVITE"]
 
 
 async def test_a_caller_who_gives_up_while_a_phone_rings_stops_the_ringing(
@@ -60,7 +60,7 @@ async def test_a_caller_who_gives_up_while_a_phone_rings_stops_the_ringing(
     invite = await phone.ringing(call.call_id)
     await call.response(180)
     call.cancel()
-    cancel = await floor.socket.request("CANCEL", call.call_id)
+    cancel = await floor.phones.request("CANCEL", call.call_id)
     phone.acknowledge_cancel(invite, cancel)
     assert (await call.final()).code == 487
     await cti.expect("cancel", callid=call.call_id)
