@@ -1,0 +1,144 @@
+"""The chart: renders for every location, refuses half a configuration, grants no more than it says."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tandem.api.crd import documents
+from tests.support.chart import CHART, MEMBERS, ChartError, lint, of_kind, render, values
+
+POLICIES = "ValidatingAdmissionPolicy"
+
+
+def container(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    (found,) = of_kind(objects, kind)
+    containers: dict[str, dict[str, Any]] = {
+        one["name"]: one for one in found["spec"]["template"]["spec"]["containers"]
+    }
+    return containers[name]
+
+
+def environment(one: dict[str, Any]) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in one["env"]}
+
+
+@pytest.fixture(scope="module")
+def objects() -> list[dict[str, Any]]:
+    return render(values())
+
+
+def test_lint_finds_nothing_wrong() -> None:
+    assert "0 chart(s) failed" in lint(values())
+
+
+def test_the_chart_installs_the_same_crds_as_the_models_say(objects: list[dict[str, Any]]) -> None:
+    installed = {found["metadata"]["name"]: found for found in of_kind(objects, "CustomResourceDefinition")}
+    written = {document["metadata"]["name"]: document for document in map(yaml.safe_load, documents().values())}
+    assert installed == written
+
+
+def test_crds_stay_when_the_release_is_uninstalled(objects: list[dict[str, Any]]) -> None:
+    for found in of_kind(objects, "CustomResourceDefinition"):
+        assert found["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_the_member_listens_on_its_own_address_and_knows_all_members(objects: list[dict[str, Any]]) -> None:
+    arguments = container(objects, "StatefulSet", "etcd")["args"]
+    assert "--listen-client-urls=https://198.18.0.11:32379" in arguments
+    assert (
+        "--initial-cluster=east=https://198.18.0.11:32380,west=https://198.18.0.12:32380,"
+        "witness=https://198.18.0.13:32380" in arguments
+    )
+    assert {"--client-cert-auth", "--peer-client-cert-auth", "--watch-progress-notify-interval=1s"} <= set(arguments)
+    assert {"--heartbeat-interval=100", "--election-timeout=500"} <= set(arguments)
+
+
+def test_both_processes_ask_the_local_member_first() -> None:
+    for site in ("east", "west", "witness"):
+        rendered = render(values(site={"name": site}, deployments=[]))
+        own = next(member["ip"] for member in MEMBERS if member["name"] == site)
+        for name in ("engine", "operator"):
+            found = environment(container(rendered, "Deployment", name))
+            endpoints = found["TANDEM_STORE_ENDPOINTS"].split(",")
+            assert endpoints[0] == f"https://{own}:32379"
+            assert len(endpoints) == 3
+            assert found["TANDEM_SITE"] == site
+
+
+def test_only_the_operator_gets_a_token_of_the_kubernetes_api(objects: list[dict[str, Any]]) -> None:
+    (deployment,) = of_kind(objects, "Deployment")
+    assert deployment["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
+    token = "/var/run/secrets/kubernetes.io/serviceaccount"
+    mounts = {
+        name: {mount["mountPath"] for mount in container(objects, "Deployment", name)["volumeMounts"]}
+        for name in ("engine", "operator")
+    }
+    assert token in mounts["operator"]
+    assert token not in mounts["engine"]
+
+
+def test_rights_on_workloads_secrets_and_config_maps_are_by_name_only() -> None:
+    rendered = render(values(credentials=[{"namespace": "callcenter", "secrets": ["carrier-token"]}]))
+    for role in of_kind(rendered, "Role"):
+        for rule in role["rules"]:
+            assert rule["resourceNames"], rule
+            assert not {"*", "list", "watch", "delete", "update"} & set(rule["verbs"]), rule
+    (operator,) = [role for role in of_kind(rendered, "ClusterRole") if role["metadata"]["name"] == "tandem-operator"]
+    touched = {resource for rule in operator["rules"] for resource in rule["resources"]}
+    assert touched == {
+        *("sites", "agentgroups", "trunks", "shifts"),
+        *("sites/status", "agentgroups/status", "trunks/status", "shifts/status"),
+        "events",
+    }
+
+
+def test_every_policy_is_bound_and_denies(objects: list[dict[str, Any]]) -> None:
+    bound = {
+        found["spec"]["policyName"]: found["spec"]["validationActions"]
+        for found in of_kind(objects, f"{POLICIES}Binding")
+    }
+    assert bound == {found["metadata"]["name"]: ["Deny"] for found in of_kind(objects, POLICIES)}
+    for found in of_kind(objects, POLICIES):
+        assert found["spec"]["failurePolicy"] == "Fail"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        pytest.param({"site": {"name": ""}}, "site.name is empty", id="no-name"),
+        pytest.param({"etcd": {"members": []}}, "etcd.members is empty", id="no-members"),
+        pytest.param({"site": {"name": "north"}}, 'no member called "north"', id="not-a-member"),
+        pytest.param({"sites": {}}, "sites", id="unknown-value"),
+        pytest.param({"etcd": {"members": MEMBERS, "data": {"type": "nfs"}}}, "etcd.data.type", id="unknown-volume"),
+        pytest.param({"deployments": [{"names": ["x"]}]}, "namespace", id="deployments-without-namespace"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_name(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(ChartError) as refused:
+        render(values(**changes))
+    assert named.replace(".", "/") in str(refused.value).replace(".", "/")
+
+
+def test_every_value_is_described_in_the_schema() -> None:
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())
+
+    def check(given: dict[str, Any], described: dict[str, Any], path: str) -> None:
+        for key, value in given.items():
+            assert key in described.get("properties", {}), f"{path}{key} is not in values.schema.json"
+            found = described["properties"][key]
+            assert found.get("description"), f"{path}{key} has no description"
+            if isinstance(value, dict) and "properties" in found:
+                check(value, found, f"{path}{key}.")
+
+    check(yaml.safe_load((CHART / "values.yaml").read_text()), schema, "")
+
+
+@pytest.mark.parametrize("kind", ["hostPath", "emptyDir", "persistentVolumeClaim"])
+def test_the_member_keeps_its_data_where_it_is_told(kind: str) -> None:
+    rendered = render(values(etcd={"members": MEMBERS, "data": {"type": kind, "hostPath": "/data"}}))
+    (member,) = of_kind(rendered, "StatefulSet")
+    volumes = {volume["name"]: volume for volume in member["spec"]["template"]["spec"]["volumes"]}
+    claims = [claim["metadata"]["name"] for claim in member["spec"].get("volumeClaimTemplates", [])]
+    assert ("data" in claims) == (kind == "persistentVolumeClaim")
+    assert (kind in volumes.get("data", {})) == (kind != "persistentVolumeClaim")
