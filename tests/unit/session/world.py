@@ -1,0 +1,489 @@
+"""Two real session servers and real clients on a made-up network: delays, cuts, resets, pauses, crashes, clocks.
+
+The network behaves like TCP, which is the hard case: nothing is lost within a connection, but it can arrive seconds
+late, all at once, when the connection was long given up at the other end. Time only exists as an argument.
+"""
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from callcenter.directory import bucket
+from callcenter.session.client import ClientSession, Connect, HasSignedIn, Send
+from callcenter.session.door import Place, parse_map
+from callcenter.session.events import Badge, Close, Member, Reply
+from callcenter.session.lease import Timing
+from callcenter.session.messages import CarriedState, PhoneLine, decode_client, decode_server, encode
+from callcenter.session.placements import Placement
+from callcenter.session.server import SessionServer
+
+SITES = ("east", "west")
+DIRECTIONS = ("up", "down")
+GROUP = "callcenter/x"
+SECRET = b"a secret of the system"
+TIMING = Timing(lease=1.5, ping=0.5)
+TICK = 0.05
+
+
+class OverlapError(AssertionError):
+    """Promise 5 is broken: two cities count a session of one client instance at the same moment."""
+
+
+class Desk:
+    """The least of a CTI that the session server needs."""
+
+    def member(self, account: str) -> Member | None:
+        return Member(account, GROUP, bucket(account))
+
+    def line(self, mac: str) -> PhoneLine | None:
+        return PhoneLine("510001", "198.18.0.11:30560", "callcenter", "secret")
+
+    def sign_in(self, member: Member, mac: str, carried: CarriedState | None, now: float) -> Badge:
+        return Badge(100_000, "V1", "510001", "available")
+
+    def carried(self, account: str) -> CarriedState:
+        return "available"
+
+
+@dataclass
+class Clock:
+    """A node's CLOCK_BOOTTIME: another origin, and off by less than half of what the lease allows for."""
+
+    origin: float
+    rate: float
+
+    def at(self, true: float) -> float:
+        return self.origin + true * self.rate
+
+    def true(self, local: float) -> float:
+        return (local - self.origin) / self.rate
+
+
+@dataclass
+class Connection:
+    """One TCP connection. Each end learns of its end by itself, or never."""
+
+    id: int
+    account: str
+    site: str
+    client_end: bool = True
+    server_end: bool = True
+    held: list[Callable[[], None]] = field(default_factory=list)
+    """What waits for the link to be mended."""
+    latest: dict[str, float] = field(default_factory=dict)
+    """Per direction, when the newest message arrives: later ones never overtake."""
+
+
+@dataclass
+class City:
+    clock: Clock
+    server: SessionServer
+    boots: int = 1
+    down: bool = False
+    paused_until: float = 0.0
+    ticked_at: float = 0.0
+
+
+@dataclass
+class Person:
+    clock: Clock
+    client: ClientSession
+    paused_until: float = 0.0
+    lines: dict[str, Connection] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    tick_order: int = 0
+    sign_ins: list[str] = field(default_factory=list)
+
+
+class World:
+    """`run(seconds)` lets time pass; everything else happens in between. Checks promise 5 after every event."""
+
+    def __init__(self, seed: int, accounts: tuple[str, ...] = ("agent0001", "agent0002")) -> None:
+        self.rng = random.Random(seed)
+        self.true = 0.0
+        self.order = 0
+        self.events: list[tuple[float, int, Callable[[], None]]] = []
+        self.connections: dict[int, Connection] = {}
+        self.cut: set[tuple[str, str, str]] = set()
+        self.slow: dict[tuple[str, str, str], float] = {}
+        """(account, site, direction) -> seconds that a message may take."""
+        self.revision = 0
+        self.stragglers = 0.03
+        self.cities = {site: self._city(site) for site in SITES}
+        self.people: dict[str, Person] = {}
+        for n, account in enumerate(accounts):
+            clock = self._clock()
+            client = ClientSession(account, f"i{n}", SITES, "east", mac="m", jitter=self.rng.random)
+            self.people[account] = Person(clock, client)
+        for site in SITES:
+            self.place(site, {"east": "0-99"})
+            self._tick_city(site)
+        for account, person in self.people.items():
+            self._act(account, person.client.start(person.clock.at(0.0), 1_000_000.0))
+
+    # ---- what a test does
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        until = self.true + seconds
+        while self.events and self.events[0][0] <= until:
+            self.true, _, happens = heapq.heappop(self.events)
+            happens()
+            self.check()
+        self.true = until
+
+    def place(self, site: str, map_: dict[str, str], *, revision: int | None = None) -> None:
+        """One city gets a map, newer than all before; the cities' maps need not agree."""
+        if revision is None:
+            self.revision += 1
+        city = self.cities[site]
+        if city.down:
+            return
+        placement = Placement(revision or self.revision, parse_map(map_))
+        _, outs = city.server.place({GROUP: placement}, confirmed=True, now=city.clock.at(self.true))
+        self._spread(site, outs)
+        self.check()
+
+    def place_both(self, map_: dict[str, str]) -> None:
+        self.revision += 1
+        for site in SITES:
+            self.place(site, map_, revision=self.revision)
+
+    def open_every_door(self) -> None:
+        """Maps that contradict each other: only the lease keeps a client from being in two places."""
+        for site in SITES:
+            self.place(site, {site: "0-99"})
+
+    def cut_link(self, account: str, site: str, directions: tuple[str, ...] = DIRECTIONS) -> None:
+        """Nothing gets through, and nobody is told."""
+        self.cut |= {(account, site, direction) for direction in directions}
+
+    def slow_down(self, account: str, site: str, seconds: float) -> None:
+        """From now on messages between these two take up to `seconds`."""
+        for direction in DIRECTIONS:
+            self.slow[account, site, direction] = seconds
+
+    def mend_link(self, account: str, site: str) -> None:
+        """What was held arrives now, however old."""
+        self.cut -= {(account, site, direction) for direction in DIRECTIONS}
+        for connection in self.connections.values():
+            if (connection.account, connection.site) == (account, site):
+                held, connection.held = connection.held, []
+                for happens in held:
+                    self._at(self.true + 0.001, happens)
+
+    def reset(self, account: str, site: str, *, client_told: bool, server_told: bool) -> None:
+        """The connection ends, for those who are told."""
+        connection = self.people[account].lines.get(site)
+        if connection is not None:
+            if client_told:
+                self._at(self.true + self._delay(), lambda: self._client_end_gone(connection))
+            if server_told:
+                self._at(self.true + self._delay(), lambda: self._server_end_gone(connection))
+
+    def pause_person(self, account: str, seconds: float) -> None:
+        self.people[account].paused_until = self.true + seconds
+
+    def pause_city(self, site: str, seconds: float) -> None:
+        self.cities[site].paused_until = self.true + seconds
+
+    def crash(self, site: str) -> None:
+        """The process is gone; clients are told, or not."""
+        city = self.cities[site]
+        if city.down:
+            return
+        city.down = True
+        for connection in list(self.connections.values()):
+            if connection.site == site and connection.server_end:
+                connection.server_end = False
+                if self.rng.random() < 0.5:
+                    self._at(self.true + self._delay(), lambda c=connection: self._client_end_gone(c))  # type: ignore[misc]
+
+    def restart(self, site: str) -> None:
+        """A new process with the old one's disk; its engine has not spoken yet."""
+        old = self.cities[site]
+        if old.down:
+            fresh = self._city(site, boots=old.boots + 1, clock=old.clock)
+            for group, placement in old.server.book.all().items():
+                fresh.server.book.adopt(group, placement)
+            self.cities[site] = fresh
+
+    def heal(self) -> None:
+        """All faults end; every engine says the same."""
+        self.slow.clear()
+        self.stragglers = 0.0
+        for person in self.people.values():
+            person.paused_until = min(person.paused_until, self.true)
+        for account, site, _ in list(self.cut):
+            self.mend_link(account, site)
+        for site in SITES:
+            self.cities[site].paused_until = min(self.cities[site].paused_until, self.true)
+            self.restart(site)
+
+    # ---- promises
+
+    def valid_at(self, account: str) -> list[str]:
+        """Cities that count a session of this client now, each by its own clock."""
+        return [
+            site
+            for site, city in self.cities.items()
+            if not city.down and city.server.valid(account, city.clock.at(self.true))
+        ]
+
+    def check(self) -> None:
+        for account in self.people:
+            if len(at := self.valid_at(account)) > 1:
+                raise OverlapError(f"{account} has sessions in {at} at {self.true:.3f} s")
+
+    def settled(self) -> bool:
+        """Whether every client is signed in where it thinks it is."""
+        return all(self.valid_at(a) == [p.client.signed_in_at] for a, p in self.people.items())
+
+    # ---- machinery
+
+    def _clock(self) -> Clock:
+        return Clock(self.rng.uniform(0, 1e6), self.rng.choice([0.9955, 1.0, 1.0045]))
+
+    def _city(self, site: str, boots: int = 1, clock: Clock | None = None) -> City:
+        clock = clock or self._clock()
+        server = SessionServer(
+            site=site,
+            boot=f"{site}{boots}",
+            secret=SECRET,
+            desk=Desk(),
+            timing=TIMING,
+            now=clock.at(self.true),
+            wall=1_000_000.0 + self.true,
+        )
+        return City(clock, server, boots, ticked_at=self.true)
+
+    def _delay(self, slow: float = 0.02) -> float:
+        if self.rng.random() < self.stragglers:
+            return self.rng.uniform(0.1, 2.0)
+        return self.rng.uniform(0.001, slow)
+
+    def _at(self, true: float, happens: Callable[[], None]) -> None:
+        self.order += 1
+        heapq.heappush(self.events, (true, self.order, happens))
+
+    def _transmit(self, connection: Connection, direction: str, arrives: Callable[[], None]) -> None:
+        path = (connection.account, connection.site, direction)
+        when = max(self.true + self._delay(self.slow.get(path, 0.02)), connection.latest.get(direction, 0.0))
+        connection.latest[direction] = when
+
+        def arrive() -> None:
+            if path in self.cut:
+                connection.held.append(arrive)
+            else:
+                arrives()
+
+        self._at(when, arrive)
+
+    # clients
+
+    def _person_event(self, account: str, event: Callable[[ClientSession, float], list[Any]]) -> None:
+        person = self.people[account]
+        if self.true < person.paused_until:
+            self._at(person.paused_until, lambda: self._person_event(account, event))
+            return
+        self._act(account, event(person.client, person.clock.at(self.true)))
+
+    def _act(self, account: str, actions: list[Any]) -> None:
+        person = self.people[account]
+        for action in actions:
+            match action:
+                case Send():
+                    line = person.lines.get(action.site)
+                    if line is not None and line.client_end:
+                        text = encode(action.frame)
+                        self._transmit(line, "up", lambda c=line, t=text: self._city_frame(c, t))  # type: ignore[misc]
+                case Connect():
+                    self._connect(account, action.site, action.after)
+                case HasSignedIn():
+                    person.sign_ins.append(f"{action.site} {action.cause}")
+        person.tick_order += 1
+        order = person.tick_order
+        if person.client.wake_at < float("inf"):
+            when = max(self.true, person.clock.true(person.client.wake_at)) + self.rng.uniform(0, 0.03)
+            self._at(when, lambda: self._tick_person(account, order))
+
+    def _tick_person(self, account: str, order: int) -> None:
+        if order == self.people[account].tick_order:
+            self._person_event(account, lambda client, now: client.tick(now))
+
+    def _connect(self, account: str, site: str, after: float) -> None:
+        person = self.people[account]
+        attempt = person.attempts[site] = person.attempts.get(site, 0) + 1
+        old = person.lines.pop(site, None)
+        if old is not None:
+            old.client_end = False
+            self._transmit(old, "up", lambda: self._server_end_gone(old))
+        self._at(self.true + after + self._delay(), lambda: self._arrive(account, site, attempt))
+
+    def _arrive(self, account: str, site: str, attempt: int) -> None:
+        person = self.people[account]
+        if person.attempts[site] != attempt:
+            return
+        if self._unreachable(account, site) or self.cities[site].down or self.true < self.cities[site].paused_until:
+            self._at(
+                self.true + 2.0,
+                lambda: (
+                    attempt == person.attempts[site]
+                    and self._person_event(account, lambda client, now: client.disconnected(site, now))
+                ),
+            )
+            return
+        self.order += 1
+        connection = Connection(self.order, account, site)
+        self.connections[connection.id] = person.lines[site] = connection
+        self._person_event(account, lambda client, now: client.connected(site, now))
+
+    def _unreachable(self, account: str, site: str) -> bool:
+        return any((account, site, direction) in self.cut for direction in DIRECTIONS)
+
+    def _client_frame(self, connection: Connection, text: str) -> None:
+        def event(client: ClientSession, now: float) -> list[Any]:
+            if self.people[connection.account].lines.get(connection.site) is not connection:
+                return []
+            return client.frame(connection.site, decode_server(text), now)
+
+        self._person_event(connection.account, event)
+
+    def _client_end_gone(self, connection: Connection) -> None:
+        person = self.people[connection.account]
+        if person.lines.get(connection.site) is connection:
+            del person.lines[connection.site]
+            connection.client_end = False
+            self._person_event(connection.account, lambda client, now: client.disconnected(connection.site, now))
+
+    # cities
+
+    def _city_event(self, site: str, server: SessionServer, event: Callable[[float], list[Any]]) -> None:
+        city = self.cities[site]
+        if city.down or city.server is not server:
+            return
+        if self.true < city.paused_until:
+            self._at(city.paused_until, lambda: self._city_event(site, server, event))
+            return
+        now = city.clock.at(self.true)
+        if now - city.clock.at(city.ticked_at) > TIMING.lease:
+            city.ticked_at = self.true
+            city.boots += 1
+            self._spread(site, server.restart(f"{site}{city.boots}", now))
+        self._spread(site, event(now))
+
+    def _tick_city(self, site: str) -> None:
+        city = self.cities[site]
+
+        def event(now: float) -> list[Any]:
+            city.ticked_at = self.true
+            return city.server.tick(now)
+
+        if self.true >= city.paused_until:
+            self._city_event(site, city.server, event)
+        self._at(self.true + TICK, lambda: self._tick_city(site))
+
+    def _city_frame(self, connection: Connection, text: str) -> None:
+        if connection.server_end:
+            server = self.cities[connection.site].server
+            self._city_event(connection.site, server, lambda now: server.frame(connection.id, decode_client(text), now))
+
+    def _server_end_gone(self, connection: Connection) -> None:
+        if connection.server_end:
+            connection.server_end = False
+            server = self.cities[connection.site].server
+            self._city_event(connection.site, server, lambda now: server.disconnected(connection.id, now))
+
+    def _spread(self, site: str, outs: list[Any]) -> None:
+        for out in outs:
+            match out:
+                case Reply():
+                    connection = self.connections.get(out.conn)
+                    if connection is not None and connection.server_end:
+                        text = encode(out.frame)
+                        self._transmit(connection, "down", lambda c=connection, t=text: self._client_frame(c, t))  # type: ignore[misc]
+                case Close():
+                    connection = self.connections.get(out.conn)
+                    if connection is not None:
+                        self._server_end_gone(connection)
+                        self._transmit(connection, "down", lambda c=connection: self._client_end_gone(c))  # type: ignore[misc]
+
+
+MAPS: tuple[dict[str, str], ...] = (
+    {"east": "0-99"},
+    {"west": "0-99"},
+    {"east>west": "0-99"},
+    {"west>east": "0-99"},
+    {"east": "0-49", "west": "50-99"},
+    {"east>west": "0-49", "west>east": "50-99"},
+)
+"""Two accounts' buckets (27 and another) fall on either side of 50."""
+
+
+def places() -> set[Place]:
+    return {place for map_ in MAPS for place in parse_map(map_)}
+
+
+def trouble(world: World, rng: random.Random) -> None:
+    """One random thing happens, mostly something that hurts."""
+    account, site = rng.choice(list(world.people)), rng.choice(SITES)
+    match rng.randrange(15):
+        case 0:
+            world.cut_link(account, site)
+        case 1:
+            world.cut_link(account, site, (rng.choice(DIRECTIONS),))
+        case 2:
+            world.mend_link(account, site)
+        case 3:
+            world.reset(account, site, client_told=rng.random() < 0.7, server_told=rng.random() < 0.5)
+        case 4:
+            world.pause_person(account, rng.uniform(0.1, 4.0))
+        case 5:
+            world.pause_city(site, rng.uniform(0.1, 4.0))
+        case 6:
+            world.place(site, rng.choice(MAPS))
+        case 7:
+            world.place_both(rng.choice(MAPS))
+        case 8 | 9:
+            world.open_every_door()
+        case 10:
+            world.crash(site)
+        case 11:
+            world.restart(site)
+        case 12:
+            world.slow_down(account, site, rng.choice([0.005, 0.3, 1.0]))
+        case 13:
+            two_doors(world, rng, account)
+        case 14:
+            world.reset(account, site, client_told=True, server_told=False)
+            world.run(rng.choice([0.05, 0.3]))
+            world.place_both(rng.choice(MAPS))
+
+
+def two_doors(world: World, rng: random.Random, account: str) -> None:
+    """A client stands at one city's door while the other one comes back, and both let it in at about the same time."""
+    world.place_both({"east": "0-99"})
+    world.slow_down(account, "west", rng.choice([0.02, 1.0]))
+    world.cut_link(account, "east")
+    world.run(4.0)
+    world.mend_link(account, "east")
+    world.run(rng.uniform(0.0, 4.0))
+    world.open_every_door()
+
+
+def play(seed: int, steps: int = 25) -> World:
+    """A whole run from one seed: the start, trouble, healing. Raises OverlapError."""
+    world = World(seed)
+    rng = random.Random(seed + 1)
+    if rng.random() < 0.5:
+        world.open_every_door()
+    world.run(rng.uniform(1.0, 3.0))
+    for _ in range(steps):
+        trouble(world, rng)
+        world.run(rng.choice([0.01, 0.1, 0.5, 1.6]))
+    world.heal()
+    world.place_both({"east": "0-49", "west": "50-99"})
+    world.run(15.0)
+    return world
