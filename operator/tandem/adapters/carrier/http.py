@@ -1,0 +1,50 @@
+"""The `http` adapter: a carrier's routing platform by its HTTP API (docs/contracts.md, section 9)."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from tandem.adapters.json_http import JsonHttp
+from tandem.engine.ports import CarrierRoute
+
+ANSWER_S: Final = 3.0
+"""Seconds for one answer."""
+
+
+class _Read(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Number(_Read):
+    channels_in_use: int = 0
+
+
+class _Stats(_Read):
+    numbers: dict[str, _Number]
+
+
+class HttpCarrier:
+    """`engine.ports.CarrierAdapter` by HTTP. The carrier refuses a revision older than the one it has."""
+
+    def __init__(self, http: JsonHttp) -> None:
+        self._http = http
+
+    async def push(
+        self, number: str, revision: int, routes: Sequence[CarrierRoute], channels: int, calls_per_second: int
+    ) -> None:
+        body = {
+            "revision": revision,
+            "routes": [
+                {"name": route.name, "target": route.target, "weight": route.weight, "callers": list(route.callers)}
+                for route in routes
+            ],
+            "channels": channels,
+            "calls_per_second": calls_per_second,
+        }
+        await self._http.ask("PUT", f"/v1/routes/{number}", body=body, timeout=ANSWER_S)
+
+    async def channels_in_use(self, numbers: Sequence[str]) -> int:
+        answer = await self._http.ask("GET", "/v1/stats", timeout=ANSWER_S)
+        found = self._http.read(_Stats, answer.document, "GET /v1/stats").numbers
+        return sum(found[number].channels_in_use for number in set(numbers) if number in found)

@@ -1,0 +1,1 @@
+"""Adapters to CTIs: `engine.ports.CTIAdapter`."""

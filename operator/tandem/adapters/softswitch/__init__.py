@@ -1,0 +1,1 @@
+"""Adapters to softswitches: `engine.ports.SoftswitchAdapter`."""
