@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from lab.addresses import LOCATIONS
 from lab.interface import COMPONENTS, Lab
@@ -20,6 +21,13 @@ from lab.processes import read_pidfile
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 SECOND_START_S = 30.0
+
+
+@pytest_asyncio.fixture(autouse=True, scope="module", loop_scope="session")
+async def up_at_the_end(lab: Lab) -> AsyncIterator[None]:
+    """Other modules find the lab as they expect it, whichever of these tests came last."""
+    yield
+    await lab.up()
 
 
 def traces() -> list[str]:
@@ -112,16 +120,16 @@ async def test_a_start_killed_half_way_is_cleaned_up(lab: Lab, reached: Callable
     os.kill(starting.pid, signal.SIGKILL)
     starting.communicate()
     assert traces(), "or there was nothing to clean up"
-    try:
-        if then == "down":
-            await lab.down()
-            assert traces() == []
-    finally:
+    if then == "down":
+        await lab.down()
+        assert traces() == []
+    else:
         await lab.up()
-    assert (await lab.status()).healthy
+        assert (await lab.status()).healthy
 
 
 async def test_a_second_lab_is_told_who_holds_the_names(lab: Lab, tmp_path: Path) -> None:
+    await lab.up()
     shutil.copytree(REPOSITORY / "lab", tmp_path / "lab")
     before = pids()
     for command in ("up", "down"):

@@ -1,0 +1,82 @@
+"""Binaries are kept under a hash of everything they are built from."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab import tools
+from lab.tools import GoModule
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GoModule:
+    monkeypatch.setattr(tools, "MODULES_FOLDER", tmp_path)
+    folder = tmp_path / "thing"
+    folder.mkdir()
+    (folder / "go.mod").write_text("module thing\n")
+    (folder / "go.sum").write_text("")
+    (folder / "main.go").write_text("package main\n")
+    return GoModule(name="thing", packages={"thing": "."})
+
+
+def test_the_key_is_the_same_for_the_same_input(module: GoModule) -> None:
+    assert tools.key(module, "go1.26.8") == tools.key(module, "go1.26.8")
+
+
+@pytest.mark.parametrize("file", ["go.mod", "go.sum", "main.go"])
+def test_the_key_changes_with_each_file(module: GoModule, file: str) -> None:
+    before = tools.key(module, "go1.26.8")
+    path = module.folder / file
+    path.write_text(path.read_text() + "// more\n")
+    assert tools.key(module, "go1.26.8") != before
+
+
+def test_the_key_changes_with_flags_packages_and_go(module: GoModule) -> None:
+    variants = [
+        (module, "go1.26.8"),
+        (module, "go1.26.9"),
+        (replace(module, ldflags="-s"), "go1.26.8"),
+        (replace(module, packages={"thing": "./cmd"}), "go1.26.8"),
+    ]
+    keys = [tools.key(variant, version) for variant, version in variants]
+    assert len(set(keys)) == len(keys)
+
+
+def test_notes_beside_the_module_build_nothing_anew(module: GoModule) -> None:
+    before = tools.key(module, "go1.26.8")
+    (module.folder / "README.md").write_text("words")
+    assert tools.key(module, "go1.26.8") == before
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("go1.26.8\n", (1, 26, 8)),
+        ("go1.27", (1, 27)),
+        ("go1.26.8 X:nocoverageredesign", (1, 26, 8)),
+        ("devel +abc", None),
+        ("", None),
+    ],
+)
+def test_versions_of_go_are_compared_as_numbers(text: str, version: tuple[int, ...] | None) -> None:
+    assert tools.parse_go_version(text) == version
+    assert (1, 9) < tools.GO_LEAST <= (1, 26)
+
+
+def test_kubernetes_is_told_its_version() -> None:
+    flags = tools.MODULE_OF["kubelet"].ldflags
+    assert f"version.gitVersion={tools.KUBERNETES_VERSION}" in flags
+    assert "version.gitMinor=35" in flags
+    pinned = (tools.MODULE_OF["kubelet"].folder / "go.mod").read_text()
+    assert f"k8s.io/kubernetes {tools.KUBERNETES_VERSION}" in pinned, "flag and pin go together"
+
+
+def test_every_module_is_pinned() -> None:
+    for module in tools.MODULES:
+        assert (module.folder / "go.mod").is_file()
+
+
+def test_an_unknown_tool_is_told_which_exist() -> None:
+    with pytest.raises(KeyError, match="kubectl"):
+        tools.path("docker")
