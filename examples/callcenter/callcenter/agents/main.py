@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--timeline", type=Path, required=True, help="JSON lines are appended to this file")
     parser.add_argument("--control", type=int, required=True, help="port of the control API")
     parser.add_argument("--control-address", default="0.0.0.0", help="address of the control API (default %(default)s)")
-    parser.add_argument("--start-rate", type=float, default=500.0, help="agents per second at the start (default 500)")
+    parser.add_argument("--start-rate", type=float, default=200.0, help="agents per second at the start (default 200)")
     parser.add_argument("--sockets", type=int, default=2, help="UDP sockets per city (default %(default)s)")
     parser.add_argument("--hangs-up", type=float, default=0.2, help="share of calls that the agent ends (default 0.2)")
     parser.add_argument("--grace", type=float, default=10.0, help="seconds after a talk until it counts as cut")

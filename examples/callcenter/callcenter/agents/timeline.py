@@ -1,6 +1,7 @@
 """The diary: one JSON line for each thing that happened to an agent (contracts, section 10)."""
 
 import asyncio
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -20,12 +21,16 @@ class Diary(Protocol):
 
 
 class Timeline:
-    """Collects lines and appends them to a file five times a second. Use as an async context manager."""
+    """Collects lines and appends them to a file five times a second. Use as an async context manager.
+
+    Writing happens in a thread: on a busy disk a write can block for seconds, and a thousand sessions would be lost.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lines: list[str] = []
         self._task: asyncio.Task[None] | None = None
+        self._ending = asyncio.Event()
 
     def note(self, account: str, group: str, event: Event, site: str, **details: Any) -> None:
         """Write one line (Diary). `at` is CLOCK_REALTIME, `mono` CLOCK_MONOTONIC, both in seconds."""
@@ -47,18 +52,25 @@ class Timeline:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        self._ending.set()
         if self._task is not None:
-            self._task.cancel()
-        self.flush()
+            # Not cancelled: a write under way in its thread would then be overtaken by the last one.
+            await self._task
+        self._append(self._take())
 
     async def _flush_often(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_INTERVAL)
-            self.flush()
+        while not self._ending.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), FLUSH_INTERVAL)
+            if self._lines:
+                await asyncio.to_thread(self._append, self._take())
 
-    def flush(self) -> None:
-        """Append what was collected, in one write, so that a reader sees whole lines."""
-        if self._lines:
-            lines, self._lines = self._lines, []
+    def _take(self) -> list[str]:
+        lines, self._lines = self._lines, []
+        return lines
+
+    def _append(self, lines: list[str]) -> None:
+        """Append in one write, so that a reader sees whole lines."""
+        if lines:
             with self._path.open("ab", buffering=0) as file:
                 file.write(("\n".join(lines) + "\n").encode())
