@@ -64,8 +64,8 @@ def cel(rule: str, message: str, *, field: str = "") -> dict[str, JsonValue]:
 
     Args:
         rule: CEL expression that must hold.
-        message: A sentence, or, when it begins with `'`, a CEL expression that makes one (`'...'.format([...])`: the API
-            server refuses `+` with string(), whose length it cannot bound). It names value and remedy;
+        message: A sentence, or, when it begins with `'`, a CEL expression that makes one: `'...'.format([...])`,
+            because the API server refuses `+` with string(), whose length it cannot bound. It names value and remedy;
             the API server adds the field.
         field: Path of the offending field below the place of the rule, like `.placement`.
     """

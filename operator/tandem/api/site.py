@@ -200,6 +200,7 @@ class SiteStatus(Reported):
     systems: tuple[SystemUse, ...] = Field(
         default=(), description="Capacity used per system.", json_schema_extra=list_map("name")
     )
+    here: bool = Field(default=False, description="True in this Site's own cluster; `hold` is asked for there.")
     signed_in: int = Field(default=0, description="Agents signed in, all systems.")
     capacity: int = Field(default=0, description="Agents that can be signed in, all systems.")
     coordinator: str = Field(default="", description="Location whose engine may commit now.")

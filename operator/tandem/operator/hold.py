@@ -7,18 +7,24 @@ a manifest that carries it may be applied again.
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tandem.api.common import HOLD_REQUEST
+from tandem.constants import PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.records import HoldRecord, HoldRequestRecord
 from tandem.engine.ports import Delete, Guard, Put, Store, StoreError
 from tandem.engine.wakeup import Signal
+from tandem.errors import ConfigError
 
 log = logging.getLogger(__name__)
+
+_RETRY_S: Final = 0.5
+_ATTEMPTS: Final = 10
+"""Transactions that others may overtake before the store counts as not answering."""
 
 
 class HoldRequest(BaseModel):
@@ -30,17 +36,11 @@ class HoldRequest(BaseModel):
     action: Literal["hold", "resume"]
     by: str = Field(min_length=1, max_length=253)
     reason: str = Field(default="", max_length=1024)
+    at: float = Field(default=0.0, description="When it was asked, seconds since the epoch; 0: it is never too late.")
 
 
-@dataclass(frozen=True)
-class BadRequest:
-    """An annotation that cannot be followed, and why."""
-
-    message: str
-
-
-def parse_request(annotation: str) -> HoldRequest | BadRequest | None:
-    """The request in the annotation; None when there is none."""
+def parse_request(annotation: str) -> HoldRequest | None:
+    """The request in the annotation; None when there is none. Raises: ConfigError naming value and remedy."""
     if not annotation:
         return None
     try:
@@ -48,56 +48,69 @@ def parse_request(annotation: str) -> HoldRequest | BadRequest | None:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "it"
-        return BadRequest(
+        raise ConfigError(
             f"annotation {HOLD_REQUEST} is {annotation[:200]!r}: {where}: {first['msg']}; "
             'write {"id": "...", "action": "hold" or "resume", "by": "...", "reason": "..."}'
-        )
+        ) from error
 
 
 class HoldDesk:
-    """Carries requests to the store. One task: `run`."""
+    """Carries requests to the store. One task: `run`.
 
-    def __init__(self, site: str, store: Store) -> None:
+    Args:
+        complain: Told what is wrong with the request on the Site now; empty when nothing is.
+    """
+
+    def __init__(self, site: str, store: Store, complain: Callable[[str], None]) -> None:
         self._site = site
         self._store = store
+        self._complain = complain
         self._wanted: HoldRequest | None = None
-        self._done = ""
         self._wake = Signal()
 
-    def seen(self, annotation: str) -> BadRequest | None:
-        """The own Site carries this annotation now (empty: none). Returns what is wrong with it."""
-        request = parse_request(annotation)
-        if isinstance(request, BadRequest):
-            return request
-        if request is not None and request.id != self._done:
-            self._wanted = request
-            self._wake.give()
-        return None
+    def seen(self, annotation: str) -> None:
+        """The own Site carries this annotation now (empty: none)."""
+        try:
+            self._wanted = parse_request(annotation)
+        except ConfigError as error:
+            self._wanted = None
+            self._complain(str(error))
+            return
+        self._complain("")
+        self._wake.give()
 
     async def run(self) -> None:
         """Carry requests until cancelled."""
         while True:
-            request = self._wanted
-            if request is not None:
-                try:
-                    await self.carry(request)
-                except StoreError as error:
-                    log.warning("%s is not carried out yet: %s", request.action, error)
-                    await asyncio.sleep(0.5)
-                    continue
-                self._done = request.id
-                if self._wanted == request:
-                    self._wanted = None
+            request, self._wanted = self._wanted, None
+            if request is None:
+                await self._wake.wait()
                 continue
-            await self._wake.wait()
+            try:
+                await self.carry(request, time.time())
+            except StoreError as error:
+                log.warning("%s is not carried out yet: %s", request.action, error)
+                self._wanted = self._wanted or request
+                await asyncio.sleep(_RETRY_S)
+            except ConfigError as error:
+                self._complain(str(error))
 
-    async def carry(self, request: HoldRequest) -> bool:
-        """Do what is asked, once. False: it had been done before. Raises StoreError when that is not known."""
+    async def carry(self, request: HoldRequest, now: float) -> bool:
+        """Do what is asked, once. False: it had been done before. `now`: seconds since the epoch.
+
+        Raises: StoreError when it is not known whether it was done; ConfigError when it comes too late.
+        """
         memory = keys.hold_request(self._site)
-        for _ in range(10):
+        for _ in range(_ATTEMPTS):
             seen = await self._store.get(memory)
             if seen is not None and HoldRequestRecord.model_validate_json(seen.value).id == request.id:
                 return False
+            if request.at and now - request.at > PATIENCE_S:
+                # A location that comes back after an hour must not hold what was resumed elsewhere long since.
+                raise ConfigError(
+                    f"annotation {HOLD_REQUEST} asks to {request.action}, but {now - request.at:.0f} s ago, and within "
+                    f"{PATIENCE_S:.0f} s it was not carried out; ask again with `kubectl tandem {request.action}`"
+                )
             held = await self._store.get(keys.HOLD)
             guards = [
                 Guard(memory, mod_revision=seen.mod_revision if seen else 0),
@@ -105,8 +118,7 @@ class HoldDesk:
             ]
             writes: list[Put | Delete] = [Put(memory, HoldRequestRecord(id=request.id).encode())]
             if request.action == "hold":
-                record = HoldRecord(by=request.by, reason=request.reason, since=time.time())
-                writes.append(Put(keys.HOLD, record.encode()))
+                writes.append(Put(keys.HOLD, HoldRecord(by=request.by, reason=request.reason, since=now).encode()))
             elif held is not None:
                 writes.append(Delete(keys.HOLD))
             if (await self._store.txn(guards, writes)).succeeded:

@@ -48,7 +48,7 @@ class Operator:
         self.notes = LocalNotes()
         self.view = StoreView(store)
         self.publisher = Publisher(settings.site, self.table, self.view, store)
-        self.hold = HoldDesk(settings.site, store)
+        self.hold = HoldDesk(settings.site, store, self._hold_complaint)
         self.mirror = StatusMirror(settings.site, self.table, self.view, cluster, self.notes)
         self.shifts = ShiftExchange(settings.site, self.table, self.view, store, cluster, self.notes)
         self.deployments = Deployments(settings.site, self.table, self.view, cluster, self.notes)
@@ -93,7 +93,7 @@ class Operator:
         if seen.resource is TRUNK and self.credentials is not None:
             self.credentials.seen()
         if seen.key == (SITE.plural, self.settings.site):
-            self._hold_request(seen)
+            self.hold.seen(seen.annotations.get(HOLD_REQUEST, ""))
         self.mirror.seen(seen.key)
 
     def on_deleted(self, seen: Seen) -> None:
@@ -106,12 +106,12 @@ class Operator:
         if seen.resource is SHIFT:
             self.shifts.deleted(seen)
 
-    def _hold_request(self, seen: Seen) -> None:
-        bad = self.hold.seen(seen.annotations.get(HOLD_REQUEST, ""))
-        if bad is None:
-            self.notes.unsay(seen.key, _HOLD_CONDITION)
+    def _hold_complaint(self, message: str) -> None:
+        key = (SITE.plural, self.settings.site)
+        if message:
+            self.notes.say(key, Said(_HOLD_CONDITION, "False", "NotFollowed", message))
         else:
-            self.notes.say(seen.key, Said(_HOLD_CONDITION, "False", "Unreadable", bad.message))
+            self.notes.unsay(key, _HOLD_CONDITION)
 
     async def _lists(self) -> None:
         """List everything now and then: repairs what a watch has missed, and finds what vanished meanwhile."""

@@ -34,6 +34,7 @@ def site_status(scene: Scene, seen: Seen, ledger: Ledger, local: Iterable[Said] 
         message=verdict.sentence,
         heartbeat=tuple(_heartbeat(component) for component in verdict.components),
         systems=systems,
+        here=name == scene.site,
         signed_in=sum(system.signed_in for system in systems),
         capacity=sum(system.capacity for system in systems),
         coordinator=snapshot.coordinator.record.site if snapshot.coordinator else "",
