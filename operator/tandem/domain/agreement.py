@@ -6,7 +6,7 @@ Active site that publishes to have read the same object.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -108,9 +108,26 @@ def _names(sites: Any) -> str:
     return " and ".join(sorted(sites))
 
 
+_REASONS: Final = (
+    # (field, beginning of the model's sentence, reason): what users look up; everything else is InvalidSpec
+    ("agents", "", Reason.NO_AGENTS),
+    ("waves", "", Reason.WAVES_NOT_RISING),
+    ("routes", "", Reason.TOO_FEW_ROUTES),
+    ("", "placement: percentages", Reason.PERCENTAGES_DO_NOT_SUM),
+    ("", "placement: site", Reason.SITE_NOT_LISTED),
+    ("", "placement names", Reason.SITE_TWICE),
+    ("", "sites names", Reason.SITE_TWICE),
+)
+
+
 def _refusal_of(error: ValidationError) -> Refusal:
     """The first thing wrong, with its field, its value and the remedy."""
     first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "spec"
-    reason = Reason.NO_AGENTS if field == "agents" else Reason.INVALID_SPEC
-    return Refusal(reason, f"spec.{field} is {first['input']!r}: {first['msg']}; correct it and apply again")
+    field = ".".join(str(part) for part in first["loc"])
+    said = first["msg"].removeprefix("Value error, ")
+    reason = next(
+        (reason for where, start, reason in _REASONS if where == field and said.startswith(start)), Reason.INVALID_SPEC
+    )
+    if not field:
+        return Refusal(reason, f"spec.{said}")
+    return Refusal(reason, f"spec.{field} is {first['input']!r}: {said}; correct it and apply again")

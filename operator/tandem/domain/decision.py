@@ -1,12 +1,13 @@
 """What `decide` returns: writes with their premises, and why nothing else is done."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tandem.domain import keys
 from tandem.domain.reasons import Reason
 from tandem.domain.records import PlacementRecord, Record
 from tandem.domain.snapshot import Placed, ShiftEntry, Snapshot
+from tandem.domain.verdicts import usability
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,14 @@ class Draft:
 
     def shift(self, entry: ShiftEntry) -> Premise:
         return Premise(keys.shift(entry.name), mod_revision=entry.mod_revision)
+
+    def still_usable(self, targets: Iterable[tuple[str, str]]) -> list[Premise]:
+        """The words that made these (site, system) usable must still stand."""
+        return [
+            Premise(key, mod_revision=revision)
+            for site, system in sorted(targets)
+            for key, revision in usability(self.snapshot, site, system).evidence
+        ]
 
     def stamp(self, record: PlacementRecord) -> PlacementRecord:
         """The record with this reign's epoch and the time for people."""

@@ -12,12 +12,12 @@ from typing import Final
 
 from tandem.api.agentgroup import AgentGroupSpec
 from tandem.api.shift import Selector, ShiftSpec
-from tandem.constants import BUCKETS, PATIENCE_S
+from tandem.constants import PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger, no_capacity
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.placement import BucketMap, Slot
-from tandem.domain.plan import Plan, Wish, hold_refusal, make_plan, reserve, waves_refusal
+from tandem.domain.plan import Plan, Wish, hold_refusal, make_plan, reserve
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import OrderRecord, PlacementRecord, ShiftRecord
 from tandem.domain.shifts import advance
@@ -43,7 +43,7 @@ def handle_orders(draft: Draft, ledger: Ledger, now: Instant) -> None:
             _changed_order(draft, ledger, name, group, placed, now)
 
 
-# -- what a declaration can have wrong; the first refusal is reported
+# -- what only the other objects can tell about a declaration (the rest is the model's to refuse)
 
 
 @dataclass(frozen=True)
@@ -84,44 +84,10 @@ def unknown_system(order: _Order) -> Refusal | None:
     return None
 
 
-def site_not_listed(order: _Order) -> Refusal | None:
-    for share in order.spec.placement:
-        if share.site not in order.spec.sites:
-            listed = ", ".join(order.spec.sites)
-            message = f"spec.placement names {share.site!r}, which is not in spec.sites ({listed}); add it there"
-            return Refusal(Reason.SITE_NOT_LISTED, message)
-    return None
-
-
-def site_twice(order: _Order) -> Refusal | None:
-    for field, names in (("sites", order.spec.sites), ("placement", [share.site for share in order.spec.placement])):
-        twice = sorted({name for name in names if list(names).count(name) > 1})
-        if twice:
-            return Refusal(Reason.SITE_TWICE, f"spec.{field} names {twice[0]!r} twice; name each site once")
-    return None
-
-
-def percentages(order: _Order) -> Refusal | None:
-    total = sum(share.percent for share in order.spec.placement)
-    if total == BUCKETS:
-        return None
-    shares = ", ".join(f"{share.site} {share.percent}" for share in order.spec.placement)
-    message = f"spec.placement ({shares}) sums to {total} percent; make the percentages sum to 100"
-    return Refusal(Reason.PERCENTAGES_DO_NOT_SUM, message)
-
-
-def waves(order: _Order) -> Refusal | None:
-    return waves_refusal(order.spec.waves)
-
-
 ORDER_CHAIN: Final[tuple[Callable[[_Order], Refusal | None], ...]] = (
     unknown_site,  # what follows looks the sites up
     not_active,
     unknown_system,
-    site_twice,
-    site_not_listed,
-    percentages,
-    waves,
 )
 
 

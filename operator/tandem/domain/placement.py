@@ -4,10 +4,10 @@ A slot is `A` (the bucket belongs to A), or `A>B` (it leaves A for B: A's door i
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
+from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import TypeVar
 
 from tandem.constants import BUCKETS, MIN_WAVE_AGENTS
@@ -50,17 +50,7 @@ class BucketMap:
     @classmethod
     def parse(cls, encoded: Mapping[str, str]) -> "BucketMap":
         """From `{"east": "0-59", "east>west": "60-99"}`. Raises ValueError unless each bucket is named once."""
-        slots: list[Slot | None] = [None] * BUCKETS
-        for text, ranges in encoded.items():
-            slot = Slot.parse(text)
-            for bucket in parse_ranges(ranges):
-                if slots[bucket] is not None:
-                    raise ValueError(f"bucket {bucket} is both {slots[bucket]} and {text}")
-                slots[bucket] = slot
-        missing = [bucket for bucket, slot in enumerate(slots) if slot is None]
-        if missing:
-            raise ValueError(f"buckets {format_ranges(missing)} belong to no site")
-        return cls(tuple(slot for slot in slots if slot is not None))
+        return _parse_map(tuple(encoded.items()))
 
     @classmethod
     def of_shares(cls, shares: Sequence[tuple[str, int]]) -> "BucketMap":
@@ -100,6 +90,22 @@ class BucketMap:
         return frozenset(self.touched_shares)
 
 
+# Maps are read again and again from records that do not change: plans keep theirs as text.
+@lru_cache(maxsize=4096)
+def _parse_map(encoded: tuple[tuple[str, str], ...]) -> BucketMap:
+    slots: list[Slot | None] = [None] * BUCKETS
+    for text, ranges in encoded:
+        slot = Slot.parse(text)
+        for bucket in parse_ranges(ranges):
+            if slots[bucket] is not None:
+                raise ValueError(f"bucket {bucket} is both {slots[bucket]} and {text}")
+            slots[bucket] = slot
+    missing = [bucket for bucket, slot in enumerate(slots) if slot is None]
+    if missing:
+        raise ValueError(f"buckets {format_ranges(missing)} belong to no site")
+    return BucketMap(tuple(slot for slot in slots if slot is not None))
+
+
 def encode_moves(moves: Moves) -> dict[str, str]:
     """Moves as `{"east>west": "60-99"}`."""
     buckets: dict[str, list[int]] = {}
@@ -108,8 +114,14 @@ def encode_moves(moves: Moves) -> dict[str, str]:
     return {text: format_ranges(found) for text, found in sorted(buckets.items())}
 
 
-def parse_moves(encoded: Mapping[str, str]) -> dict[int, Slot]:
-    return {bucket: Slot.parse(text) for text, ranges in encoded.items() for bucket in parse_ranges(ranges)}
+def parse_moves(encoded: Mapping[str, str]) -> Moves:
+    """The inverse of `encode_moves`."""
+    return _parse_moves(tuple(encoded.items()))
+
+
+@lru_cache(maxsize=4096)
+def _parse_moves(encoded: tuple[tuple[str, str], ...]) -> Moves:
+    return MappingProxyType({bucket: Slot.parse(text) for text, ranges in encoded for bucket in parse_ranges(ranges)})
 
 
 class StillMovingError(Exception):
@@ -179,15 +191,15 @@ def split_waves(moves: Moves, percents: Sequence[int], agents: Mapping[int, floa
 
     Args:
         moves: The whole move.
-        percents: Share of the move done after each wave, rising; a last wave up to 100 is added.
+        percents: Share of the move done after each wave, rising to 100.
         agents: Agents per bucket, as far as known.
     Returns: At least one wave when there is a move; each but the last widened to hold at least MIN_WAVE_AGENTS.
     """
     ordered = sorted(moves, reverse=True)
     waves: list[dict[int, Slot]] = []
     done = 0
-    for percent in (*percents, 100):
-        end = max(done, -(-len(ordered) * min(percent, 100) // 100))
+    for percent in percents:
+        end = -(-len(ordered) * percent // 100)
         if end <= done:
             continue
         while end < len(ordered) and sum(agents.get(b, 0.0) for b in ordered[done:end]) < MIN_WAVE_AGENTS:
@@ -198,9 +210,3 @@ def split_waves(moves: Moves, percents: Sequence[int], agents: Mapping[int, floa
         last = waves.pop()
         waves[-1] = {**waves[-1], **last}
     return tuple(waves)
-
-
-def rising(percents: Iterable[int]) -> bool:
-    """Whether each wave does more than the one before."""
-    listed = list(percents)
-    return all(earlier < later for earlier, later in pairwise(listed)) and bool(listed) and listed[0] > 0

@@ -12,7 +12,6 @@ from tandem.domain.placement import (
     StillMovingError,
     encode_moves,
     fewest_moves,
-    rising,
     split_waves,
 )
 from tandem.domain.reasons import Reason, Refusal
@@ -191,13 +190,6 @@ def unusable_target(snapshot: Snapshot, targets: set[tuple[str, str]]) -> Refusa
             message = f"{site} cannot receive agents of {system}: {found.why}"
             return Refusal(Reason.TARGET_NOT_USABLE, message, temporary=True)
     return None
-
-
-def waves_refusal(waves: Sequence[int]) -> Refusal | None:
-    if rising(waves):
-        return None
-    message = f"waves is {list(waves)}: each number must be greater than the one before, like [10, 50, 100]"
-    return Refusal(Reason.WAVES_NOT_RISING, message)
 
 
 # -- inside

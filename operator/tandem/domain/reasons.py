@@ -11,7 +11,6 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     NO_AGENTS = "NoAgents"
     NO_GROUPS = "NoGroups"
-    EMPTY_SELECTOR = "EmptySelector"
     UNKNOWN_SITE = "UnknownSite"
     SITE_NOT_LISTED = "SiteNotListed"
     SITE_TWICE = "SiteTwice"

@@ -16,8 +16,6 @@ from tandem.domain.records import TrunkRecord
 from tandem.domain.snapshot import Instant, Published, Snapshot
 from tandem.domain.verdicts import SOFTSWITCH, component_verdict
 
-_LEAST_ROUTES = 3
-
 
 @dataclass(frozen=True, slots=True)
 class EffectiveRoute:
@@ -108,9 +106,6 @@ def effective_routes(
 
 
 def _declaration(snapshot: Snapshot, name: str, spec: TrunkSpec) -> Refusal | None:
-    if len(spec.routes) < _LEAST_ROUTES:
-        message = f"spec.routes has {len(spec.routes)} routes; give at least {_LEAST_ROUTES}"
-        return Refusal(Reason.TOO_FEW_ROUTES, message)
     for index, route in enumerate(spec.routes):
         field = f"spec.routes[{index}].site is {route.site!r}"
         site = snapshot.site(route.site)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tandem.api.agentgroup import AgentGroupSpec, Drain
 from tandem.api.shift import Selector, ShiftSpec
 from tandem.domain.placement import gather_at
-from tandem.domain.plan import Wish, waves_refusal
+from tandem.domain.plan import Wish
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import ShiftRecord
 from tandem.domain.snapshot import Placed, Published, Snapshot
@@ -76,9 +76,6 @@ def drain_of(spec: ShiftSpec, group: AgentGroupSpec | None) -> Drain:
 
 
 def _declaration(snapshot: Snapshot, namespace: str, spec: ShiftSpec) -> Refusal | None:
-    if not _said(spec.selector):
-        message = "spec.selector is empty: name a system, region, skillGroup, site, labels or names"
-        return Refusal(Reason.EMPTY_SELECTOR, message)
     site = snapshot.sites.get(spec.to)
     if site is None or site.spec is None:
         known = ", ".join(snapshot.active_sites()) or "none"
@@ -89,7 +86,7 @@ def _declaration(snapshot: Snapshot, namespace: str, spec: ShiftSpec) -> Refusal
         if f"{namespace}/{name}" not in snapshot.groups:
             message = f"spec.selector.names holds {name!r}: there is no such AgentGroup in namespace {namespace}"
             return Refusal(Reason.UNKNOWN_GROUP, f"{message}; correct the name, or apply the group first")
-    return waves_refusal(spec.waves)
+    return None
 
 
 def _target(snapshot: Snapshot, to: str, name: str, group: AgentGroupSpec) -> Refusal | None:

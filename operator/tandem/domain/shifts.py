@@ -26,7 +26,9 @@ from tandem.domain.records import GroupPlan, PlacementRecord, Record, ShiftRecor
 from tandem.domain.selection import drain_of, wishes_of
 from tandem.domain.snapshot import Instant, Placed, ShiftEntry, Snapshot
 
-_GROUPS_A_TURN: Final = TXN_OPERATIONS - 6  # room for the Shift, its order, the coordinator, the hold
+_OTHERS: Final = 6  # operations of a turn besides its groups': the Shift, its order, the coordinator, the hold
+_WORDS: Final = 4  # premises for a target that must be usable: two components, two words each
+_ABORTING: Final = "aborted: what this Shift moved goes back"
 
 
 @dataclass
@@ -42,6 +44,8 @@ class Turn:
     premises: list[Premise] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     reason: Reason = Reason.PLANNED
+    room: int = 0
+    """Groups that still fit into this turn's transaction."""
 
     @property
     def snapshot(self) -> Snapshot:
@@ -75,8 +79,9 @@ class Turn:
     def place(self, group: str, placed: Placed, moves: Moves, drain_from: PlacementRecord) -> bool:
         """Commit these slots of a group in this turn. False: no room left, or written by another rule already."""
         key = keys.placement(group)
-        if key in self.draft.written or len(self.writes) >= _GROUPS_A_TURN:
+        if self.room <= 0 or key in self.draft.written:
             return False
+        self.room -= 1
         self.writes[key] = self.draft.stamp(drain_from.model_copy(update={"map": placed.map.change(moves).encode()}))
         self.premises.append(self.draft.placement(placed, group))
         return True
@@ -170,7 +175,7 @@ def preparing(turn: Turn) -> None:
         return
     for plan in turn.record.plan:
         turn.draft.busy.setdefault(plan.group, turn.entry.name)
-    refusal = _may_start(turn, turn.record.plan)
+    refusal = _may_start(turn)
     if refusal is not None:
         if turn.in_phase_for > PREPARE_PATIENCE_S:
             turn.become(refusal.reason, f"gave up before anything moved: {refusal.message}", phase="Failed")
@@ -184,13 +189,13 @@ def preparing(turn: Turn) -> None:
 def moving(turn: Turn) -> None:
     record = turn.record
     if record.spec.abort:
-        turn.become(Reason.ABORTING, "aborted: what this Shift moved goes back", phase="Aborting")
+        turn.become(Reason.ABORTING, _ABORTING, phase="Aborting")
         return
     stored = turn.entry.record
     if (stored.phase, stored.wave) != (record.phase, record.wave):
         return  # This wave was started in this very turn.
     if any(True for _ in _to_start(turn, record.wave)):
-        refusal = _may_start(turn, record.plan)
+        refusal = _may_start(turn)
         if refusal is not None:
             turn.wait(refusal)
             return
@@ -201,7 +206,7 @@ def moving(turn: Turn) -> None:
     if staying is None:
         return  # Agents are on their way; their CTI's next report goes on from here.
     if record.wave < _waves(record):
-        refusal = _may_start(turn, record.plan)
+        refusal = _may_start(turn)
         if refusal is not None:
             turn.wait(refusal)
             return
@@ -212,6 +217,9 @@ def moving(turn: Turn) -> None:
 
 def verifying(turn: Turn) -> None:
     record = turn.record
+    if record.spec.abort:
+        turn.become(Reason.ABORTING, _ABORTING, phase="Aborting")
+        return
     planned_agents = sum(plan.agents for plan in record.plan)
     staying = sum(record.staying.values())
     there = arrivals(turn.snapshot, turn.entry.name)
@@ -234,41 +242,48 @@ def verifying(turn: Turn) -> None:
 
 def aborting(turn: Turn) -> None:
     """The mirror image: buckets still as this Shift left them go back to where they were, onto usable sites."""
+    homes = {(direction.split(">")[0], plan.system) for plan in turn.record.plan for direction in plan.moves}
+    usable = {home for home in homes if unusable_target(turn.snapshot, {home}) is None}
+    turn.room = _room(usable)
+    patient = turn.in_phase_for < PATIENCE_S
     waiting = False
-    deadline = False
+    staying: list[str] = []
     given_up: list[str] = []
     for plan, placed in _own_groups(turn):
         back, returning = _way_back(plan, placed)
-        usable: dict[int, Slot] = {}
-        for bucket, slot in back.items():
-            if unusable_target(turn.snapshot, {(slot.to, plan.system)}) is None:
-                usable[bucket] = slot
-        if len(usable) < len(back):
-            given_up.append(plan.group)
-        if usable:
+        now = {bucket: slot for bucket, slot in back.items() if (slot.to, plan.system) in usable}
+        if now:
             held = hold_refusal(turn.snapshot)
             if held is not None:
                 turn.wait(held)
                 return
-            if turn.place(plan.group, placed, usable, _placement(turn, plan.group, placed)):
-                turn.said.append(f"{plan.group} goes back")
+            turn.place(plan.group, placed, now, _placement(turn, plan.group, placed))
             waiting = True
         elif returning:
-            late = turn.in_phase_for >= _deadline(placed.record, plan.agents)
-            deadline |= late
-            waiting |= not late
-            if not late:
-                turn.draft.wake(turn.entry.since + _deadline(placed.record, plan.agents) + 0.001)
+            late = turn.in_phase_for - _deadline(placed.record, plan.agents)
+            if late < 0:
+                turn.draft.wake(turn.now.mono - late + 0.001)
+                waiting = True
+            else:
+                staying.append(plan.group)
+        if len(now) < len(back):
+            given_up.append(plan.group)
     if turn.writes:
+        if turn.record.reason != Reason.ABORTING:
+            turn.become(Reason.ABORTING, _ABORTING)
         turn.premises.append(turn.draft.no_hold)
-        turn.reason = Reason.ABORTING
+        turn.premises.extend(turn.draft.still_usable(usable))
+    if given_up and patient:
+        # A hiccup of the old site must not decide where its agents end up.
+        turn.draft.wake(turn.now.mono + PATIENCE_S - turn.in_phase_for + 0.001)
+        return
     if waiting:
         return
     parts = ["what this Shift moved is back where it was"]
     if given_up:
         parts.append(f"{', '.join(given_up)} stay where they are: the site they came from is not usable")
-    if deadline:
-        parts.append("agents in a call follow when it has ended")
+    if staying:
+        parts.append(f"agents of {', '.join(staying)} in a call follow when it has ended")
     turn.become(Reason.ROLLED_BACK, "; ".join(parts), phase="RolledBack")
 
 
@@ -302,7 +317,7 @@ def _waves(record: ShiftRecord) -> int:
     return max((len(plan.waves) for plan in record.plan), default=0)
 
 
-def _wave(plan: GroupPlan, wave: int) -> dict[int, Slot]:
+def _wave(plan: GroupPlan, wave: int) -> Moves:
     return parse_moves(plan.waves[wave - 1]) if wave <= len(plan.waves) else {}
 
 
@@ -337,10 +352,13 @@ def _wave_text(record: ShiftRecord, wave: int) -> str:
 
 
 def _commit_wave(turn: Turn, wave: int) -> None:
+    targets = _targets(turn)
+    turn.room = _room(targets)
     for plan, placed, moves in _to_start(turn, wave):
         turn.place(plan.group, placed, moves, _placement(turn, plan.group, placed))
     turn.reason = Reason.WAVE_STARTED
     turn.premises.append(turn.draft.no_hold)
+    turn.premises.extend(turn.draft.still_usable(targets))
 
 
 def _placement(turn: Turn, group: str, placed: Placed) -> PlacementRecord:
@@ -350,10 +368,18 @@ def _placement(turn: Turn, group: str, placed: Placed) -> PlacementRecord:
     return placed.record.model_copy(update={"cause": cause_of(turn.entry), "pace": spec.pace, "drain": drain})
 
 
-def _may_start(turn: Turn, plans: tuple[GroupPlan, ...]) -> Refusal | None:
+def _room(targets: set[tuple[str, str]]) -> int:
+    """Groups that fit into one transaction together with what else must be written and compared."""
+    return TXN_OPERATIONS - _OTHERS - _WORDS * len(targets)
+
+
+def _targets(turn: Turn) -> set[tuple[str, str]]:
+    return {(direction.split(">")[1], plan.system) for plan in turn.record.plan for direction in plan.moves}
+
+
+def _may_start(turn: Turn) -> Refusal | None:
     """What forbids a wave to start now, whatever was true when it was planned."""
-    targets = {(slot.to, plan.system) for plan in plans for slot in parse_moves(plan.moves).values()}
-    return hold_refusal(turn.snapshot) or unusable_target(turn.snapshot, targets)
+    return hold_refusal(turn.snapshot) or unusable_target(turn.snapshot, _targets(turn))
 
 
 def _staying(turn: Turn) -> dict[str, int] | None:

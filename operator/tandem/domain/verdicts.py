@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
+from tandem.domain import keys
 from tandem.domain.snapshot import Snapshot
 
 SOFTSWITCH: Final = "softswitch"
@@ -40,6 +41,8 @@ class Word:
     seen_at: float
     """When this engine learned of it, on its monotonic clock."""
     detail: str = ""
+    key: str = ""
+    mod_revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,18 @@ def words_about(snapshot: Snapshot, site: str, system: str, component: str) -> t
         spec = snapshot.site(observer)
         domain = entry.record.failure_domain or (spec.failure_domain if spec else "")
         passes = entry.record.state == "Pass"
-        words.append(Word(observer, domain, passes, entry.record.since, entry.seen_at, entry.record.detail))
+        words.append(
+            Word(
+                observer=observer,
+                failure_domain=domain,
+                passes=passes,
+                since=entry.record.since,
+                seen_at=entry.seen_at,
+                detail=entry.record.detail,
+                key=keys.observation(observer, site, system, component),
+                mod_revision=entry.mod_revision,
+            )
+        )
     return tuple(words)
 
 
@@ -185,10 +199,13 @@ class Usability:
 
     usable: bool
     why: str
+    evidence: tuple[tuple[str, int], ...] = ()
+    """Keys of the words that this rests on, with their mod revisions: premises of a commit that relies on it."""
 
 
 def usability(snapshot: Snapshot, site: str, system: str) -> Usability:
     """Usable: its own probes and one other location's pass, for softswitch and CTI, and no two sources are against."""
+    evidence: list[tuple[str, int]] = []
     for component in COMPONENTS:
         words = words_about(snapshot, site, system, component)
         if accusation([word for word in words if not word.passes]).enough:
@@ -198,9 +215,11 @@ def usability(snapshot: Snapshot, site: str, system: str) -> Usability:
             return Usability(False, f"{site}'s own engine says nothing of the {component} of {system}")
         if not own.passes:
             return Usability(False, f"{site}'s own probe of the {component} of {system} fails: {own.detail}")
-        if not any(word.passes for word in words if word.observer != site):
+        outside = next((word for word in words if word.observer != site and word.passes), None)
+        if outside is None:
             return Usability(False, f"no other location reaches the {component} of {system} at {site}")
-    return Usability(True, f"{system} at {site} passes its own probes and another location's")
+        evidence += [(own.key, own.mod_revision), (outside.key, outside.mod_revision)]
+    return Usability(True, f"{system} at {site} passes its own probes and another location's", tuple(evidence))
 
 
 def _observers(words: Iterable[Word]) -> str:

@@ -1,0 +1,57 @@
+"""Never more than a target can carry: signed in, committed and reserved."""
+
+import pytest
+
+from tandem.domain.capacity import Ledger, agents_in
+from tandem.domain.placement import BucketMap
+from tests.unit.domain.world import GROUP, World
+
+
+@pytest.mark.parametrize(("buckets", "agents", "expected"), [(100, 150, 150), (1, 150, 2), (0, 150, 0), (33, 10, 4)])
+def test_agents_in_buckets_are_rounded_up(buckets: int, agents: int, expected: int) -> None:
+    assert agents_in(buckets, agents) == expected
+
+
+def test_load_is_the_larger_of_signed_in_and_committed() -> None:
+    world = World()
+    world.group({"east": 60, "west": 40}, agents=100)
+    world.settle()
+    assert (Ledger(world.snapshot).load("east", "hotel"), Ledger(world.snapshot).load("west", "hotel")) == (60, 40)
+    world.sessions("west", GROUP, {70: 55})
+    assert Ledger(world.snapshot).load("west", "hotel") == 55
+
+
+def test_a_shift_under_way_reserves_both_ends_so_that_an_abort_has_room() -> None:
+    world = World()
+    world.group({"east": 100}, agents=100)
+    world.settle()
+    world.sessions("east", GROUP, {1: 1, 99: 1})
+    world.sessions("west", GROUP, {})
+    world.group({"west": 100}, agents=100)
+    world.settle()
+    world.sessions("east", GROUP, {99: 1})
+    world.sessions("west", GROUP, {})
+    world.settle()
+    assert world.placement() == {"west": "0-98", "east>west": "99"}
+    ledger = Ledger(world.snapshot)
+    assert (ledger.load("east", "hotel"), ledger.load("west", "hotel")) == (100, 100)
+
+
+def test_needs_count_only_what_is_not_reserved_yet() -> None:
+    world = World(capacity=120)
+    world.group({"east": 60, "west": 40}, agents=100)
+    world.settle()
+    (need,) = Ledger(world.snapshot).needs(GROUP, "hotel", 100, BucketMap.parse({"west": "0-99"}))
+    assert (need.site, need.needs, need.has) == ("west", 60, 80)
+    assert need.fits
+
+
+def test_what_is_reserved_in_a_decision_is_gone_for_the_next_plan() -> None:
+    world = World(capacity=120)
+    world.group({"east": 100}, agents=100)
+    world.settle()
+    ledger = Ledger(world.snapshot)
+    whole = BucketMap.parse({"west": "0-99"})
+    ledger.reserve("callcenter/other", "hotel", 30, whole)
+    (need,) = ledger.needs(GROUP, "hotel", 100, whole)
+    assert (need.needs, need.has, need.fits) == (100, 90, False)

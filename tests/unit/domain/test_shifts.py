@@ -1,0 +1,523 @@
+"""The life of a Shift, phase by phase."""
+
+from typing import Any
+
+import pytest
+
+from tandem.constants import FORCE_GRACE_S, PATIENCE_S, PREPARE_PATIENCE_S, TXN_OPERATIONS, VERIFY_S
+from tandem.domain import keys
+from tandem.domain.reasons import Reason
+from tests.unit.domain.world import GROUP, World
+
+SHIFT = "callcenter/s1"
+ALL_HOTEL = {"selector": {"system": "hotel"}, "to": "west"}
+
+
+def a_world(agents: int = 100, **changes: Any) -> World:
+    """One group at east with an agent in each of the first ten buckets."""
+    world = World()
+    world.group({"east": 100}, agents=agents, **changes)
+    world.settle()
+    world.sessions("east", GROUP, dict.fromkeys(range(10), 1))
+    return world
+
+
+def leave(world: World, buckets: dict[int, int], group: str = GROUP) -> None:
+    """Both cities hold the newest map; these sessions are left at east."""
+    world.sessions("east", group, buckets)
+    world.sessions("west", group, {})
+    world.settle()
+
+
+# -- the whole way
+
+
+def test_a_shift_moves_its_groups_and_completes_when_the_agents_have_arrived() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL)
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.wave, record.plan[0].agents) == ("Moving", 1, 10)
+    assert world.placement() == {"east>west": "0-99"}
+    assert world.record().cause == "Shift/s1"
+    leave(world, {})
+    assert world.placement() == {"west": "0-99"}
+    assert world.shift_record().phase == "Verifying"
+    world.arrived("west", SHIFT, 10)
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.reason, record.message) == (
+        "Completed",
+        Reason.COMPLETED,
+        "10 agents arrived at west",
+    )
+    assert record.finished_at >= record.started_at > 0
+
+
+def test_waves_follow_each_other_when_the_one_before_has_left() -> None:
+    world = a_world()
+    world.sessions("east", GROUP, dict.fromkeys(range(100), 1))
+    world.shift(**ALL_HOTEL, waves=[10, 100])
+    world.settle()
+    assert world.placement() == {"east": "0-89", "east>west": "90-99"}
+    leave(world, dict.fromkeys(range(91), 1))
+    assert world.placement() == {"east": "0-89", "east>west": "90", "west": "91-99"}
+    leave(world, dict.fromkeys(range(90), 1))
+    assert world.placement() == {"east>west": "0-89", "west": "90-99"}
+    assert world.shift_record().wave == 2
+
+
+def test_a_shift_of_many_groups_starts_them_all_in_transactions_that_fit() -> None:
+    world = World()
+    names = [f"callcenter/g{number:03d}" for number in range(150)]
+    for name in names:
+        world.group({"east": 100}, name=name, agents=1)
+    world.settle()
+    world.shift(**ALL_HOTEL)
+    commits = world.settle()
+    assert all(world.placement(name) == {"east>west": "0-99"} for name in names)
+    assert len(commits) == 2
+    assert all(len(commit.writes) <= TXN_OPERATIONS for commit in commits)
+
+
+def test_the_percentage_is_what_the_target_has_afterwards() -> None:
+    world = World()
+    world.group({"east": 70, "west": 30})
+    world.settle()
+    world.shift(**ALL_HOTEL, percent=50)
+    world.settle()
+    assert world.placement() == {"east": "0-49", "east>west": "50-69", "west": "70-99"}
+
+
+def test_agents_who_did_not_arrive_are_counted_and_named_after_a_moment() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL)
+    world.settle()
+    leave(world, {})
+    world.arrived("west", SHIFT, 7)
+    world.settle()
+    assert world.shift_record().phase == "Verifying"
+    world.advance(VERIFY_S + 0.1)
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.reason) == ("Completed", Reason.AGENTS_MISSING)
+    assert "3 of the 10" in record.message
+
+
+# -- which groups
+
+
+@pytest.mark.parametrize(
+    ("selector", "moved"),
+    [
+        ({"system": "hotel"}, {"a", "b"}),
+        ({"region": "south"}, {"b", "c"}),
+        ({"skillGroup": "service"}, {"c"}),
+        ({"system": "hotel", "region": "south"}, {"b"}),
+        ({"labels": {"home": "east"}}, {"a", "c"}),
+        ({"names": ["a", "c"]}, {"a", "c"}),
+        ({"site": "west"}, {"d"}),
+    ],
+)
+def test_a_selector_takes_the_groups_that_match_all_its_fields(selector: dict[str, Any], moved: set[str]) -> None:
+    world = World(systems=("hotel", "flight"))
+    groups: dict[str, dict[str, Any]] = {
+        "a": {"region": "north", "labels": {"home": "east"}},
+        "b": {"region": "south"},
+        "c": {"region": "south", "system": "flight", "skillGroup": "service", "labels": {"home": "east"}},
+        "d": {"region": "north", "system": "flight"},
+    }
+    for name, changes in groups.items():
+        home = "west" if name == "d" else "east"
+        world.group({home: 100}, name=f"callcenter/{name}", **changes)
+    world.group({"east": 100}, name="other/a")
+    world.settle()
+    world.shift(selector=selector, to="east" if moved == {"d"} else "west")
+    world.settle()
+    assert {plan.group for plan in world.shift_record().plan} == {f"callcenter/{name}" for name in moved}
+
+
+def test_a_selected_site_is_the_only_one_that_gives() -> None:
+    world = World()
+    world.group({"east": 100}, name="callcenter/a")
+    world.group({"west": 100}, name="callcenter/b")
+    world.settle()
+    world.shift(selector={"site": "east"}, to="west")
+    world.settle()
+    assert world.placement("callcenter/a") == {"east>west": "0-99"}
+    assert world.placement("callcenter/b") == {"west": "0-99"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "words"),
+    [
+        ({**ALL_HOTEL, "to": "north"}, Reason.UNKNOWN_SITE, ["spec.to", "'north'", "east, west"]),
+        ({**ALL_HOTEL, "to": "witness"}, Reason.NOT_ACTIVE, ["spec.to", "'witness'", "Active"]),
+        ({"selector": {"names": ["nobody"]}, "to": "west"}, Reason.UNKNOWN_GROUP, ["names", "'nobody'", "callcenter"]),
+        ({"selector": {"region": "moon"}, "to": "west"}, Reason.NO_GROUPS, ["spec.selector", "moon"]),
+        ({"selector": {"names": ["only-east"]}, "to": "west"}, Reason.SITE_NOT_LISTED, ["spec.to", "spec.sites"]),
+        ({"selector": {"names": ["big"]}, "to": "west"}, Reason.NO_CAPACITY, ["west", "800", "room for 0"]),
+    ],
+)
+def test_a_wrong_shift_fails_with_field_value_and_remedy_and_nothing_moves(
+    spec: dict[str, Any], reason: Reason, words: list[str]
+) -> None:
+    world = World(capacity=1000)
+    world.group({"east": 100})
+    world.group({"east": 100}, name="callcenter/only-east", sites=["east"])
+    world.group({"east": 100}, name="callcenter/big", agents=800, sites=["east", "west"])
+    world.group({"west": 100}, name="callcenter/home-west", agents=1000, sites=["east", "west"])
+    world.settle()
+    before = {name: placed.record.map for name, placed in world.snapshot.placements.items()}
+    world.shift(**spec)
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.reason) == ("Failed", reason)
+    assert all(word in record.message for word in words), record.message
+    assert {name: placed.record.map for name, placed in world.snapshot.placements.items()} == before
+
+
+def test_nothing_to_move_completes_at_once_and_says_so() -> None:
+    world = a_world()
+    world.shift(selector={"system": "hotel"}, to="east")
+    world.settle()
+    assert (world.shift_record().phase, world.shift_record().reason) == ("Completed", Reason.NOTHING_TO_MOVE)
+
+
+def test_a_shift_of_a_group_under_way_fails_at_once_and_names_the_other() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL)
+    world.settle()
+    world.shift("callcenter/s2", **{**ALL_HOTEL, "to": "east"})
+    world.settle()
+    record = world.shift_record("callcenter/s2")
+    assert (record.phase, record.reason) == ("Failed", Reason.SHIFT_CONFLICT)
+    assert SHIFT in record.message
+
+
+# -- before anything moves
+
+
+def test_the_plan_can_be_read_before_anything_moves() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL, dryRun=True)
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.reason) == ("Completed", Reason.DRY_RUN)
+    assert record.plan_text == (
+        "Move about 10 agents of 1 group to west in 1 wave.",
+        f"{GROUP}: east 100 % -> west 100 % (about 10 agents; buckets east>west 0-99).",
+        "hotel at west: 0 of 1500 agents planned now, 100 afterwards.",
+        "Agents in a call move after it (at most 30m) and its wrap-up (at most 5m); "
+        "those beyond stay until their call has ended.",
+    )
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_manual_approval_waits_for_a_person() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL, approval="Manual")
+    world.settle()
+    world.advance(10 * PATIENCE_S)
+    world.settle()
+    assert world.shift_record().phase == "AwaitingApproval"
+    assert world.placement() == {"east": "0-99"}
+    world.change_shift(approved=True, approved_by="ada")
+    world.settle()
+    assert world.placement() == {"east>west": "0-99"}
+
+
+def test_a_plan_that_the_world_has_left_behind_is_not_carried_out() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL, approval="Manual")
+    world.settle()
+    world.put(keys.placement(GROUP), world.record().model_copy(update={"map": {"east": "0-49", "west": "50-99"}}))
+    world.change_shift(approved=True, approved_by="ada")
+    world.settle()
+    assert (world.shift_record().phase, world.shift_record().reason) == ("Failed", Reason.PLAN_OUTDATED)
+
+
+def test_a_shift_that_waits_for_approval_stands_in_nobodys_way_but_may_not_start_into_another() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL, approval="Manual")
+    world.settle()
+    world.shift("callcenter/s2", **ALL_HOTEL)
+    world.settle()
+    assert world.shift_record("callcenter/s2").phase == "Moving"
+    world.change_shift(approved=True, approved_by="ada")
+    world.settle()
+    assert world.shift_record().phase == "Failed"
+
+
+@pytest.mark.parametrize("lateness", ["seen-by-us", "by-the-creators-clock"])
+def test_a_shift_that_nobody_accepted_in_time_fails_and_never_starts_late(lateness: str) -> None:
+    world = a_world()
+    if lateness == "seen-by-us":
+        world.hold()
+        world.shift(**ALL_HOTEL)
+        world.settle()
+        assert world.shift_record().reason == Reason.HELD
+        world.advance(PATIENCE_S + 1)
+        world.settle()
+        world.delete(keys.HOLD)
+    else:
+        world.shift(**ALL_HOTEL)
+        record = world.shift_record()
+        world.put(keys.shift(SHIFT), record.model_copy(update={"created_at": world.mono - PATIENCE_S - 1}))
+    world.settle()
+    assert world.shift_record().phase == "Failed"
+    assert "not accepted within 60 s" in world.shift_record().message
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_a_pending_shift_starts_when_its_target_is_usable_in_time() -> None:
+    world = a_world()
+    world.observe("west", "west", "hotel", "softswitch", passes=False)
+    world.shift(**ALL_HOTEL)
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.reason) == ("Pending", Reason.TARGET_NOT_USABLE)
+    world.advance(PATIENCE_S - 1)
+    world.healthy("west", "hotel")
+    world.settle()
+    assert world.shift_record().phase == "Moving"
+
+
+def test_an_approved_shift_gives_up_when_its_target_does_not_become_usable() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL, approval="Manual")
+    world.settle()
+    world.observe("west", "west", "hotel", "softswitch", passes=False)
+    world.change_shift(approved=True, approved_by="ada")
+    world.settle()
+    assert world.shift_record().phase == "Preparing"
+    world.advance(PREPARE_PATIENCE_S + 1)
+    world.settle()
+    assert world.shift_record().phase == "Failed"
+    assert world.placement() == {"east": "0-99"}
+
+
+@pytest.mark.parametrize("approval", ["Auto", "Manual"])
+def test_an_abort_before_anything_moved_ends_it(approval: str) -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL, approval=approval)
+    if approval == "Manual":
+        world.settle()
+    world.change_shift(abort=True)
+    world.settle()
+    assert world.shift_record().phase == "RolledBack"
+    assert world.placement() == {"east": "0-99"}
+
+
+# -- hold, and a target that fails on the way
+
+
+def two_waves() -> World:
+    world = a_world()
+    world.sessions("east", GROUP, dict.fromkeys(range(100), 1))
+    world.shift(**ALL_HOTEL, waves=[10, 100])
+    world.settle()
+    return world
+
+
+def test_hold_lets_buckets_finish_and_starts_no_wave() -> None:
+    world = two_waves()
+    world.hold()
+    leave(world, dict.fromkeys(range(90), 1))
+    assert world.placement() == {"east": "0-89", "west": "90-99"}
+    assert world.shift_record().reason == Reason.HELD
+    world.delete(keys.HOLD)
+    world.settle()
+    assert world.placement() == {"east>west": "0-89", "west": "90-99"}
+    assert world.shift_record().reason == Reason.WAVE_STARTED
+
+
+def test_a_hold_between_decision_and_commit_stops_the_wave() -> None:
+    world = two_waves()
+    world.sessions("east", GROUP, dict.fromkeys(range(90), 1))
+    world.sessions("west", GROUP, {})
+    (finish,) = world.decide().commits
+    world.commit(finish)
+    (wave,) = world.decide().commits
+    world.hold()
+    assert not world.commit(wave)
+
+
+def test_a_target_that_fails_between_decision_and_commit_stops_the_wave() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL)
+    (commit,) = world.decide().commits
+    world.observe("west", "west", "hotel", "cti", passes=False)
+    assert not world.commit(commit)
+
+
+def test_no_wave_starts_onto_a_site_that_is_not_usable_any_more() -> None:
+    world = two_waves()
+    world.observe("west", "west", "hotel", "cti", passes=False)
+    leave(world, dict.fromkeys(range(90), 1))
+    assert world.placement() == {"east": "0-89", "west": "90-99"}
+    assert world.shift_record().reason == Reason.TARGET_NOT_USABLE
+    world.healthy("west", "hotel")
+    world.settle()
+    assert world.placement() == {"east>west": "0-89", "west": "90-99"}
+
+
+# -- deadlines
+
+
+def test_those_in_a_call_beyond_the_deadline_stay_and_are_named() -> None:
+    world = a_world(drain={"maxTalk": "10s", "maxWrapUp": "5s"})
+    world.shift(**ALL_HOTEL)
+    world.settle()
+    leave(world, {4: 2})
+    world.advance(14.9)
+    world.settle()
+    assert world.shift_record().phase == "Moving"
+    world.advance(0.2)
+    world.settle()
+    world.arrived("west", SHIFT, 8)
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.reason) == ("Completed", Reason.AGENTS_STAY)
+    assert record.staying == {GROUP: 2}
+    assert f"{GROUP} 2" in record.message
+    assert world.placement() == {"west": "0-3,5-99", "east>west": "4"}
+    leave(world, {})
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_a_city_that_stops_reporting_does_not_empty_its_buckets() -> None:
+    world = a_world(drain={"maxTalk": "10s", "maxWrapUp": "5s"})
+    world.shift(**ALL_HOTEL)
+    world.settle()
+    world.delete(keys.report("east", "hotel"))
+    world.settle()
+    assert world.placement() == {"east>west": "0-99"}
+
+
+def test_a_pace_gives_the_wave_the_time_it_needs() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL, pace=1, drain={"maxTalk": "10s", "maxWrapUp": "5s"})
+    world.settle()
+    assert world.record().pace == 1
+    world.advance(24.9)
+    world.settle()
+    assert world.shift_record().phase == "Moving"
+    world.advance(0.2)
+    world.settle()
+    assert world.shift_record().reason == Reason.AGENTS_STAY
+
+
+def test_a_forced_shift_waits_for_no_call() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL, mode="Forced")
+    world.settle()
+    drain = world.record().drain
+    assert (drain.max_talk, drain.max_wrap_up, drain.on_deadline) == ("0s", "0s", "Force")
+    world.advance(FORCE_GRACE_S - 0.1)
+    world.settle()
+    assert world.shift_record().phase == "Moving"
+    world.advance(0.2)
+    world.settle()
+    assert world.shift_record().reason == Reason.AGENTS_STAY
+
+
+# -- abort
+
+
+def half_way() -> World:
+    """Bucket 0-4 have left for west, 5-9 have agents at east still."""
+    world = a_world()
+    world.shift(**ALL_HOTEL)
+    world.settle()
+    leave(world, dict.fromkeys(range(5, 10), 1))
+    assert world.placement() == {"east>west": "5-9", "west": "0-4,10-99"}
+    return world
+
+
+def test_an_abort_is_the_mirror_image() -> None:
+    world = half_way()
+    world.change_shift(abort=True)
+    world.settle()
+    assert world.shift_record().phase == "Aborting"
+    assert world.placement() == {"west>east": "0-99"}
+    world.sessions("west", GROUP, {2: 1})
+    world.sessions("east", GROUP, dict.fromkeys(range(5, 10), 1))
+    world.settle()
+    assert world.placement() == {"east": "0-1,3-99", "west>east": "2"}
+    world.sessions("west", GROUP, {})
+    world.sessions("east", GROUP, dict.fromkeys(range(10), 1))
+    world.settle()
+    assert world.placement() == {"east": "0-99"}
+    assert world.shift_record().phase == "RolledBack"
+
+
+def test_an_abort_restores_only_what_is_still_this_shifts_doing() -> None:
+    world = half_way()
+    world.put(keys.placement(GROUP), world.record().model_copy(update={"cause": "Failover/3", "map": {"west": "0-99"}}))
+    world.change_shift(abort=True)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+    assert world.shift_record().phase == "RolledBack"
+
+
+def test_an_abort_puts_nobody_onto_a_site_that_is_not_usable() -> None:
+    world = half_way()
+    world.observe("east", "east", "hotel", "cti", passes=False)
+    world.change_shift(abort=True)
+    world.settle()
+    assert world.placement() == {"east>west": "5-9", "west": "0-4,10-99"}
+    world.advance(PATIENCE_S + 1)
+    world.settle()
+    record = world.shift_record()
+    assert record.phase == "RolledBack"
+    assert "not usable" in record.message
+
+
+def test_an_abort_waits_out_a_hiccup_of_the_site_it_returns_to() -> None:
+    world = half_way()
+    world.observe("east", "east", "hotel", "cti", passes=False)
+    world.change_shift(abort=True)
+    world.settle()
+    world.advance(PATIENCE_S - 1)
+    world.healthy("east", "hotel")
+    world.settle()
+    assert world.placement() == {"west>east": "0-99"}
+
+
+def test_an_abort_under_hold_waits_for_the_hold() -> None:
+    world = half_way()
+    world.hold()
+    world.change_shift(abort=True)
+    world.settle()
+    assert world.shift_record().reason == Reason.HELD
+    assert "west>east" not in world.placement()
+    world.delete(keys.HOLD)
+    world.settle()
+    assert world.placement() == {"west>east": "0-99"}
+    assert world.shift_record().reason == Reason.ABORTING
+
+
+def test_an_abort_does_not_touch_waves_that_never_started() -> None:
+    world = two_waves()
+    world.change_shift(abort=True)
+    world.settle()
+    assert world.placement() == {"east": "0-89", "west>east": "90-99"}
+
+
+def test_an_abort_names_those_who_come_back_after_their_call() -> None:
+    world = a_world(drain={"maxTalk": "10s", "maxWrapUp": "5s"})
+    world.shift(**ALL_HOTEL)
+    world.settle()
+    leave(world, {})
+    world.change_shift(abort=True)
+    world.settle()
+    world.sessions("west", GROUP, {3: 1})
+    world.sessions("east", GROUP, {})
+    world.settle()
+    world.advance(16)
+    world.settle()
+    record = world.shift_record()
+    assert record.phase == "RolledBack"
+    assert GROUP in record.message
+    assert world.placement() == {"east": "0-2,4-99", "west>east": "3"}

@@ -1,0 +1,141 @@
+"""Verdicts from sources that are counted once each; missing evidence is none."""
+
+import pytest
+
+from tandem.domain import keys
+from tandem.domain.verdicts import (
+    State,
+    Word,
+    accusation,
+    component_verdict,
+    site_verdict,
+    system_verdict,
+    usability,
+)
+from tests.unit.domain.world import World, site_spec
+
+
+def word(observer: str, domain: str = "", seen_at: float = 0.0) -> Word:
+    return Word(observer, domain, passes=False, since=0.0, seen_at=seen_at)
+
+
+@pytest.mark.parametrize(
+    ("against", "receiving", "independent", "enough"),
+    [
+        pytest.param([], "", 0, False, id="nobody"),
+        pytest.param([word("witness")], "", 1, False, id="one"),
+        pytest.param([word("witness"), word("west")], "", 2, True, id="two"),
+        pytest.param([word("witness", "d1"), word("west", "d1")], "", 1, False, id="one-failure-domain-is-one"),
+        pytest.param([word("witness"), word("west")], "west", 2, True, id="the-receiver-and-another"),
+        pytest.param([word("west", "d1"), word("west", "d2")], "west", 2, False, id="only-the-receiver"),
+    ],
+)
+def test_an_accusation_needs_two_independent_sources_not_only_the_receiver(
+    against: list[Word], receiving: str, independent: int, enough: bool
+) -> None:
+    found = accusation(against, receiving)
+    assert (found.independent, found.enough) == (independent, enough)
+
+
+def test_an_accusation_is_unbroken_since_its_second_source_spoke() -> None:
+    against = [word("witness", seen_at=5.0), word("west", seen_at=9.0), word("north", seen_at=20.0)]
+    assert accusation(against).unbroken_since == 9.0
+
+
+def silence(world: World, *observers: str, components: tuple[str, ...] = ("softswitch", "cti")) -> None:
+    for observer in observers:
+        for component in components:
+            world.delete(keys.observation(observer, "east", "hotel", component))
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "reason", "usable"),
+    [
+        pytest.param(lambda w: None, State.HEALTHY, "ProbesPass", True, id="all-pass"),
+        pytest.param(
+            lambda w: w.observe("west", "east", "hotel", "cti", passes=False),
+            State.SUSPECT,
+            "AccusedByOne",
+            True,
+            id="one-accuser-while-own-and-witness-pass",
+        ),
+        pytest.param(
+            lambda w: [w.observe(o, "east", "hotel", "cti", passes=False) for o in ("west", "witness")],
+            State.SUSPECT,
+            "AccusedByTwo",
+            False,
+            id="two-accusers",
+        ),
+        pytest.param(
+            lambda w: w.observe("east", "east", "hotel", "softswitch", passes=False),
+            State.SUSPECT,
+            "AccusedByOne",
+            False,
+            id="its-own-probe-fails",
+        ),
+        pytest.param(
+            lambda w: silence(w, "east", "west", "witness"), State.UNKNOWN, "NoEvidence", False, id="nobody-says"
+        ),
+        pytest.param(lambda w: silence(w, "east"), State.UNKNOWN, "NoOwnWord", False, id="no-own-word"),
+        pytest.param(
+            lambda w: silence(w, "west", "witness"), State.UNKNOWN, "NoOutsideWord", False, id="no-outside-word"
+        ),
+        pytest.param(lambda w: silence(w, "west"), State.HEALTHY, "ProbesPass", True, id="one-outside-word-is-enough"),
+        pytest.param(
+            lambda w: w.publish(keys.SITE, "east", site_spec("east", "hotel", maintenance=True)),
+            State.MAINTENANCE,
+            "Maintenance",
+            True,
+            id="maintenance-is-not-unusable",
+        ),
+    ],
+)
+def test_the_verdict_on_a_system(change, state: State, reason: str, usable: bool) -> None:  # type: ignore[no-untyped-def]
+    world = World()
+    change(world)
+    verdict = system_verdict(world.snapshot, "east", "hotel")
+    assert (verdict.state, verdict.reason) == (state, reason), verdict.sentence
+    assert usability(world.snapshot, "east", "hotel").usable == usable
+
+
+def test_a_component_names_its_sources_for_and_against() -> None:
+    world = World()
+    world.observe("witness", "east", "hotel", "cti", passes=False)
+    found = component_verdict(world.snapshot, "east", "hotel", "cti")
+    assert found.state == "Pass"
+    assert [w.observer for w in found.sources_for] == ["east", "west"]
+    assert [w.observer for w in found.sources_against] == ["witness"]
+
+
+def test_a_component_that_two_sources_accuse_fails_whoever_speaks_for_it() -> None:
+    world = World()
+    for observer in ("west", "witness"):
+        world.observe(observer, "east", "hotel", "cti", passes=False)
+    assert component_verdict(world.snapshot, "east", "hotel", "cti").state == "Fail"
+
+
+def test_systems_are_judged_apart_and_the_site_shows_the_worst() -> None:
+    world = World(systems=("hotel", "flight"))
+    world.observe("west", "east", "flight", "softswitch", passes=False)
+    assert system_verdict(world.snapshot, "east", "hotel").state == State.HEALTHY
+    assert site_verdict(world.snapshot, "east").state == State.SUSPECT
+    assert "flight at east" in site_verdict(world.snapshot, "east").sentence
+
+
+@pytest.mark.parametrize(("passes", "state"), [(True, State.HEALTHY), (False, State.SUSPECT), (None, State.UNKNOWN)])
+def test_a_witness_is_judged_by_its_engine(passes: bool | None, state: State) -> None:
+    world = World()
+    if passes is not None:
+        world.observe("east", "witness", "", "engine", passes=passes)
+    assert site_verdict(world.snapshot, "witness").state == state
+
+
+def test_the_evidence_of_usability_names_the_words_that_it_rests_on() -> None:
+    world = World()
+    evidence = dict(usability(world.snapshot, "east", "hotel").evidence)
+    assert set(evidence) == {
+        keys.observation(observer, "east", "hotel", component)
+        for observer in ("east", "west")
+        for component in ("softswitch", "cti")
+    }
+    assert all(world.store[key][2] == revision for key, revision in evidence.items())
