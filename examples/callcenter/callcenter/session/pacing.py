@@ -24,7 +24,8 @@ class TokenBucket:
         """Whether one may go through at `now`."""
         if self.rate == inf:
             return True
-        most = max(1.0, self.rate * BURST_SECONDS)
+        # The one on top keeps what accrues between two looks at a slow bucket, or it would run slower than its rate.
+        most = 1.0 + self.rate * BURST_SECONDS
         if self._at is None:
             self._tokens = most
         else:

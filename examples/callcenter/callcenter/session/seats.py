@@ -105,12 +105,9 @@ class Group:
     """Those with an offer."""
     at_door: dict[Seat, None] = field(default_factory=dict)
     """Those whose door is shut."""
-    paced: deque[Knock] = field(default_factory=deque)
-    """Those whose door is open but not fast enough; withdrawn ones are skipped when their turn comes."""
     leaving: deque[Seat] = field(default_factory=deque)
     """Those to release as soon as pace and activity allow; checked again when their turn comes."""
     release_pace: TokenBucket | None = None
-    entry_pace: TokenBucket | None = None
 
 
 class Tables:
@@ -123,6 +120,8 @@ class Tables:
         self.groups: dict[str, Group] = {}
         self.sessions: dict[str, Session] = {}
         """Offers and sessions by ID."""
+        self.paced: deque[Knock] = deque()
+        """Those whose door is open but not fast enough; withdrawn ones are skipped when their turn comes."""
 
     def group(self, name: str) -> Group:
         """The group's table, made when first asked for."""
@@ -169,7 +168,7 @@ class Tables:
         seat.knock = knock
         if paced:
             group.at_door.pop(seat, None)
-            group.paced.append(knock)
+            self.paced.append(knock)
         else:
             group.at_door[seat] = None
 

@@ -86,7 +86,7 @@ RELEASES_A_TICK: Final = 40
 """Agents released in one tick at most, so that pings and calls are not kept waiting behind a thousand releases."""
 
 ENTRIES_A_TICK: Final = 200
-"""Agents let in from the paced queues in one tick at most, for the same reason."""
+"""Agents let in from the paced queue in one tick at most, for the same reason."""
 
 SILENT_AFTER: Final = 30.0
 """Seconds without any frame after which a connection without a session is closed; clients beat far more often."""
@@ -121,7 +121,6 @@ class SessionServer:
         self._secret = secret
         self._desk = desk
         self._wall_offset = wall - now
-        self._rate = rate
         self._entries = TokenBucket(rate)
         self._ring: PingRing[Session] = PingRing(timing.ping)
         self._lapses: list[tuple[float, int, Session]] = []
@@ -363,49 +362,31 @@ class SessionServer:
         out.append(Reply(knock.conn.id, Release(knock.frame.seq, None, to, ticket, carried)))
 
     def _enter(self, knock: Knock, now: float, out: list[Out]) -> None:
-        """The door is open for this one: in at once, or in turn when others are ahead or the pace is reached."""
-        group = self._t.group_of(knock.conn.seat)
-        if group.paced or not self._take_entry(group, knock, now):
+        """The door is open for this one: in at once, or in turn when others are ahead or the rate is reached.
+
+        A placement's pace holds back the releases in the old city, not the entries here: those who enter may just as
+        well be the survivors of a lost city, and these wait for nothing but this CTI's own rate.
+        """
+        if self._t.paced or not self._entries.take(now):
             self._stand(knock, "Paced", out)
         else:
             self._offer(knock, now, out)
 
-    def _take_entry(self, group: Group, knock: Knock, now: float) -> bool:
-        # The group's pace is for planned arrivals only: fresh sign-ins may be the survivors of a lost city.
-        pace = group.entry_pace if knock.ticket is not None else None
-        if not self._entries.ready(now) or (pace is not None and not pace.ready(now)):
-            return False
-        if pace is not None:
-            pace.take(now)
-        return self._entries.take(now)
-
     def _admit_paced(self, now: float, out: list[Out]) -> None:
-        """Let in from the moving queues what the pace allows, group by group in turn."""
-        left = ENTRIES_A_TICK
-        busy = [group for group in self._t.groups.values() if group.paced]
-        while busy and left:
-            still = []
-            for group in busy:
-                if self._admit_one(group, now, out) and group.paced:
-                    still.append(group)
-                left -= 1
-            busy = still
-
-    def _admit_one(self, group: Group, now: float, out: list[Out]) -> bool:
-        """Decide about the first in one group's queue; False when nobody can enter now."""
-        knock = group.paced[0]
-        seat = knock.conn.seat
-        if seat.knock is not knock or knock.reason != "Paced":
-            group.paced.popleft()  # withdrawn, gone, or sent to a shut door meanwhile
-        elif not self._would_enter(knock, now):
-            group.paced.popleft()
-            self._decide(knock, now, out)
-        elif self._take_entry(group, knock, now):
-            group.paced.popleft()
-            self._offer(knock, now, out)
-        else:
-            return False
-        return True
+        """Let in from the moving queue what the rate allows."""
+        paced = self._t.paced
+        for _ in range(min(len(paced), ENTRIES_A_TICK)):
+            knock = paced[0]
+            waits = knock.conn.seat.knock is knock
+            if waits and self._would_enter(knock, now):
+                if not self._entries.take(now):
+                    return
+                paced.popleft()
+                self._offer(knock, now, out)
+            else:
+                paced.popleft()  # withdrawn or gone, or the door has shut meanwhile
+                if waits:
+                    self._decide(knock, now, out)
 
     def _would_enter(self, knock: Knock, now: float) -> bool:
         seat = knock.conn.seat
@@ -611,10 +592,9 @@ class SessionServer:
         group = self._t.group(name)
         self._t.changed.add(name)
         if placement.pace is None:
-            group.release_pace = group.entry_pace = None
+            group.release_pace = None
         elif group.release_pace is None or group.release_pace.rate != placement.pace:
             group.release_pace = TokenBucket(placement.pace)
-            group.entry_pace = TokenBucket(min(placement.pace, self._rate))
         group.leaving = deque(seat for seat in group.seated if self._leaving(seat))
         for seat in list(group.offered):
             self._recheck_offer(seat, now, out)

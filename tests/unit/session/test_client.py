@@ -1,0 +1,481 @@
+"""The client's end of the session protocol, one rule at a time."""
+
+import pytest
+
+from callcenter.session.client import (
+    Action,
+    AtDoor,
+    CallEvent,
+    ClientSession,
+    Connect,
+    HasSignedIn,
+    Lost,
+    NotAdmitted,
+    RegisterPhone,
+    Released,
+    Send,
+    SignedOut,
+)
+from callcenter.session.lease import gone_by
+from callcenter.session.messages import (
+    AgentButton,
+    Beat,
+    Call,
+    CarriedState,
+    Denied,
+    Ended,
+    Hello,
+    Moved,
+    Offer,
+    Other,
+    PhoneLine,
+    Ping,
+    Pong,
+    Refused,
+    Register,
+    Release,
+    ServerFrame,
+    SignedIn,
+    SignIn,
+    SignOut,
+    Wait,
+    Welcome,
+    Withdraw,
+)
+
+S = 1.5
+OUT = gone_by(0.0, S) + 1e-6
+"""Seconds after the last answer from which the client counts itself out."""
+WALL = 1_000_000.0
+
+
+def line(site: str) -> PhoneLine:
+    return PhoneLine("510001" if site == "east" else "610001", f"{site}:5060", "callcenter", "secret")
+
+
+class Person:
+    """A client, and what its driver would do."""
+
+    def __init__(self, jitter: float = 0.0) -> None:
+        self.now = 0.0
+        self.client = ClientSession("a1", "i1", ("east", "west"), "east", mac="m", jitter=lambda: jitter)
+        self.did: list[Action] = []
+        self.silent: set[str] = set()
+        """Cities that answer no heartbeat."""
+        self.act(self.client.start(0.0, WALL))
+
+    def act(self, actions: list[Action]) -> list[Action]:
+        self.did += actions
+        return actions
+
+    def frame(self, site: str, frame: ServerFrame) -> list[Action]:
+        return self.act(self.client.frame(site, frame, self.now))
+
+    def welcome(self, site: str, home: str | None = "east", lease: float = S) -> list[Action]:
+        self.act(self.client.connected(site, self.now))
+        return self.frame(site, Welcome(site, "b1", lease, 0.5, home, line(site)))
+
+    def disconnected(self, site: str) -> list[Action]:
+        return self.act(self.client.disconnected(site, self.now))
+
+    def at(self, now: float) -> list[Action]:
+        """Let time pass as a driver does: tick whenever the client wants to be woken."""
+        done: list[Action] = []
+        while self.client.wake_at <= now:
+            self.now = self.client.wake_at
+            for action in self.client.tick(self.now):
+                done.append(action)
+                if isinstance(action, Send) and isinstance(action.frame, Beat) and action.site not in self.silent:
+                    done += self.client.frame(action.site, action.frame, self.now)
+        self.now = now
+        return self.act(done)
+
+    def last_sign_in(self) -> tuple[str, SignIn]:
+        asked = [(action.site, action.frame) for action in self.did if isinstance(action, Send)]
+        return [(site, frame) for site, frame in asked if isinstance(frame, SignIn)][-1]
+
+    def grant(self, site: str, session: str, state: str = "available") -> list[Action]:
+        """The city offers, pings and confirms."""
+        _, asked = self.last_sign_in()
+        self.frame(site, Offer(asked.seq, session, S, 0.5))
+        assert self.frame(site, Ping(session, 1)) == [Send(site, Pong(session, 1))]
+        return self.frame(site, SignedIn(session, 100_000, "V1", "510001", state))  # type: ignore[arg-type]
+
+    def sign_ins(self) -> list[str]:
+        return [action.site for action in self.did if isinstance(action, Send) and isinstance(action.frame, SignIn)]
+
+
+def at_work(jitter: float = 0.0) -> Person:
+    """Signed in at east since 2.0, standby at west."""
+    person = Person(jitter)
+    person.welcome("east")
+    person.welcome("west")
+    person.at(2.0)
+    person.grant("east", "s1")
+    assert person.client.signed_in_at == "east"
+    return person
+
+
+# ---- start
+
+
+def test_it_connects_everywhere_and_signs_in_at_home_after_a_lease() -> None:
+    person = Person()
+    assert person.did == [Connect("east", 0.0), Connect("west", 0.0)]
+    assert Send("east", Hello("a1", "i1", "m", "primary")) in person.client.connected("east", 0.0)
+    assert Send("west", Hello("a1", "i1", "m", "standby")) in person.client.connected("west", 0.0)
+    person.welcome("east")
+    person.welcome("west")
+    person.at(OUT - 0.01)
+    assert person.sign_ins() == []
+    person.at(OUT)
+    assert person.last_sign_in() == ("east", SignIn(1, None, wait=False, state=None))
+
+
+def test_the_cities_lease_decides_how_long_a_fresh_start_waits() -> None:
+    person = Person()
+    person.welcome("east", lease=6.0)
+    person.at(6.0)
+    assert person.sign_ins() == []
+    person.at(6.1)
+    assert person.sign_ins() == ["east"]
+
+
+def test_the_map_knows_better_than_the_configuration_where_home_is() -> None:
+    person = Person()
+    person.welcome("east", home="west")
+    person.welcome("west", home="west")
+    person.at(2.0)
+    assert person.sign_ins() == ["west"]
+
+
+def test_with_home_away_it_stands_at_the_other_door() -> None:
+    person = Person()
+    person.welcome("west")
+    person.at(2.0)
+    assert person.last_sign_in() == ("west", SignIn(1, None, wait=True, state=None))
+
+
+def test_its_phone_is_registered_in_both_cities_once_and_again_when_told() -> None:
+    person = at_work()
+    registered = [action for action in person.did if isinstance(action, RegisterPhone)]
+    assert registered == [RegisterPhone("east", line("east")), RegisterPhone("west", line("west"))]
+    assert person.frame("west", Register()) == [RegisterPhone("west", line("west"))]
+    person.disconnected("west")
+    assert not [action for action in person.welcome("west") if isinstance(action, RegisterPhone)]
+
+
+def test_a_session_is_real_for_the_agent_when_the_city_confirms_it() -> None:
+    person = Person()
+    person.welcome("east")
+    person.at(2.0)
+    actions = person.grant("east", "s1")
+    assert actions == [HasSignedIn("east", "fresh", None, 100_000, "V1", "510001", "available")]
+
+
+# ---- pings
+
+
+def test_it_answers_only_for_the_session_it_holds() -> None:
+    person = at_work()
+    assert person.frame("east", Ping("s1", 2)) == [Send("east", Pong("s1", 2))]
+    assert person.frame("east", Ping("another", 2)) == []
+    assert person.frame("west", Ping("s1", 2)) == []
+
+
+def test_it_does_not_answer_for_an_offer_it_did_not_ask_for() -> None:
+    person = at_work()
+    person.frame("west", Offer(99, "w1", S, 0.5))
+    assert person.frame("west", Ping("w1", 1)) == []
+    assert person.client.answering_for == "s1"
+
+
+def test_it_counts_itself_out_a_little_more_than_a_lease_after_its_last_answer() -> None:
+    person = at_work()
+    person.at(2.4)
+    person.frame("east", Ping("s1", 2))
+    person.at(2.4 + OUT - 0.01)
+    assert person.client.signed_in_at == "east"
+    actions = person.at(2.4 + OUT)
+    assert Lost("east", "Silent") in actions
+    assert person.client.signed_in_at is None
+
+
+def test_an_answer_after_the_lease_is_not_given() -> None:
+    person = at_work()
+    person.now = 2.0 + OUT  # the machine slept: no tick came
+    actions = person.frame("east", Ping("s1", 2))
+    assert Lost("east", "Silent") in actions
+    assert Send("east", Pong("s1", 2)) not in actions
+
+
+# ---- losing a city
+
+
+def test_it_asks_at_the_other_city_only_when_the_first_cannot_count_it_any_more() -> None:
+    person = at_work()
+    actions = person.disconnected("east")
+    assert Lost("east", "Disconnected") in actions
+    person.at(2.0 + OUT - 0.01)
+    assert person.sign_ins() == ["east"]
+    person.at(2.0 + OUT)
+    assert person.last_sign_in() == ("west", SignIn(2, None, wait=True, state=None))
+
+
+def test_back_at_the_same_city_it_need_not_wait() -> None:
+    person = at_work()
+    person.disconnected("east")
+    person.at(2.2)
+    person.welcome("east")
+    assert person.sign_ins() == ["east", "east"]
+    actions = person.grant("east", "s2")
+    assert [action.cause for action in actions if isinstance(action, HasSignedIn)] == ["fresh"]
+    assert not [action for action in actions if isinstance(action, Send) and isinstance(action.frame, Moved)]
+
+
+def test_a_failover_tells_its_gap_from_the_last_answer_on() -> None:
+    person = at_work()
+    person.disconnected("east")
+    person.at(4.0)
+    actions = person.grant("west", "w1")
+    assert [(a.cause, a.gap) for a in actions if isinstance(a, HasSignedIn)] == [("failover", 2.0)]
+    assert Send("west", Moved("w1", "east", 2.0, WALL + 2.0, WALL + 4.0)) in actions
+
+
+def test_at_the_other_citys_door_home_is_tried_again() -> None:
+    person = at_work()
+    person.disconnected("east")
+    person.at(4.0)
+    assert person.frame("west", Wait(2, "PlacedElsewhere")) == [AtDoor("west", "PlacedElsewhere")]
+    actions = person.welcome("east")
+    assert Send("west", Withdraw(2)) in actions
+    assert person.last_sign_in() == ("east", SignIn(3, None, wait=False, state=None))
+    person.frame("west", Offer(2, "w1", S, 0.5))  # it crossed with the withdrawal
+    assert person.frame("west", Ping("w1", 1)) == []
+
+
+def test_when_the_door_opens_it_enters() -> None:
+    person = at_work()
+    person.disconnected("east")
+    person.at(4.0)
+    person.frame("west", Wait(2, "PlacedElsewhere"))
+    person.at(9.0)
+    person.frame("west", Offer(2, "w1", S, 0.5))
+    assert person.frame("west", Ping("w1", 1)) == [Send("west", Pong("w1", 1))]
+
+
+def test_an_unanswered_sign_in_is_waited_out_and_its_city_left() -> None:
+    person = Person()
+    person.welcome("east")
+    person.welcome("west")
+    person.at(2.0)
+    asked_at = OUT - 1e-6
+    person.at(asked_at + OUT - 0.01)
+    assert person.sign_ins() == ["east"]
+    actions = person.at(asked_at + OUT)
+    assert [action.site for action in actions if isinstance(action, Connect)] == ["east"]
+    assert person.sign_ins() == ["east", "west"]
+
+
+def test_a_frame_of_a_connection_it_has_dropped_is_ignored() -> None:
+    person = at_work()
+    person.at(2.0 + OUT)
+    assert person.frame("east", Ping("s1", 2)) == []
+    assert person.frame("east", SignedIn("s1", 1, "V", "5", "available")) == []
+
+
+def test_shut_out_at_one_door_for_long_it_asks_at_the_other() -> None:
+    person = Person()
+    person.welcome("east")
+    person.welcome("west")
+    person.at(2.0)
+    person.frame("east", Wait(1, "Unconfirmed"))
+    person.at(4.0)
+    assert person.sign_ins() == ["east"]
+    person.at(5.1)
+    assert person.sign_ins() == ["east", "west"]
+
+
+def test_a_place_in_a_moving_queue_is_kept() -> None:
+    person = Person()
+    person.welcome("east")
+    person.welcome("west")
+    person.at(2.0)
+    person.frame("east", Wait(1, "Paced"))
+    person.at(20.0)
+    assert person.sign_ins() == ["east"]
+
+
+# ---- moves
+
+
+def test_a_release_sends_it_on_at_once_with_its_ticket() -> None:
+    person = at_work()
+    person.at(2.3)
+    actions = person.frame("east", Release(None, "s1", "west", "a.ticket", "break"))
+    assert actions == [Released("east", "west"), Send("west", SignIn(2, "a.ticket", wait=False, state="break"))]
+    person.at(2.35)
+    actions = person.grant("west", "w1", "break")
+    signed_in = next(action for action in actions if isinstance(action, HasSignedIn))
+    assert (signed_in.cause, signed_in.gap) == ("ticket", pytest.approx(0.05))
+    moved = next(a.frame for a in actions if isinstance(a, Send) and isinstance(a.frame, Moved))
+    assert (moved.session, moved.from_, moved.gap) == ("w1", "east", pytest.approx(0.05))
+
+
+def test_with_the_new_city_away_it_asks_the_old_one_again_after_a_while() -> None:
+    person = at_work()
+    person.disconnected("west")
+    person.frame("east", Release(None, "s1", "west", "a.ticket", "available"))
+    asked = person.last_sign_in()
+    assert asked == ("east", SignIn(2, None, wait=True, state="available"))
+    actions = person.frame("east", Release(2, None, "west", "b.ticket", "available"))
+    assert person.sign_ins() == ["east", "east"], f"not at once: {actions}"
+    person.at(2.2)
+    assert person.sign_ins() == ["east", "east", "east"]
+
+
+def test_sent_back_and_forth_it_slows_down() -> None:
+    person = Person()
+    person.welcome("east")
+    person.welcome("west")
+    person.at(2.0)
+    for _ in range(2000):
+        site, asked = person.last_sign_in()
+        other = "west" if site == "east" else "east"
+        before = len(person.sign_ins())
+        person.frame(site, Release(asked.seq, None, other, None, None))
+        while len(person.sign_ins()) == before:
+            person.at(person.now + 0.05)
+        if person.now > 60.0:
+            break
+    assert len(person.sign_ins()) < 100
+
+
+def test_a_refused_ticket_is_not_shown_again() -> None:
+    person = at_work()
+    person.frame("east", Release(None, "s1", "west", "a.ticket", "available"))
+    actions = person.frame("west", Refused(2, "TicketUsed", "the ticket was used before"))
+    assert NotAdmitted("west", "TicketUsed", "the ticket was used before") in actions
+    person.at(3.0)
+    assert person.sign_ins() == ["east", "west", "east"]
+    assert person.last_sign_in()[1].ticket is None
+
+
+# ---- the agent
+
+
+def test_going_home_ends_the_session_and_asks_for_no_other() -> None:
+    person = at_work()
+    assert person.act(person.client.sign_out(2.1)) == [Send("east", SignOut("s1")), SignedOut("east", "SignedOut")]
+    person.frame("east", Ended("s1", "SignedOut"))
+    person.at(8.0)
+    assert person.sign_ins() == ["east"]
+    person.act(person.client.sign_in(8.0))
+    assert person.sign_ins() == ["east", "east"]
+
+
+def test_another_device_takes_over_without_a_fight() -> None:
+    person = at_work()
+    assert person.frame("east", Ended("s1", "Replaced")) == [SignedOut("east", "Replaced")]
+    person.at(4.5)
+    assert person.sign_ins() == ["east"]
+
+
+def test_a_break_is_told_and_carried_along() -> None:
+    person = at_work()
+    assert person.client.press("break", 2.1) == [Send("east", AgentButton("s1", "break"))]
+    person.disconnected("east")
+    person.at(4.0)
+    assert person.last_sign_in()[1].state == "break"
+
+
+def test_a_call_that_outlives_its_city_keeps_others_away_until_it_ends() -> None:
+    person = at_work()
+    person.client.phone(True, 2.1)
+    person.disconnected("east")
+    person.at(4.0)
+    assert person.last_sign_in()[1].state == "talking"
+    person.grant("west", "w1", "talking")
+    assert person.client.phone(False, 5.0) == [Send("west", AgentButton("w1", "available"))]
+    assert person.client.phone(False, 5.1) == []
+
+
+@pytest.mark.parametrize("carried", ["available", "talking"])
+def test_a_call_that_ended_during_the_move_is_told_at_once(carried: CarriedState) -> None:
+    person = at_work()
+    person.frame("east", Release(None, "s1", "west", "a.ticket", carried))
+    actions = person.grant("west", "w1", carried)
+    told = Send("west", AgentButton("w1", "available"))
+    assert (told in actions) is (carried == "talking")
+
+
+def test_the_desktop_sees_its_own_sessions_calls_only() -> None:
+    person = at_work()
+    assert person.frame("east", Call("s1", "c1", "ringing")) == [CallEvent("east", "c1", "ringing")]
+    assert person.frame("east", Call("s0", "c1", "ringing")) == []
+
+
+# ---- connections
+
+
+def test_evidence_follows_every_change_of_the_other_connection() -> None:
+    person = at_work()
+    person.at(3.0)
+    person.frame("east", Ping("s1", 2))
+    assert Send("west", Other("east", ok=False, since=0.0)) in person.disconnected("east")
+    person.at(3.5)
+    assert Send("west", Other("east", ok=True, since=0.0)) in person.welcome("east")
+
+
+def test_a_late_standby_connection_hears_how_long_the_other_has_been_gone() -> None:
+    person = at_work()
+    person.disconnected("west")
+    person.disconnected("east")
+    person.at(7.0)
+    assert Send("west", Other("east", ok=False, since=5.0)) in person.welcome("west")
+
+
+def test_connections_without_a_session_beat_and_are_given_up_when_silent() -> None:
+    person = at_work()
+    person.silent = {"west"}
+    for now in (3.0, 4.0, 5.0, 6.0):
+        person.at(now)
+        person.frame("east", Ping("s1", 2))
+    beats = [a for a in person.did if isinstance(a, Send) and isinstance(a.frame, Beat)]
+    assert [(a.site, a.frame) for a in beats if a.site == "west"] == [("west", Beat(n)) for n in (1, 2, 3)]
+    actions = person.at(7.0)  # heard last at 2.0: 2.5 beats of 2 s
+    assert Connect("west", pytest.approx(0.1)) in actions
+    assert Send("east", Other("west", ok=False, since=0.0)) in actions
+
+
+def test_a_connection_without_a_welcome_is_given_up() -> None:
+    person = Person()
+    person.act(person.client.connected("east", 0.0))
+    actions = person.at(2.5)
+    assert [action.site for action in actions if isinstance(action, Connect)] == ["east"]
+
+
+def test_reconnecting_slows_down_with_jitter() -> None:
+    def waits(jitter: float) -> list[float]:
+        person = Person(jitter)
+        person.did.clear()
+        for _ in range(8):
+            person.disconnected("east")
+        return [action.after for action in person.did if isinstance(action, Connect)]
+
+    assert waits(0.0) == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 2.5, 2.5, 2.5])
+    assert waits(0.999) == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0], rel=0.01)
+
+
+def test_who_is_denied_comes_back_slowly_and_says_why() -> None:
+    person = Person()
+    person.act(person.client.connected("east", 0.0))
+    assert person.frame("east", Denied("UnknownAccount", "no agent")) == [
+        NotAdmitted("east", "UnknownAccount", "no agent")
+    ]
+    assert person.disconnected("east") == [Connect("east", 2.5)]
+
+
+def test_home_must_be_a_city_it_knows() -> None:
+    with pytest.raises(ValueError, match="home 'north' is none of the sites"):
+        ClientSession("a1", "i1", ("east", "west"), "north", mac="m", jitter=lambda: 0.0)

@@ -1,0 +1,692 @@
+"""The CTI's end of the session protocol, one rule at a time: doors, offers, leases, releases."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, TypeVar
+
+import pytest
+
+from callcenter.session import tickets
+from callcenter.session.door import parse_map
+from callcenter.session.events import Activity, Badge, Close, Gone, Member, MoveMade, Out, Reply, Started
+from callcenter.session.lease import Timing
+from callcenter.session.messages import (
+    Beat,
+    CarriedState,
+    ClientFrame,
+    Denied,
+    Ended,
+    Hello,
+    Moved,
+    Offer,
+    PhoneLine,
+    Ping,
+    Pong,
+    Refused,
+    Release,
+    SignedIn,
+    SignIn,
+    SignOut,
+    Wait,
+    Welcome,
+    Withdraw,
+)
+from callcenter.session.placements import UNCONFIRMED_AFTER, Drain, Placement
+from callcenter.session.server import RELEASES_A_TICK, SILENT_AFTER, TICK, SessionServer
+from callcenter.session.tickets import Ticket
+
+GROUP = "callcenter/x"
+SECRET = b"secret of the system"
+WALL = 1_000_000.0
+S = 1.5
+EAST, WEST, OUT, IN = {"east": "0-99"}, {"west": "0-99"}, {"east>west": "0-99"}, {"west>east": "0-99"}
+
+F = TypeVar("F")
+
+
+@dataclass
+class Desk:
+    """A Desk whose answers the tests choose: account aN sits in bucket N."""
+
+    carrying: dict[str, CarriedState] = field(default_factory=dict)
+    begins: list[tuple[str, CarriedState | None]] = field(default_factory=list)
+
+    def member(self, account: str) -> Member | None:
+        return Member(account, GROUP, int(account[1:]) % 100) if account.startswith("a") else None
+
+    def line(self, mac: str) -> PhoneLine | None:
+        return None if mac == "unknown" else PhoneLine("510001", "198.18.0.11:30560", "callcenter", "secret")
+
+    def sign_in(self, member: Member, mac: str, carried: CarriedState | None, now: float) -> Badge:
+        self.begins.append((member.account, carried))
+        return Badge(100_000, "V1", "510001", "break" if carried == "break" else "available")
+
+    def carried(self, account: str) -> CarriedState:
+        return self.carrying.get(account, "available")
+
+
+class Cti:
+    """A session server in east with its clock, as the tests talk to it."""
+
+    def __init__(self, rate: float = inf) -> None:
+        self.now = 100.0
+        self.desk = Desk()
+        self.revision = 0
+        self.server = SessionServer(
+            site="east",
+            boot="b1",
+            secret=SECRET,
+            desk=self.desk,
+            timing=Timing(S, 0.5),
+            now=self.now,
+            wall=WALL,
+            rate=rate,
+        )
+
+    def place(self, map_: dict[str, str], **more: Any) -> list[Out]:
+        self.revision += 1
+        placement = Placement(self.revision, parse_map(map_), **more)
+        answers, outs = self.server.place({GROUP: placement}, confirmed=True, now=self.now)
+        assert answers[GROUP].accepted
+        return outs
+
+    def frame(self, conn: int, frame: ClientFrame) -> list[Out]:
+        return self.server.frame(conn, frame, self.now)
+
+    def later(self, seconds: float) -> list[Out]:
+        """Let time pass tick by tick; nobody answers pings."""
+        outs: list[Out] = []
+        until = self.now + seconds
+        while self.now < until - 1e-9:
+            self.now = min(until, self.now + TICK)
+            outs += self.server.tick(self.now)
+        return outs
+
+    def living(self, seconds: float) -> list[Out]:
+        """Let time pass while every client answers its pings at once."""
+        seen: list[Out] = []
+        until = self.now + seconds
+        while self.now < until - 1e-9:
+            self.now = min(until, self.now + TICK)
+            for out in self.server.tick(self.now):
+                seen.append(out)
+                if isinstance(out, Reply) and isinstance(out.frame, Ping):
+                    seen += self.frame(out.conn, Pong(out.frame.session, out.frame.n))
+        return seen
+
+    def hello(self, conn: int, account: str, instance: str = "") -> list[Out]:
+        return self.frame(conn, Hello(account, instance or f"i-{account}", "02:00", "primary"))
+
+    def ask(
+        self, conn: int, *, ticket: str | None = None, wait: bool = False, state: CarriedState | None = None
+    ) -> list[Out]:
+        return self.frame(conn, SignIn(1, ticket, wait, state))
+
+    def sign_in(self, conn: int, account: str, instance: str = "") -> str:
+        """Connect, ask, answer the first ping; returns the session."""
+        self.hello(conn, account, instance)
+        outs = self.ask(conn)
+        offer = only(outs, Offer)
+        assert only(self.frame(conn, Pong(offer.session, 1)), SignedIn).session == offer.session
+        return offer.session
+
+
+def frames(outs: Iterable[Out], kind: type[F]) -> list[F]:
+    return [out.frame for out in outs if isinstance(out, Reply) and isinstance(out.frame, kind)]
+
+
+def only(outs: Iterable[Out], kind: type[F]) -> F:
+    found = frames(outs, kind)
+    assert len(found) == 1, f"expected one {kind.__name__} in {outs}"
+    return found[0]
+
+
+def facts(outs: Iterable[Out], kind: type[F]) -> list[F]:
+    return [out for out in outs if isinstance(out, kind)]
+
+
+def ticket(account: str = "a1", *, revision: int = 1, instance: str = "", **change: Any) -> str:
+    """A ticket from west to east, as west's CTI would have signed it."""
+    fields: dict[str, Any] = {
+        "account": account,
+        "instance": instance or f"i-{account}",
+        "group": GROUP,
+        "bucket": 1,
+        "from_": "west",
+        "to": "east",
+        "revision": revision,
+        "issued_at": WALL,
+        "expires_at": WALL + 60,
+        "id": f"w.{account}.{revision}",
+        "state": "break",
+    }
+    return tickets.sign(Ticket(**(fields | change)), SECRET)
+
+
+@pytest.fixture
+def cti() -> Cti:
+    return Cti()
+
+
+# ---- hello
+
+
+def test_a_welcome_tells_lease_home_and_phone(cti: Cti) -> None:
+    cti.place(WEST)
+    welcome = only(cti.hello(1, "a1"), Welcome)
+    assert (welcome.site, welcome.boot, welcome.lease, welcome.ping, welcome.home) == ("east", "b1", S, 0.5, "west")
+    assert welcome.phone.extension == "510001"
+
+
+@pytest.mark.parametrize(("map_", "home"), [(EAST, "east"), (OUT, "east"), (IN, "west")])
+def test_home_is_where_a_client_without_ticket_should_ask(cti: Cti, map_: dict[str, str], home: str) -> None:
+    cti.place(map_)
+    assert only(cti.hello(1, "a1"), Welcome).home == home
+
+
+def test_before_any_map_home_is_unknown(cti: Cti) -> None:
+    assert only(cti.hello(1, "a1"), Welcome).home is None
+
+
+def test_the_first_frame_must_be_hello_and_only_the_first(cti: Cti) -> None:
+    outs = cti.frame(1, Beat(1))
+    assert only(outs, Denied).reason == "HelloFirst"
+    assert facts(outs, Close) == [Close(1)]
+    cti.hello(2, "a1")
+    assert only(cti.hello(2, "a1"), Denied).reason == "HelloTwice"
+
+
+def test_a_new_connection_of_the_same_client_replaces_the_old_one(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    outs = cti.hello(2, "a1")
+    assert facts(outs, Close) == [Close(1)]
+    assert [gone.reason for gone in facts(outs, Gone)] == ["Disconnected"]
+    assert cti.server.count(GROUP).connections == 1
+    assert cti.server.disconnected(1, cti.now) == []
+
+
+# ---- the door
+
+
+@pytest.mark.parametrize(
+    ("map_", "wait", "answer"),
+    [
+        pytest.param(EAST, False, Offer, id="open"),
+        pytest.param(OUT, False, ("west", True), id="leaving-gives-a-ticket"),
+        pytest.param(OUT, True, ("west", True), id="leaving-does-not-let-wait"),
+        pytest.param(IN, False, ("west", False), id="without-a-ticket-back-to-the-old-city"),
+        pytest.param(IN, True, "PlacedElsewhere", id="without-a-ticket-and-without-the-old-city"),
+        pytest.param(WEST, False, ("west", False), id="closed"),
+        pytest.param(WEST, True, "PlacedElsewhere", id="closed-and-nowhere-else-to-go"),
+    ],
+)
+def test_what_a_fresh_sign_in_gets(cti: Cti, map_: dict[str, str], wait: bool, answer: Any) -> None:
+    cti.place(map_)
+    cti.hello(1, "a1")
+    outs = cti.ask(1, wait=wait)
+    if isinstance(answer, tuple):
+        release = only(outs, Release)
+        assert (release.seq, release.session) == (1, None)
+        assert (release.to, release.ticket is not None) == answer
+    elif isinstance(answer, str):
+        assert only(outs, Wait).reason == answer
+        assert cti.server.count(GROUP).waiting == 1
+    else:
+        assert only(outs, Offer).seq == 1
+        assert only(outs, Ping).n == 1
+
+
+def test_a_released_client_enters_by_its_ticket_with_what_it_carried(cti: Cti) -> None:
+    cti.place(IN)
+    cti.hello(1, "a1")
+    offer = only(cti.ask(1, ticket=ticket()), Offer)
+    outs = cti.frame(1, Pong(offer.session, 1))
+    assert only(outs, SignedIn).state == "break"
+    assert facts(outs, Started)[0].from_ == "west"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        pytest.param({"instance": "another"}, "TicketForAnother", id="another-instance"),
+        pytest.param({"to": "north"}, "TicketForAnother", id="another-city"),
+        pytest.param({"expires_at": WALL - 6}, "TicketExpired", id="expired"),
+    ],
+)
+def test_a_wrong_ticket_is_refused_where_only_tickets_admit(cti: Cti, change: dict[str, Any], reason: str) -> None:
+    cti.place(IN)
+    cti.hello(1, "a1")
+    assert only(cti.ask(1, ticket=ticket(**change)), Refused).reason == reason
+    cti.place(EAST)
+    assert frames(cti.ask(1, ticket=ticket(**change)), Offer), "an open door asks for no ticket"
+
+
+def test_a_ticket_is_used_up_by_the_session_not_by_the_offer(cti: Cti) -> None:
+    cti.place(IN)
+    cti.hello(1, "a1")
+    only(cti.ask(1, ticket=ticket()), Offer)
+    cti.server.disconnected(1, cti.now)
+    cti.hello(2, "a1")
+    offer = only(cti.ask(2, ticket=ticket()), Offer)
+    cti.frame(2, Pong(offer.session, 1))
+    cti.server.disconnected(2, cti.now)
+    cti.hello(3, "a1")
+    assert only(cti.ask(3, ticket=ticket()), Refused).reason == "TicketUsed"
+
+
+@pytest.mark.parametrize("before", [WEST, IN])
+def test_a_ticket_ahead_of_the_map_waits_for_it(cti: Cti, before: dict[str, str]) -> None:
+    cti.place(before)
+    cti.hello(1, "a1")
+    assert only(cti.ask(1, ticket=ticket(revision=2)), Wait).reason == "PlacementBehind"
+    assert only(cti.place(IN), Offer).seq == 1
+
+
+def test_a_ticket_of_an_order_that_was_withdrawn_in_between_admits_nobody(cti: Cti) -> None:
+    cti.place(IN)
+    cti.place(WEST)
+    cti.place(IN)
+    cti.hello(1, "a1")
+    assert only(cti.ask(1, ticket=ticket(revision=1)), Release).to == "west"
+    assert frames(cti.ask(1, ticket=ticket(revision=3)), Offer)
+
+
+def test_a_ticket_outlives_a_later_wave_of_the_same_move(cti: Cti) -> None:
+    cti.place({"west>east": "0-49", "west": "50-99"})
+    cti.place(IN)
+    cti.hello(1, "a1")
+    assert frames(cti.ask(1, ticket=ticket(revision=1)), Offer)
+
+
+def test_an_aborted_moves_ticket_leads_back(cti: Cti) -> None:
+    cti.place(IN)
+    cti.place(WEST)
+    cti.hello(1, "a1")
+    release = only(cti.ask(1, ticket=ticket(revision=1)), Release)
+    assert (release.to, release.ticket) == ("west", None)
+
+
+def test_a_newer_sign_in_takes_the_place_of_an_older_one(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.hello(1, "a1")
+    first = only(cti.ask(1), Offer)
+    second = only(cti.ask(1), Offer)
+    assert cti.frame(1, Pong(first.session, 1)) == []
+    assert frames(cti.frame(1, Pong(second.session, 1)), SignedIn)
+
+
+def test_another_device_at_the_same_door_is_told(cti: Cti) -> None:
+    cti.place(WEST)
+    cti.hello(1, "a1", "phone")
+    cti.hello(2, "a1", "laptop")
+    cti.ask(1, wait=True)
+    outs = cti.ask(2, wait=True)
+    assert [
+        (out.conn, out.frame.reason) for out in outs if isinstance(out, Reply) and isinstance(out.frame, Refused)
+    ] == [(1, "OtherDevice")]
+    assert cti.server.count(GROUP).waiting == 1
+
+
+def test_whoever_leaves_the_door_gets_nothing_when_it_opens(cti: Cti) -> None:
+    cti.place(WEST)
+    cti.hello(1, "a1")
+    cti.ask(1, wait=True)
+    cti.frame(1, Withdraw(1))
+    assert cti.server.count(GROUP).waiting == 0
+    assert frames(cti.place(EAST), Offer) == []
+
+
+# ---- the boot
+
+
+def test_nobody_enters_before_the_map_is_confirmed(cti: Cti) -> None:
+    cti.hello(1, "a1")
+    assert only(cti.ask(1), Wait).reason == "NoPlacement"
+    cti.server.book.adopt(GROUP, Placement(1, parse_map(EAST)))
+    cti.hello(2, "a2")
+    assert only(cti.ask(2), Wait).reason == "Unconfirmed"
+    assert only(cti.ask(2, ticket=ticket("a2")), Wait).reason == "Unconfirmed"
+    outs = cti.place(EAST)
+    assert len(frames(outs, Offer)) == 2
+
+
+def test_after_a_while_without_an_engine_the_map_on_disk_opens_the_door(cti: Cti) -> None:
+    cti.server.book.adopt(GROUP, Placement(1, parse_map(EAST)))
+    cti.hello(1, "a1")
+    cti.ask(1)
+    assert frames(cti.later(UNCONFIRMED_AFTER - 0.1), Offer) == []
+    assert frames(cti.later(0.2), Offer) != []
+
+
+def test_a_process_that_stood_still_counts_as_restarted(cti: Cti) -> None:
+    cti.place(EAST)
+    session = cti.sign_in(1, "a1")
+    cti.now += 2 * S
+    outs = cti.server.restart("b2", cti.now)
+    assert only(outs, Ended) == Ended(session, "Lapsed")
+    assert cti.server.boot == "b2"
+    assert only(cti.ask(1), Wait).reason == "Unconfirmed"
+
+
+# ---- leases
+
+
+def test_a_session_lapses_one_lease_after_the_sending_of_its_newest_answered_ping(cti: Cti) -> None:
+    cti.place(EAST)
+    session = cti.sign_in(1, "a1")
+    began = cti.now
+    cti.later(0.6)
+    assert cti.server.valid("a1", began + S - 0.001)
+    assert not cti.server.valid("a1", began + S)
+    cti.now = began + 1.0
+    cti.frame(1, Pong(session, 2))  # sent within the first 0.5 s, answered late
+    assert cti.server.valid("a1", began + S)
+    assert not cti.server.valid("a1", began + 0.5 + S + TICK)
+
+
+def test_what_has_lapsed_is_over_whatever_arrives_later(cti: Cti) -> None:
+    cti.place(EAST)
+    session = cti.sign_in(1, "a1")
+    cti.later(1.0)
+    cti.now += 0.6
+    outs = cti.frame(1, Pong(session, 2))
+    assert only(outs, Ended) == Ended(session, "Lapsed")
+    assert not cti.server.valid("a1", cti.now)
+    assert cti.frame(1, Pong(session, 3)) == []
+
+
+def test_an_unanswered_session_is_noticed_by_itself(cti: Cti) -> None:
+    cti.place(EAST)
+    session = cti.sign_in(1, "a1")
+    outs = cti.later(S + TICK)
+    assert only(outs, Ended) == Ended(session, "Lapsed")
+    assert facts(outs, Gone)[0].reason == "Lapsed"
+    assert cti.server.count(GROUP).signed_in == 0
+    assert cti.server.count(GROUP).buckets == {}
+
+
+def test_who_answers_stays(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    outs = cti.living(20.0)
+    assert frames(outs, Ended) == []
+    assert 39 <= len(frames(outs, Ping)) <= 41
+
+
+def test_an_offer_is_no_session_until_its_first_ping_is_answered(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.hello(1, "a1")
+    offer = only(cti.ask(1), Offer)
+    assert not cti.server.valid("a1", cti.now)
+    assert cti.server.release_query("a1", cti.now) == (False, "OfferOutstanding")
+    cti.now += S
+    assert cti.frame(1, Pong(offer.session, 1)) == []
+    assert not cti.server.valid("a1", cti.now)
+    assert cti.server.release_query("a1", cti.now) == (True, "NoSession")
+
+
+@pytest.mark.parametrize("n", [0, 1, 99])
+def test_a_pong_counts_only_for_a_ping_that_was_sent_and_not_answered_yet(cti: Cti, n: int) -> None:
+    cti.place(EAST)
+    session = cti.sign_in(1, "a1")
+    began = cti.now
+    cti.later(0.6)  # ping 2 is out
+    cti.frame(1, Pong(session, n))
+    assert not cti.server.valid("a1", began + S)
+
+
+def test_nobody_answers_for_another_connections_session(cti: Cti) -> None:
+    cti.place(EAST)
+    session = cti.sign_in(1, "a1")
+    cti.hello(2, "a2")
+    began = cti.now
+    cti.later(0.6)
+    assert cti.frame(2, Pong(session, 2)) == []
+    assert cti.frame(2, SignOut(session)) == []
+    assert not cti.server.valid("a1", began + S)
+
+
+def test_a_closed_connection_ends_its_session_at_once(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    outs = cti.server.disconnected(1, cti.now)
+    assert [gone.reason for gone in facts(outs, Gone)] == ["Disconnected"]
+    assert not cti.server.valid("a1", cti.now)
+    assert cti.server.count(GROUP).connections == 0
+
+
+def test_a_second_device_takes_the_session_once_it_answers(cti: Cti) -> None:
+    cti.place(EAST)
+    first = cti.sign_in(1, "a1", "laptop")
+    cti.hello(2, "a1", "phone")
+    offer = only(cti.ask(2), Offer)
+    assert cti.server.valid("a1", cti.now)
+    outs = cti.frame(2, Pong(offer.session, 1))
+    assert outs[1] == Reply(1, Ended(first, "Replaced"))
+    assert cti.server.conn_of("a1") == (2, offer.session)
+    assert cti.server.count(GROUP).signed_in == 1
+
+
+def test_connections_that_say_nothing_are_closed(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.hello(1, "a1")
+    cti.sign_in(2, "a2")
+    assert facts(cti.living(SILENT_AFTER - 1.5), Close) == []
+    assert set(facts(cti.living(3.0), Close)) == {Close(1)}
+
+
+# ---- releases
+
+
+def test_idle_agents_of_a_leaving_bucket_are_released_with_a_ticket(cti: Cti) -> None:
+    cti.place(EAST)
+    session = cti.sign_in(1, "a1")
+    cti.desk.carrying["a1"] = "break"
+    outs = cti.place(OUT)
+    assert outs == []  # nobody waits for the release of a thousand others
+    release = only(cti.later(TICK), Release)
+    assert (release.session, release.seq, release.to, release.state) == (session, None, "west", "break")
+    signed = tickets.verify(release.ticket or "", SECRET)
+    assert (signed.account, signed.instance, signed.from_, signed.to) == ("a1", "i-a1", "east", "west")
+    assert (signed.revision, signed.bucket, signed.state) == (2, 1, "break")
+    assert not cti.server.valid("a1", cti.now)
+    assert cti.server.release_query("a1", cti.now) == (True, "Released")
+
+
+def test_a_thousand_are_released_in_small_portions(cti: Cti) -> None:
+    cti.place(EAST)
+    for n in range(200):
+        cti.sign_in(n, f"a{n}")
+    cti.place(OUT)
+    portions = []
+    while cti.server.has_more:
+        portions.append(len(frames(cti.server.tick(cti.now), Release)))
+    assert sum(portions) == 200
+    assert max(portions) == RELEASES_A_TICK
+
+
+def test_a_pace_is_kept(cti: Cti) -> None:
+    cti.place(EAST)
+    for n in range(100):
+        cti.sign_in(n, f"a{n}")
+    cti.place(OUT, pace=20.0)
+    assert 18 <= len(frames(cti.living(1.0), Release)) <= 23
+    assert 19 <= len(frames(cti.living(1.0), Release)) <= 21
+
+
+def test_busy_agents_are_released_when_they_have_wrapped_up(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    cti.server.set_activity("a1", Activity.CALL, cti.now)
+    cti.place(OUT)
+    assert frames(cti.living(60.0), Release) == []
+    assert cti.server.set_activity("a1", Activity.WRAPUP, cti.now) == []
+    assert frames(cti.living(5.0), Release) == []
+    assert only(cti.server.set_activity("a1", Activity.IDLE, cti.now), Release).to == "west"
+
+
+@pytest.mark.parametrize(
+    ("activity", "drain", "forced_after"),
+    [
+        pytest.param(Activity.CALL, Drain(10.0, 5.0, "Force"), 10.0, id="talks-too-long"),
+        pytest.param(Activity.WRAPUP, Drain(10.0, 5.0, "Force"), 5.0, id="wraps-up-too-long"),
+        pytest.param(Activity.CALL, Drain(10.0, 5.0, "Stay"), None, id="may-stay"),
+        pytest.param(Activity.CALL, Drain(None, 5.0, "Force"), None, id="no-limit-to-talk"),
+    ],
+)
+def test_the_deadline_of_a_drain(cti: Cti, activity: Activity, drain: Drain, forced_after: float | None) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    cti.server.set_activity("a1", activity, cti.now)
+    cti.place(OUT, drain=drain)
+    if forced_after is None:
+        assert frames(cti.living(60.0), Release) == []
+    else:
+        assert frames(cti.living(forced_after - 0.1), Release) == []
+        assert len(frames(cti.living(1.3), Release)) == 1
+
+
+def test_a_later_wave_does_not_extend_an_earlier_ones_deadline(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    cti.server.set_activity("a1", Activity.CALL, cti.now)
+    drain = Drain(10.0, 5.0, "Force")
+    cti.place({"east>west": "0-49", "east": "50-99"}, drain=drain)
+    cti.living(8.0)
+    cti.place(OUT, drain=drain)
+    assert len(frames(cti.living(3.3), Release)) == 1
+
+
+def test_an_aborted_move_releases_nobody_more(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    cti.sign_in(2, "a2")
+    cti.place(OUT, pace=1.0)
+    assert len(frames(cti.living(0.1), Release)) <= 2
+    cti.place(EAST, pace=1.0)
+    assert frames(cti.living(10.0), Release) == []
+
+
+def test_agents_about_to_leave_get_no_call(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    assert cti.server.may_take_call("a1", cti.now)
+    cti.place(OUT, pace=0.1)
+    assert cti.server.valid("a1", cti.now)
+    assert not cti.server.may_take_call("a1", cti.now)
+
+
+def test_sessions_in_a_bucket_that_belongs_elsewhere_go_on(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    cti.place(WEST)
+    assert frames(cti.living(10.0), Release) == []
+    assert cti.server.may_take_call("a1", cti.now)
+    assert cti.server.count(GROUP).buckets == {1: 1}
+
+
+def test_an_offer_does_not_outlive_its_door(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.hello(1, "a1")
+    offer = only(cti.ask(1), Offer)
+    release = only(cti.place(OUT), Release)
+    assert (release.session, release.to) == (offer.session, "west")
+    assert tickets.verify(release.ticket or "", SECRET).revision == 2
+    assert cti.frame(1, Pong(offer.session, 1)) == []
+    assert cti.server.count(GROUP).buckets == {}
+
+
+def test_a_call_that_outlived_its_session_is_finished_where_it_is(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    cti.server.set_activity("a1", Activity.CALL, cti.now)
+    cti.server.disconnected(1, cti.now)
+    cti.place(OUT)
+    cti.sign_in(2, "a1")
+    assert frames(cti.living(5.0), Release) == []
+    assert frames(cti.server.set_activity("a1", Activity.IDLE, cti.now), Release)
+
+
+def test_what_a_release_says_is_true_also_with_a_second_device(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1", "laptop")
+    cti.place(OUT, pace=0.001)
+    cti.hello(2, "a1", "phone")
+    outs = cti.ask(2)
+    assert only(outs, Ended).reason == "Replaced"
+    assert only(outs, Release).ticket is not None
+    assert not cti.server.valid("a1", cti.now)
+
+
+# ---- pace of sign-ins
+
+
+def test_no_more_sign_ins_than_the_rate_and_in_order() -> None:
+    cti = Cti(rate=100.0)
+    cti.place(EAST)
+    outs: list[Out] = []
+    for n in range(60):
+        cti.hello(n, f"a{n}")
+        outs += cti.ask(n)
+    at_once = len(frames(outs, Offer))
+    assert at_once == 6
+    assert {wait.reason for wait in frames(outs, Wait)} == {"Paced"}
+    assert len(frames(outs, Wait)) == 54
+    offered = [out.conn for out in cti.later(0.6) if isinstance(out, Reply) and isinstance(out.frame, Offer)]
+    assert offered == list(range(6, 60))
+
+
+def test_a_planned_moves_pace_holds_back_no_sign_in() -> None:
+    cti = Cti(rate=1000.0)
+    cti.place({"west>east": "0-49", "east": "50-99"}, pace=0.1)
+    outs: list[Out] = []
+    for n in (1, 2, 50, 51):
+        cti.hello(n, f"a{n}")
+        outs += cti.ask(n, ticket=ticket(f"a{n}") if n < 50 else None)
+    assert len(frames(outs, Offer)) == 4
+
+
+def test_a_door_that_shuts_before_ones_turn_comes_stays_shut() -> None:
+    cti = Cti(rate=1.0)
+    cti.place(EAST)
+    for n in range(5):
+        cti.hello(n, f"a{n}")
+        cti.ask(n)
+    cti.place(OUT)
+    outs = cti.later(0.2)
+    assert frames(outs, Offer) == []
+    assert len(frames(outs, Release)) == 4
+    assert cti.server.count(GROUP).waiting == 0
+
+
+# ---- reports
+
+
+def test_a_move_is_reported_once_and_by_the_session_that_made_it(cti: Cti) -> None:
+    cti.place(IN)
+    cti.hello(1, "a1")
+    session = only(cti.ask(1, ticket=ticket()), Offer).session
+    cti.frame(1, Pong(session, 1))
+    moved = Moved(session, "west", 0.02, WALL, WALL + 0.02)
+    made = facts(cti.frame(1, moved), MoveMade)
+    assert [(move.member.account, move.from_, move.gap, move.cause) for move in made] == [("a1", "west", 0.02, "Move")]
+    assert cti.frame(1, moved) == []
+    assert cti.frame(1, Moved("another", "west", 0.02, WALL, WALL)) == []
+
+
+def test_counts_follow_every_change(cti: Cti) -> None:
+    cti.place({"east": "0-49", "west": "50-99"})
+    cti.sign_in(1, "a1")
+    cti.sign_in(2, "a2")
+    cti.hello(3, "a60")
+    cti.ask(3, wait=True)
+    count = cti.server.count(GROUP)
+    assert (count.signed_in, count.standby, count.waiting, count.buckets) == (2, 1, 1, {1: 1, 2: 1})
+    assert cti.server.take_changed() == {GROUP}
+    assert cti.server.take_changed() == set()
+    cti.frame(1, SignOut(cti.server.conn_of("a1")[1]))  # type: ignore[index]
+    cti.server.disconnected(3, cti.now)
+    assert (count.signed_in, count.standby, count.waiting, count.buckets) == (1, 1, 0, {2: 1})
+    assert cti.server.take_changed() == {GROUP}
