@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tandem.api.agentgroup import AgentGroupSpec, Drain
+from tandem.constants import BUCKETS
 from tandem.domain.capacity import Ledger, no_capacity
 from tandem.domain.placement import (
     BucketMap,
@@ -48,7 +49,7 @@ class _Group:
     moves: Moves
     after: BucketMap
     agents: Mapping[int, float]
-    """Agents per moving bucket: signed in if the city reports any of the group, else expected."""
+    """Agents per moving bucket: those signed in; where the city does not report, those expected."""
 
 
 @dataclass(frozen=True)
@@ -200,17 +201,23 @@ def _destinations(groups: Sequence[_Group]) -> list[str]:
 
 
 def _agents_per_bucket(snapshot: Snapshot, wish: Wish, moves: Moves) -> dict[int, float]:
-    """Signed in per moving bucket. Where nobody of the group is signed in (night, no report): expected ones."""
+    """Agents signed in per moving bucket; where the city does not report, those expected."""
     reports = {
         site: snapshot.group_report(site, wish.spec.system, wish.group) for site in {m.site for m in moves.values()}
     }
-    if not any(report and report.signed_in for report in reports.values()):
-        return dict.fromkeys(moves, wish.spec.agents / 100)
     found: dict[int, float] = {}
     for bucket, move in moves.items():
         report = reports[move.site]
-        found[bucket] = float(report.buckets.get(str(bucket), 0)) if report else wish.spec.agents / 100
+        found[bucket] = float(report.buckets.get(str(bucket), 0)) if report else wish.spec.agents / BUCKETS
     return found
+
+
+def _waves(group: _Group) -> tuple[dict[str, str], ...]:
+    agents = group.agents
+    if not any(agents.values()):
+        # Nobody is there now (night): waves as for the expected ones, not everything at once.
+        agents = dict.fromkeys(group.moves, group.wish.spec.agents / BUCKETS)
+    return tuple(encode_moves(wave) for wave in split_waves(group.moves, group.wish.waves, agents))
 
 
 def _group_plan(group: _Group) -> GroupPlan:
@@ -223,7 +230,7 @@ def _group_plan(group: _Group) -> GroupPlan:
         agents=round(sum(group.agents.values())),
         to=max(gains, key=lambda site: gains[site]),
         moves=encode_moves(group.moves),
-        waves=tuple(encode_moves(wave) for wave in split_waves(group.moves, group.wish.waves, group.agents)),
+        waves=_waves(group),
         before=group.wish.placed.map.encode(),
         after=group.after.encode(),
     )

@@ -104,6 +104,18 @@ def test_agents_who_did_not_arrive_are_counted_and_named_after_a_moment() -> Non
     assert "3 of the 10" in record.message
 
 
+def test_at_night_the_buckets_move_in_their_waves_and_nobody_is_missed() -> None:
+    world = a_world()
+    world.sessions("east", GROUP, {})
+    world.shift(**ALL_HOTEL, waves=[10, 100])
+    world.settle()
+    assert world.placement() == {"east": "0-89", "east>west": "90-99"}
+    leave(world, {})
+    leave(world, {})
+    record = world.shift_record()
+    assert (record.phase, record.message) == ("Completed", "0 agents arrived at west")
+
+
 # -- which groups
 
 

@@ -184,6 +184,10 @@ class World:
         record = self.shift_record(name)
         self.put(keys.shift(name), record.model_copy(update={"spec": record.spec.model_copy(update=spec)}))
 
+    @staticmethod
+    def record_of_another_coordinator() -> CoordinatorRecord:
+        return CoordinatorRecord(site="west", engine="e2")
+
     # -- looking and deciding
 
     @property

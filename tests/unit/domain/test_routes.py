@@ -1,0 +1,171 @@
+"""Routes of a Trunk."""
+
+from typing import Any
+
+import pytest
+
+from tandem.constants import ROUTES_INTERVAL_S
+from tandem.domain import keys
+from tandem.domain.reasons import Reason
+from tandem.domain.records import GroupReport
+from tests.unit.domain.world import GROUP, World
+
+TRUNK = "callcenter/hotel"
+ROUTES = [
+    {"name": "east", "site": "east", "weight": 70},
+    {"name": "west", "site": "west", "weight": 30},
+    {"name": "overflow", "site": "west", "weight": 0, "callers": ["0049"]},
+]
+
+
+def trunk_spec(**changes: Any) -> dict[str, Any]:
+    return {
+        "carrier": {"url": "http://198.18.0.31:8080"},
+        "system": "hotel",
+        "numbers": [{"number": "8001001", "group": "hotel-north-sales"}],
+        "routes": ROUTES,
+        "capacity": {"channels": 100, "callsPerSecond": 10},
+        **changes,
+    }
+
+
+def a_world(**changes: Any) -> World:
+    world = World()
+    world.group({"east": 100})
+    world.publish(keys.TRUNK, TRUNK, trunk_spec(**changes))
+    world.settle()
+    return world
+
+
+def weights(world: World) -> dict[str, object]:
+    return {str(route["name"]): route["weight"] for route in world.snapshot.routes[TRUNK].record.routes}
+
+
+def signed_in(world: World, east: int, west: int) -> None:
+    """That many agents of the trunk's group, and many of another group that it does not reach."""
+    for site, count in (("east", east), ("west", west)):
+        groups = {GROUP: GroupReport(signed_in=count), "callcenter/other": GroupReport(signed_in=500)}
+        world.report(site, "hotel", groups)
+    world.advance(ROUTES_INTERVAL_S + 0.1)
+    world.settle()
+
+
+def test_without_agents_the_weights_are_the_configured_ones() -> None:
+    assert weights(a_world()) == {"east": 70, "west": 30, "overflow": 0}
+
+
+@pytest.mark.parametrize(
+    ("east", "west", "expected"),
+    [
+        (10, 0, {"east": 100, "west": 0, "overflow": 0}),
+        (0, 10, {"east": 0, "west": 100, "overflow": 0}),
+        (30, 10, {"east": 75, "west": 25, "overflow": 0}),
+        (1, 2, {"east": 33, "west": 67, "overflow": 0}),
+    ],
+)
+def test_weights_follow_the_agents_that_are_signed_in(east: int, west: int, expected: dict[str, int]) -> None:
+    world = a_world()
+    signed_in(world, east, west)
+    assert weights(world) == expected
+
+
+def test_a_trunk_that_does_not_follow_keeps_its_weights() -> None:
+    world = a_world(followAgents=False)
+    signed_in(world, 0, 10)
+    assert weights(world) == {"east": 70, "west": 30, "overflow": 0}
+
+
+def test_a_route_has_the_softswitchs_address_and_its_callers() -> None:
+    routes = a_world().snapshot.routes[TRUNK].record.routes
+    assert [route["target"] for route in routes] == ["east:30560", "west:30560", "west:30560"]
+    assert [route["callers"] for route in routes] == [[], [], ["0049"]]
+
+
+@pytest.mark.parametrize("accusers", [("east",), ("west", "witness"), ("east", "west", "witness")])
+def test_no_route_leads_to_a_softswitch_that_fails(accusers: tuple[str, ...]) -> None:
+    world = a_world()
+    for observer in ("east", "west", "witness"):
+        if accusers == ("east",):
+            world.delete(keys.observation(observer, "east", "hotel", "softswitch"))
+    for observer in accusers:
+        world.observe(observer, "east", "hotel", "softswitch", passes=False)
+    world.advance(ROUTES_INTERVAL_S + 0.1)
+    world.settle()
+    assert weights(world) == {"west": 100, "overflow": 0}
+
+
+def test_a_softswitch_of_which_nobody_says_anything_keeps_its_routes() -> None:
+    world = a_world()
+    for observer in ("east", "west", "witness"):
+        world.delete(keys.observation(observer, "east", "hotel", "softswitch"))
+    world.advance(ROUTES_INTERVAL_S + 0.1)
+    assert world.settle() == []
+    assert weights(world) == {"east": 70, "west": 30, "overflow": 0}
+
+
+def test_without_any_softswitch_the_routes_in_force_stay() -> None:
+    world = a_world()
+    for site in ("east", "west"):
+        for observer in ("west", "witness"):
+            world.observe(observer, site, "hotel", "softswitch", passes=False)
+    world.advance(ROUTES_INTERVAL_S + 0.1)
+    world.settle()
+    assert weights(world) == {"east": 70, "west": 30, "overflow": 0}
+    assert "routes in force stay" in world.snapshot.routes[TRUNK].record.message
+    assert world.reasons() == [Reason.NO_USABLE_ROUTE]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"routes": [*ROUTES[:2], {"name": "x", "site": "north", "weight": 1}]}, ["spec.routes[2].site", "'north'"]),
+        (
+            {"routes": [*ROUTES[:2], {"name": "x", "site": "witness", "weight": 1}]},
+            ["spec.routes[2].site", "'witness'"],
+        ),
+        ({"numbers": [{"number": "8001001", "group": "nobody"}]}, ["spec.numbers[0].group", "'nobody'"]),
+        ({"numbers": [{"number": "8001001", "group": "flight"}]}, ["spec.numbers[0].group", "'flight'"]),
+    ],
+)
+def test_a_route_to_nowhere_is_refused_and_the_routes_in_force_stay(changes: dict[str, Any], words: list[str]) -> None:
+    world = a_world()
+    world.group({"east": 100}, name="callcenter/flight", system="flight")
+    world.settle()
+    world.publish(keys.TRUNK, TRUNK, trunk_spec(**changes))
+    world.advance(ROUTES_INTERVAL_S + 0.1)
+    world.settle()
+    assert weights(world) == {"east": 70, "west": 30, "overflow": 0}
+    message = world.snapshot.routes[TRUNK].record.message
+    assert all(word in message for word in ["nowhere" if "routes" in changes else "group", *words]), message
+
+
+def test_a_trunk_with_fewer_than_three_routes_is_refused() -> None:
+    world = a_world(routes=ROUTES[:2])
+    assert world.snapshot.routes[TRUNK].record.routes == ()
+    assert world.reasons() == [Reason.TOO_FEW_ROUTES]
+
+
+def test_small_changes_wait_and_changes_to_nothing_do_not() -> None:
+    world = a_world()
+    signed_in(world, 50, 50)
+    signed_in(world, 52, 48)
+    assert weights(world)["east"] == 50
+    signed_in(world, 53, 47)
+    assert weights(world)["east"] == 53
+    signed_in(world, 99, 1)
+    signed_in(world, 100, 0)
+    assert weights(world) == {"east": 100, "west": 0, "overflow": 0}
+
+
+def test_the_carrier_hears_at_most_once_a_second_and_the_last_word_counts() -> None:
+    world = a_world()
+    signed_in(world, 50, 50)
+    revision = world.snapshot.routes[TRUNK].record.revision
+    world.report("east", "hotel", {GROUP: GroupReport(signed_in=0)})
+    decision = world.decide()
+    assert decision.commits == ()
+    assert decision.wake_at == pytest.approx(world.mono + ROUTES_INTERVAL_S, abs=0.01)
+    world.advance(ROUTES_INTERVAL_S + 0.01)
+    world.settle()
+    assert weights(world) == {"east": 0, "west": 100, "overflow": 0}
+    assert world.snapshot.routes[TRUNK].record.revision > revision

@@ -1,0 +1,62 @@
+"""Switch times: whose they are, and their distribution."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tandem.domain.records import GroupPlan, ShiftRecord
+from tandem.domain.snapshot import ShiftEntry
+from tandem.domain.switch_times import SwitchTimes, shift_of
+
+
+def a_shift(name: str, started_at: float, moves: dict[str, str], group: str = "g") -> ShiftEntry:
+    plan = GroupPlan(group=group, system="hotel", agents=1, to="west", moves=moves, waves=(moves,), before={}, after={})
+    record = ShiftRecord.model_validate(
+        {"spec": {"selector": {"system": "hotel"}, "to": "west"}, "created_at": 0, "created_in": "east"}
+    )
+    record = record.model_copy(update={"plan": (plan,), "started_at": started_at})
+    return ShiftEntry(name, record, 1, 0.0, 0.0)
+
+
+SHIFTS = [
+    a_shift("first", 100, {"east>west": "0-99"}),
+    a_shift("second", 200, {"east>west": "0-49"}),
+    a_shift("elsewhere", 300, {"north>west": "0-49"}),
+    a_shift("other-group", 300, {"east>west": "0-49"}, group="h"),
+    a_shift("not-started", 0, {"east>west": "0-49"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("came_from", "here", "at", "expected"),
+    [
+        pytest.param("east", "west", 150, "first", id="the-only-one-then"),
+        pytest.param("east", "west", 250, "second", id="the-newest"),
+        pytest.param("west", "east", 250, "second", id="back-again-after-an-abort"),
+        pytest.param("east", "west", 199, "second", id="clocks-differ-a-little"),
+        pytest.param("east", "west", 90, "", id="before-any"),
+        pytest.param("south", "west", 250, "", id="no-shift-from-there"),
+    ],
+)
+def test_an_arrival_belongs_to_the_newest_shift_between_the_two_sites(
+    came_from: str, here: str, at: float, expected: str
+) -> None:
+    assert shift_of("g", came_from, here, at, SHIFTS) == expected
+
+
+def test_percentiles_are_by_nearest_rank() -> None:
+    times = SwitchTimes()
+    for number in range(1, 101):
+        times.add(number / 100, at=number)
+    found = times.summary()
+    assert (found.agents, found.p50, found.p95, found.max, found.last_at) == (100, 0.5, 0.95, 1.0, 100)
+
+
+@given(st.lists(st.floats(0, 100), min_size=1))
+def test_percentiles_are_gaps_that_somebody_had(gaps: list[float]) -> None:
+    times = SwitchTimes()
+    for gap in gaps:
+        times.add(gap, 0)
+    found = times.summary()
+    assert {found.p50, found.p95, found.max} <= set(gaps)
+    assert found.p50 <= found.p95 <= found.max == max(gaps)
