@@ -72,8 +72,10 @@ def session() -> Iterator[Buildah]:
     """Be the only builder of images; leaves no mount behind."""
     with exclusive(cache() / "images.lock", waiting_for="the build of images"), builder_group() as builders:
         sweep_mounts()
+        buildah = Buildah(builders, _driver())
         try:
-            yield Buildah(builders, _driver())
+            buildah("rm", "--all")  # what builds left that were killed
+            yield buildah
         finally:
             sweep_mounts()
 

@@ -85,7 +85,17 @@ def _build(buildah: Buildah, name: str, archive: Path) -> None:
     with progress.step(f"Building {name}", key=f"image-{name}", usual_s=60.0):
         buildah(
             "build",
-            *("--isolation", "chroot", "--network", "host", "--pull-never", "--layers", "--format", "oci"),
+            *(
+                "--isolation",
+                "chroot",
+                "--network",
+                "host",
+                "--pull-never",
+                "--layers",
+                "--force-rm",
+                "--format",
+                "oci",
+            ),
             *("--ignorefile", str(REPOSITORY / "lab" / "images.ignore")),
             *volumes,
             *("--file", str(dockerfile), "--tag", full_name(name), "."),

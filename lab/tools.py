@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -141,7 +141,7 @@ def build(module: GoModule) -> None:
                 done = builders.run(
                     [*command, module.packages[name]],
                     cwd=module.folder,
-                    env={**os.environ, **go().env, "CGO_ENABLED": "0"},
+                    env={**os.environ, "CGO_ENABLED": "0"},
                 )
                 if done.returncode != 0:
                     raise BuildError(f"{name} does not build from {module.folder}:\n{done.stdout[-3000:]}")
@@ -155,7 +155,6 @@ class Go:
 
     executable: Path
     version: str
-    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=1)
@@ -200,7 +199,9 @@ def _go_from_pypi() -> Go:
 
 
 def _find_go(target: Path) -> Path | None:
-    return next((p for p in sorted(target.glob("**/bin/go")) if p.is_file() and os.access(p, os.X_OK)), None)
+    # Beside the toolchain the package has a script of the same name, which works only where it was installed.
+    found = target / "go" / "bin" / "go"
+    return found if found.is_file() else None
 
 
 def _pip_install(requirement: str, target: Path) -> None:
