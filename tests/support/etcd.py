@@ -7,7 +7,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -56,8 +56,8 @@ class EtcdCluster:
         self.folder.mkdir(parents=True, exist_ok=True)
         scheme = "https" if self.tls else "http"
         for number in range(self.size):
-            urls = [f"{scheme}://127.0.0.1:{free_port()}" for _ in range(2)]
-            self.members.append(Member(f"m{number}", *urls))
+            client, peer = (f"{scheme}://127.0.0.1:{free_port()}" for _ in range(2))
+            self.members.append(Member(f"m{number}", client, peer))
 
     def start(self, *numbers: int) -> None:
         """Start the members that do not run, or the given ones; returns when each answers and knows a leader.
@@ -139,9 +139,13 @@ class EtcdCluster:
         log = (self.folder / f"{member.name}.log").read_text(errors="replace")[-2000:]
         raise TimeoutError(f"etcd {member.name} is not ready: {log}")
 
-    def _status(self, number: int) -> dict[str, object]:
+    def compact(self, revision: int) -> None:
+        """Forget what was before `revision`."""
+        self._ask(0, "POST", "/v3/kv/compaction", {"revision": revision}).raise_for_status()
+
+    def _status(self, number: int) -> dict[str, Any]:
         try:
-            answer = self._ask(number, "POST", "/v3/maintenance/status")
+            answer = self._ask(number, "POST", "/v3/maintenance/status", {})
         except httpx.HTTPError:
             return {}
         return dict(answer.json()) if answer.is_success else {}
@@ -152,14 +156,14 @@ class EtcdCluster:
         except httpx.HTTPError:
             return False
 
-    def _ask(self, number: int, method: str, path: str) -> httpx.Response:
+    def _ask(self, number: int, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         context: ssl.SSLContext | bool = False
         if self.tls:
             made = self._certificate("client")
             context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
             context.load_cert_chain(str(made.certificate), str(made.key))
         with httpx.Client(base_url=self.members[number].client_url, verify=context, trust_env=False) as client:
-            return client.request(method, path, json={} if method == "POST" else None, timeout=1.0)
+            return client.request(method, path, json=body, timeout=1.0)
 
     def _signal(self, number: int, kind: signal.Signals) -> None:
         process = self.members[number].process

@@ -11,7 +11,8 @@ local member and, when that one fails before its time is over, to the next:
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from math import ceil
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -21,6 +22,7 @@ from pydantic import ValidationError
 
 from tandem.engine.ports import (
     Change,
+    CompactedError,
     Delete,
     Guard,
     KeyValue,
@@ -140,13 +142,29 @@ class StoreClient:
             return  # which is what was wanted
 
     async def watch(self, prefix: str, from_revision: int) -> AsyncIterator[Sequence[Change]]:
-        body = watch_request(prefix, from_revision).encode()
+        if from_revision < 1:
+            raise ValueError(f"a watch begins at revision 1 or later, not at {from_revision}")
+        # One revision earlier than asked: to a watch that begins in the future etcd sends no signs of life.
+        try:
+            async with aclosing(self._watch(prefix, max(from_revision - 1, 1))) as batches:
+                async for changes in batches:
+                    yield [change for change in changes if change.revision >= from_revision]
+        except CompactedError:
+            # Perhaps only that one revision is gone.
+            async with aclosing(self._watch(prefix, from_revision)) as batches:
+                async for changes in batches:
+                    yield changes
+
+    async def _watch(self, prefix: str, start_revision: int) -> AsyncGenerator[Sequence[Change], None]:
+        """One stream at one member. Never ends without an error."""
+        body = watch_request(prefix, start_revision).encode()
         number = self._endpoints.order(time.monotonic(), repeatable=True)[0]
         member = self._members[number]
         try:
-            async for line in member.stream("watch", body):
-                self._endpoints.answered(number)
-                yield read_line(member.url, line)
+            async with aclosing(member.stream("watch", body)) as answer:
+                async for line in answer:
+                    self._endpoints.answered(number)
+                    yield read_line(member.url, line)
         except (_NotSentError, NoQuorumError):
             self._endpoints.failed(number, time.monotonic())
             raise
@@ -225,7 +243,7 @@ class _Member:
             raise refused
         return answer.content
 
-    async def stream(self, path: str, body: bytes) -> AsyncIterator[bytes]:
+    async def stream(self, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
         """The lines of an endless answer. Raises httpx's errors once it has begun, else as `post` does."""
         timeout = httpx.Timeout(WATCH_SILENCE_S, connect=CONNECT_S)
         request = self._watches.build_request("POST", f"/v3/{path}", content=body, timeout=timeout)

@@ -10,15 +10,10 @@ from tandem.store.faults import error_of
 from tandem.store.wire import WatchAnswer, WatchBatch, WatchCreate, WatchRequest, end_of, key_of, name_of
 
 
-def watch_request(prefix: str, from_revision: int) -> WatchRequest:
-    """Everything under `prefix` since `from_revision`, that one included.
-
-    Raises: ValueError below 1, which etcd would read as "from now on", and lose what lies between.
-    """
-    if from_revision < 1:
-        raise ValueError(f"a watch begins at revision 1 or later, not at {from_revision}")
+def watch_request(prefix: str, start_revision: int) -> WatchRequest:
+    """Everything under `prefix` since `start_revision` (1 or more), that one included."""
     return WatchRequest(
-        create_request=WatchCreate(key=key_of(prefix), range_end=end_of(prefix), start_revision=from_revision)
+        create_request=WatchCreate(key=key_of(prefix), range_end=end_of(prefix), start_revision=start_revision)
     )
 
 
