@@ -21,6 +21,8 @@ CHART_COPY: Final = Path("charts/tandem/files/crds")
 _HEADER: Final = "# Written by `make crds` from operator/tandem/api; do not edit.\n"
 _DROPPED: Final = frozenset({"title", "additionalProperties", "$defs"})
 
+_RULES: Final = "x-kubernetes-validations"
+
 Schema = dict[str, JsonValue]
 
 
@@ -125,7 +127,10 @@ def _convert(node: Schema, definitions: dict[str, Schema], path: str, defaults: 
 
 
 def _resolve(node: Schema, definitions: dict[str, Schema], path: str) -> Schema:
-    """Replace `$ref` and optional `anyOf` by what they stand for; the field's own words win over the type's."""
+    """Replace `$ref` and optional `anyOf` by what they stand for.
+
+    The field's own words win over the type's, but rules add up.
+    """
     options = node.get("anyOf")
     if isinstance(options, list):
         kept = [option for option in options if _schema(option).get("type") != "null"]
@@ -136,8 +141,15 @@ def _resolve(node: Schema, definitions: dict[str, Schema], path: str) -> Schema:
     if isinstance(reference, str):
         target = definitions[reference.rpartition("/")[2]]
         merged = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
+        if both := [*_rules(target), *_rules(node)]:
+            merged[_RULES] = both
         return _resolve(merged, definitions, path)
     return node
+
+
+def _rules(node: Schema) -> list[JsonValue]:
+    found = node.get(_RULES, [])
+    return found if isinstance(found, list) else []
 
 
 def _check(node: Schema, path: str) -> None:

@@ -1,5 +1,6 @@
 """A real kube-apiserver with the chart's CRDs, policies and rights; a real etcd; the operator as a process."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -143,6 +144,21 @@ def eventually(what: str, look: Callable[[], T | None], timeout: float = 15.0) -
         if found:
             return found
         time.sleep(0.1)
+    raise AssertionError(f"not within {timeout:.0f} s: {what} ({last})")
+
+
+async def until(what: str, look: Callable[[], Awaitable[T | None]], timeout: float = 15.0) -> T:
+    """The first result that is neither None nor False. Raises: AssertionError after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    last: object = None
+    while time.monotonic() < deadline:
+        try:
+            found = await look()
+        except (KubectlError, KeyError, IndexError) as error:
+            last, found = error, None
+        if found:
+            return found
+        await asyncio.sleep(0.1)
     raise AssertionError(f"not within {timeout:.0f} s: {what} ({last})")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tandem.domain import keys
 from tandem.domain.records import SpecRecord
-from tests.contract.operator.conftest import OperatorProcess, condition, eventually, everything, read
+from tests.contract.operator.conftest import OperatorProcess, condition, eventually, everything, read, until
 from tests.support.etcd import EtcdCluster
 from tests.support.kube import KubeApi
 from tests.support.manifests import annotated, group, site, trunk
@@ -61,10 +61,13 @@ async def test_a_change_is_published_within_a_second_and_a_deletion_takes_only_t
     first = await published(etcd, keys.AGENT_GROUP, "callcenter/sales")
     await published(etcd, keys.AGENT_GROUP, "callcenter/sales", "west")
     kube.apply(group(placement=[{"site": "west", "percent": 100}]))
-    async with asyncio.timeout(3):
-        while (await published(etcd, keys.AGENT_GROUP, "callcenter/sales")).digest == first.digest:
-            await asyncio.sleep(0.05)
+
+    async def changed() -> bool:
+        return (await published(etcd, keys.AGENT_GROUP, "callcenter/sales")).digest != first.digest
+
+    async def gone() -> bool:
+        return await read(etcd, keys.spec("east", keys.AGENT_GROUP, "callcenter/sales")) is None
+
+    await until("the change is published", changed, timeout=3)
     kube.kubectl("delete", "agentgroup", "sales", "-n", "callcenter")
-    async with asyncio.timeout(5):
-        while await read(etcd, keys.spec("east", keys.AGENT_GROUP, "callcenter/sales")) is not None:
-            await asyncio.sleep(0.05)
+    await until("the key is gone", gone, timeout=5)

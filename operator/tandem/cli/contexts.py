@@ -1,0 +1,110 @@
+"""The clusters that a command talks to: contexts of the kubeconfig, asked all at once, each with its own short timeout.
+
+A city whose API does not answer is shown as such and keeps nobody waiting.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Generic, Self, TypeVar
+
+import yaml
+
+from tandem.errors import ConfigError
+from tandem.operator.cluster import ApiError, Cluster, MissingError
+
+T = TypeVar("T")
+
+ASK_S: Final = 5.0
+"""Seconds that one cluster may take to answer one question."""
+
+
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """What one cluster said, or why it said nothing."""
+
+    context: str
+    value: T | None
+    trouble: str = ""
+
+
+def kubeconfig_files(environment: Mapping[str, str]) -> list[Path]:
+    """Files that kubectl would read."""
+    listed = [Path(part) for part in environment.get("KUBECONFIG", "").split(os.pathsep) if part]
+    return listed or [Path.home() / ".kube" / "config"]
+
+
+def known_contexts(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Context name -> its settings, over all files; the first file that names one wins."""
+    found: dict[str, dict[str, Any]] = {}
+    for file in files:
+        try:
+            content = yaml.safe_load(file.read_text()) or {}
+        except OSError:
+            continue
+        for entry in content.get("contexts") or ():
+            found.setdefault(entry["name"], {**(entry.get("context") or {}), "file": str(file)})
+    return found
+
+
+def chosen(wanted: Sequence[str], files: Sequence[Path]) -> list[str]:
+    """Contexts to talk to. Raises: ConfigError naming what is missing and what there is."""
+    known = known_contexts(files)
+    if not known:
+        shown = ", ".join(map(str, files))
+        raise ConfigError(f"no contexts in {shown}; set KUBECONFIG to the kubeconfigs of your clusters")
+    if unknown := [name for name in wanted if name not in known]:
+        raise ConfigError(f"--contexts names {unknown[0]!r}, but there are {', '.join(sorted(known))}")
+    return list(wanted) or list(known)
+
+
+class Clusters:
+    """Open connections to several clusters."""
+
+    def __init__(self, names: Sequence[str], files: Sequence[Path]) -> None:
+        self.names = list(names)
+        self._known = known_contexts(files)
+        self._clusters: dict[str, Cluster] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for name in self.names:
+            file = Path(self._known[name]["file"])
+            self._clusters[name] = await self._stack.enter_async_context(await Cluster.connect(file, name))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def __getitem__(self, name: str) -> Cluster:
+        return self._clusters[name]
+
+    def namespace(self, name: str) -> str:
+        """The context's own namespace."""
+        return str(self._known[name].get("namespace") or "default")
+
+    async def ask(self, question: Callable[[Cluster], Awaitable[T]]) -> list[Answer[T]]:
+        """Ask every cluster at once; silence is an answer."""
+
+        async def one(name: str) -> Answer[T]:
+            try:
+                async with asyncio.timeout(ASK_S):
+                    return Answer(name, await question(self._clusters[name]))
+            except TimeoutError:
+                return Answer(name, None, f"does not answer within {ASK_S:.0f} s")
+            except MissingError:
+                return Answer(name, None, "has no Tandem: install charts/tandem there, or leave it out with --contexts")
+            except ApiError as error:
+                return Answer(name, None, str(error))
+
+        return list(await asyncio.gather(*(one(name) for name in self.names)))
+
+
+async def who_am_i(cluster: Cluster) -> str:
+    """The name under which the cluster knows us. Raises: ApiError."""
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    found = await cluster.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
+    return str(found["status"]["userInfo"].get("username", ""))

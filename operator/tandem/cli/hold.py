@@ -1,0 +1,91 @@
+"""`kubectl tandem hold` and `resume`: the big red button, pressed in one cluster, confirmed by what the store says."""
+
+import asyncio
+import json
+import secrets
+import time
+from typing import Any, Final, Literal
+
+from tandem.api.common import HOLD_REQUEST
+from tandem.api.resources import SITE
+from tandem.cli.contexts import ASK_S, Clusters, who_am_i
+from tandem.operator.cluster import ApiError, Cluster, path_of
+
+CONFIRM_S: Final = 6.0
+"""Seconds for one cluster's operator to carry the request to the store and show it."""
+
+Action = Literal["hold", "resume"]
+
+
+async def run(clusters: Clusters, action: Action, reason: str) -> int:
+    """Press it: in the first cluster that confirms. Exit code 1 when none does."""
+    for name in clusters.names:
+        cluster = clusters[name]
+        try:
+            async with asyncio.timeout(ASK_S):
+                site = await own_site(cluster)
+                by = await who_am_i(cluster)
+        except (ApiError, TimeoutError) as error:
+            print(f"cluster {name}: {error or 'does not answer'}; trying the next one")
+            continue
+        if site is None:
+            print(f"cluster {name}: no operator says that a Site there is its own; trying the next one")
+            continue
+        try:
+            await cluster.merge(path_of(SITE, site), request(action, by, reason))
+        except ApiError as error:
+            print(f"cluster {name}: Site {site} cannot be annotated: {error}; trying the next one")
+            continue
+        if await confirmed(cluster, site, action, by, reason):
+            print(_done(action, by, site))
+            return 0
+        print(f"cluster {name}: the operator of {site} has not confirmed within {CONFIRM_S:.0f} s; trying the next one")
+    print(f"NOT CONFIRMED: no cluster carried out {action!r}. Look at the operators: kubectl -n tandem-system logs ...")
+    return 1
+
+
+def request(action: Action, by: str, reason: str) -> dict[str, Any]:
+    """The patch that carries the request. Its id makes it act once."""
+    now = time.time()
+    body = {
+        "id": f"{now:.0f}-{secrets.token_hex(4)}",
+        "action": action,
+        "by": by,
+        "reason": reason,
+        "at": round(now, 3),
+    }
+    return {"metadata": {"annotations": {HOLD_REQUEST: json.dumps(body)}}}
+
+
+async def own_site(cluster: Cluster) -> str | None:
+    """The Site whose own cluster this is, as its operator says. Raises: ApiError."""
+    sites, _ = await cluster.list(SITE)
+    return next((site["metadata"]["name"] for site in sites if site.get("status", {}).get("here")), None)
+
+
+async def confirmed(cluster: Cluster, site: str, action: Action, by: str, reason: str) -> bool:
+    """Whether the store's state, as the cluster shows it, is what was asked for."""
+    deadline = time.monotonic() + CONFIRM_S
+    while time.monotonic() < deadline:
+        try:
+            found = await cluster.get(path_of(SITE, site))
+        except ApiError:
+            return False
+        held = found.get("status", {}).get("hold", {})
+        if action == "hold" and (held.get("active"), held.get("by"), held.get("reason")) == (True, by, reason):
+            return True
+        if action == "resume" and not held.get("active") and not _blind(found):
+            return True
+        await asyncio.sleep(0.2)
+    return False
+
+
+def _blind(site: dict[str, Any]) -> bool:
+    """Whether the operator there has not heard from the store for a while, so that what it shows is old."""
+    return any(one["reason"] == "StoreUnreachable" for one in site.get("status", {}).get("conditions", ()))
+
+
+def _done(action: Action, by: str, site: str) -> str:
+    if action == "hold":
+        return f"HELD by {by} (by way of {site}). Nothing new starts; what is on its way finishes. `resume` lifts it."
+    return f"RESUMED by {by} (by way of {site}). What waited goes on."

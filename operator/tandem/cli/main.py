@@ -1,0 +1,129 @@
+"""Command line of `kubectl tandem`."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tandem.cli import apply, certs, hold, shift, status
+from tandem.cli.contexts import Clusters, chosen, kubeconfig_files
+from tandem.errors import TandemError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="kubectl tandem", description="Call centres in two or more cities at once.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        found = commands.add_parser(name, help=text, description=text)
+        if name != "certs":
+            found.add_argument(
+                "--contexts", default="", help="contexts of the kubeconfig, joined by commas; default: all"
+            )
+        return found
+
+    command("status", "Where the agents are, how the cities are, what is moving.")
+    held = command("hold", "The big red button: nothing new starts until resume.")
+    held.add_argument("--reason", required=True, help="why; everybody sees it")
+    resumed = command("resume", "Lift the hold.")
+    resumed.add_argument("--reason", default="", help="why")
+
+    moved = command("shift", "Move agents to a site.")
+    moved.add_argument("--to", required=True, help="site that receives them")
+    moved.add_argument("--system", default="", help="groups of this system")
+    moved.add_argument("--region", default="", help="groups of this region")
+    moved.add_argument("--skill-group", default="", help="groups of this skill group")
+    moved.add_argument("--from", dest="site", default="", help="groups with agents at this site")
+    moved.add_argument("--labels", default="", help="groups with these labels: home=east,floor=2")
+    moved.add_argument("--names", default="", help="groups with these names, joined by commas")
+    moved.add_argument("--percent", type=_percent, default=100, help="share of each group that the site has afterwards")
+    moved.add_argument("--forced", action="store_true", help="do not wait for calls to end: cuts them")
+    moved.add_argument("--approval", action="store_true", help="wait until a person approves the plan")
+    moved.add_argument("--dry-run", action="store_true", help="plan only, and print the plan")
+    moved.add_argument("--name", default="", help="name of the Shift; default: made from target and time")
+    moved.add_argument("-n", "--namespace", default="", help="namespace of the groups; default: the context's")
+    moved.add_argument("--wait", action="store_true", help="tell what happens until it has ended")
+    moved.add_argument("--timeout", type=float, default=600.0, help="seconds to wait at most")
+
+    applied = command("apply", "Apply the same manifests to every cluster.")
+    applied.add_argument("-f", "--filename", action="append", required=True, help="file or folder; can be repeated")
+
+    made = command("certs", "Certificates for the store's mutual TLS, as one Secret per location.")
+    made.add_argument("--sites", required=True, help="east=198.18.0.11,west=198.18.0.12,witness=198.18.0.13")
+    made.add_argument("--out", type=Path, required=True, help="folder for the authority, the keys and the Secrets")
+    made.add_argument("-n", "--namespace", default="tandem-system", help="namespace of the release")
+    made.add_argument("--secret", default=certs.SECRET, help="name of the Secret: the chart's etcd.tlsSecret")
+    made.add_argument("--days", type=int, default=825, help="days for which the certificates are valid")
+    return top
+
+
+async def run(arguments: argparse.Namespace) -> int:
+    """Carry one command out; returns the exit code. Raises: TandemError."""
+    if arguments.command == "certs":
+        sites = certs.parse_sites(arguments.sites)
+        return await asyncio.to_thread(
+            certs.run, sites, arguments.out, arguments.namespace, arguments.secret, arguments.days
+        )
+    files = kubeconfig_files(os.environ)
+    names = chosen(_listed(arguments.contexts), files)
+    if arguments.command == "apply":
+        return await apply.run(names, arguments.filename)
+    async with Clusters(names, files) as clusters:
+        if arguments.command == "status":
+            return await status.run(clusters)
+        if arguments.command in ("hold", "resume"):
+            return await hold.run(clusters, arguments.command, arguments.reason)
+        wait_s = arguments.timeout if arguments.wait else 0.0
+        return await shift.run(clusters, wanted(arguments), arguments.namespace, wait_s)
+
+
+def wanted(arguments: argparse.Namespace) -> shift.Wanted:
+    """The Shift that the arguments describe."""
+    return shift.Wanted(
+        to=arguments.to,
+        system=arguments.system,
+        region=arguments.region,
+        skill_group=arguments.skill_group,
+        site=arguments.site,
+        names=tuple(_listed(arguments.names)),
+        labels=tuple((key, value) for key, _, value in (part.partition("=") for part in _listed(arguments.labels))),
+        percent=arguments.percent,
+        forced=arguments.forced,
+        approval=arguments.approval,
+        dry_run=arguments.dry_run,
+        name=arguments.name,
+    )
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _percent(text: str) -> int:
+    try:
+        value = int(text.removesuffix("%"))
+    except ValueError:
+        value = 0
+    if not 1 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage from 1 to 100")
+    return value
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point `kubectl-tandem`."""
+    arguments = parser().parse_args(argv)
+    try:
+        code = asyncio.run(run(arguments))
+    except TandemError as error:
+        sys.stderr.write(f"kubectl tandem: {error}\n")
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""The CRDs in a real API server: every rule refuses, and the refusal names field, value and remedy."""
+
+from typing import Any
+
+import pytest
+
+from tests.contract.operator.conftest import clean
+from tests.support.kube import KubeApi, KubectlError
+from tests.support.manifests import group, shift, site, system, trunk
+
+pytestmark = pytest.mark.contract
+
+ROUTES = trunk()["spec"]["routes"]
+SCALING = {"mode": "Scale", "min": 4, "max": 2}
+TWICE = [{"site": "east", "percent": 50}, {"site": "east", "percent": 50}]
+
+
+def refused(manifest: dict[str, Any], field: str, *words: str) -> Any:
+    return pytest.param(manifest, field, words, id=f"{manifest['kind']}-{field}-{words[0][:30]}".replace(" ", "-"))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "field", "words"),
+    [
+        refused(
+            group(placement=[{"site": "east", "percent": 60}, {"site": "west", "percent": 30}]),
+            "spec.placement",
+            "add up to 90",
+            "until they add up to 100",
+        ),
+        refused(
+            group(placement=[{"site": "north", "percent": 100}]), "spec.placement", "site north", "east, west", "add"
+        ),
+        refused(group(placement=TWICE), "spec.placement[1]", "Duplicate"),
+        refused(group(placement=[]), "spec.placement", "at least 1"),
+        refused(group(sites=["east", "west", "east"]), "spec.sites", "east, west, east", "name each site once"),
+        refused(group(agents=0), "spec.agents", "greater than or equal to 1"),
+        refused(group(waves=[50, 10, 100]), "spec.waves", "[50, 10, 100]", "rise and end at 100"),
+        refused(group(waves=[10, 50]), "spec.waves", "[10, 50]", "rise and end at 100"),
+        refused(group(waves=[50, 50, 100]), "spec.waves", "[50, 50, 100]"),
+        refused(group(waves=[0, 100]), "spec.waves", "[0, 100]"),
+        refused(group(drain={"maxTalk": "ten minutes"}), "spec.drain.maxTalk", "ten minutes"),
+        refused(site("witness", systems=[system()]), "spec.systems", "lists 1 system(s), first hotel", "role Active"),
+        refused(site("witness", guestCapacity=5), "spec.guestCapacity", "is 5", "remove it"),
+        refused(site("east", systems=[]), "spec.systems", "at least one system", "role Witness"),
+        refused(site("east", systems=[system(), system()]), "spec.systems[1]", "Duplicate"),
+        refused(site("east", engineURL="198.18.0.11:30590"), "spec.engineURL", "198.18.0.11:30590", "https?"),
+        refused(
+            site("east", systems=[system(cti={**system()["cti"], "scaling": SCALING})]),
+            "spec.systems[0].cti.scaling.min",
+            "is 4, more than max 2",
+            "lower min or raise max",
+        ),
+        refused(
+            site("east", systems=[system(cti={**system()["cti"], "deployment": "cti-hotel"})]),
+            "spec.systems[0].cti.deployment",
+            "cti-hotel",
+        ),
+        refused(trunk(routes=ROUTES[:2]), "spec.routes", "at least 3"),
+        refused(trunk(routes=[*ROUTES, ROUTES[0]]), "spec.routes[3]", "Duplicate"),
+        refused(
+            trunk(followAgents=False, routes=[{**route, "weight": 0} for route in ROUTES]),
+            "spec.routes",
+            "every weight is 0",
+            "give a route a weight",
+        ),
+        refused(trunk(numbers=[{"number": "0049 30", "group": "sales"}]), "spec.numbers[0].number", "0049 30"),
+        refused(shift(selector={}), "spec.selector", "empty", "give system, region, skillGroup"),
+        refused(shift(percent=0), "spec.percent", "greater than or equal to 1"),
+        refused(shift(approved=True), "spec.approvedBy", "empty", "say who approves"),
+        refused({**group(), "spec": {**group()["spec"], "placment": []}}, "spec.placment", "unknown field"),
+    ],
+)
+def test_a_wrong_object_is_refused_with_field_value_and_remedy(
+    kube: KubeApi, manifest: dict[str, Any], field: str, words: tuple[str, ...]
+) -> None:
+    with pytest.raises(KubectlError) as refusal:
+        kube.apply(manifest)
+    said = str(refusal.value)
+    assert field in said
+    for word in words:
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "field", "words"),
+    [
+        pytest.param(group(), group(system="flight"), "spec.system", ("another AgentGroup",), id="system-of-a-group"),
+        pytest.param(trunk(), trunk(system="flight"), "spec.system", ("another Trunk",), id="system-of-a-trunk"),
+        pytest.param(
+            site("witness"),
+            site("witness", role="Active", systems=[system()]),
+            "spec.role",
+            ("create it anew",),
+            id="role-of-a-site",
+        ),
+        *(
+            pytest.param(
+                shift(), shift(**changed), f"spec.{next(iter(changed))}", ("new Shift",), id=f"shift-{changed}"
+            )
+            for changed in (
+                {"to": "east"},
+                {"percent": 50},
+                {"selector": {"names": ["service"]}},
+                {"mode": "Forced"},
+                {"waves": [10, 100]},
+                {"pace": 5},
+                {"drain": {"maxTalk": "1m"}},
+                {"approval": "Manual"},
+                {"dryRun": True},
+                {"requestedBy": "admin"},
+            )
+        ),
+        pytest.param(shift(abort=True), shift(abort=False), "spec.abort", ("cannot be taken back",), id="abort-stays"),
+        pytest.param(
+            shift(approved=True, approvedBy="admin"),
+            shift(approved=False, approvedBy="admin"),
+            "spec.approved",
+            ("cannot be taken back",),
+            id="approval-stays",
+        ),
+    ],
+)
+def test_what_cannot_change_says_what_to_do_instead(
+    kube: KubeApi, before: dict[str, Any], after: dict[str, Any], field: str, words: tuple[str, ...]
+) -> None:
+    try:
+        kube.apply(before)
+        with pytest.raises(KubectlError) as refusal:
+            kube.apply(after)
+        for word in (field, *words):
+            assert word in str(refusal.value)
+    finally:
+        clean(kube)
+
+
+def test_abort_and_approval_may_be_added(kube: KubeApi) -> None:
+    try:
+        kube.apply(shift())
+        kube.apply(shift(approved=True, approvedBy="admin"))
+        kube.apply(shift(approved=True, approvedBy="admin", abort=True))
+        assert kube.get("shift", "to-west", "callcenter")["spec"]["abort"] is True
+    finally:
+        clean(kube)
+
+
+def test_defaults_and_short_names_are_served(kube: KubeApi) -> None:
+    try:
+        kube.apply(group(), shift(), site("witness"))
+        found = kube.get("ag", "sales", "callcenter")
+        assert found["spec"]["drain"] == {"maxTalk": "30m", "maxWrapUp": "5m", "onDeadline": "Stay"}
+        assert found["spec"]["failover"] == "Automatic"
+        assert kube.get("sh", "to-west", "callcenter")["spec"]["percent"] == 100
+        header = kube.kubectl("get", "ag", "-A").splitlines()[0].split()
+        assert header == [
+            *("NAMESPACE", "NAME", "SYSTEM", "REGION", "SKILL", "WHERE", "SIGNED-IN", "MOVING", "SHIFT", "READY", "AGE")
+        ]
+        assert "witness" in kube.kubectl("get", "tandem", "-A")
+    finally:
+        clean(kube)

@@ -1,0 +1,166 @@
+"""The admission policies, while no operator runs: what is in use stays, and moving agents takes a right of its own."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.contract.operator.conftest import clean, eventually
+from tests.support.kube import KubeApi, KubectlError
+from tests.support.manifests import annotated, group, shift, site, trunk
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture(autouse=True)
+def tidy(kube: KubeApi) -> Iterator[None]:
+    yield
+    clean(kube)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def users(kube: KubeApi) -> None:
+    """alice may place and approve, bob may edit only."""
+    edit = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "test-edit"},
+        "rules": [{"apiGroups": ["tandem.dev"], "resources": ["*"], "verbs": ["get", "create", "update", "patch"]}],
+    }
+    bindings = [
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": f"test-{user}-{role}"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],
+        }
+        for user, role in (("alice", "tandem-place"), ("alice", "tandem-approve"), ("bob", "test-edit"))
+    ]
+    kube.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all([edit, *bindings]))
+    # A policy just installed takes a moment until it is enforced.
+    eventually("the policies are enforced", lambda: _refuses(kube))
+
+
+def _refuses(kube: KubeApi) -> bool:
+    try:
+        kube.apply(group("probe"), user="bob")
+    except KubectlError as error:
+        return "verb place" in str(error)
+    kube.kubectl("delete", "agentgroup", "probe", "-n", "callcenter")
+    return False
+
+
+def set_status(kube: KubeApi, kind: str, name: str, status: dict[str, Any], namespace: str = "callcenter") -> None:
+    place = ["-n", namespace] if namespace else []
+    kube.kubectl(
+        *(
+            "patch",
+            kind,
+            name,
+            *place,
+            "--subresource",
+            "status",
+            "--type",
+            "merge",
+            "-p",
+            json.dumps({"status": status}),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("manifest", "kind", "status", "words"),
+    [
+        pytest.param(
+            group(), "agentgroup", {"signedIn": 500}, ("AgentGroup sales is in use", "500 agents"), id="group-signed-in"
+        ),
+        pytest.param(group(), "agentgroup", {"moving": 3}, ("3 agents are on their way",), id="group-moving"),
+        pytest.param(site("east"), "site", {"signedIn": 2}, ("Site east is in use", "2 agents"), id="site-signed-in"),
+        pytest.param(site("east"), "site", {"verdict": "Healthy"}, ("its engine works",), id="site-alive"),
+        pytest.param(
+            trunk(), "trunk", {"channelsInUse": 7}, ("Trunk hotel is in use", "7 calls"), id="trunk-with-calls"
+        ),
+        pytest.param(
+            trunk(),
+            "trunk",
+            {"routes": [{"name": "first", "site": "east", "weight": 60}]},
+            ("routes are in force",),
+            id="trunk-routed",
+        ),
+        pytest.param(shift(), "shift", {"phase": "Moving"}, ("not finished (Moving)", "spec.abort"), id="shift-moving"),
+        pytest.param(shift(), "shift", {"reason": "x"}, ("not finished (Pending)",), id="shift-just-made"),
+    ],
+)
+def test_what_is_in_use_is_not_deleted_without_the_annotation(
+    kube: KubeApi, manifest: dict[str, Any], kind: str, status: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    namespace = manifest["metadata"].get("namespace", "")
+    place = ["-n", namespace] if namespace else []
+    name = manifest["metadata"]["name"]
+    kube.apply(manifest)
+    set_status(kube, kind, name, status, namespace)
+    for target in ([name], ["--all"]):
+        with pytest.raises(KubectlError) as refusal:
+            kube.kubectl("delete", kind, *target, *place)
+        for word in (*words, "tandem.dev/allow-delete"):
+            assert word in str(refusal.value)
+    kube.kubectl("annotate", kind, name, *place, "tandem.dev/allow-delete=true")
+    kube.kubectl("delete", kind, name, *place)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "kind", "status"),
+    [
+        pytest.param(group(), "agentgroup", {"signedIn": 0}, id="empty-group"),
+        pytest.param(site("east"), "site", {"verdict": "Unknown"}, id="site-that-never-worked"),
+        pytest.param(trunk(), "trunk", {"channelsInUse": 0}, id="trunk-without-routes"),
+        *(
+            pytest.param(shift(), "shift", {"phase": phase}, id=f"shift-{phase}")
+            for phase in ("Completed", "RolledBack", "Interrupted", "Failed")
+        ),
+    ],
+)
+def test_what_is_not_in_use_is_deleted(
+    kube: KubeApi, manifest: dict[str, Any], kind: str, status: dict[str, Any]
+) -> None:
+    namespace = manifest["metadata"].get("namespace", "")
+    kube.apply(manifest)
+    set_status(kube, kind, manifest["metadata"]["name"], status, namespace)
+    kube.kubectl("delete", kind, manifest["metadata"]["name"], *(["-n", namespace] if namespace else []))
+
+
+@pytest.mark.parametrize("kind", ["sites", "agentgroups", "trunks", "shifts"])
+def test_the_crds_are_not_deleted_without_the_annotation(kube: KubeApi, kind: str) -> None:
+    with pytest.raises(KubectlError, match="deleting a CRD deletes every object of its kind"):
+        kube.kubectl("delete", "crd", f"{kind}.tandem.dev")
+    assert kube.get("crd", f"{kind}.tandem.dev")
+
+
+def test_placing_takes_the_verb_place(kube: KubeApi) -> None:
+    kube.apply(group(), user="alice")
+    kube.apply(group(agents=120), user="bob")  # not an order
+    moved = group(agents=120, placement=[{"site": "west", "percent": 100}])
+    for order in (moved, annotated(group(agents=120), order_id="again"), shift(), group("other")):
+        with pytest.raises(KubectlError, match="bob needs the verb place on agentgroups in namespace callcenter"):
+            kube.apply(order, user="bob")
+    kube.apply(moved, user="alice")
+    kube.apply(shift(requestedBy="alice"), user="alice")
+
+
+def test_requested_by_is_who_asks_or_empty(kube: KubeApi) -> None:
+    with pytest.raises(KubectlError, match=r"spec.requestedBy is bob, but alice is asking"):
+        kube.apply(shift(requestedBy="bob"), user="alice")
+    kube.apply(shift(), user="alice")
+
+
+def test_approving_takes_the_verb_approve_and_the_own_name(kube: KubeApi) -> None:
+    kube.apply(shift(approval="Manual"), user="alice")
+    with pytest.raises(KubectlError, match="bob may not approve"):
+        kube.apply(shift(approval="Manual", approved=True, approvedBy="bob"), user="bob")
+    with pytest.raises(KubectlError, match=r"spec.approvedBy is bob, but alice is approving"):
+        kube.apply(shift(approval="Manual", approved=True, approvedBy="bob"), user="alice")
+    kube.apply(shift(approval="Manual", approved=True, approvedBy="alice"), user="alice")
+    kube.apply(shift(approval="Manual", approved=True, approvedBy="alice", abort=True), user="bob")
