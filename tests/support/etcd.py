@@ -101,6 +101,11 @@ class EtcdCluster:
                 self.thaw(number)
         self.start()
 
+    @property
+    def ca(self) -> Path:
+        """The authority that signed this cluster's certificates."""
+        return authority(self.folder).certificate
+
     def urls(self, first: int = 0) -> list[str]:
         """All client URLs, beginning with the member that is local to the asker."""
         urls = [member.client_url for member in self.members]
@@ -112,7 +117,7 @@ class EtcdCluster:
         if not self.tls:
             return StoreClient(urls)
         made = self._certificate("client")
-        return StoreClient(urls, ca=self.folder / "ca.crt", cert=made.certificate, key=made.key)
+        return StoreClient(urls, ca=self.ca, cert=made.certificate, key=made.key)
 
     def leader(self) -> int:
         """Number of the member that leads. Raises: TimeoutError when there is none for a while."""
@@ -160,7 +165,7 @@ class EtcdCluster:
         context: ssl.SSLContext | bool = False
         if self.tls:
             made = self._certificate("client")
-            context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
+            context = ssl.create_default_context(cafile=str(self.ca))
             context.load_cert_chain(str(made.certificate), str(made.key))
         with httpx.Client(base_url=self.members[number].client_url, verify=context, trust_env=False) as client:
             return client.request(method, path, json=body, timeout=1.0)
@@ -201,7 +206,7 @@ class EtcdCluster:
         arguments = ["--client-cert-auth", "--peer-client-cert-auth"]
         for prefix in ("", "peer-"):
             arguments += [
-                f"--{prefix}trusted-ca-file={self.folder / 'ca.crt'}",
+                f"--{prefix}trusted-ca-file={self.ca}",
                 f"--{prefix}cert-file={made.certificate}",
                 f"--{prefix}key-file={made.key}",
             ]

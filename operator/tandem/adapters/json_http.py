@@ -82,7 +82,7 @@ class JsonHttp:
                     headers={"Authorization": f"Bearer {token}"} if token else None,
                     timeout=httpx.Timeout(timeout, connect=min(CONNECT_S, timeout)),
                 )
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # httpx lets some TLS errors through
             words = f"{type(error).__name__} {error}".strip()
             raise self.error(f"{method} {path} was not answered within {timeout:g} s: {words}") from error
         if answer.status_code not in good:

@@ -36,7 +36,7 @@ async def check(client: httpx.AsyncClient, url: str, timeout: float) -> None:
             answer = await client.get(url, timeout=timeout)
     except (TimeoutError, httpx.TimeoutException):
         raise HealthError(f"no answer within {timeout:g} s") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # httpx lets some TLS errors through
         if any(isinstance(cause, socket.gaierror) for cause in _causes(error)):
             raise NotAskedError(f"{error}") from error
         raise HealthError(f"{type(error).__name__} {error}".strip()) from error

@@ -168,7 +168,7 @@ class StoreClient:
         except (_NotSentError, NoQuorumError):
             self._endpoints.failed(number, time.monotonic())
             raise
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError) as error:
             self._endpoints.failed(number, time.monotonic())
             raise StoreError(f"the watch at {member.url} broke: {_words(error)}") from error
         raise StoreError(f"{member.url} ended the watch without a word")
@@ -236,7 +236,7 @@ class _Member:
                 )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise _NotSentError(f"{self.url} cannot be reached: {_words(error)}") from error
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, OSError) as error:  # httpx lets errors of an established TLS connection through
             raise _SilentError(f"{self.url} did not answer {path} within {timeout:.2f} s: {_words(error)}") from error
         refused = refusal(self.url, answer.status_code, answer.content)
         if refused is not None:
@@ -244,7 +244,7 @@ class _Member:
         return answer.content
 
     async def stream(self, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
-        """The lines of an endless answer. Raises httpx's errors once it has begun, else as `post` does."""
+        """The lines of an endless answer. Raises httpx's errors and OSError when it breaks, else as `post` does."""
         timeout = httpx.Timeout(WATCH_SILENCE_S, connect=CONNECT_S)
         request = self._watches.build_request("POST", f"/v3/{path}", content=body, timeout=timeout)
         try:
