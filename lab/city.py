@@ -237,6 +237,7 @@ class CityRunner:
             components={component: self.state(component).value for component in COMPONENTS},
             api_ready=ready,
             node_ready=node,
+            frozen_pods=tuple(f"{c.namespace}/{c.pod}/{c.name}" for c in running(self.paths) if c.frozen),
         )
 
     # -- power

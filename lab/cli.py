@@ -151,6 +151,9 @@ def _show(status: LabStatus, lab: Lab) -> int:
         print(f"{title:{width}}  " + "".join(f"{'yes' if value else 'NO':10}" for value in values))
     for name in sorted(status.links_down):
         print(f"link down: {name}")
+    for city in status.cities:
+        for pod in city.frozen_pods:
+            print(f"frozen in {city.name}: {pod}")
     for source, target in sorted(status.cuts):
         print(f"cut: {source} -> {target}")
     for name, count in status.spawned.items():

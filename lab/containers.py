@@ -32,6 +32,12 @@ class Container:
     Never read it from /proc/PID/cgroup: for a process that has just died that says `/`, the group of everybody else.
     """
 
+    @property
+    def frozen(self) -> bool:
+        """Is its first process stopped?"""
+        stat = read_stat(self.pid)
+        return stat is not None and stat.state in "Tt"
+
 
 @dataclass(frozen=True)
 class PodSelector:

@@ -33,10 +33,14 @@ class CityStatus:
     """Does the Kubernetes API say that it is ready, asked from the machine over the city's link?"""
     node_ready: bool
     """Does that API call its node Ready? False as well when the API cannot be asked."""
+    frozen_pods: tuple[str, ...] = ()
+    """`<namespace>/<pod>/<container>` whose first process is stopped."""
 
     @property
     def healthy(self) -> bool:
-        return self.node_ready and all(state == "running" for state in self.components.values())
+        return (
+            self.node_ready and not self.frozen_pods and all(state == "running" for state in self.components.values())
+        )
 
 
 @dataclass(frozen=True)

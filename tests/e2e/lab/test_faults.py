@@ -149,6 +149,10 @@ async def test_a_frozen_pod_keeps_its_socket_and_says_nothing(lab: Lab, ask: Ask
     await lab.faults.freeze("east", whoami.POD)
     assert await ask("floor-a", "east") == SILENCE
     assert await answers(ask, "floor-a", "west")
+    east = await city_status(lab, "east")
+    assert len(east.frozen_pods) == 1
+    assert east.frozen_pods[0].startswith(f"{whoami.NAMESPACE}/whoami-")
+    assert not east.healthy
     await lab.faults.thaw("east", whoami.POD)
     assert await answers(ask, "floor-a", "east")
 
