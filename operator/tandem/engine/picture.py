@@ -6,6 +6,7 @@ Every engine keeps it hot, so whoever becomes coordinator decides at once after 
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import aclosing
 
 from tandem.domain.gather import Gatherer
 from tandem.domain.keys import PREFIX
@@ -90,11 +91,12 @@ class Picture:
         return True
 
     async def _watch(self) -> None:
-        async for changes in self._store.watch(PREFIX, self._revision + 1):
-            if not self.live:
-                log.info("the watch on the store runs, from revision %d", self._revision + 1)
-                self.live = True
-            self._apply_changes(changes)
+        async with aclosing(self._store.watch(PREFIX, self._revision + 1)) as batches:  # type: ignore[type-var]
+            async for changes in batches:
+                if not self.live:
+                    log.info("the watch on the store runs, from revision %d", self._revision + 1)
+                    self.live = True
+                self._apply_changes(changes)
 
     def _apply_changes(self, changes: Sequence[Change]) -> None:
         touched = []

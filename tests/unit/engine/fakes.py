@@ -167,6 +167,12 @@ class FakeCTI:
 
     async def arrive(self, group: str, account: str, came_from: str, released_at: float) -> None:
         await asyncio.sleep(0.003)
+        found = self.groups.get(group)
+        slot = found.placement.slots[bucket_of(account)] if found and found.placement else None
+        if slot is not None and slot.end != self.site:
+            # The order was withdrawn while the agent was on the way: this door is leaving or shut.
+            await self.peers[slot.end].arrive(group, account, came_from, released_at)
+            return
         self.sign_in(group, account)
         now = asyncio.get_running_loop().time()
         epoch = 1_700_000_000.0
