@@ -37,6 +37,8 @@ Environment of the softswitch:
   TANDEM_CARRIER_NETWORKS   who may place calls, and is believed about their age (default: everybody, not believed)
   TANDEM_MAX_WAIT_SECONDS   longest wait of a call (default: 3600)
   TANDEM_RING_SECONDS       how long a phone rings (default: 8)
+  TANDEM_REPLICA_PEER       ADDRESS:PORT of another replica of this softswitch; empty: there is none
+  TANDEM_REPLICA            which of how many this is, "1/2"; needed with TANDEM_REPLICA_PEER
   TANDEM_SIP_PORT, TANDEM_HTTP_PORT, TANDEM_EVAPI_PORT      (defaults: 5060, 8080, 8448)
   TANDEM_RUN_DIR            where tables and process ID are written (default: /run/softswitch)
 """
@@ -77,6 +79,9 @@ class Settings:
     http_port: int
     evapi_port: int
     run_dir: Path
+    replica_peer: Address | None
+    replica: tuple[int, int]
+    """Number of this replica, from 1, and how many there are."""
 
 
 def read_settings(env: Mapping[str, str]) -> Settings:
@@ -117,14 +122,23 @@ def read_settings(env: Mapping[str, str]) -> Settings:
                 raise SettingsError(f"{name}: {network!r} is not a network like 10.11.0.0/16") from e
         return value
 
-    peer = env.get("TANDEM_PEER_SIP_ADDRESS", "").strip()
+    def optional_address(name: str) -> Address | None:
+        value = env.get(name, "").strip()
+        return address(name, value) if value else None
+
+    def replica(name: str) -> tuple[int, int]:
+        own, _, of = text(name, "1/1").partition("/")
+        if not own.isdecimal() or not of.isdecimal() or not 1 <= int(own) <= int(of):
+            raise SettingsError(f"{name}={own}/{of} must look like 1/2")
+        return int(own), int(of)
+
     return Settings(
         site=text("TANDEM_SITE"),
         system=text("TANDEM_SYSTEM"),
         directory=Path(text("TANDEM_DIRECTORY")),
         pod_ip=ip("TANDEM_POD_IP", text("TANDEM_POD_IP")),
         advertised=address("TANDEM_SIP_ADDRESS", text("TANDEM_SIP_ADDRESS")),
-        peer=address("TANDEM_PEER_SIP_ADDRESS", peer) if peer else None,
+        peer=optional_address("TANDEM_PEER_SIP_ADDRESS"),
         sip_secret=text("TANDEM_SIP_SECRET"),
         control_token=text("TANDEM_CONTROL_TOKEN"),
         control_networks=networks("TANDEM_CONTROL_NETWORKS"),
@@ -135,6 +149,8 @@ def read_settings(env: Mapping[str, str]) -> Settings:
         http_port=number("TANDEM_HTTP_PORT", 8080, most=65535),
         evapi_port=number("TANDEM_EVAPI_PORT", 8448, most=65535),
         run_dir=Path(text("TANDEM_RUN_DIR", "/run/softswitch")),
+        replica_peer=optional_address("TANDEM_REPLICA_PEER"),
+        replica=replica("TANDEM_REPLICA"),
     )
 
 
@@ -182,6 +198,10 @@ def kamailio_environment(settings: Settings, realm: str) -> dict[str, str]:
         "SOFTSWITCH_PEER_PING_FROM": f"sip:softswitch@{settings.advertised}",
         "SOFTSWITCH_PEER_ADDRESS": peer,
         "SOFTSWITCH_PEER_IP": settings.peer.ip if settings.peer else "none",
+        "SOFTSWITCH_REPLICA_ADDRESS": f"sip:{settings.pod_ip}:{settings.sip_port}",
+        "SOFTSWITCH_REPLICA_PEER": f"sip:{settings.replica_peer}",
+        "SOFTSWITCH_REPLICA_NUMBER": str(settings.replica[0]),
+        "SOFTSWITCH_REPLICAS": str(settings.replica[1]),
         "SOFTSWITCH_MAX_WAIT_MS": str(settings.max_wait_s * 1000),
         "SOFTSWITCH_RING_MS": str(settings.ring_s * 1000),
         # The other city's phone may ring as long as ours; a little more for the way.
@@ -190,14 +210,16 @@ def kamailio_environment(settings: Settings, realm: str) -> dict[str, str]:
 
 
 def command(settings: Settings) -> list[str]:
-    """Kamailio in the foreground: 64 MB shared memory (10,000 phones and 1,000 calls fit), 16 MB a process."""
+    """Kamailio in the foreground: 128 MB shared memory at most (10,000 phones take 25 MB), 16 MB a process."""
     run = str(settings.run_dir)
     # Whoever may place calls by name is believed when it says how long a caller has been waiting already.
-    known_carriers = ["-A", "KNOWN_CARRIERS"] if settings.carrier_networks != EVERYBODY else []
+    defines = ["-A", "KNOWN_CARRIERS"] if settings.carrier_networks != EVERYBODY else []
+    if settings.replica_peer:
+        defines += ["-A", "REPLICATED"]
     return [
-        *("kamailio", "-DD", "-E", "-m", "64", "-M", "16", "-f", str(HERE / "kamailio.cfg")),
+        *("kamailio", "-DD", "-E", "-m", "128", "-M", "16", "-f", str(HERE / "kamailio.cfg")),
         *("-w", run, "-Y", run, "-P", f"{run}/kamailio.pid"),
-        *known_carriers,
+        *defines,
     ]
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from callcenter.directory import Directory, GroupSize, generate, save
 from tests.contract.softswitch.cti_client import CtiClient
-from tests.contract.softswitch.kamailio import Softswitch, missing
+from tests.contract.softswitch.kamailio import SOFTSWITCH, Softswitch, missing
 from tests.contract.softswitch.sip_client import Call, Dialog, Phone, Socket
 
 GROUP = "callcenter/hotel-north-sales"
@@ -30,6 +33,18 @@ def directory_path(directory: Directory, tmp_path_factory: pytest.TempPathFactor
     path = tmp_path_factory.mktemp("directory") / "directory.json.gz"
     save(directory, path)
     return path
+
+
+@pytest.fixture(scope="module")
+def entrypoint() -> ModuleType:
+    """The module examples/callcenter/softswitch/entrypoint.py, which is no part of a package."""
+    spec = importlib.util.spec_from_file_location("softswitch_entrypoint", SOFTSWITCH / "entrypoint.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def push_tables(softswitch: Softswitch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import random
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,15 @@ def missing() -> str:
 def loopback_address() -> str:
     """An address of this machine alone that no other test uses; softswitches tell their peer by its address."""
     return f"127.{random.randint(100, 250)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
+
+
+async def eventually(check: Callable[[], bool], *, within: float, what: str) -> None:
+    """Wait until `check` holds, asking ten times a second. Raises: AssertionError with `what` when it never does."""
+    for _ in range(round(within * 10)):
+        if check():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"not within {within} s: {what}")
 
 
 def free_port(ip: str, kind: int) -> int:

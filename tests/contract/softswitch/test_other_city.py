@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract.softswitch.conftest import GROUP, NUMBER, Floor, TwoCities, push_tables
 from tests.contract.softswitch.cti_client import CtiClient
-from tests.contract.softswitch.kamailio import Softswitch
+from tests.contract.softswitch.kamailio import Softswitch, eventually
 from tests.contract.softswitch.sip_client import Call, Dialog, Phone
 
 pytestmark = pytest.mark.contract
@@ -32,12 +32,9 @@ async def west_cti(cities: TwoCities) -> AsyncIterator[CtiClient]:
 
 async def until_up(softswitch: Softswitch, key: str, *, within: float = 6.0) -> None:
     """Wait until a softswitch sees its peer or its CTI (`peer_up`, `cti_up`)."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        if softswitch.htable("control", key) == 1:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"{softswitch.site}: not {key} within {within} s\n{softswitch.log()}")
+    await eventually(
+        lambda: bool(softswitch.htable("control", key) == 1), within=within, what=f"{softswitch.site} sees {key}"
+    )
 
 
 async def answered_at(phone: Phone, call: Call, cti: CtiClient) -> tuple[Dialog, Dialog]:
