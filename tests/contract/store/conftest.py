@@ -1,6 +1,7 @@
 """One etcd for the contract, one cluster of three for what happens when members fail."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +35,14 @@ def three(running_three: EtcdCluster) -> Iterator[EtcdCluster]:
     running_three.heal()
     yield running_three
     running_three.heal()
+
+
+@pytest.fixture
+def three_plain(tmp_path: Path) -> Iterator[EtcdCluster]:
+    """Three members of a test's own, plain HTTP."""
+    cluster = EtcdCluster(tmp_path / "etcd", size=3)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
