@@ -149,7 +149,7 @@ class Cti:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(0 if self.centre.server.has_more else TICK)
+            await asyncio.sleep(TICK)
             now = self._awake()
             self._alive_at = now
             self._apply(self.centre.tick(now))

@@ -103,8 +103,10 @@ class CallDesk:
             waiting = WaitingCall(call_id, str(entry.get("group", "")), int(entry.get("hop", 0)), now - age)
             known = self._calls[call_id] = _Call(waiting, 0, 0, "away")
         self._unqueue(known)
-        if account is None:
-            known.state = "away"
+        if account is None:  # with the other city
+            if known.account is not None:
+                self._agents.ring_over(known.account, now, taken_back=True)
+            known.state, known.account = "away", None
         elif state == "ringing":
             if self._agents.state(account) == "available":
                 self._agents.ring(account, call_id, now)

@@ -87,7 +87,7 @@ def read_config(env: Mapping[str, str]) -> Config:
         sip_address=_read(
             env, "TANDEM_SIP_ADDRESS", _host_port, "where phones register, as host:port, for example 198.18.0.11:30560"
         ),
-        state_dir=_read(env, "TANDEM_STATE_DIR", _directory, "a directory that this process can write to"),
+        state_dir=_read(env, "TANDEM_STATE_DIR", _writable, "a directory that this process can write to"),
         map_dir=_read(env, "TANDEM_MAP_DIR", _directory, "the directory of the mounted ConfigMap") if map_dir else None,
         port=_read(env, "TANDEM_PORT", _port, "a TCP port, or 0 for any", "8080"),
         control_port=_read(env, "TANDEM_CONTROL_PORT", _port, "a TCP port, or 0 for any", "8081"),
@@ -164,7 +164,20 @@ def _file(text: str) -> Path:
     return path
 
 
+def _writable(text: str) -> Path:
+    path = Path(text)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as e:
+        raise ValueError(e.strerror or "cannot be written to") from e
+    return path
+
+
 def _directory(text: str) -> Path:
     path = Path(text)
-    path.mkdir(parents=True, exist_ok=True)
+    if not path.is_dir():
+        raise ValueError("no such directory")
     return path

@@ -74,7 +74,8 @@ def _number(at: str, value: Any, *, zero: bool = False) -> float | None:
     """A number of seconds or per second, more than 0 (or 0 where that makes sense), or null for no limit."""
     if value is None:
         return None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not (value >= 0 if zero else value > 0):
+    sane = isinstance(value, int | float) and not isinstance(value, bool) and value < float("inf")
+    if not sane or value < 0 or (value == 0 and not zero):
         raise RequestError(at, f"is {value!r}: expected a number {'of 0 or more' if zero else 'above 0'}, or null")
     return float(value)
 

@@ -1,0 +1,398 @@
+"""Calls and agents together: who rings, what a call does to an agent, and what a release does to calls."""
+
+import pytest
+
+from callcenter.cti.agents import NOT_TAKEN_PAUSE
+from callcenter.cti.calls import PEER_PAUSE, RELAY_MEMORY
+from callcenter.cti.centre import PEER_FRESH
+from callcenter.cti.distribution import PeerGroup
+from callcenter.session.messages import AgentButton, Register, Release, SignOut
+from tests.unit.cti.centre import GROUP, OTHER, WALL, WRAPUP, Office
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+def peer(office: Office, idle: int, staff: int, group: str = GROUP) -> None:
+    office.apply(office.centre.peer_report({group: PeerGroup(idle, staff)}, office.now))
+
+
+# ---- a call's life
+
+
+def test_a_call_from_ringing_to_ready(office: Office) -> None:
+    office.sign_in(0)
+    office.call("c1")
+    assert office.words() == [("ring", "c1", office.extension(0))]
+    assert office.states(0) == ["ringing"]
+    office.switch("answered", "c1", ext=office.extension(0))
+    assert office.states(0) == ["talking"]
+    office.later(5.0)
+    office.switch("ended", "c1", ext=office.extension(0), by="caller")
+    assert office.states(0) == ["wrapup"]
+    office.later(WRAPUP - 0.05)
+    assert office.states(0) == ["wrapup"]
+    office.later(0.1)
+    assert office.states(0) == ["available"]
+    assert office.shown(0) == ["ringing", "talking", "ended", "wrapup", "ready"]
+
+
+def test_a_ring_carries_where_the_call_sleeps(office: Office) -> None:
+    office.sign_in(0)
+    office.call("c1")
+    assert office.to_switch == [{"a": "ring", "i": 1, "l": 7, "callid": "c1", "ext": office.extension(0)}]
+
+
+def test_the_longest_idle_agent_rings_first(office: Office) -> None:
+    office.sign_in(2, 0, 1)
+    office.call("c1")
+    office.switch("answered", "c1", ext=office.extension(2))
+    office.switch("ended", "c1", ext=office.extension(2))
+    office.later(WRAPUP + 0.1)
+    for n in range(3):
+        office.call(f"d{n}")
+    assert [extension for _, _, extension in office.words()[1:]] == [office.extension(n) for n in (0, 1, 2)]
+
+
+def test_the_oldest_call_is_first_by_its_age_not_by_its_arrival(office: Office) -> None:
+    office.call("young", age=1)
+    office.call("old", age=30)
+    office.call("middle", age=5)
+    office.sign_in(0, 1)
+    assert [call for _, call, _ in office.words()] == ["old", "middle"]
+
+
+def test_calls_ring_agents_of_their_own_group_only(office: Office) -> None:
+    office.sign_in(0)
+    office.call("c1", group=OTHER)
+    assert office.words() == []
+    office.sign_in(20)
+    assert office.words() == [("ring", "c1", office.extension(20))]
+
+
+def test_an_agent_whose_caller_gave_up_keeps_the_place_in_the_line(office: Office) -> None:
+    office.sign_in(0, 1)
+    office.call("c1")
+    office.switch("cancel", "c1")
+    assert office.states(0, 1) == ["available", "available"]
+    office.call("c2")
+    assert office.words()[-1] == ("ring", "c2", office.extension(0))
+
+
+def test_a_phone_that_does_not_take_a_call_is_left_alone_for_a_while(office: Office) -> None:
+    office.sign_in(0, 1)
+    office.call("c1")
+    office.switch("failed", "c1", ext=office.extension(0), code=486)
+    assert office.words() == [("ring", "c1", office.extension(0)), ("ring", "c1", office.extension(1))]
+    assert office.states(0, 1) == ["break", "ringing"]
+    assert office.book.carried(office.account(0)) == "available", "the agent did not ask for a break"
+    office.later(NOT_TAKEN_PAUSE + 0.1)
+    assert office.states(0) == ["available"]
+
+
+def test_a_call_that_failed_is_rung_where_it_sleeps_now(office: Office) -> None:
+    office.sign_in(0, 1)
+    office.call("c1")
+    office.switch("failed", "c1", ext=office.extension(0), code=486)
+    assert [word["i"] for word in office.to_switch] == [1, 2]
+
+
+def test_a_break_during_a_call_begins_when_the_call_is_over(office: Office) -> None:
+    office.sign_in(0)
+    office.call("c1")
+    office.switch("answered", "c1", ext=office.extension(0))
+    session = office.signed_in(0).session
+    office.apply(office.centre.client_frame(0, AgentButton(session, "break"), office.now))
+    assert office.states(0) == ["talking"]
+    office.switch("ended", "c1", ext=office.extension(0))
+    office.later(WRAPUP + 0.1)
+    assert office.states(0) == ["break"]
+
+
+def test_the_agent_can_cut_wrap_up_short(office: Office) -> None:
+    office.sign_in(0)
+    office.call("c1")
+    office.switch("answered", "c1", ext=office.extension(0))
+    office.switch("ended", "c1", ext=office.extension(0))
+    session = office.signed_in(0).session
+    office.apply(office.centre.client_frame(0, AgentButton(session, "available"), office.now))
+    assert office.states(0) == ["available"]
+    office.call("c2")
+    office.later(WRAPUP + 0.1)
+    assert office.states(0) == ["ringing"], "the old wrap-up's timer must not free an agent who rings"
+
+
+# ---- calls and sessions
+
+
+def test_no_call_is_offered_to_a_session_that_has_lapsed(office: Office) -> None:
+    office.sign_in(0, 1)
+    office.silent.add(0)
+    office.later(1.4)
+    office.now += 0.12  # the lease ran out just now; no tick has noticed yet
+    office.call("c1")
+    assert office.words() == [("ring", "c1", office.extension(1))]
+
+
+def test_a_call_outlives_its_session_and_the_agent_is_talking_again(office: Office) -> None:
+    office.sign_in(0)
+    office.call("c1")
+    office.switch("answered", "c1", ext=office.extension(0))
+    office.leave(0)
+    assert office.states(0) == ["out"]
+    assert office.centre.agents.states(GROUP)["talking"] == 0
+    office.sign_in(0)
+    assert office.signed_in(0).state == "talking"
+    office.call("c2")
+    assert len(office.words()) == 1, "no other call until this one has ended"
+    office.switch("ended", "c1", ext=office.extension(0))
+    office.later(WRAPUP + 0.1)
+    assert office.words() == [("ring", "c2", office.extension(0))]
+
+
+def test_a_call_that_ended_while_nobody_was_signed_in_is_over(office: Office) -> None:
+    office.sign_in(0)
+    office.call("c1")
+    office.switch("answered", "c1", ext=office.extension(0))
+    office.leave(0)
+    office.switch("ended", "c1", ext=office.extension(0))
+    office.sign_in(0)
+    assert office.signed_in(0).state == "available"
+
+
+@pytest.mark.parametrize("end", ["cancel", "failed"])
+def test_a_ring_that_outlived_its_session_leaves_nobody_talking(office: Office, end: str) -> None:
+    office.sign_in(0)
+    office.call("c1")
+    office.leave(0)
+    office.sign_in(0)
+    assert office.states(0) == ["talking"]
+    office.switch(end, "c1", ext=office.extension(0), code=408)
+    office.later(NOT_TAKEN_PAUSE + 0.1)
+    assert office.states(0)[0] in ("available", "ringing")
+
+
+def test_a_call_of_the_other_citys_ends_on_the_agents_word(office: Office) -> None:
+    office.sign_in(0, state="talking")
+    office.call("c1")
+    assert office.words() == []
+    office.apply(office.centre.client_frame(0, AgentButton(office.signed_in(0).session, "available"), office.now))
+    assert office.states(0) == ["wrapup"]
+    office.later(WRAPUP + 0.1)
+    assert office.words() == [("ring", "c1", office.extension(0))]
+
+
+def test_agents_on_a_break_stay_on_it_when_they_arrive(office: Office) -> None:
+    office.sign_in(0, state="break")
+    assert office.signed_in(0).state == "break"
+    office.call("c1")
+    assert office.words() == []
+
+
+# ---- a move
+
+
+def test_a_talking_agent_moves_after_wrap_up_and_gets_no_other_call(office: Office) -> None:
+    office.sign_in(0)
+    office.call("c1")
+    office.switch("answered", "c1", ext=office.extension(0))
+    office.place({"east>west": "0-99"})
+    office.call("c2")
+    office.later(3.0)
+    office.switch("ended", "c1", ext=office.extension(0))
+    office.later(WRAPUP - 0.1)
+    assert not [frame for _, frame in office.frames if isinstance(frame, Release)]
+    office.later(0.2)
+    releases = [frame for _, frame in office.frames if isinstance(frame, Release)]
+    assert [(release.to, release.state) for release in releases] == [("west", "available")]
+    assert [call for _, call, _ in office.words()] == ["c1"]
+
+
+def test_a_ringing_agent_is_not_released(office: Office) -> None:
+    office.sign_in(0)
+    office.call("c1")
+    office.place({"east>west": "0-99"})
+    office.later(1.0)
+    assert not [frame for _, frame in office.frames if isinstance(frame, Release)]
+    office.switch("cancel", "c1")
+    assert [frame.to for _, frame in office.frames if isinstance(frame, Release)] == ["west"]
+
+
+def test_who_leaves_counts_no_more_as_staff_or_idle(office: Office) -> None:
+    office.sign_in(0, 1, 2)
+    report = office.centre.idle_report(office.now)[GROUP]
+    assert (report["available"], report["signed_in"]) == (3, 3)
+    office.call("c1")
+    office.switch("answered", "c1", ext=office.extension(0))
+    office.place({"east>west": "0-99"})
+    report = office.centre.idle_report(office.now)[GROUP]
+    assert (report["available"], report["signed_in"]) == (0, 0)
+    assert office.centre.server.count(GROUP).signed_in == 3
+
+
+# ---- the other city
+
+
+def test_calls_go_to_the_peer_as_many_as_it_has_idle(office: Office) -> None:
+    office.sign_in(0)
+    office.call("c0")
+    peer(office, idle=2, staff=5)
+    for n in range(1, 5):
+        office.call(f"c{n}")
+    assert [(action, call) for action, call, _ in office.words()] == [("ring", "c0"), ("peer", "c1"), ("peer", "c2")]
+    peer(office, idle=2, staff=5)  # said before our calls arrived there
+    assert office.words() == []
+    office.later(RELAY_MEMORY + 0.3)
+    assert [(action, call) for action, call, _ in office.words()] == [("peer", "c3"), ("peer", "c4")]
+
+
+def test_a_peer_that_is_silent_gets_nothing(office: Office) -> None:
+    peer(office, idle=2, staff=5)
+    office.later(PEER_FRESH + 0.1)
+    office.call("c1")
+    office.later(1.0)
+    assert office.words() == []
+
+
+def test_without_agents_here_calls_wait_there(office: Office) -> None:
+    office.call("c1")
+    assert office.words() == []
+    peer(office, idle=0, staff=5)
+    assert office.words() == [("peer", "c1", None)]
+
+
+def test_when_the_last_agent_leaves_the_waiting_calls_follow(office: Office) -> None:
+    office.sign_in(0)
+    office.call("c0")
+    office.switch("answered", "c0", ext=office.extension(0))
+    peer(office, idle=0, staff=5)
+    office.call("c1")
+    office.call("c2", hop=1)
+    office.words()
+    session = office.signed_in(0).session
+    office.apply(office.centre.client_frame(0, SignOut(session), office.now))
+    assert sorted(office.words()) == [("peer", "c1", None), ("reject", "c2", None)]
+
+
+def test_a_call_that_the_peer_gave_back_is_not_sent_there_again_at_once(office: Office) -> None:
+    peer(office, idle=3, staff=5)
+    office.call("c1")
+    office.switch("failed", "c1", ext="", code=503)
+    office.later(1.0)
+    assert office.words() == [("peer", "c1", None)]
+    for _ in range(5):
+        office.later(0.5)
+        peer(office, idle=3, staff=5)
+    assert office.words() == [("peer", "c1", None)]
+    assert office.now > 100 + PEER_PAUSE
+
+
+def test_a_call_with_the_peer_takes_no_agent_here(office: Office) -> None:
+    peer(office, idle=3, staff=5)
+    office.call("c1")
+    office.switch("answered", "c1", ext="")
+    office.sign_in(0)
+    office.switch("ended", "c1", ext="", by="agent")
+    assert office.states(0) == ["available"]
+
+
+# ---- the line to the softswitch
+
+
+def hello(office: Office, *calls: dict[str, object], boot: str = "k1") -> None:
+    office.switch("hello", boot=boot, uptime=5, calls=list(calls))
+
+
+def listed(
+    call: str, state: str, ext: str = "", queued_ago: float = 0.0, hop: int = 0, **more: object
+) -> dict[str, object]:
+    return {
+        "callid": call, "state": state, "i": 5, "l": 6, "group": GROUP, "hop": hop, "ext": ext,
+        "queued_at": WALL - queued_ago, **more,
+    }  # fmt: skip
+
+
+def test_a_fresh_cti_takes_over_what_is_there(office: Office) -> None:
+    hello(
+        office,
+        listed("young", "waiting"),
+        listed("old", "waiting", queued_ago=60),
+        listed("talks", "talking", office.extension(0)),
+        listed("away", "peer"),
+        listed("theirs", "talking", ""),
+    )
+    assert [waiting.id for waiting in office.centre.calls.queue(GROUP)] == ["old", "young"]
+    office.sign_in(0, 1)
+    assert office.signed_in(0).state == "talking"
+    assert office.words() == [("ring", "old", office.extension(1))]
+    office.switch("ended", "talks", ext=office.extension(0))
+    office.later(WRAPUP + 0.1)
+    assert office.words() == [("ring", "young", office.extension(0))]
+
+
+def test_what_is_not_listed_any_more_is_over(office: Office) -> None:
+    hello(office)
+    office.sign_in(0, 1)
+    for n in range(3):
+        office.call(f"c{n}")
+    office.switch("answered", "c0", ext=office.extension(0))
+    hello(office, listed("c2", "waiting"))
+    assert office.states(0, 1) == ["wrapup", "ringing"]
+    assert office.words()[-1][:2] == ("ring", "c2")
+
+
+def test_what_happened_meanwhile_is_made_up_for(office: Office) -> None:
+    hello(office)
+    office.sign_in(0, 1)
+    office.call("rings")
+    office.call("rang")
+    hello(office, listed("rings", "talking", office.extension(0)), listed("rang", "waiting"))
+    assert office.states(0) == ["talking"]
+    assert office.book.state(office.account(1)) == "break"
+
+
+def test_a_hello_that_tells_nothing_new_changes_nothing(office: Office) -> None:
+    hello(office)
+    office.sign_in(0, 1)
+    office.call("rings")
+    office.call("talks")
+    office.switch("answered", "talks", ext=office.extension(1))
+    office.words()
+    hello(office, listed("rings", "ringing", office.extension(0)), listed("talks", "talking", office.extension(1)))
+    assert office.states(0, 1) == ["ringing", "talking"]
+    assert office.words() == []
+
+
+@pytest.mark.parametrize(("boot", "told"), [("k1", 0), ("k2", 2)])
+def test_phones_are_registered_again_when_the_softswitch_has_restarted(office: Office, boot: str, told: int) -> None:
+    hello(office)
+    office.sign_in(0, 1)
+    hello(office, boot=boot)
+    assert len([frame for _, frame in office.frames if isinstance(frame, Register)]) == told
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"e": "call", "callid": "c1"},
+        {"e": "call", "callid": "c1", "group": GROUP, "i": "x", "l": 1},
+        {"e": "ended"},
+        {"e": "singing"},
+        {},
+    ],
+)
+def test_what_makes_no_sense_is_refused_without_harm(office: Office, event: dict[str, object]) -> None:
+    office.sign_in(0)
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        office.centre.switch_event(event, office.now)
+    office.call("c9")
+    assert office.words() == [("ring", "c9", office.extension(0))]
+
+
+@pytest.mark.parametrize("e", ["cancel", "ended", "answered"])
+def test_words_about_unknown_calls_do_no_harm(office: Office, e: str) -> None:
+    office.sign_in(0)
+    office.switch(e, "nobody-knows", ext="")
+    assert office.states(0) == ["available"]

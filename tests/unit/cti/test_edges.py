@@ -1,0 +1,248 @@
+"""The small pure parts of the edges: configuration, placements, netstrings, reports, numbers, the contract."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+from openapi_spec_validator import validate
+
+from callcenter.cti import mapstore, openapi
+from callcenter.cti.config import read_config
+from callcenter.cti.control import ControlPort
+from callcenter.cti.distribution import PeerGroup
+from callcenter.cti.errors import ConfigError, RequestError
+from callcenter.cti.main import read_directory
+from callcenter.cti.numbers import NumberPool, PoolExhaustedError
+from callcenter.cti.peer import read_report
+from callcenter.cti.softswitch import NetstringError, NetstringReader, netstring
+from callcenter.cti.wire import read_placements, write_placements
+from callcenter.directory import save
+from callcenter.session.door import parse_map
+from callcenter.session.placements import Drain, Placement
+from tests.unit.cti.centre import a_directory
+
+REPOSITORY = Path(__file__).parents[3]
+
+# ---- configuration
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    save(a_directory(), tmp_path / "directory.json")
+    return {
+        "TANDEM_SITE": "east",
+        "TANDEM_SYSTEM": "hotel",
+        "TANDEM_PEER_SITE": "west",
+        "TANDEM_PEER_URL": "http://198.18.0.12:30580/",
+        "TANDEM_DIRECTORY": str(tmp_path / "directory.json"),
+        "TANDEM_TICKET_SECRET": "ticket-secret",
+        "TANDEM_PEER_SECRET": "peer-secret",
+        "TANDEM_CONTROL_TOKEN": "control-token",
+        "TANDEM_EVAPI": "softswitch-hotel.callcenter.svc:8448",
+        "TANDEM_SIP_ADDRESS": "198.18.0.11:30560",
+        "TANDEM_STATE_DIR": str(tmp_path / "state"),
+    }
+
+
+def test_a_complete_environment(env: dict[str, str]) -> None:
+    config = read_config(env)
+    assert (config.site, config.peer_url, str(config.evapi)) == (
+        "east", "http://198.18.0.12:30580", "softswitch-hotel.callcenter.svc:8448",
+    )  # fmt: skip
+    assert (config.port, config.control_port, config.signin_rate, config.wrapup) == (8080, 8081, 2000.0, 2.0)
+    assert (config.timing.lease, config.timing.ping, config.map_dir) == (1.5, 0.5, None)
+    assert read_directory(config).realm == "callcenter"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param({"TANDEM_SITE": ""}, "TANDEM_SITE is not set: set it to this city's name", id="missing"),
+        pytest.param({"TANDEM_SITE": "East"}, "TANDEM_SITE is 'East' (names are of lower-case", id="capital"),
+        pytest.param({"TANDEM_PEER_SITE": "east"}, "TANDEM_PEER_SITE is 'east', which is this city", id="own-peer"),
+        pytest.param(
+            {"TANDEM_PEER_URL": "198.18.0.12"}, "TANDEM_PEER_URL is '198.18.0.12' (must begin", id="no-scheme"
+        ),
+        pytest.param({"TANDEM_DIRECTORY": "/nowhere"}, "TANDEM_DIRECTORY is '/nowhere' (no such file)", id="no-file"),
+        pytest.param({"TANDEM_EVAPI": "softswitch"}, "TANDEM_EVAPI is 'softswitch' (no port)", id="no-port"),
+        pytest.param({"TANDEM_EVAPI": "s:99999"}, "(ports end at 65535)", id="port-too-high"),
+        pytest.param({"TANDEM_STATE_DIR": "/proc/x"}, "TANDEM_STATE_DIR is '/proc/x' (", id="not-writable"),
+        pytest.param({"TANDEM_MAP_DIR": "/nowhere"}, "TANDEM_MAP_DIR is '/nowhere' (no such directory)", id="no-map"),
+        pytest.param({"TANDEM_LEASE": "soon"}, "TANDEM_LEASE is 'soon'", id="no-number"),
+        pytest.param({"TANDEM_LEASE": "-1"}, "TANDEM_LEASE is '-1' (must be more than 0)", id="negative"),
+        pytest.param({"TANDEM_LEASE": "nan"}, "TANDEM_LEASE is 'nan'", id="nan"),
+        pytest.param({"TANDEM_PING": "1"}, "TANDEM_PING is 1.0: with a lease of 1.5 s", id="ping-too-slow"),
+        pytest.param({"TANDEM_SIGNIN_RATE": "0"}, "TANDEM_SIGNIN_RATE is '0' (must be more than 0)", id="rate-0"),
+        pytest.param({"TANDEM_CONTROL_TOKEN": ""}, "TANDEM_CONTROL_TOKEN is not set", id="no-token"),
+        pytest.param({"TANDEM_TICKET_SECRET": "short"}, "TANDEM_TICKET_SECRET is only 5 characters long", id="short"),
+        pytest.param({"TANDEM_SITE": "north"}, "the directory has numbers for east, west only", id="unknown-city"),
+        pytest.param({"TANDEM_SYSTEM": "ship"}, "the directory has agents of flight, hotel only", id="unknown-system"),
+    ],
+)
+def test_a_wrong_environment_names_variable_value_and_remedy(
+    env: dict[str, str], change: dict[str, str], says: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_directory(read_config(env | change))
+    assert says in str(caught.value)
+    assert (
+        "set it to" in str(caught.value) or "use one of" in str(caught.value) or "name the other" in str(caught.value)
+    )
+
+
+def test_no_secret_is_repeated(env: dict[str, str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_config(env | {"TANDEM_PEER_SECRET": "geheim"})
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_directory_that_is_none_says_so(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"TANDEM_DIRECTORY is .*broken\.json.* holds no directory"):
+        read_directory(read_config(env | {"TANDEM_DIRECTORY": str(tmp_path / "broken.json")}))
+
+
+# ---- placements as JSON and on disk
+
+PLACEMENTS = {
+    "callcenter/x": Placement(11, parse_map({"east": "0-59", "east>west": "60-99"}), 50.0, Drain(300.0, 60.0, "Force")),
+    "callcenter/y": Placement(7, parse_map({"west": "0-99"})),
+}
+
+
+def test_what_is_written_is_what_is_read() -> None:
+    assert read_placements(json.loads(json.dumps(write_placements(PLACEMENTS)))) == PLACEMENTS
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        pytest.param([], "body", id="a-list"),
+        pytest.param({}, "groups", id="no-groups"),
+        pytest.param({"groups": {"g": 5}}, "groups.g", id="a-number"),
+        pytest.param({"groups": {"g": {"revision": True, "map": {}}}}, "groups.g.revision", id="true"),
+        pytest.param({"groups": {"g": {"revision": 1, "map": {"east": 5}}}}, "groups.g.map", id="range-is-a-number"),
+        pytest.param(
+            {"groups": {"g": {"revision": 1, "map": {"east": "0-99"}, "pace": float("inf")}}},
+            "groups.g.pace",
+            id="endless",
+        ),
+        pytest.param(
+            {"groups": {"g": {"revision": 1, "map": {"east": "0-99"}, "drain": []}}},
+            "groups.g.drain",
+            id="drain-a-list",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(body: Any, field: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        read_placements(body)
+    assert caught.value.field == field
+
+
+def test_the_map_survives_a_restart(tmp_path: Path) -> None:
+    assert mapstore.load(tmp_path) == {}
+    mapstore.save(tmp_path, {})
+    mapstore.save(tmp_path, PLACEMENTS)
+    assert mapstore.load(tmp_path) == PLACEMENTS
+    assert [path.name for path in tmp_path.iterdir()] == ["placements.json"]
+
+
+def test_a_map_that_cannot_be_read_is_no_reason_not_to_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "placements.json").write_text('{"groups": {"g": {"revision": 0}}}')
+    assert mapstore.load(tmp_path) == {}
+    assert "groups.g.revision" in caplog.text
+
+
+# ---- netstrings
+
+
+@given(st.lists(st.dictionaries(st.text(), st.text()), max_size=5), st.integers(1, 30))
+def test_netstrings_survive_being_cut_anywhere(bodies: list[dict[str, str]], size: int) -> None:
+    stream = b"".join(netstring(body) for body in bodies)
+    reader = NetstringReader()
+    read = [
+        json.loads(text) for start in range(0, len(stream), size) for text in reader.feed(stream[start : start + size])
+    ]
+    assert read == bodies
+
+
+@pytest.mark.parametrize("data", [b":x,", b"hello world", b"5;hello,", b"5:helloX", b"99999999:", b"-1:x,"])
+def test_what_is_no_netstring_is_noticed(data: bytes) -> None:
+    with pytest.raises(NetstringError):
+        list(NetstringReader().feed(data))
+
+
+# ---- the peer's report
+
+
+def test_a_report_is_read() -> None:
+    text = '{"t":"idle","groups":{"callcenter/x":{"available":3,"signed_in":17,"longest_idle":12.3}}}'
+    assert read_report(text) == {"callcenter/x": PeerGroup(3, 17)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"t":"busy","groups":{}}',
+        '{"t":"idle"}',
+        '{"t":"idle","groups":{"x":{"available":1}}}',
+        '{"t":"idle","groups":{"x":3}}',
+    ],
+)
+def test_what_is_no_report_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read_report(text)
+
+
+# ---- numbers
+
+
+def test_numbers_are_reused_only_when_the_pool_is_empty_and_never_taken_from_who_works() -> None:
+    pool = NumberPool(1, 3)
+    working = {"a", "c"}
+    assert [pool.take(name, working.__contains__) for name in ("a", "b", "c")] == [1, 2, 3]
+    assert pool.take("b", working.__contains__) == 2
+    assert pool.take("d", working.__contains__) == 2
+    working |= {"d"}
+    with pytest.raises(PoolExhaustedError, match="widen this city's pool"):
+        pool.take("e", working.__contains__)
+
+
+# ---- the contract
+
+
+def test_the_contract_in_docs_is_the_one_that_is_served() -> None:
+    packaged = REPOSITORY / "examples/callcenter/callcenter/cti/contract.yaml"
+    assert (REPOSITORY / "docs/cti-contract.yaml").read_bytes() == packaged.read_bytes()
+
+
+def test_the_contract_is_valid_openapi_without_empty_words() -> None:
+    document = openapi.document()
+    validate(document)
+
+    def empty(node: Any, path: str) -> list[str]:
+        if isinstance(node, dict):
+            return [found for key, value in node.items() for found in empty(value, f"{path}/{key}")]
+        if isinstance(node, list):
+            return [found for n, value in enumerate(node) for found in empty(value, f"{path}/{n}")]
+        return [path] if node is None else []
+
+    assert empty(document, "") == [], "a comma in an unquoted flow mapping cuts a sentence in two"
+
+
+def test_the_contract_names_exactly_the_routes_that_are_served() -> None:
+    app = ControlPort(None, token="t", system="hotel", rate=1.0).app()  # type: ignore[arg-type]
+    served = {
+        (route.method.lower(), route.resource.canonical)
+        for route in app.router.routes()
+        if isinstance(route, web.ResourceRoute) and route.resource is not None and route.method != "HEAD"
+    }
+    written = {(method, path) for path, methods in openapi.document()["paths"].items() for method in methods}
+    assert served == written
