@@ -19,11 +19,18 @@ class Server:
     heard: list[str] = field(default_factory=list)
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     url: str = ""
+    deaf: bool = False
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse(compress=False)
         await ws.prepare(request)
         self.sockets.append(ws)
+        if self.deaf:
+            assert request.transport is not None
+            request.transport.pause_reading()
+            await self.wake.wait()
+            request.transport.resume_reading()
         async for message in ws:
             if message.type is WSMsgType.TEXT:
                 self.heard.append(message.data)
@@ -46,10 +53,10 @@ class Owner:
         if text == "replace":
             self.connection.connect(0.0)
         elif text == "both":
-            self.connection.send("sent")
-            self.connection.answer("answered")
+            self.connection.send("one")
+            self.connection.send("two")
         else:
-            self.connection.answer(f"re:{text}")
+            self.connection.send(f"re:{text}")
 
     def on_closed(self, site: str) -> None:
         self.told.append("closed")
@@ -105,7 +112,7 @@ async def test_frames_go_both_ways_in_order(server: Server, exchange: Exchange) 
     assert server.heard == [f"s{number}" for number in range(50)] + [f"re:{number}" for number in range(50)]
     await server.sockets[0].send_str("both")
     await eventually(lambda: len(server.heard) == 102)
-    assert server.heard[-2:] == ["sent", "answered"]
+    assert server.heard[-2:] == ["one", "two"]
     connection.close()
     await eventually(lambda: server.sockets[0].closed)
 
@@ -140,6 +147,17 @@ async def test_a_connection_can_be_replaced_from_within_a_frame(server: Server, 
     connection.close()
     await eventually(lambda: server.sockets[1].closed)
     assert owner.told == ["open", "replace", "open"]
+
+
+async def test_a_peer_that_does_not_read_is_cut_off(server: Server, exchange: Exchange) -> None:
+    server.deaf = True
+    connection, owner = connect(exchange, server.url)
+    await eventually(lambda: owner.told == ["open"])
+    for _ in range(300):
+        connection.send("x" * 60_000)
+    await eventually(lambda: owner.told == ["open", "closed"])
+    server.wake.set()
+    connection.close()
 
 
 async def test_nobody_there_is_told_as_closed(exchange: Exchange) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.agents.two_cities import GROUP, OTHER_GROUP, TwoCities, wait_until
+from tests.contract.agents.two_cities import GROUP, NUMBER, OTHER_GROUP, TwoCities, wait_until
 
 pytestmark = pytest.mark.contract
 
@@ -97,6 +97,27 @@ def test_phones_register_again_when_a_softswitch_has_forgotten_them(world: TwoCi
         what="every phone registering again",
     )
     assert world.east.softswitch.rpc("stats.fetchn", "usrloc:")["usrloc.location_contacts"] == 40
+
+
+def test_a_softswitch_that_is_killed_cuts_no_call_and_loses_none_that_waits(world: TwoCities) -> None:
+    world.put_routes(revision=2, east=1, west=0)
+    control = f"http://127.0.0.1:{world.control_port}"
+    at_east = [agent.account for agent in world.directory.agents if agent.group == GROUP]
+    world.put("/v1/load", {"calls_per_second": 8, "talk": [7, 9], "numbers": [NUMBER], "seed": 4, "arrivals": "even"})
+    wait_until(lambda: fates(world)["active"] >= 16, within=8, what="calls being in progress")
+    # From now on calls of this group wait.
+    httpx.post(f"{control}/v1/break", json={"accounts": at_east}, timeout=5, trust_env=False)
+    wait_until(lambda: fates(world)["queued"] >= 4, within=8, what="calls waiting")
+    world.put("/v1/load", {"calls_per_second": 0})
+    talking, waiting = world.stats()["talking"], fates(world)["queued"]
+    assert talking >= 8
+    world.east.softswitch.kill()
+    world.east.softswitch.start(peer=world.west.softswitch)
+    world.east.push_tables()
+    httpx.post(f"{control}/v1/break", json={"accounts": at_east, "state": "available"}, timeout=5, trust_env=False)
+    wait_until(lambda: not fates(world).keys() & {"active", "queued"}, within=60, what="every call ending")
+    assert fates(world).keys() == {"answered"}, [call for call in world.calls() if call["fate"] != "answered"]
+    assert fates(world)["answered"] >= talking + waiting
 
 
 def test_breaks_are_pressed_and_the_end_is_orderly(world: TwoCities) -> None:

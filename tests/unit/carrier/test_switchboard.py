@@ -165,7 +165,7 @@ def test_a_waiting_call_leaves_a_target_that_answers_no_options() -> None:
     world = World()
     world.east.queue = 100.0
     record = world.place()
-    world.run(5)
+    world.run(5.5)
     assert record.fate is Fate.QUEUED
     world.east.silent = True
     world.run(2.9)
@@ -179,6 +179,33 @@ def test_a_waiting_call_leaves_a_target_that_answers_no_options() -> None:
     world.east.silent = False
     world.run(2)
     assert world.place().routes_tried == ["east"]
+
+
+def test_a_waiting_call_finds_its_place_again_in_a_softswitch_that_was_restarted_at_once() -> None:
+    world = World()
+    world.east.queue = 100.0
+    record = world.place(patience=200)
+    world.run(6)
+    assert len(world.east.calls) == 1
+    world.east = City(world.net, "east", "10.0.0.11", queue=3.0)
+    world.run(8.2)
+    assert len(world.east.calls) == 1
+    assert record.routes_tried == ["east"]
+    assert (record.fate, record.agent) == ("active", "agent-east")
+
+
+def test_a_waiting_call_that_is_known_is_asked_for_now_and_then_and_stays() -> None:
+    world = World()
+    world.east.queue = 21.0
+    record = world.place()
+    world.run(20.9)
+    invites = [d for d in world.net.sent if d.summary == "INVITE"]
+    assert [round(d.at) for d in invites] == [0, 5, 10, 15, 20]
+    assert (len(world.east.calls), record.fate) == (1, Fate.QUEUED)
+    world.run(40)
+    assert record.routes_tried == ["east"]
+    assert record.fate == "answered"
+    assert len([d for d in world.net.sent if d.summary == "INVITE"]) == 5
 
 
 def test_a_talking_call_stays_when_its_target_is_lost_for_a_while() -> None:

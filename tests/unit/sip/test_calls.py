@@ -235,6 +235,19 @@ def test_a_bye_that_nobody_answers_is_a_failure() -> None:
     assert world.caller.ends == [CallEnd(EndKind.FAILED, 408)]
 
 
+def test_asking_again_repeats_the_latest_provisional_answer() -> None:
+    world = World()
+    call = world.place()
+    with pytest.raises(StateError):
+        call.ask_again()
+    world.callee.call.ring()
+    world.run(0.1)
+    call.ask_again()
+    world.run(0.1)
+    assert world.caller.progress == [180, 180]
+    assert len(world.callee.calls) == 1
+
+
 @pytest.mark.parametrize("action", ["hangup", "probe", "cancel", "answer", "ring", "reject"])
 def test_what_does_not_fit_the_state_is_a_bug_of_ours(action: str) -> None:
     world = World()

@@ -44,10 +44,7 @@ class Wire(Protocol):
         """Drop what there is, and open a new connection in `after` seconds."""
 
     def send(self, text: str) -> None:
-        """Send a frame at any time."""
-
-    def answer(self, text: str) -> None:
-        """Send a frame from within the handling of one from this connection."""
+        """Send a frame without waiting; lost without an open connection."""
 
     def close(self) -> None:
         """Drop what there is."""
@@ -84,8 +81,6 @@ class Agent:
         self._tally = tally
         self._timer: Timer | None = None
         self._timer_at = 0.0
-        self._reading: str | None = None
-        """The site whose frame is being handled: frames back to it need no task of their own."""
 
     @property
     def signed_in_at(self) -> str | None:
@@ -131,11 +126,7 @@ class Agent:
             self._tally.bad_frames += 1
             log.warning("%s: frame from %s ignored: %s", self.person.account, site, error)
             return
-        self._reading = site
-        try:
-            self._carry_out(self.session.frame(site, frame, self._clocks.now()))
-        finally:
-            self._reading = None
+        self._carry_out(self.session.frame(site, frame, self._clocks.now()))
 
     # -- what the phone tells (PhoneOwner) ---------------------------------------------------------------------------
 
@@ -161,8 +152,7 @@ class Agent:
         for action in actions:
             match action:
                 case Send(site, frame):
-                    wire = self.wires[site]
-                    (wire.answer if site == self._reading else wire.send)(encode(frame))
+                    self.wires[site].send(encode(frame))
                 case Connect(site, after):
                     self.wires[site].connect(after)
                 case RegisterPhone(site, line):

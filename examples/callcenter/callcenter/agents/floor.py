@@ -155,8 +155,6 @@ class Floor:
             self._starting.cancel()
         for agent in self.agents.values():
             agent.go_home()
-        # The sign-outs are on their way in tasks of the connections.
-        await asyncio.sleep(0.1)
         for agent in self.agents.values():
             agent.close(unregister=unregister)
         await asyncio.sleep(0.1)

@@ -19,6 +19,10 @@ from .routes import Route
 NO_RESPONSE: Final = 2.0
 """Seconds without any response until a call goes to its next route."""
 
+ASK_AGAIN: Final = 5.0
+"""Seconds after which a waiting call makes sure that it is still known: a softswitch that was restarted within a second
+loses no OPTIONS, but every call that waited in it."""
+
 MEDIA_PORT: Final = 9
 """The discard port: this carrier's calls carry no sound."""
 
@@ -58,6 +62,7 @@ class PlacedCall:
         self._leg: OutgoingCall | None = None
         self._done = False
         self._no_response: Timer | None = None
+        self._ask_again: Timer | None = None
         self._talk_timers: list[Timer] = []
         self._patience = around.stack.scheduler.call_later(patience, self._out_of_patience)
 
@@ -122,14 +127,20 @@ class PlacedCall:
     def _leave_leg(self) -> None:
         """Give up the present attempt; whatever still comes of it is dealt with by `OutgoingCall.cancel`."""
         leg, self._leg = self._leg, None
-        self._stop_no_response()
+        self._stop_asking()
         if leg is not None:
             leg.cancel()
 
-    def _stop_no_response(self) -> None:
-        if self._no_response is not None:
-            self._no_response.cancel()
-            self._no_response = None
+    def _stop_asking(self) -> None:
+        for timer in (self._no_response, self._ask_again):
+            if timer is not None:
+                timer.cancel()
+        self._no_response = self._ask_again = None
+
+    def _still_known(self) -> None:
+        if self._leg is not None and self._leg.state is CallState.EARLY:
+            self._no_response = self._around.stack.scheduler.call_later(NO_RESPONSE, self._nobody_there)
+            self._leg.ask_again()
 
     def _out_of_patience(self) -> None:
         self._leave_leg()
@@ -141,7 +152,8 @@ class PlacedCall:
         """A provisional response: somebody is there."""
         if call is not self._leg:
             return
-        self._stop_no_response()
+        self._stop_asking()
+        self._ask_again = self._around.stack.scheduler.call_later(ASK_AGAIN, self._still_known)
         if response.status == 182 and self.record.fate is not Fate.QUEUED:
             self.record.fate = Fate.QUEUED
             if self.record.queued_at is None:
@@ -152,7 +164,7 @@ class PlacedCall:
         """An agent took the call."""
         if call is not self._leg:
             return
-        self._stop_no_response()
+        self._stop_asking()
         self._patience.cancel()
         record = self.record
         record.fate, record.answered_at = Fate.ACTIVE, self._around.wall()
@@ -165,7 +177,7 @@ class PlacedCall:
         """The present leg is over."""
         if call is not self._leg or self._route is None:
             return
-        self._stop_no_response()
+        self._stop_asking()
         if self.record.answered_at is not None:
             self._finish(end_of_answered(end, self._route.name))
         elif end.kind in (EndKind.REFUSED, EndKind.TIMEOUT, EndKind.FAILED) and tries_next_route(end.code):

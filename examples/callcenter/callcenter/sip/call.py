@@ -251,6 +251,15 @@ class OutgoingCall(Call):
         if self.state is not CallState.ENDED:
             self.state = CallState.CANCELLING
 
+    def ask_again(self) -> None:
+        """While the call waits: make sure that the other side still knows it; `on_progress` follows if it does.
+
+        Raises: StateError unless the call waits for its answer after a provisional response.
+        """
+        if self.state is not CallState.EARLY:
+            raise StateError(f"INVITE again in state {self.state.name}")
+        self._transaction.ask_again()
+
     def on_response(self, response: Response) -> None:
         """A response to our INVITE (ClientUser)."""
         if response.status < 200:

@@ -154,6 +154,15 @@ class InviteClientTransaction(ClientTransaction):
         if self.state is ClientState.CALLING:
             self._quiet = True
 
+    def ask_again(self) -> None:
+        """Send the INVITE once more although somebody has answered provisionally.
+
+        A server that knows it repeats its latest answer (RFC 3261 section 17.2.1); one that was restarted and has
+        forgotten it takes it as new. RFC 3261's client would wait for ever in the second case.
+        """
+        if self.state is ClientState.PROCEEDING:
+            self._send(self._wire, self.destination)
+
     def receive(self, response: Response) -> None:
         """Take a response that was matched to this transaction."""
         if self.state in (ClientState.CALLING, ClientState.PROCEEDING):
