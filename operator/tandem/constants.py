@@ -47,7 +47,7 @@ REPORT_INTERVAL_S: Final = 0.5
 REPORT_BYTES_PER_S: Final = 1_000_000.0
 """Most bytes a second that one system's reports may write to the store; larger reports come less often."""
 
-PROGRESS_WAIT_S: Final = 10.0
+PROGRESS_WAIT_S: Final = 5.0
 """Seconds that one question to the CTI's progress stays open when nothing happens."""
 
 PROGRESS_PAUSE_S: Final = 0.25

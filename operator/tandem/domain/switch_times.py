@@ -12,17 +12,18 @@ _CLOCK_SLACK_S = 2.0
 def shift_of(arrival_group: str, came_from: str, here: str, signed_in_at: float, shifts: Iterable[ShiftEntry]) -> str:
     """Name of the Shift that brought an agent of this group from `came_from` to `here`, or "".
 
-    The newest Shift that moves the group between these two sites, in either direction (an abort brings agents back),
-    and that had started when the agent signed in (seconds since the epoch; only a report depends on it).
+    The newest Shift that moves the group this way, or that was aborted and brings it back, and that had started when
+    the agent signed in (seconds since the epoch; only a report depends on it).
     """
-    ends = {came_from, here}
+    there, back = f"{came_from}>{here}", f"{here}>{came_from}"
     found: tuple[float, str] = (0.0, "")
     for shift in shifts:
         started = shift.record.started_at
         if not started or started - _CLOCK_SLACK_S > signed_in_at or started < found[0]:
             continue
+        aborted = shift.record.phase in ("Aborting", "RolledBack")
         for plan in shift.record.plan:
-            if plan.group == arrival_group and any(set(direction.split(">")) == ends for direction in plan.moves):
+            if plan.group == arrival_group and (there in plan.moves or (aborted and back in plan.moves)):
                 found = (started, shift.name)
     return found[1]
 

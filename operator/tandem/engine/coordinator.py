@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 _IDLE_S = 5.0  # decide at least this often while reigning: the cheapest cure for a signal that was missed
 _CATCH_UP_S = 1.0
-_CONFLICT_S = 0.02
+_CONFLICT_S = 0.02  # pause after a refused commit, longer when it goes on
+_MOST_CONFLICT_S = 0.5
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Coordinator:
         self._election = election
         self._clock = clock
         self._read_for = 0  # the reign for which the store was read linearizably
-        self._one_by_one = False
+        self._conflicts = 0
         self.figures = Figures()
 
     async def run(self) -> None:
@@ -80,7 +81,9 @@ class Coordinator:
                 if self._election.epoch() != epoch:
                     return None
                 if not await self._commit(batch):
-                    return self._clock.monotonic() + _CONFLICT_S  # decide on what the world is now
+                    self._conflicts += 1
+                    pause = min(_CONFLICT_S * self._conflicts, _MOST_CONFLICT_S)
+                    return self._clock.monotonic() + pause  # then decide on what the world is
         except StoreError as error:
             self.figures.unknown += 1
             log.warning("the store did not answer, a commit may or may not have been applied: %s", error)
@@ -95,7 +98,7 @@ class Coordinator:
         They are independent of each other, but together they cost one round trip. When one of them is refused the
         others are as well; then, once, each goes alone.
         """
-        if self._one_by_one:
+        if self._conflicts:
             return [[commit] for commit in commits]
         return pack(commits)
 
@@ -106,11 +109,10 @@ class Coordinator:
         self.figures.commit_seconds.append(self._clock.monotonic() - started)
         if not result.succeeded:
             self.figures.refused += 1
-            self._one_by_one = True
             log.info("not committed, the world had moved: %s", "; ".join(commit.sentence for commit in batch))
             await self._picture.refresh()
             return False
-        self._one_by_one = False
+        self._conflicts = 0
         self.figures.commits += len(batch)
         for commit in batch:
             log.info("revision %d: %s: %s: %s", result.revision, commit.subject, commit.reason, commit.sentence)

@@ -55,6 +55,7 @@ class Publisher:
                     self._lease = await self._store.grant(LEASE_TTL_S)
                     silent = False
                     self._dirty |= self._leased.keys()
+                    self._signal.give()
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(self._keep_alive(), name="publisher-keepalive")
                         tasks.create_task(self._write(), name="publisher-write")

@@ -30,13 +30,15 @@ class StatusServer:
         self._host = host
         self._port = port
         self._pages = pages
+        self.bound = asyncio.Event()
         self.bound_port = 0
-        """The port in use, once `run` has bound it (for port 0)."""
+        """The port in use, once `bound` is set."""
 
     async def run(self) -> None:
         """Serve until cancelled. Raises OSError when the port is taken."""
         server = await asyncio.start_server(self._serve, self._host, self._port, limit=_MOST_HEADER_BYTES)
         self.bound_port = server.sockets[0].getsockname()[1]
+        self.bound.set()
         async with server:
             await server.serve_forever()
 

@@ -9,12 +9,12 @@ from tandem.domain.snapshot import ShiftEntry
 from tandem.domain.switch_times import SwitchTimes, shift_of
 
 
-def a_shift(name: str, started_at: float, moves: dict[str, str], group: str = "g") -> ShiftEntry:
+def a_shift(name: str, started_at: float, moves: dict[str, str], group: str = "g", phase: str = "Moving") -> ShiftEntry:
     plan = GroupPlan(group=group, system="hotel", agents=1, to="west", moves=moves, waves=(moves,), before={}, after={})
     record = ShiftRecord.model_validate(
         {"spec": {"selector": {"system": "hotel"}, "to": "west"}, "created_at": 0, "created_in": "east"}
     )
-    record = record.model_copy(update={"plan": (plan,), "started_at": started_at})
+    record = record.model_copy(update={"plan": (plan,), "started_at": started_at, "phase": phase})
     return ShiftEntry(name, record, 1, 0.0, 0.0)
 
 
@@ -23,6 +23,7 @@ SHIFTS = [
     a_shift("second", 200, {"east>west": "0-49"}),
     a_shift("elsewhere", 300, {"north>west": "0-49"}),
     a_shift("other-group", 300, {"east>west": "0-49"}, group="h"),
+    a_shift("aborted", 400, {"west>south": "0-49"}, phase="RolledBack"),
     a_shift("not-started", 0, {"east>west": "0-49"}),
 ]
 
@@ -32,10 +33,11 @@ SHIFTS = [
     [
         pytest.param("east", "west", 150, "first", id="the-only-one-then"),
         pytest.param("east", "west", 250, "second", id="the-newest"),
-        pytest.param("west", "east", 250, "second", id="back-again-after-an-abort"),
+        pytest.param("west", "east", 250, "", id="the-other-way-is-another-move"),
+        pytest.param("south", "west", 450, "aborted", id="back-again-after-an-abort"),
         pytest.param("east", "west", 199, "second", id="clocks-differ-a-little"),
         pytest.param("east", "west", 90, "", id="before-any"),
-        pytest.param("south", "west", 250, "", id="no-shift-from-there"),
+        pytest.param("south", "north", 250, "", id="no-shift-from-there"),
     ],
 )
 def test_an_arrival_belongs_to_the_newest_shift_between_the_two_sites(

@@ -90,6 +90,7 @@ class Cities:
             for system in systems:
                 self.adapters[here].ctis[system].peers[peer] = self.adapters[peer].ctis[system]
         self._made = 0
+        self._seen: tuple[int, Snapshot] | None = None
         self.engines = {site: self.engine(site) for site in (*CITIES, "witness")}
         for city in CITIES:
             self.publish(keys.SITE, city, site_spec(city, *systems, **site))
@@ -156,17 +157,14 @@ class Cities:
     @property
     def snapshot(self) -> Snapshot:
         """As the store is, not as any engine sees it."""
-        return self._look.snapshot
-
-    @property
-    def _look(self) -> Picture:
-        picture = Picture(self.etcd.client(), VirtualClock())
-        picture._apply_listing(*self.etcd.range(keys.PREFIX))
-        return picture
+        if self._seen is None or self._seen[0] != self.etcd.revision:
+            picture = Picture(self.etcd.client(), VirtualClock())
+            picture._apply_listing(*self.etcd.range(keys.PREFIX))
+            self._seen = (self.etcd.revision, picture.snapshot)
+        return self._seen[1]
 
     def placement(self, group: str = GROUP) -> dict[str, str]:
-        kv = self.etcd.get(keys.placement(group))
-        placed = self.snapshot.placements.get(group) if kv else None
+        placed = self.snapshot.placements.get(group)
         return placed.record.map if placed else {}
 
     def phases(self) -> list[str]:

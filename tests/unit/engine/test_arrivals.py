@@ -1,0 +1,68 @@
+"""Switch times of those who arrive: each once, complete after restarts."""
+
+import asyncio
+
+from tandem.domain.records import MovesRecord
+from tests.unit.domain.world import GROUP
+from tests.unit.engine.cities import Cities
+from tests.unit.engine.virtual import run_virtual
+
+
+def moves(cities: Cities, site: str) -> MovesRecord:
+    entry = cities.snapshot.moves.get((site, "hotel"))
+    return entry.record if entry else MovesRecord()
+
+
+async def there_and_back() -> Cities:
+    cities = Cities()
+    await cities.start()
+    cities.group({"east": 100})
+    await cities.until(lambda: cities.placement() == {"east": "0-99"})
+    cities.sign_in("east", 30)
+    await asyncio.sleep(1.0)
+    for share in ({"west": 100}, {"east": 100}):
+        cities.group(share)
+        await cities.until(lambda: len(cities.phases()) > 0 and set(cities.phases()) == {"Completed"})
+        await cities.until(lambda share=share: cities.placement() == {next(iter(share)): "0-99"})  # type: ignore[misc]
+        await asyncio.sleep(1.0)
+    return cities
+
+
+def test_each_shift_has_its_own_distribution_at_the_city_of_arrival() -> None:
+    async def story() -> None:
+        cities = await there_and_back()
+        assert [found.agents for found in moves(cities, "west").shifts.values()] == [30]
+        assert [found.agents for found in moves(cities, "east").shifts.values()] == [30]
+        assert moves(cities, "west").shifts.keys() != moves(cities, "east").shifts.keys()
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_an_engine_that_restarts_counts_nobody_twice() -> None:
+    async def story() -> None:
+        cities = await there_and_back()
+        before = moves(cities, "west")
+        await cities.restart("west")
+        await asyncio.sleep(3.0)
+        assert moves(cities, "west") == before
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_when_engine_and_cti_have_forgotten_the_store_still_knows() -> None:
+    async def story() -> None:
+        cities = await there_and_back()
+        before = moves(cities, "west")
+        cities.cti("west").restart()
+        await cities.restart("west")
+        await asyncio.sleep(3.0)
+        cities.sign_in("east", 1, GROUP)
+        await cities.cti("west").arrive(GROUP, "hotel-north-sales-0007", "east", asyncio.get_running_loop().time())
+        await asyncio.sleep(3.0)
+        (name,) = before.shifts
+        assert moves(cities, "west").shifts[name].agents == 30
+        await cities.stop()
+
+    run_virtual(story())

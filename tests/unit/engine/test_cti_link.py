@@ -1,0 +1,149 @@
+"""Maps to the CTI: after restarts, confirmed by a linearizable read, named by boot, newer ones only."""
+
+import asyncio
+
+from tandem.domain import keys
+from tandem.domain.records import PlacementRecord
+from tests.unit.domain.world import GROUP
+from tests.unit.engine.cities import Cities
+from tests.unit.engine.virtual import run_virtual
+
+
+async def ready() -> Cities:
+    cities = Cities()
+    await cities.start()
+    cities.group({"east": 100})
+    await cities.until(lambda: all(cities.cti(site).groups.get(GROUP) for site in ("east", "west")))
+    return cities
+
+
+def held(cities: Cities, site: str) -> int:
+    group = cities.cti(site).groups.get(GROUP)
+    return group.revision if group else 0
+
+
+def test_both_cities_get_every_map_of_their_systems() -> None:
+    async def story() -> None:
+        cities = await ready()
+        revision = cities.snapshot.placements[GROUP].revision
+        await cities.until(lambda: held(cities, "east") == held(cities, "west") == revision)
+        report = cities.snapshot.report("west", "hotel")
+        await cities.until(lambda: cities.snapshot.group_report("west", "hotel", GROUP).revision == revision)  # type: ignore[union-attr]
+        assert report is not None
+        assert report.confirmed
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_cti_that_restarted_gets_its_maps_again_under_its_new_boot() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cti = cities.cti("east")
+        before = len(cti.pushes)
+        cti.restart()
+        took = await cities.until(lambda: held(cities, "east") > 0, within=12.0)
+        assert took < 11.0
+        assert {boot for _, boot, _ in cti.pushes[before:]} == {"east-2"}
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_cti_whose_connection_broke_with_its_restart_is_open_again_within_a_second() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cti = cities.cti("east")
+        cti.down = True
+        cti.restart()
+        await asyncio.sleep(1.0)
+        cti.down = False
+        assert await cities.until(lambda: cti.confirmed and held(cities, "east") > 0) < 1.0
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_new_boot_gets_what_the_store_has_now_not_what_the_engine_remembers() -> None:
+    async def story() -> None:
+        cities = await ready()
+        engine, cti = cities.engines["east"], cities.cti("east")
+        cti.down = True
+        # The engine's watch is deaf from now on: what it remembers grows old.
+        engine.picture._apply_changes = lambda changes: None  # type: ignore[method-assign, assignment]
+        record = PlacementRecord(system="hotel", map={"west": "0-99"}, cause="Failover/1")
+        cities.put(keys.placement(GROUP), record)
+        cti.restart()
+        await asyncio.sleep(1.0)
+        cti.down = False
+        await cities.until(lambda: cti.confirmed)
+        newest = cities.snapshot.placements[GROUP].revision
+        assert next(revisions[GROUP] for _, boot, revisions in cti.pushes if boot == "east-2") == newest
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_without_the_store_a_new_boot_is_confirmed_nothing() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cti = cities.cti("east")
+        cities.etcd.lose_quorum()
+        cti.down = True
+        cti.restart()
+        await asyncio.sleep(0.5)
+        cti.down = False
+        await asyncio.sleep(5.0)
+        assert not cti.confirmed
+        cities.etcd.regain_quorum()
+        await cities.until(lambda: cti.confirmed and held(cities, "east") > 0)
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_an_older_map_is_never_pushed_over_a_newer_one() -> None:
+    async def story() -> None:
+        cities = await ready()
+        for number in range(20):
+            sites = ("west", "east")[number % 2]
+            cities.put(keys.placement(GROUP), PlacementRecord(system="hotel", map={sites: "0-99"}, cause="x"))
+            await asyncio.sleep(0.003)
+        newest = cities.snapshot.placements[GROUP].revision
+        await cities.until(lambda: held(cities, "east") == newest)
+        revisions = [pushed[GROUP] for _, _, pushed in cities.cti("east").pushes if GROUP in pushed]
+        assert revisions == sorted(set(revisions))
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_cti_that_does_not_answer_takes_its_citys_report_with_it() -> None:
+    async def story() -> None:
+        cities = await ready()
+        assert cities.snapshot.report("east", "hotel") is not None
+        cities.cti("east").down = True
+        took = await cities.until(lambda: cities.snapshot.report("east", "hotel") is None, within=20.0)
+        assert took < 15.0
+        cities.cti("east").down = False
+        await cities.until(lambda: cities.snapshot.report("east", "hotel") is not None)
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_map_that_the_cti_does_not_take_is_not_pushed_again_and_again() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cti = cities.cti("east")
+        cti.groups[GROUP].revision = 10_000  # its disk remembers another store
+        before = len(cti.pushes)
+        cities.put(keys.placement(GROUP), PlacementRecord(system="hotel", map={"west": "0-99"}, cause="x"))
+        await asyncio.sleep(30.0)
+        assert len([revisions for _, _, revisions in cti.pushes[before:] if GROUP in revisions]) == 1
+        cti.groups[GROUP].revision = 0
+        cities.put(keys.placement(GROUP), PlacementRecord(system="hotel", map={"east": "0-99"}, cause="x"))
+        await cities.until(lambda: held(cities, "east") == cities.snapshot.placements[GROUP].revision)
+        await cities.stop()
+
+    run_virtual(story())

@@ -1,0 +1,56 @@
+"""Health and metrics."""
+
+import json
+
+from tandem.domain.decision import Note
+from tandem.domain.reasons import Reason
+from tandem.engine.coordinator import Figures
+from tandem.engine.metrics import exposition, health
+from tests.unit.domain.world import GROUP, World
+
+
+def a_world() -> World:
+    world = World()
+    world.group({"east": 60, "west": 40})
+    world.settle()
+    world.sessions("east", GROUP, {1: 3})
+    world.shift(selector={"system": "hotel"}, to="west")
+    world.settle()
+    world.arrived("west", "callcenter/s1", 7)
+    return world
+
+
+def test_health_names_the_location_and_the_coordinator() -> None:
+    found = json.loads(health("east", "e1", a_world().snapshot, store_live=True, epoch=0))
+    assert found["ok"] is True
+    assert (found["site"], found["coordinator"], found["reigns"]) == ("east", "witness", False)
+
+
+def test_metrics_tell_verdicts_coordinator_moves_and_decisions() -> None:
+    figures = Figures(decisions=4, commits=3, notes=(Note("x", Reason.HELD, ""), Note("y", Reason.HELD, "")))
+    figures.decide_seconds.extend([0.001, 0.002, 0.003])
+    text = exposition("witness", a_world().snapshot, figures, store_live=True, epoch=17, void_probes=2)
+    lines = text.splitlines()
+    for line in (
+        'tandem_verdict{site="east",system="hotel",state="Healthy"} 1',
+        'tandem_verdict{site="east",system="hotel",state="Suspect"} 0',
+        'tandem_verdict{site="witness",system="",state="Unknown"} 1',
+        'tandem_coordinator{site="witness"} 1',
+        'tandem_coordinator{site="east"} 0',
+        'tandem_coordinator_epoch{site="witness"} 17',
+        'tandem_usable{site="west",system="hotel"} 1',
+        f'tandem_agents_signed_in{{site="east",system="hotel",group="{GROUP}"}} 3',
+        f'tandem_buckets{{group="{GROUP}",slot="east>west"}} 60',
+        'tandem_shifts{phase="Moving"} 1',
+        'tandem_moved_agents{site="west",system="hotel",shift="callcenter/s1"} 7',
+        'tandem_switch_seconds{site="west",system="hotel",shift="callcenter/s1",quantile="0.95"} 0.2',
+        "tandem_decisions_total 4",
+        "tandem_commits_total 3",
+        'tandem_decide_seconds{quantile="0.5"} 0.002',
+        'tandem_waiting{reason="Held"} 2',
+        "tandem_void_probes_total 2",
+        "tandem_hold 0",
+    ):
+        assert line in lines, line
+    names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(names) == len(set(names))

@@ -1,0 +1,123 @@
+"""The observer: edges, void probes, and an observer that disqualifies itself."""
+
+import asyncio
+
+from tandem.domain import keys
+from tandem.domain.verdicts import State, system_verdict, usability
+from tests.unit.domain.world import site_spec
+from tests.unit.engine.cities import Cities
+from tests.unit.engine.virtual import run_virtual
+
+CTI_OF_EAST = ("east", "hotel", "cti")
+
+
+async def ready() -> Cities:
+    cities = Cities()
+    await cities.start()
+    return cities
+
+
+def words(cities: Cities, *about: str) -> dict[str, str]:
+    site, system, component = about
+    found = cities.snapshot.observations.get((site, system, component), {})
+    return {observer: entry.record.state for observer, entry in found.items()}
+
+
+def test_every_location_speaks_of_every_component_and_never_of_its_own_engine() -> None:
+    async def story() -> None:
+        cities = await ready()
+        everyone = {"east": "Pass", "west": "Pass", "witness": "Pass"}
+        assert words(cities, *CTI_OF_EAST) == everyone
+        assert words(cities, "west", "hotel", "softswitch") == everyone
+        assert words(cities, "east", "", "engine") == {"west": "Pass", "witness": "Pass"}
+        assert usability(cities.snapshot, "east", "hotel").usable
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_only_edges_are_published() -> None:
+    async def story() -> None:
+        cities = await ready()
+        key = keys.observation("witness", *CTI_OF_EAST)
+        before = cities.etcd.get(key)
+        await asyncio.sleep(30.0)
+        assert cities.etcd.get(key) == before
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_component_that_stops_answering_is_accused_within_interval_and_timeout() -> None:
+    async def story() -> None:
+        cities = await ready()
+        for engine in cities.engines.values():
+            engine.prober.broken.add("east:30580")
+        took = await cities.until(lambda: set(words(cities, *CTI_OF_EAST).values()) == {"Fail"})
+        assert took < 1.1
+        assert system_verdict(cities.snapshot, "east", "hotel").state == State.SUSPECT
+        assert not usability(cities.snapshot, "east", "hotel").usable
+        for engine in cities.engines.values():
+            engine.prober.broken.clear()
+        assert await cities.until(lambda: usability(cities.snapshot, "east", "hotel").usable) < 1.1
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_void_probe_accuses_nobody() -> None:
+    async def story() -> None:
+        cities = await ready()
+        for engine in cities.engines.values():
+            engine.prober.void.add("east:30580")
+        await asyncio.sleep(10.0)
+        assert set(words(cities, *CTI_OF_EAST).values()) == {"Pass"}
+        assert cities.engines["witness"].observer.void_probes > 10
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_an_observer_that_reaches_no_other_engine_withdraws_what_it_says_of_others() -> None:
+    async def story() -> None:
+        cities = await ready()
+        lonely = cities.engines["west"].prober
+        lonely.broken |= {"east", "witness"}
+        await asyncio.sleep(3.0)
+        assert words(cities, *CTI_OF_EAST) == {"east": "Pass", "witness": "Pass"}
+        assert words(cities, "west", "hotel", "cti") == {"east": "Pass", "west": "Pass", "witness": "Pass"}
+        lonely.broken = {"east"}  # it reaches the witness again: its word on east counts
+        await cities.until(lambda: words(cities, *CTI_OF_EAST).get("west") == "Fail")
+        lonely.broken = set()
+        await cities.until(lambda: words(cities, *CTI_OF_EAST).get("west") == "Pass")
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_the_words_of_an_engine_that_dies_go_with_its_lease() -> None:
+    async def story() -> None:
+        cities = await ready()
+        await cities.engines["witness"].kill()
+        took = await cities.until(lambda: "witness" not in words(cities, *CTI_OF_EAST))
+        assert took < 4.0
+        assert "witness" not in cities.snapshot.heartbeats
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_changed_site_is_probed_where_it_is_now() -> None:
+    async def story() -> None:
+        cities = await ready()
+        for engine in cities.engines.values():
+            engine.prober.broken.add("elsewhere")
+        spec = site_spec("east", "hotel")
+        spec["systems"][0]["softswitch"]["sip"] = "elsewhere:5060"
+        cities.publish(keys.SITE, "east", spec)
+        await cities.until(lambda: set(words(cities, "east", "hotel", "softswitch").values()) == {"Fail"})
+        cities.publish(keys.SITE, "east", site_spec("east", "flight"))
+        await cities.until(lambda: words(cities, "east", "hotel", "softswitch") == {})
+        await cities.stop()
+
+    run_virtual(story())

@@ -1,0 +1,155 @@
+"""The picture of the store: complete, in order, and right again after every kind of break."""
+
+import asyncio
+
+from tandem.domain import keys
+from tandem.domain.records import HoldRecord, OrderRecord, Record
+from tandem.engine.picture import Picture
+from tandem.engine.ports import Change, Delete, KeyValue, Put
+from tests.support.memory_store import MemoryEtcd, MemoryStore
+from tests.unit.engine.virtual import VirtualClock, run_virtual
+
+HOLD = HoldRecord(by="ada", reason="storm", since=0)
+
+
+def order(digest: str) -> OrderRecord:
+    return OrderRecord(digest=digest, outcome="Accepted")
+
+
+class Bench:
+    """A store, and one picture of it that runs."""
+
+    def __init__(self) -> None:
+        self.etcd = MemoryEtcd(VirtualClock())
+        self.store: MemoryStore = self.etcd.client(lambda: 0.002)
+        self.picture = Picture(self.store, VirtualClock())
+
+    def put(self, key: str, record: Record) -> None:
+        self.etcd.txn([], [Put(key, record.encode())])
+
+    def delete(self, key: str) -> None:
+        self.etcd.txn([], [Delete(key)])
+
+    @property
+    def digest(self) -> str:
+        entry = self.picture.snapshot.orders.get("n/g")
+        return entry.record.digest if entry else ""
+
+
+def with_bench(story) -> None:  # type: ignore[no-untyped-def]
+    async def run() -> None:
+        bench = Bench()
+        task = asyncio.create_task(bench.picture.run())
+        await bench.picture.synced.wait()
+        await story(bench)
+        assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await bench.etcd.aclose()
+
+    run_virtual(run())
+
+
+def test_it_shows_what_was_there_before_and_what_comes() -> None:
+    async def story(bench: Bench) -> None:
+        bench.put(keys.order("n/g"), order("a"))
+        await asyncio.sleep(0.02)
+        assert bench.digest == "a"
+        bench.delete(keys.order("n/g"))
+        await asyncio.sleep(0.02)
+        assert bench.digest == ""
+
+    with_bench(story)
+
+
+def test_a_compacted_watch_lists_again_and_forgets_what_was_deleted_meanwhile() -> None:
+    async def story(bench: Bench) -> None:
+        bench.put(keys.HOLD, HOLD)
+        bench.put(keys.order("n/g"), order("a"))
+        await asyncio.sleep(0.02)
+        bench.store.reachable = False
+        await asyncio.sleep(5.0)
+        assert not bench.picture.live
+        bench.delete(keys.HOLD)
+        bench.put(keys.order("n/g"), order("b"))
+        bench.etcd.compact(bench.etcd.revision + 1)
+        bench.store.reachable = True
+        await asyncio.sleep(5.0)
+        assert bench.picture.live
+        assert bench.digest == "b"
+        assert bench.picture.snapshot.hold is None
+
+    with_bench(story)
+
+
+def test_a_lost_quorum_is_noticed_and_nothing_is_lost() -> None:
+    async def story(bench: Bench) -> None:
+        bench.etcd.lose_quorum()
+        await asyncio.sleep(3.0)
+        assert not bench.picture.live
+        bench.etcd.regain_quorum()
+        bench.put(keys.order("n/g"), order("b"))
+        await asyncio.sleep(1.0)
+        assert bench.picture.live
+        assert bench.digest == "b"
+
+    with_bench(story)
+
+
+def test_older_news_does_not_undo_a_newer_listing() -> None:
+    async def story(bench: Bench) -> None:
+        key = keys.order("n/g")
+        bench.put(key, order("old"))
+        old = bench.etcd.get(key)
+        assert old is not None
+        bench.put(key, order("new"))
+        await bench.picture.refresh()
+        bench.picture._apply_changes([Change(key, old, old.mod_revision)])
+        assert bench.digest == "new"
+        bench.delete(key)
+        await bench.picture.refresh()
+        bench.picture._apply_changes([Change(key, old, old.mod_revision)])
+        assert bench.digest == ""
+
+    with_bench(story)
+
+
+def test_an_older_listing_does_not_undo_newer_news() -> None:
+    async def story(bench: Bench) -> None:
+        key = keys.order("n/g")
+        found, revision = bench.etcd.range(keys.PREFIX)
+        bench.put(key, order("new"))
+        await asyncio.sleep(0.02)
+        assert bench.digest == "new"
+        bench.picture._apply_listing(found, revision)
+        assert bench.digest == "new"
+        older = KeyValue(key, order("old").encode(), 1, revision)
+        bench.picture._apply_listing([older], revision)
+        assert bench.digest == "new"
+
+    with_bench(story)
+
+
+def test_subscribers_hear_of_their_own_keys_only() -> None:
+    async def story(bench: Bench) -> None:
+        orders = bench.picture.subscribe(keys.ORDERS)
+        assert await orders.wait(0.1)  # once at the start
+        bench.put(keys.HOLD, HOLD)
+        assert not await orders.wait(0.1)
+        bench.put(keys.order("n/g"), order("a"))
+        assert await orders.wait(0.1)
+        bench.picture.unsubscribe(orders)
+        bench.put(keys.order("n/g"), order("b"))
+        assert not await orders.wait(0.1)
+
+    with_bench(story)
+
+
+def test_one_can_wait_for_a_revision() -> None:
+    async def story(bench: Bench) -> None:
+        bench.put(keys.HOLD, HOLD)
+        assert await bench.picture.reach(bench.etcd.revision, 1.0)
+        assert bench.picture.snapshot.hold is not None
+        assert not await bench.picture.reach(bench.etcd.revision + 1, 0.5)
+
+    with_bench(story)

@@ -1,0 +1,110 @@
+"""What an engine says in the store: on its lease, the newest value, again after a loss."""
+
+import asyncio
+
+from tandem.domain import keys
+from tandem.domain.records import HeartbeatRecord, HoldRequestRecord, MovesRecord
+from tandem.engine.publisher import Publisher
+from tests.support.memory_store import Fate, MemoryEtcd, MemoryStore
+from tests.unit.engine.virtual import VirtualClock, run_virtual
+
+KEY = keys.heartbeat("east")
+
+
+def heartbeat(engine: str) -> HeartbeatRecord:
+    return HeartbeatRecord(site="east", engine=engine, started_at=0)
+
+
+def with_publisher(story) -> None:  # type: ignore[no-untyped-def]
+    async def run() -> None:
+        etcd = MemoryEtcd(VirtualClock())
+        store = etcd.client(lambda: 0.002)
+        publisher = Publisher(store, VirtualClock())
+        task = asyncio.create_task(publisher.run())
+        await story(etcd, store, publisher)
+        assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert etcd.get(KEY) is None  # an engine that ends takes its words with it at once
+        await etcd.aclose()
+
+    run_virtual(run())
+
+
+def test_what_is_said_is_there_on_a_lease_and_is_gone_when_unsaid() -> None:
+    async def story(etcd: MemoryEtcd, store: MemoryStore, publisher: Publisher) -> None:
+        publisher.say(KEY, heartbeat("1"))
+        await asyncio.sleep(0.1)
+        found = etcd.get(KEY)
+        assert found is not None
+        assert found.lease
+        publisher.unsay(KEY)
+        await asyncio.sleep(0.1)
+        assert etcd.get(KEY) is None
+
+    with_publisher(story)
+
+
+def test_saying_the_same_again_writes_nothing() -> None:
+    async def story(etcd: MemoryEtcd, store: MemoryStore, publisher: Publisher) -> None:
+        publisher.say(KEY, heartbeat("1"))
+        await asyncio.sleep(0.1)
+        revision = etcd.revision
+        publisher.say(KEY, heartbeat("1"))
+        await asyncio.sleep(5.0)
+        assert etcd.revision == revision
+
+    with_publisher(story)
+
+
+def test_after_a_lost_lease_everything_is_said_again() -> None:
+    async def story(etcd: MemoryEtcd, store: MemoryStore, publisher: Publisher) -> None:
+        publisher.say(KEY, heartbeat("1"))
+        await asyncio.sleep(0.1)
+        store.reachable = False
+        await asyncio.sleep(5.0)
+        assert etcd.get(KEY) is None
+        store.reachable = True
+        await asyncio.sleep(2.0)
+        assert etcd.get(KEY) is not None
+
+    with_publisher(story)
+
+
+def test_a_write_that_was_not_answered_is_repeated() -> None:
+    async def story(etcd: MemoryEtcd, store: MemoryStore, publisher: Publisher) -> None:
+        store.fates = [Fate.LOST, Fate.APPLIED]
+        publisher.say(KEY, heartbeat("1"))
+        publisher.keep(keys.moves("east", "hotel"), MovesRecord())
+        await asyncio.sleep(4.0)
+        assert etcd.get(KEY) is not None
+        assert etcd.get(keys.moves("east", "hotel")) is not None
+
+    with_publisher(story)
+
+
+def test_of_values_that_follow_each_other_quickly_the_last_one_stands() -> None:
+    async def story(etcd: MemoryEtcd, store: MemoryStore, publisher: Publisher) -> None:
+        for number in range(50):
+            publisher.say(KEY, heartbeat(str(number)))
+            publisher.keep(keys.hold_request("east"), HoldRequestRecord(id=str(number)))
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.1)
+        for key in (KEY, keys.hold_request("east")):
+            found = etcd.get(key)
+            assert found is not None
+            assert b'"49"' in found.value
+
+    with_publisher(story)
+
+
+def test_what_is_kept_stays_when_the_engine_has_gone() -> None:
+    async def story(etcd: MemoryEtcd, store: MemoryStore, publisher: Publisher) -> None:
+        publisher.keep(keys.moves("east", "hotel"), MovesRecord())
+        await asyncio.sleep(0.1)
+        store.reachable = False
+        await asyncio.sleep(10.0)
+        assert etcd.get(keys.moves("east", "hotel")) is not None
+        store.reachable = True
+
+    with_publisher(story)

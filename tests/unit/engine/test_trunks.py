@@ -1,0 +1,94 @@
+"""Routes to the carrier: pushed by the coordinator's engine, confirmed in the store, repaired."""
+
+import asyncio
+
+from tandem.domain import keys
+from tandem.domain.records import TrunkRecord
+from tests.unit.domain.test_routes import TRUNK, trunk_spec
+from tests.unit.domain.world import GROUP
+from tests.unit.engine.cities import Cities
+from tests.unit.engine.virtual import run_virtual
+
+
+async def ready() -> Cities:
+    cities = Cities()
+    await cities.start()
+    cities.group({"east": 100})
+    cities.publish(keys.TRUNK, TRUNK, trunk_spec())
+    await cities.until(lambda: "8001001" in cities.carrier.routes)
+    return cities
+
+
+def weights(cities: Cities) -> dict[str, int]:
+    return {route.name: route.weight for route in cities.carrier.routes["8001001"][1]}
+
+
+def record(cities: Cities) -> TrunkRecord:
+    return cities.snapshot.routes[TRUNK].record
+
+
+def test_routes_reach_the_carrier_and_are_confirmed() -> None:
+    async def story() -> None:
+        cities = await ready()
+        assert weights(cities) == {"east": 70, "west": 30, "overflow": 0}
+        assert [route.target for route in cities.carrier.routes["8001001"][1]] == [
+            "east:30560",
+            "west:30560",
+            "west:30560",
+        ]
+        await cities.until(lambda: record(cities).confirmed_revision == record(cities).revision > 0)
+        assert record(cities).channels_in_use == 7
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_routes_follow_the_agents_to_the_other_city() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cities.sign_in("east", 50)
+        await cities.until(lambda: weights(cities) == {"east": 100, "west": 0, "overflow": 0})
+        cities.group({"west": 100})
+        await cities.until(lambda: len(cities.cti("west").sessions(GROUP)) == 50)
+        assert await cities.until(lambda: weights(cities) == {"east": 0, "west": 100, "overflow": 0}) < 3.0
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_carrier_that_was_away_gets_the_routes_when_it_is_back() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cities.carrier.down = True
+        cities.sign_in("east", 50)
+        await cities.until(lambda: record(cities).routes[0]["weight"] == 100)
+        await asyncio.sleep(3.0)
+        assert record(cities).confirmed_revision < record(cities).revision
+        cities.carrier.down = False
+        await cities.until(lambda: weights(cities) == {"east": 100, "west": 0, "overflow": 0})
+        await cities.until(lambda: record(cities).confirmed_revision == record(cities).revision)
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_carrier_that_forgot_is_told_again_within_half_a_minute() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cities.carrier.routes.clear()
+        await cities.until(lambda: "8001001" in cities.carrier.routes, within=32.0)
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_an_idle_trunk_costs_no_writes() -> None:
+    async def story() -> None:
+        cities = await ready()
+        await asyncio.sleep(10.0)
+        entry = cities.etcd.get(keys.trunk(TRUNK))
+        await asyncio.sleep(60.0)
+        assert cities.etcd.get(keys.trunk(TRUNK)) == entry
+        await cities.stop()
+
+    run_virtual(story())
