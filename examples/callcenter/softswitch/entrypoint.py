@@ -203,6 +203,7 @@ def kamailio_environment(settings: Settings, realm: str) -> dict[str, str]:
         "SOFTSWITCH_REPLICA_NUMBER": str(settings.replica[0]),
         "SOFTSWITCH_REPLICAS": str(settings.replica[1]),
         "SOFTSWITCH_MAX_WAIT_MS": str(settings.max_wait_s * 1000),
+        "SOFTSWITCH_EARLY_TIMEOUT_S": str(settings.max_wait_s + 300),
         "SOFTSWITCH_RING_MS": str(settings.ring_s * 1000),
         # The other city's phone may ring as long as ours; a little more for the way.
         "SOFTSWITCH_PEER_RING_MS": str((settings.ring_s + 2) * 1000),

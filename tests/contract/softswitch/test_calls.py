@@ -92,19 +92,31 @@ async def test_a_phone_that_is_not_registered_is_reported_at_once(
     await cti.expect("failed", callid=call.call_id, code=404, within=1)
 
 
-async def test_a_registered_phone_that_is_gone_is_given_two_seconds(
+async def test_a_phone_that_answers_after_its_four_seconds_disturbs_nobody(
     east: Softswitch, floor: Floor, cti: CtiClient
 ) -> None:
-    phone = await floor.registered(east, 9)
+    slow, quick = await floor.registered(east, 9), await floor.registered(east, 10)
     call = floor.call(east)
-    cti.ring(await cti.expect("call", callid=call.call_id), phone.extension)
-    await cti.expect("failed", callid=call.call_id, ext=phone.extension, code=408, within=4)
+    cti.ring(await cti.expect("call", callid=call.call_id), slow.extension)
+    invite = await floor.phones.request("INVITE", call.call_id)
+    failed = await cti.expect("failed", callid=call.call_id, ext=slow.extension, code=408, within=6)
+
+    too_late = slow.answer(invite)
+    cseq = too_late.send("BYE")
+    assert (await floor.phones.response(call.call_id, cseq, *range(200, 700))).code == 481
+    floor.phones.inbox.clear()
+    cti.ring(failed, quick.extension)
+    callee = quick.answer(await quick.ringing(call.call_id))
+    caller = await call.answered()
+    assert not [m for m in floor.carrier.inbox if m.method]
+    await caller.hang_up(callee)
+    await cti.expect("ended", callid=call.call_id, ext=quick.extension)
 
 
 async def test_fourteen_phones_are_tried_before_the_carrier_is_sent_away(
     east: Softswitch, floor: Floor, cti: CtiClient
 ) -> None:
-    phone = await floor.registered(east, 10)
+    phone = await floor.registered(east, 11)
     call = floor.call(east)
     event = await cti.expect("call", callid=call.call_id)
     for _ in range(13):

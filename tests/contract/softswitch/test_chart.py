@@ -47,10 +47,10 @@ def helm(tmp_path: Path, values: dict[str, Any]) -> "subprocess.CompletedProcess
     )
 
 
-@pytest.fixture
-def objects(tmp_path: Path) -> dict[str, dict[str, Any]]:
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Kind/name -> object."""
-    done = helm(tmp_path, VALUES)
+    done = helm(tmp_path_factory.mktemp("chart"), VALUES)
     assert done.returncode == 0, done.stderr
     return {f"{o['kind']}/{o['metadata']['name']}": o for o in yaml.safe_load_all(done.stdout) if o}
 
