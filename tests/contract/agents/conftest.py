@@ -18,12 +18,12 @@ def world(tmp_path: Path) -> Iterator[TwoCities]:
         world.start_agents()
         wait_until(
             lambda: world.count("signed_in", "east") == world.count("signed_in", "west") == 20,
-            within=15,
+            within=60,
             what="everybody signing in",
         )
         wait_until(
             lambda: world.count("registered", "east") == world.count("registered", "west") == 40,
-            within=10,
+            within=60,
             what="every phone registering in both cities",
         )
         # The diary is written up to 0.2 s later.
