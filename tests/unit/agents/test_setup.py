@@ -1,5 +1,6 @@
 """Sites, selection of agents, diary and lag: what stands around the agents."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,28 @@ async def test_a_diary_goes_on_where_an_earlier_one_ended(tmp_path: Path) -> Non
     for event in ("signed-in", "out"):
         async with Timeline(path) as diary:
             diary.note("agent0001", "c/a", event, "east")
+    assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["signed-in", "out"]
+
+
+async def test_a_diary_that_cannot_be_written_for_a_while_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "timeline.jsonl"
+    tried = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    append = Timeline._append
+
+    def full(self: Timeline, lines: list[str]) -> None:
+        loop.call_soon_threadsafe(tried.set)
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("callcenter.agents.timeline.FLUSH_INTERVAL", 0.001)
+    monkeypatch.setattr(Timeline, "_append", full)
+    async with Timeline(path) as diary:
+        diary.note("agent0001", "c/a", "signed-in", "east")
+        await tried.wait()
+        monkeypatch.setattr(Timeline, "_append", append)
+        diary.note("agent0001", "c/a", "out", "east")
     assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["signed-in", "out"]
 
 

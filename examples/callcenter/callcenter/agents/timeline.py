@@ -3,9 +3,13 @@
 import asyncio
 import contextlib
 import json
+import logging
+import os
 import time
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
+
+log = logging.getLogger(__name__)
 
 FLUSH_INTERVAL: Final = 0.2
 """Seconds after which a line is in the file at the latest."""
@@ -63,14 +67,28 @@ class Timeline:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), FLUSH_INTERVAL)
             if self._lines:
-                await asyncio.to_thread(self._append, self._take())
+                lines = self._take()
+                try:
+                    await asyncio.to_thread(self._append, lines)
+                except OSError as error:
+                    # A full disk may have room again later; until then the lines wait here.
+                    log.error("%s cannot be written: %s", self._path, error)
+                    self._lines[:0] = lines
 
     def _take(self) -> list[str]:
         lines, self._lines = self._lines, []
         return lines
 
     def _append(self, lines: list[str]) -> None:
-        """Append in one write, so that a reader sees whole lines."""
-        if lines:
-            with self._path.open("ab", buffering=0) as file:
-                file.write(("\n".join(lines) + "\n").encode())
+        """Append all of these lines or none. Raises: OSError."""
+        if not lines:
+            return
+        with self._path.open("ab", buffering=0) as file:
+            before = os.fstat(file.fileno()).st_size
+            rest = memoryview(("\n".join(lines) + "\n").encode())
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                file.truncate(before)
+                raise
