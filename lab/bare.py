@@ -17,7 +17,7 @@ from lab.city import STAGES, CityRunner, Parts
 from lab.components import CNI_PLUGINS, CitySetup, cgroup_of
 from lab.errors import NotRunningError
 from lab.faults import BareFaults
-from lab.interface import COMPONENTS, LabStatus
+from lab.interface import LabStatus
 from lab.paths import OUT, city_paths, lab_state
 from lab.processes import is_alive, launch_argv, living
 
@@ -45,25 +45,24 @@ class BareLab:
         packages.ensure(packages.CITIES, purpose="The lab")
         with holder.changing():
             await asyncio.to_thread(self.parts)
-            record = holder.read()
-            if record is not None and record.complete and holder.is_ours(record) and network.exists():
+            if self._can_be_healed():
                 await self._heal()
             else:
                 await self._start_afresh()
         self._link_out()
 
+    @staticmethod
+    def _can_be_healed() -> bool:
+        # Without any living process it is a stale lab: its clusters are nobody's any more.
+        record = holder.read()
+        complete = record is not None and record.complete and holder.is_ours(record)
+        return complete and network.exists() and bool(holder.living_processes())
+
     async def _heal(self) -> None:
         """Bring a lab that runs, or partly runs, to its full state; a whole one is left alone."""
         await self._faults.undo_all()
-        runners = [self.runner(name) for name in CITIES]
-        asleep = [runner for runner in runners if not self._whole(runner)]
-        if asleep:
-            with progress.step(f"Starting what is missing in {', '.join(r.city.name for r in asleep)}", key="heal"):
-                await _all(runner.start(fresh=False) for runner in asleep)
-
-    @staticmethod
-    def _whole(runner: CityRunner) -> bool:
-        return all(is_alive(runner.process(component)) for component in COMPONENTS)
+        with progress.step("Looking whether every city works", key="heal", usual_s=2.0):
+            await _all(self.runner(name).start(fresh=False) for name in CITIES)
 
     async def _start_afresh(self) -> None:
         await asyncio.to_thread(self._remove)

@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
 
 from lab import cleanup
 from lab.builders import Builders, builder_group
@@ -16,12 +15,15 @@ from lab.errors import BuildError, CommandError
 from lab.locks import exclusive
 from lab.paths import cache
 
-_RUNROOT: Final = Path("/run/tandem-lab-buildah")
-
 
 def storage() -> Path:
     """Layers of everything that was built."""
     return cache() / "buildah"
+
+
+def _runroot() -> Path:
+    # Beside the storage and not in /run: two caches may build at once. Emptied before and after each session.
+    return cache() / "tmp" / "buildah-run"
 
 
 class Buildah:
@@ -34,7 +36,7 @@ class Buildah:
             "--root",
             str(storage() / driver),
             "--runroot",
-            str(_RUNROOT),
+            str(_runroot()),
             "--storage-driver",
             driver,
         ]
@@ -82,8 +84,8 @@ def session() -> Iterator[Buildah]:
 
 def sweep_mounts() -> None:
     """Unmount what buildah and debootstrap keep mounted, or left mounted when they were killed."""
-    cleanup.remove_mounts([storage(), cache() / "tmp", _RUNROOT])
-    shutil.rmtree(_RUNROOT, ignore_errors=True)
+    cleanup.remove_mounts([storage(), cache() / "tmp"])
+    shutil.rmtree(_runroot(), ignore_errors=True)
 
 
 @lru_cache(maxsize=1)

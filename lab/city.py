@@ -102,11 +102,12 @@ class CityRunner:
                 if fresh:
                     await self._bootstrap()
                 await images
-                began = time.time()
+                # On a disk that was used before, the API still tells of the old kubelet.
+                since = time.time() if self.state("kubelet") is ProcessState.DEAD else 0.0
                 self.start_component("kubelet")
-                await self._until(lambda: api.node_ready(since=began), "the node is Ready", "kubelet")
+                await self._until(lambda: api.node_ready(since=since), "the node is Ready", "kubelet")
                 stage("node Ready")
-                # On a disk that was used before, the API still tells of the old pods.
+                # And of the old pods.
                 await self._until(self._dns_runs, "CoreDNS runs", "kubelet")
                 await self._until(
                     lambda: api.deployment_available("kube-system", "coredns"), "CoreDNS is available", "kubelet"

@@ -27,7 +27,8 @@ async def lab() -> AsyncIterator[Lab]:
     cities = lab_package.current()
     keep = bool(os.environ.get("LAB_KEEP"))
     if not keep:
-        await cities.down()
+        # On a machine of CI's whatever still runs was left by an earlier run, perhaps of another checkout.
+        await cities.down(force=bool(os.environ.get("CI")))
     try:
         await cities.up()
         yield cities
