@@ -28,7 +28,12 @@ def values(**changes: Any) -> dict[str, Any]:
         "site": {"name": "east"},
         "etcd": {"members": MEMBERS},
         "deployments": [
-            {"namespace": "callcenter", "names": ["cti-hotel", "softswitch-hotel"], "systems": ["hotel"]},
+            {
+                "namespace": "callcenter",
+                "names": ["cti-hotel", "softswitch-hotel"],
+                "systems": ["hotel"],
+                "autoscalers": ["cti-hotel"],
+            },
         ],
     }
     return {**found, **changes}

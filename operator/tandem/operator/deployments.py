@@ -19,7 +19,7 @@ from tandem.domain.snapshot import Snapshot
 from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError, TakenError
 from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Key, Table
-from tandem.operator.scaling import BEFORE, lever, next_turn, wanted_replicas
+from tandem.operator.scaling import BEFORE, Lever, Turn, lever, next_turn, wanted_replicas
 from tandem.operator.settings import FIELD_MANAGER, FIELD_MANAGER_SCALE
 from tandem.operator.statuses.common import Said
 from tandem.operator.view import StoreView
@@ -156,18 +156,12 @@ class Deployments:
         wanted = wanted_replicas(load, scaling)
         calm_s = self._calm(what, wanted)
         try:
-            carrier = await self._cluster.get(found.path)
-            value = carrier if found.value_path == found.path else await self._cluster.get(found.value_path)
-            kept = (carrier["metadata"].get("annotations") or {}).get(BEFORE)
-            turn = next_turn(found.read(value), int(kept) if kept else None, wanted, calm_s)
+            now = await self._cluster.get(found.path)
+            kept = (now["metadata"].get("annotations") or {}).get(BEFORE)
+            turn = next_turn(found.read(now), int(kept) if kept else None, wanted, calm_s)
             if turn is not None:
-                if turn.before is not None:
-                    # Remembered first: a crash between the two gives back too early, never too late or never.
-                    await self._remember(found.path, str(turn.before))
-                await self._cluster.apply(found.value_path, found.body(turn.value), manager=FIELD_MANAGER_SCALE)
+                await self._turn(found, turn, kept)
                 log.info("%s: %d for %d agents", what, turn.value, load)
-                if turn.before is None:
-                    await self._remember(found.path, None)
         except TakenError as error:
             # Never forced: the other owner would set it back, and the two would fight over pods.
             owners = "; ".join(error.causes) or str(error)
@@ -179,6 +173,20 @@ class Deployments:
             return
         self._owners.pop(what, None)
         self._problems.pop(what, None)
+
+    async def _turn(self, found: Lever, turn: Turn, kept: str | None) -> None:
+        # Remembered first and forgotten last: a crash in between gives back once too often, never never.
+        before = None if turn.before is None else str(turn.before)
+        if before is not None and before != kept:
+            await self._remember(found.path, before)
+        try:
+            await self._cluster.apply(found.path, found.body(turn.value), manager=FIELD_MANAGER_SCALE)
+        except TakenError:
+            if before is not None and before != kept:
+                await self._remember(found.path, kept)
+            raise
+        if before is None and kept is not None:
+            await self._remember(found.path, None)
 
     async def _remember(self, path: str, before: str | None) -> None:
         await self._cluster.merge(path, {"metadata": {"annotations": {BEFORE: before}}}, fieldManager=FIELD_MANAGER)

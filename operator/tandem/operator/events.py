@@ -21,6 +21,9 @@ _KEPT = 1000
 """Events whose count is remembered."""
 _QUEUE = 500
 """Events that wait to be posted; beyond that the oldest are dropped: a dead API must not fill the memory."""
+_PATIENCE_S = 5.0
+"""Seconds that an Event waits for its object to appear in this cluster."""
+_EARLY_S = 0.2
 _CLUSTER_NAMESPACE = "default"
 """Where Events on objects without namespace belong."""
 
@@ -36,7 +39,8 @@ class Storyteller:
         self._changed = view.subscribe()
         self._told: Snapshot | None = None
         self._posted: OrderedDict[Tale, tuple[str, int]] = OrderedDict()
-        self._queue: asyncio.Queue[Tale] = asyncio.Queue(_QUEUE)
+        self._queue: asyncio.Queue[tuple[Tale, float]] = asyncio.Queue(_QUEUE)
+        self._early: list[tuple[Tale, float]] = []
 
     async def run(self) -> None:
         """Tell until cancelled."""
@@ -59,21 +63,36 @@ class Storyteller:
         """Queue one Event."""
         if self._queue.full():
             self._queue.get_nowait()
-        self._queue.put_nowait(tale)
+        self._queue.put_nowait((tale, time.monotonic() + _PATIENCE_S))
 
     async def _post_all(self) -> None:
         while True:
-            tale = await self._queue.get()
-            try:
-                await self.post(tale)
-            except ApiError as error:
-                log.warning("Event %s on %s %s not posted: %s", tale.reason, tale.resource.kind, tale.name, error)
+            tales_due = [*self._early, *await self._next()]
+            self._early = []
+            for tale, until in tales_due:
+                if self._table.get(tale.resource.plural, tale.name) is None:
+                    # A Shift made elsewhere is about to be shown here; what never comes is told where it is.
+                    if time.monotonic() < until:
+                        self._early.append((tale, until))
+                    continue
+                try:
+                    await self.post(tale)
+                except ApiError as error:
+                    log.warning("Event %s on %s %s not posted: %s", tale.reason, tale.resource.kind, tale.name, error)
+
+    async def _next(self) -> list[tuple[Tale, float]]:
+        """The next Event to post; none after a while when others wait for their objects."""
+        try:
+            async with asyncio.timeout(_EARLY_S if self._early else None):
+                return [await self._queue.get()]
+        except TimeoutError:
+            return []
 
     async def post(self, tale: Tale) -> None:
         """Post one Event, or count one that was posted before. Raises ApiError."""
         seen = self._table.get(tale.resource.plural, tale.name)
         if seen is None:
-            return  # Not in this cluster; the cluster that has it tells the story.
+            return
         now = time.time()
         path = f"/api/v1/namespaces/{seen.namespace or _CLUSTER_NAMESPACE}/events"
         if known := self._posted.pop(tale, None):

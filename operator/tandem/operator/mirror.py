@@ -140,7 +140,7 @@ class StatusMirror:
         if seen.resource is AGENT_GROUP:
             return group_status(scene, seen, ledger)
         if seen.resource is TRUNK:
-            return trunk_status(scene, seen)
+            return trunk_status(scene, seen, self._notes.of(seen.key))
         assert seen.resource is SHIFT
         entry = scene.snapshot.shifts.get(seen.name)
         if entry is None or seen.key in self._notes.statuses:

@@ -115,11 +115,14 @@ class Table:
         return [seen for (kind, _), seen in self.objects.items() if kind == plural]
 
     def update(self, seen: Seen) -> bool:
-        """Take an object in. False: what is held is newer or the same."""
+        """Take an object in. False: what is held is newer or the same.
+
+        The same version may look different after the CRD has changed; then the later look counts.
+        """
         if seen.uid in self.deleted:
             return False
         held = self.objects.get(seen.key)
-        if held is not None and held.uid == seen.uid and held.version >= seen.version:
+        if held is not None and (held == seen or (held.uid == seen.uid and held.version > seen.version)):
             return False
         self.objects[seen.key] = seen
         return True

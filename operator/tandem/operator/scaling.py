@@ -1,9 +1,11 @@
 """Replicas: raised for agents who will arrive, given back when they have left. Never against another owner.
 
-    mode Scale  spec.replicas of the Deployment, through its /scale subresource
+    mode Scale  spec.replicas of the Deployment
     mode HPA    spec.minReplicas of the HorizontalPodAutoscaler that has the Deployment's name
     mode KEDA   spec.minReplicaCount of the ScaledObject that has the Deployment's name
 
+Server-side apply of that one field on the object itself. On the /scale subresource the API server reports a conflict
+with "before-first-apply" even where nobody owns the field (Kubernetes 1.35), which hides the real owners.
 The value found before the first raise is kept in an annotation, so that a restart does not forget it.
 """
 
@@ -26,26 +28,24 @@ class Lever:
     api_version: str
     kind: str
     path: str
-    """Object that carries the annotation; the value too, unless `value_path` says otherwise."""
-    value_path: str
     field: str
-    name: str
-    namespace: str
+    default: int
+    """What Kubernetes, or KEDA, takes when the field is not set."""
 
     def body(self, value: int) -> dict[str, Any]:
-        """What to apply on `value_path`."""
-        kind = ("autoscaling/v1", "Scale") if self.value_path.endswith("/scale") else (self.api_version, self.kind)
+        """What to apply: this one field, so that only it is owned."""
+        namespace, name = self.path.split("/")[-3], self.path.split("/")[-1]
         return {
-            "apiVersion": kind[0],
-            "kind": kind[1],
-            "metadata": {"name": self.name, "namespace": self.namespace},
+            "apiVersion": self.api_version,
+            "kind": self.kind,
+            "metadata": {"name": name, "namespace": namespace},
             "spec": {self.field: value},
         }
 
     def read(self, found: Mapping[str, Any]) -> int:
-        """The value in the object; Kubernetes' default is 1, KEDA's 0."""
+        """The value in the object."""
         value = found.get("spec", {}).get(self.field)
-        return int(value) if value is not None else (0 if self.kind == "ScaledObject" else 1)
+        return self.default if value is None else int(value)
 
 
 def lever(mode: str, deployment: str) -> Lever | None:
@@ -53,13 +53,13 @@ def lever(mode: str, deployment: str) -> Lever | None:
     namespace, _, name = deployment.partition("/")
     if mode == "Scale":
         path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
-        return Lever("apps/v1", "Deployment", path, f"{path}/scale", "replicas", name, namespace)
+        return Lever("apps/v1", "Deployment", path, "replicas", 1)
     if mode == "HPA":
         path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/{name}"
-        return Lever("autoscaling/v2", "HorizontalPodAutoscaler", path, path, "minReplicas", name, namespace)
+        return Lever("autoscaling/v2", "HorizontalPodAutoscaler", path, "minReplicas", 1)
     if mode == "KEDA":
         path = f"/apis/keda.sh/v1alpha1/namespaces/{namespace}/scaledobjects/{name}"
-        return Lever("keda.sh/v1alpha1", "ScaledObject", path, path, "minReplicaCount", name, namespace)
+        return Lever("keda.sh/v1alpha1", "ScaledObject", path, "minReplicaCount", 0)
     return None
 
 

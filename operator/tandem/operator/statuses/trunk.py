@@ -1,6 +1,6 @@
 """Status of a Trunk: the routes in force at the carrier."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tandem.api.trunk import EffectiveRoute, TrunkSpec, TrunkStatus
 from tandem.domain.records import TrunkRecord
@@ -12,8 +12,12 @@ UNDER_WAY = frozenset({"Publishing", "NotDecidedYet", "NotConfirmedYet"})
 """Reasons of Ready=False that end by themselves."""
 
 
-def trunk_status(scene: Scene, seen: Seen) -> TrunkStatus:
-    """The status of one Trunk."""
+def trunk_status(scene: Scene, seen: Seen, local: Iterable[Said] = ()) -> TrunkStatus:
+    """The status of one Trunk.
+
+    Args:
+        local: Conditions that only this cluster's operator knows, such as CredentialsReadable.
+    """
     snapshot = scene.snapshot
     published = snapshot.trunks.get(seen.name)
     entry = snapshot.routes.get(seen.name)
@@ -25,7 +29,9 @@ def trunk_status(scene: Scene, seen: Seen) -> TrunkStatus:
         channels_in_use=entry.record.channels_in_use if entry else 0,
         revision=entry.record.confirmed_revision if entry else 0,
         observed_generation=seen.generation if published else 0,
-        conditions=settle([*_kstatus(ready), consistency(snapshot, published)], seen, seen.generation, scene.now),
+        conditions=settle(
+            [*_kstatus(ready), consistency(snapshot, published), *local], seen, seen.generation, scene.now
+        ),
     )
 
 
@@ -65,6 +71,6 @@ def _ready(scene: Scene, seen: Seen, published: Published[TrunkSpec] | None, rec
         return no("NotDecidedYet", "the coordinator has not decided routes for it yet")
     if record.message:
         return no("NotInForce", record.message)
-    if not record.confirmed_revision:
-        return no("NotConfirmedYet", "the carrier has not confirmed the routes yet")
+    if not record.revision or record.confirmed_revision != record.revision:
+        return no("NotConfirmedYet", "the carrier has not confirmed the newest routes yet")
     return Said("Ready", "True", "RoutesInForce", f"the carrier confirmed revision {record.confirmed_revision}")

@@ -1,0 +1,108 @@
+"""The big red button: an annotation on the cluster's own Site, carried to the store once."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from tandem.domain import keys
+from tandem.domain.records import HoldRecord
+from tandem.store.client import StoreClient
+from tests.contract.operator.conftest import OperatorProcess, condition, until
+from tests.support.etcd import EtcdCluster
+from tests.support.kube import KubeApi
+from tests.support.manifests import site
+
+pytestmark = pytest.mark.contract
+
+Start = Callable[..., OperatorProcess]
+
+
+@pytest.fixture
+async def store(etcd: EtcdCluster) -> AsyncIterator[StoreClient]:
+    async with etcd.client() as client:
+        yield client
+
+
+@pytest.fixture
+def running(kube: KubeApi, operator: Start) -> OperatorProcess:
+    kube.apply(site("east"), site("west"))
+    return operator("east")
+
+
+def ask(kube: KubeApi, where: str, **request: Any) -> None:
+    kube.kubectl("annotate", "site", where, f"tandem.dev/hold-request={json.dumps(request)}", "--overwrite")
+
+
+async def held(store: StoreClient) -> HoldRecord | None:
+    found = await store.get(keys.HOLD)
+    return HoldRecord.model_validate_json(found.value) if found else None
+
+
+async def test_hold_and_resume_act_once_each(kube: KubeApi, running: OperatorProcess, store: StoreClient) -> None:
+    ask(kube, "east", id="1", action="hold", by="alice", reason="storm")
+    hold = await until("held", lambda: held(store))
+    assert (hold.by, hold.reason) == ("alice", "storm")
+
+    async def shown() -> bool:
+        status = (await asyncio.to_thread(kube.get, "site", "east"))["status"]
+        return status["hold"]["active"] is True and status["hold"]["by"] == "alice"
+
+    await until("the hold is shown", shown)
+    # Somebody resumes in another city; the annotation that stays here must not hold again.
+    await store.txn([], [])
+    ask(kube, "east", id="2", action="resume", by="bob", reason="")
+
+    async def resumed() -> bool:
+        return await held(store) is None
+
+    await until("resumed", resumed)
+    before = await store.get(keys.hold_request("east"))
+    running.kill()
+    running.start()
+    kube.kubectl("label", "site", "east", "touched=yes")
+    await asyncio.sleep(3)
+    assert await held(store) is None
+    assert await store.get(keys.hold_request("east")) == before
+
+
+async def test_a_request_on_another_clusters_site_is_not_ours(
+    kube: KubeApi, running: OperatorProcess, store: StoreClient
+) -> None:
+    ask(kube, "west", id="1", action="hold", by="alice", reason="storm")
+    ask(kube, "east", id="2", action="resume", by="alice", reason="")
+    await until("ours is carried out", lambda: store.get(keys.hold_request("east")))
+    assert await held(store) is None
+    assert await store.get(keys.hold_request("west")) is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        pytest.param({"id": "1", "action": "stop", "by": "a"}, ("action", "'hold' or 'resume'"), id="unknown-action"),
+        pytest.param({"id": "1", "action": "hold"}, ("by", "Field required"), id="nobody"),
+        pytest.param(
+            {"id": "1", "action": "hold", "by": "a", "at": -3600},
+            ("s ago", "ask again with `kubectl tandem hold`"),
+            id="an-hour-late",
+        ),
+    ],
+)
+async def test_a_request_that_is_not_followed_says_why(
+    kube: KubeApi, running: OperatorProcess, store: StoreClient, request_: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    if request_.get("at", 0) < 0:
+        request_ = {**request_, "at": time.time() + request_["at"]}
+    ask(kube, "east", **request_)
+
+    async def said() -> str:
+        found = await asyncio.to_thread(kube.get, "site", "east")
+        return str(condition(found, "HoldRequestValid")["message"])
+
+    message = await until("the complaint", said)
+    for word in words:
+        assert word in message
+    assert await held(store) is None

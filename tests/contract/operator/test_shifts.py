@@ -1,0 +1,162 @@
+"""Shifts live in the store; every cluster shows them, and any of them can abort."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from tandem.domain import keys
+from tandem.domain.records import ShiftRecord
+from tandem.store.client import StoreClient
+from tests.contract.operator.conftest import OperatorProcess, condition, until
+from tests.contract.operator.engine import Engines
+from tests.support.etcd import EtcdCluster
+from tests.support.kube import KubeApi, KubectlError
+from tests.support.manifests import group, shift, site
+
+pytestmark = pytest.mark.contract
+
+Start = Callable[..., OperatorProcess]
+KEY = keys.shift("callcenter/to-west")
+
+
+@pytest.fixture
+async def store(etcd: EtcdCluster) -> AsyncIterator[StoreClient]:
+    async with etcd.client() as client:
+        yield client
+
+
+@pytest.fixture
+def running(kube: KubeApi, operator: Start) -> OperatorProcess:
+    kube.apply(site("east"), group())
+    return operator("east")
+
+
+async def record(store: StoreClient) -> ShiftRecord | None:
+    found = await store.get(KEY)
+    return ShiftRecord.model_validate_json(found.value) if found else None
+
+
+async def here(kube: KubeApi) -> dict[str, Any] | None:
+    try:
+        return await asyncio.to_thread(kube.get, "shift", "to-west", "callcenter")
+    except KubectlError:
+        return None
+
+
+async def test_a_shift_made_here_reaches_the_store_once(
+    kube: KubeApi, running: OperatorProcess, store: StoreClient
+) -> None:
+    kube.apply(shift(waves=[10, 100], requestedBy="admin"))
+    made = await until("the record", lambda: record(store))
+    assert (made.created_in, made.phase, made.spec.waves) == ("east", "Pending", (10, 100))
+    assert made.spec.requested_by == "admin"
+    held = await store.get(KEY)
+    kube.apply(shift(waves=[10, 100], requestedBy="admin"))
+    await asyncio.sleep(1.5)
+    assert await store.get(KEY) == held
+
+
+async def test_a_shift_made_elsewhere_is_shown_here_and_aborted_from_here(
+    kube: KubeApi, running: OperatorProcess, store: StoreClient
+) -> None:
+    await Engines(store).shift("callcenter/to-west", phase="Moving", wave=1)
+    found = await until("it is shown", lambda: here(kube))
+    assert found["metadata"]["labels"] == {"tandem.dev/mirrored": "west"}
+    kube.kubectl("patch", "shift", "to-west", "-n", "callcenter", "--type", "merge", "-p", '{"spec":{"abort":true}}')
+
+    async def aborted() -> bool:
+        made = await record(store)
+        return made is not None and made.spec.abort
+
+    await until("the abort is told", aborted)
+
+
+async def test_an_abort_told_elsewhere_is_not_taken_back_by_the_object_here(
+    kube: KubeApi, running: OperatorProcess, store: StoreClient
+) -> None:
+    kube.apply(shift())
+    made = await until("the record", lambda: record(store))
+    aborted = made.model_copy(update={"spec": made.spec.model_copy(update={"abort": True})})
+    await Engines(store).put(KEY, aborted)
+    kube.kubectl("label", "shift", "to-west", "-n", "callcenter", "touched=yes")
+    await asyncio.sleep(1.5)
+    assert await record(store) == aborted
+
+
+async def test_another_shift_of_the_same_name_is_told_apart(
+    kube: KubeApi, running: OperatorProcess, store: StoreClient
+) -> None:
+    running.stop()
+    await Engines(store).shift("callcenter/to-west", phase="Moving")
+    kube.apply(shift(percent=30))
+    running.start()
+
+    async def told() -> dict[str, Any] | None:
+        found = await here(kube)
+        return found if found and condition(found, "Accepted") else None
+
+    found = await until("the clash is said", told)
+    assert condition(found, "Accepted")["reason"] == "NameTaken"
+    assert "under another name" in condition(found, "Accepted")["message"]
+
+
+async def test_deleting_a_finished_shift_forgets_it_and_an_unfinished_one_is_aborted(
+    kube: KubeApi, running: OperatorProcess, store: StoreClient
+) -> None:
+    kube.apply(shift())
+    made = await until("the record", lambda: record(store))
+    kube.kubectl("annotate", "shift", "to-west", "-n", "callcenter", "tandem.dev/allow-delete=true")
+    kube.kubectl("delete", "shift", "to-west", "-n", "callcenter")
+
+    async def aborted() -> bool:
+        known = await record(store)
+        return known is not None and known.spec.abort
+
+    await until("it is aborted, not forgotten", aborted)
+    found = await until("it is shown until it has ended", lambda: here(kube))
+    assert "tandem.dev/mirrored" in found["metadata"]["labels"]
+    done = made.model_copy(update={"phase": "RolledBack", "finished_at": time.time()})
+    await Engines(store).put(KEY, done)
+
+    async def over() -> bool:
+        found = await here(kube)
+        return found is not None and found.get("status", {}).get("phase") == "RolledBack"
+
+    await until("it is over", over)
+    kube.kubectl("delete", "shift", "to-west", "-n", "callcenter")
+
+    async def forgotten() -> bool:
+        return await record(store) is None and await here(kube) is None
+
+    await until("it is forgotten", forgotten)
+
+
+async def test_a_mirrored_shift_goes_when_the_store_forgets_it_and_an_own_one_stays(
+    kube: KubeApi, running: OperatorProcess, store: StoreClient
+) -> None:
+    engines = Engines(store)
+    kube.apply(shift("own"))
+    own = await until("the record", lambda: store.get(keys.shift("callcenter/own")))
+    done = ShiftRecord.model_validate_json(own.value).model_copy(update={"phase": "Completed"})
+    await engines.put(own.key, done)
+    await engines.shift("callcenter/to-west", phase="Completed")
+    await until("it is shown", lambda: here(kube))
+
+    async def finished() -> bool:
+        phases = [json.loads(kube.kubectl("get", "shifts", "-n", "callcenter", "-o", "json"))["items"]]
+        return [one.get("status", {}).get("phase") for one in phases[0]] == ["Completed", "Completed"]
+
+    await until("both are finished", finished)
+    await engines.delete(own.key)
+    await engines.delete(KEY)
+
+    async def gone() -> bool:
+        return await here(kube) is None
+
+    await until("the mirrored one is gone", gone)
+    assert kube.get("shift", "own", "callcenter")["status"]["phase"] == "Completed"
+    assert await store.get(own.key) is None
