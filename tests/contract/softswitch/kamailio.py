@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
+import json
 import os
 import random
 import shutil
@@ -16,8 +18,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 SOFTSWITCH = Path(__file__).resolve().parents[3] / "examples" / "callcenter" / "softswitch"
 TOKEN = "test-control-token"
@@ -110,13 +110,22 @@ class Softswitch:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break
-            try:
-                if httpx.get(f"http://{self.ip}:{self.http[1]}/healthz", timeout=1, trust_env=False).status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.05)
+            if self.healthy():
+                return
+            time.sleep(0.05)
         self.kill()
         raise AssertionError(f"the softswitch did not start:\n{self.log()}")
+
+    def healthy(self) -> bool:
+        """Whether it answers on its HTTP port."""
+        connection = http.client.HTTPConnection(self.ip, self.http[1], timeout=1)
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
 
     def kill(self) -> None:
         """End it without a word, like `kill -9` of the pod."""
@@ -135,14 +144,13 @@ class Softswitch:
 
     def rpc(self, method: str, *params: Any) -> Any:
         """Call a JSON-RPC method the way the engine does. Raises: AssertionError on an error object."""
-        response = httpx.post(
-            f"http://{self.ip}:{self.http[1]}/RPC",
-            json={"jsonrpc": "2.0", "method": method, "params": list(params), "id": 1},
-            headers={"Authorization": f"Bearer {TOKEN}"},
-            timeout=2,
-            trust_env=False,
-        )
-        answer = response.json()
+        body = json.dumps({"jsonrpc": "2.0", "method": method, "params": list(params), "id": 1})
+        connection = http.client.HTTPConnection(self.ip, self.http[1], timeout=2)
+        try:
+            connection.request("POST", "/RPC", body, {"Authorization": f"Bearer {TOKEN}"})
+            answer = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
         assert "error" not in answer, answer
         return answer["result"]
 

@@ -216,3 +216,12 @@ async def test_sip_is_not_served_on_the_http_port(east: Softswitch, floor: Floor
         await asyncio.wait_for(reader.read(100), timeout=0.5)
     writer.close()
     await writer.wait_closed()
+
+
+def test_a_long_answer_arrives_whole(new_softswitch: Softswitch) -> None:
+    new_softswitch.start()
+    for n in range(100):
+        new_softswitch.rpc("htable.sets", "numbers", str(4930000000 + n), f"{n:03000d}")
+    dump = new_softswitch.rpc("htable.dump", "numbers")
+    values = [item["value"] for slot in dump for item in slot["slot"]]
+    assert sorted(int(value) for value in values) == list(range(100))
