@@ -9,7 +9,7 @@ import httpx
 from lab.addresses import City
 from lab.paths import CityPaths
 
-TIMEOUT_S: Final = 1.0
+TIMEOUT_S: Final = 2.0
 """One machine: an API that takes longer is not ready."""
 
 

@@ -22,6 +22,8 @@ class Package:
 
     def present(self) -> bool:
         kind, _, name = self.shown_by.rpartition(":")
+        if name.startswith("/"):
+            return Path(name).exists()
         if kind == "cni":
             return any((folder / name).exists() for folder in CNI_PLUGINS)
         if kind == "kamailio":
@@ -42,7 +44,12 @@ CITIES: Final = (
 )
 """To run the cities."""
 
-IMAGES: Final = (Package("buildah", "buildah"), Package("debootstrap", "debootstrap"))
+IMAGES: Final = (
+    Package("buildah", "buildah"),
+    Package("debootstrap", "debootstrap"),
+    # Without it debootstrap takes whatever the mirror says.
+    Package("debian-archive-keyring", "/usr/share/keyrings/debian-archive-keyring.gpg"),
+)
 """To build images."""
 
 TESTS: Final = (
