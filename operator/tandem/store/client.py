@@ -92,8 +92,8 @@ class StoreClient:
     ) -> None:
         if not endpoints:
             raise ConfigError("endpoints is empty; name at least one member of the store")
-        if not ca and any(url.startswith("https:") for url in endpoints):
-            raise ConfigError(f"ca is empty, but endpoints has {endpoints[0]}; name the CA that signed the members")
+        if not ca and (secure := [url for url in endpoints if url.startswith("https:")]):
+            raise ConfigError(f"ca is empty, but endpoints has {secure[0]}; name the CA that signed the members")
         tls = _tls(ca, cert, key)
         self._members = [_Member(url.rstrip("/"), tls) for url in endpoints]
         self._endpoints = Endpoints(len(self._members))
@@ -218,8 +218,12 @@ class _Member:
         self._requests = _client(url, tls, REQUEST_CONNECTIONS)
         self._leases = _client(url, tls, LEASE_CONNECTIONS)
         self._watches = _client(url, tls, None)
+        self._under_way: set[asyncio.Task[httpx.Response]] = set()
 
     async def aclose(self) -> None:
+        for request in tuple(self._under_way):
+            request.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
         for client in (self._requests, self._leases, self._watches):
             await client.aclose()
 
@@ -231,9 +235,7 @@ class _Member:
         client = self._leases if path.startswith("lease/") else self._requests
         try:
             async with asyncio.timeout(timeout):
-                answer = await client.post(
-                    f"/v3/{path}", content=body, timeout=httpx.Timeout(timeout, connect=min(CONNECT_S, timeout))
-                )
+                answer = await self._undisturbed(client, path, body, timeout)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise _NotSentError(f"{self.url} cannot be reached: {_words(error)}") from error
         except (httpx.HTTPError, OSError) as error:  # httpx lets errors of an established TLS connection through
@@ -242,6 +244,23 @@ class _Member:
         if refused is not None:
             raise refused
         return answer.content
+
+    async def _undisturbed(self, client: httpx.AsyncClient, path: str, body: bytes, timeout: float) -> httpx.Response:
+        """The answer. A caller that is cancelled leaves the request to end by itself, at httpx's own timeouts.
+
+        httpcore loses a connection for ever when a cancellation reaches it while it tidies up after a timeout; with
+        one connection for leases, that would be the last lease of this process.
+        """
+        limits = httpx.Timeout(timeout, connect=min(CONNECT_S, timeout))
+        request = asyncio.create_task(client.post(f"/v3/{path}", content=body, timeout=limits))
+        self._under_way.add(request)
+        request.add_done_callback(self._ended)
+        return await asyncio.shield(request)
+
+    def _ended(self, request: "asyncio.Task[httpx.Response]") -> None:
+        self._under_way.discard(request)
+        if not request.cancelled():
+            request.exception()  # looked at: nobody else may be there to do so
 
     async def stream(self, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
         """The lines of an endless answer. Raises httpx's errors and OSError when it breaks, else as `post` does."""

@@ -70,7 +70,9 @@ class CoordinatorElection:
         silent = False
         while True:
             try:
-                await self._with_a_lease()
+                # A task for each lease: until Python 3.13 a TaskGroup whose child fails leaves its task marked as being
+                # cancelled. Later timeouts in that task then end it, or lose httpx a connection.
+                await asyncio.create_task(self._with_a_lease(), name="election-lease")
             except* StoreError as errors:
                 lost = isinstance(errors.exceptions[0], LeaseLostError)
                 if lost or not silent:
