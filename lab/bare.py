@@ -31,6 +31,7 @@ class BareLab:
     """Implements `lab.interface.Lab`."""
 
     def __init__(self) -> None:
+        packages.complete_path()
         self._parts: Parts | None = None
         self._faults = BareFaults(self)
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,7 +28,7 @@ class Package:
             return any((folder / name).exists() for folder in CNI_PLUGINS)
         if kind == "kamailio":
             return any(Path("/usr/lib").glob(f"*/kamailio/modules/{name}.so"))
-        return _which(name)
+        return shutil.which(name) is not None
 
 
 CITIES: Final = (
@@ -66,6 +66,7 @@ def missing(packages: Iterable[Package]) -> list[str]:
 
 def ensure(packages: Iterable[Package], *, purpose: str) -> None:
     """Install what is missing. Raises NeedsError that says what to do where we cannot."""
+    complete_path()
     wanted = missing(packages)
     if not wanted:
         return
@@ -89,10 +90,12 @@ def require_root(what: str, *, hint: str = "") -> None:
         raise NeedsError(f"{what} needs root: run the same command with `sudo -E`{', ' + hint if hint else ''}.")
 
 
-def _which(program: str, which: Callable[..., str | None] = shutil.which) -> bool:
-    # A user's PATH often lacks the folders for administrators.
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/local/sbin"
-    return which(program, path=path) is not None
+def complete_path() -> None:
+    """Add the administrator's folders to PATH: root by plain `su` has the user's, which lacks them."""
+    folders = os.environ.get("PATH", "").split(":")
+    os.environ["PATH"] = ":".join(
+        [*folders, *(f for f in ("/usr/local/sbin", "/usr/sbin", "/sbin") if f not in folders)]
+    )
 
 
 def _apt(*arguments: str) -> None:

@@ -1,5 +1,7 @@
 """What is missing is installed, or said in a way that a person can act on."""
 
+import os
+
 import pytest
 
 from lab import packages
@@ -28,6 +30,13 @@ def test_a_system_without_apt_is_told_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setattr(packages.shutil, "which", lambda program: None)
     with pytest.raises(NeedsError, match=r"The lab needs some-package.*Debian 12"):
         packages.ensure(NOWHERE, purpose="The lab")
+
+
+def test_root_without_the_administrators_path_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    packages.complete_path()
+    packages.complete_path()
+    assert os.environ["PATH"] == "/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def test_the_lab_itself_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
