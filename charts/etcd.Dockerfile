@@ -1,5 +1,11 @@
-# The store's member: the etcd that `python -m lab tools` builds from its pinned Go module, and nothing else.
-# Build context is the repository's top. Where a registry is at hand, any etcd 3.6 image does as well: set etcd.image.
+# The store's member: etcd and etcdctl as the lab builds them from a pinned Go module (lab/tools/etcd), and nothing else.
+#
+# The build context is the repository's top, and `python -m lab images` fills out/bin/ before it builds. By hand:
+#   cd lab/tools/etcd
+#   CGO_ENABLED=0 go build -trimpath -o ../../../out/bin/etcd go.etcd.io/etcd/server/v3
+#   CGO_ENABLED=0 go build -trimpath -o ../../../out/bin/etcdctl go.etcd.io/etcd/etcdctl/v3
+#   cd - && docker build -f charts/etcd.Dockerfile -t tandem/etcd:dev .
+# Any other image of etcd 3.6 does as well: set etcd.image in the chart.
 FROM scratch
-COPY out/bin/etcd /usr/local/bin/etcd
+COPY out/bin/etcd out/bin/etcdctl /usr/local/bin/
 ENTRYPOINT ["/usr/local/bin/etcd"]
