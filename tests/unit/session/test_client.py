@@ -3,6 +3,7 @@
 import pytest
 
 from callcenter.session.client import (
+    QUIET_GRACE,
     Action,
     AtDoor,
     CallEvent,
@@ -272,14 +273,40 @@ def test_an_unanswered_sign_in_is_waited_out_and_its_city_left() -> None:
     asked_at = OUT - 1e-6
     person.at(asked_at + OUT - 0.01)
     assert person.sign_ins() == ["east"]
-    actions = person.at(asked_at + OUT)
-    assert [action.site for action in actions if isinstance(action, Connect)] == ["east"]
+    person.silent = {"east"}
+    person.at(asked_at + OUT)
     assert person.sign_ins() == ["east", "west"]
+
+
+def test_a_silent_city_is_asked_again_on_the_same_connection_once_it_speaks() -> None:
+    person = at_work()
+    person.silent = {"east"}
+    actions = person.at(2.0 + OUT)
+    assert Lost("east", "Silent") in actions
+    assert [a.site for a in actions if isinstance(a, Send) and isinstance(a.frame, Beat)] == ["east"]
+    assert not [action for action in actions if isinstance(action, Connect)]
+    assert person.last_sign_in()[0] == "west"
+    person.frame("west", Wait(2, "PlacedElsewhere"))
+    person.at(4.0)
+    assert person.sign_ins() == ["east", "west"]
+    actions = person.frame("east", Ended("s1", "Lapsed"))
+    assert Send("west", Withdraw(2)) in actions
+    assert person.sign_ins() == ["east", "west", "east"]
+
+
+def test_a_city_that_stays_silent_is_connected_to_anew() -> None:
+    person = at_work()
+    person.silent = {"east"}
+    person.at(2.0 + OUT)
+    assert not [action for action in person.at(2.0 + OUT + QUIET_GRACE - 0.01) if isinstance(action, Connect)]
+    actions = person.at(2.0 + OUT + QUIET_GRACE + 0.01)
+    assert [action.site for action in actions if isinstance(action, Connect)] == ["east"]
 
 
 def test_a_frame_of_a_connection_it_has_dropped_is_ignored() -> None:
     person = at_work()
-    person.at(2.0 + OUT)
+    person.silent = {"east"}
+    person.at(2.0 + OUT + QUIET_GRACE + 0.01)
     assert person.frame("east", Ping("s1", 2)) == []
     assert person.frame("east", SignedIn("s1", 1, "V", "5", "available")) == []
 

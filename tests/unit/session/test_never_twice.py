@@ -108,10 +108,8 @@ def client_does_not_wait_for_the_other_city(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ClientSession, "_may_ask", may_ask)
 
 
-def client_answers_for_a_door_it_left(patch: pytest.MonkeyPatch) -> None:
-    """It answers every ping, and does not withdraw: either alone would still be caught by the other."""
-    leave_door = ClientSession._leave_door
-    patch.setattr(ClientSession, "_leave_door", lambda self, out: leave_door(self, []))
+def client_answers_for_what_it_gave_up(patch: pytest.MonkeyPatch) -> None:
+    """It answers every ping."""
     honest = ClientSession.frame
 
     def frame(self: ClientSession, site: str, frame: Any, now: float) -> list[Any]:
@@ -180,7 +178,7 @@ def offer_counts_as_session_at_once(patch: pytest.MonkeyPatch) -> None:
 MUTATIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     client_trusts_its_lease_too_long,
     client_does_not_wait_for_the_other_city,
-    client_answers_for_a_door_it_left,
+    client_answers_for_what_it_gave_up,
     city_counts_the_lease_from_the_answer,
     city_revives_what_has_lapsed,
     city_keeps_the_session_it_releases,

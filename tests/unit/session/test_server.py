@@ -271,9 +271,38 @@ def test_a_ticket_is_used_up_by_the_session_not_by_the_offer(cti: Cti) -> None:
     cti.hello(2, "a1")
     offer = only(cti.ask(2, ticket=ticket()), Offer)
     cti.frame(2, Pong(offer.session, 1))
-    cti.server.disconnected(2, cti.now)
-    cti.hello(3, "a1")
-    assert only(cti.ask(3, ticket=ticket()), Refused).reason == "TicketUsed"
+    cti.hello(3, "a1", "another start of the client")
+    copied = ticket(instance="another start of the client")
+    assert only(cti.ask(3, ticket=copied), Refused).reason == "TicketUsed"
+
+
+@pytest.mark.parametrize("shown", [None, "used", "forged"])
+def test_who_was_let_in_comes_in_again_without_the_old_city(cti: Cti, shown: str | None) -> None:
+    cti.place(IN)
+    cti.hello(1, "a1")
+    offer = only(cti.ask(1, ticket=ticket()), Offer)
+    cti.frame(1, Pong(offer.session, 1))
+    cti.server.disconnected(1, cti.now)
+    cti.hello(2, "a1")
+    texts = {None: None, "used": ticket(), "forged": "x.y"}
+    offer = only(cti.ask(2, ticket=texts[shown]), Offer)
+    cti.frame(2, Pong(offer.session, 1))
+    moved = Moved(offer.session, "west", 0.02, WALL, WALL + 0.02)
+    assert [move.cause for move in facts(cti.frame(2, moved), MoveMade)] == ["Move"]
+
+
+def test_who_was_let_in_under_an_earlier_order_needs_a_ticket_again(cti: Cti) -> None:
+    cti.place(IN)
+    cti.hello(1, "a1")
+    offer = only(cti.ask(1, ticket=ticket()), Offer)
+    cti.frame(1, Pong(offer.session, 1))
+    cti.server.disconnected(1, cti.now)
+    cti.place(WEST)
+    cti.place(IN)
+    cti.hello(2, "a1")
+    assert only(cti.ask(2), Release).to == "west"
+    cti.hello(3, "a1", "another start of the client")
+    assert only(cti.ask(3), Release).to == "west"
 
 
 @pytest.mark.parametrize("before", [WEST, IN])
@@ -497,7 +526,7 @@ def test_idle_agents_of_a_leaving_bucket_are_released_with_a_ticket(cti: Cti) ->
 
 def test_a_thousand_are_released_in_small_portions(cti: Cti) -> None:
     cti.place(EAST)
-    for n in range(200):
+    for n in range(100):
         cti.sign_in(n, f"a{n}")
     cti.place(OUT)
     portions = []

@@ -65,14 +65,16 @@ class ClientEdge:
         if len(self._open) >= self._most:
             return web.json_response({"error": "Full", "message": f"{self._most} connections are open"}, status=503)
         ws = web.WebSocketResponse(compress=False, autoping=False, timeout=1.0, max_msg_size=LONGEST_FRAME)
-        await ws.prepare(request)
+        with contextlib.suppress(OSError):
+            await ws.prepare(request)
         transport = request.transport
-        if transport is None:
+        if transport is None or not ws.prepared:
             return ws  # gone already
         conn = next(self._ids)
         self._open[conn] = (ws, transport)
         try:
-            await self._serve(conn, ws)
+            with contextlib.suppress(OSError):
+                await self._serve(conn, ws)
         finally:
             self._open.pop(conn, None)
             self._on_gone(conn)

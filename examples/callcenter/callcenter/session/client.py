@@ -69,6 +69,12 @@ DEFAULT_BEAT: Final = 2.0
 SILENT_BEATS: Final = 2.5
 """A connection without a session counts as dead after this many beat intervals without any frame."""
 
+QUIET_GRACE: Final = 1.0
+"""Seconds that a connection gets to say anything at all after a session or a sign-in on it ended by silence.
+
+A city that is only slow is asked again on the connection that is open; a thousand new ones would make it slower still.
+"""
+
 RECONNECT_FIRST: Final = 0.2
 RECONNECT_MOST: Final = 5.0
 """Seconds before the first and before a late attempt to reconnect; doubled each time, with 50-100 % jitter."""
@@ -198,11 +204,13 @@ class _Link:
     welcome: Welcome | None = None
     phone: PhoneLine | None = None
     heard_at: float = 0.0
+    quiet_until: float | None = None
+    """Fell silent at a moment when it should have spoken: not asked before it speaks, given up then."""
     beat_at: float = inf
     beats: int = 0
     failures: int = 0
     ok_since: float = 0.0
-    """Since when the connection has been as it is, welcomed or not."""
+    """Since when the connection has been as it is, good or not."""
     no: int = 0
     ask_after: float = 0.0
     """This city said no: it is not asked again before then."""
@@ -211,6 +219,11 @@ class _Link:
     """Until then this city may count a session whose ping was answered."""
     ask_until: float = 0.0
     """Until then this city may still act on a sign-in that was given up unanswered."""
+
+    @property
+    def good(self) -> bool:
+        """Whether the city behind it can be asked."""
+        return self.welcome is not None and self.quiet_until is None
 
     @property
     def shadow(self) -> float:
@@ -329,7 +342,7 @@ class ClientSession:
         """The connection to `site` is open."""
         out = self._due(now)
         link = self._links[site]
-        link.up, link.welcome, link.heard_at, link.beat_at = True, None, now, inf
+        link.up, link.welcome, link.heard_at, link.beat_at, link.quiet_until = True, None, now, inf, None
         role: Literal["primary", "standby"] = "primary" if site == self._goal else "standby"
         out.append(Send(site, Hello(self.account, self.instance, self.mac, role)))
         return self._done(now, out)
@@ -359,6 +372,9 @@ class ClientSession:
         if not link.up:
             return self._done(now, out)  # dropped a moment ago by this very event's deadline
         link.heard_at = now
+        if link.quiet_until is not None:
+            link.quiet_until = None
+            self._note_link(site, now, out)
         match frame:
             case Ping():
                 self._on_first_ping(site, frame, now, out)
@@ -541,14 +557,13 @@ class ClientSession:
         out: list[Action] = []
         held, ask = self._held, self._ask
         if held is not None and now >= held.until:
-            self._drop(held.site, now, out, "Silent")
+            self._fall_silent(held.site, now, out)
         if ask is not None and ask.phase != "door" and now >= ask.deadline:
-            self._drop(ask.site, now, out, "Silent")  # whoever leaves a sign-in unanswered is not there
+            self._fall_silent(ask.site, now, out)
         for site, link in self._links.items():
             if not link.up or (self._held is not None and self._held.site == site):
                 continue
-            patience = WELCOME_TIMEOUT if link.welcome is None else SILENT_BEATS * self.beat
-            if now >= link.heard_at + patience:
+            if now >= self._patience_ends(link):
                 self._drop(site, now, out, "Silent")
             elif now >= link.beat_at:
                 link.beats += 1
@@ -572,11 +587,16 @@ class ClientSession:
             times.append(self._settled_at)
         for site, link in self._links.items():
             if link.up and not (self._held is not None and self._held.site == site):
-                patience = WELCOME_TIMEOUT if link.welcome is None else SILENT_BEATS * self.beat
-                times += (link.beat_at, link.heard_at + patience)
+                times += (link.beat_at, self._patience_ends(link))
             if seeking:
                 times += (link.shadow, link.ask_after)
         return min((t for t in times if t > now), default=inf)
+
+    def _patience_ends(self, link: _Link) -> float:
+        """When a connection without a session is given up, if it goes on saying nothing."""
+        if link.quiet_until is not None:
+            return link.quiet_until
+        return link.heard_at + (WELCOME_TIMEOUT if link.welcome is None else SILENT_BEATS * self.beat)
 
     # ---- choosing where to ask
 
@@ -610,7 +630,7 @@ class ClientSession:
 
     def _may_ask(self, site: str, now: float) -> bool:
         link = self._links[site]
-        if link.welcome is None or now < link.ask_after:
+        if not link.good or now < link.ask_after:
             return False
         # The lease rule: no other city can still count a session of this client.
         return all(now >= other.shadow for name, other in self._links.items() if name != site)
@@ -619,9 +639,9 @@ class ClientSession:
         self._seq += 1
         ticket = self._ticket.text if self._ticket is not None and self._ticket.to == site else None
         if site == self._goal:
-            stand = all(link.welcome is None for name, link in self._links.items() if name != site)
+            stand = not any(link.good for name, link in self._links.items() if name != site)
         else:
-            stand = self._links[self._goal].welcome is None
+            stand = not self._links[self._goal].good
         deadline = gone_by(now, self.lease)
         self._ask = _Ask(site, self._seq, self.lease, deadline, with_ticket=ticket is not None)
         out.append(Send(site, SignIn(self._seq, ticket, stand, self._state_to_carry())))
@@ -663,9 +683,8 @@ class ClientSession:
             out.append(Send(ask.site, Withdraw(ask.seq)))
         self._ask = None
 
-    def _drop(self, site: str, now: float, out: list[Action], reason: str) -> None:
-        """Give up the connection to `site` and what hung on it, and connect again."""
-        link = self._links[site]
+    def _give_up(self, site: str, out: list[Action], reason: str) -> None:
+        """Give up the session or the sign-in at `site`; its shadow stays."""
         if self._held is not None and self._held.site == site:
             held, self._held = self._held, None
             if held.confirmed:
@@ -673,26 +692,40 @@ class ClientSession:
                 out.append(Lost(site, reason))
         if self._ask is not None and self._ask.site == site:
             if self._ask.phase != "door":
-                link.ask_until = self._ask.deadline
+                self._links[site].ask_until = self._ask.deadline
             self._ask = None
+
+    def _fall_silent(self, site: str, now: float, out: list[Action]) -> None:
+        """Pings or an answer did not come in time: ask the connection whether it lives, and nothing else."""
+        self._give_up(site, out, "Silent")
+        link = self._links[site]
+        was_good = link.good
+        link.quiet_until, link.beat_at = now + QUIET_GRACE, now
+        if was_good:
+            self._note_link(site, now, out)
+
+    def _drop(self, site: str, now: float, out: list[Action], reason: str) -> None:
+        """Give up the connection to `site` and what hung on it, and connect again."""
+        self._give_up(site, out, reason)
+        link = self._links[site]
         after = self._backoff(RECONNECT_FIRST, RECONNECT_MOST, link.failures)
-        link.up, link.beat_at = False, inf
+        was_good = link.good
+        link.up, link.welcome, link.beat_at, link.quiet_until = False, None, inf, None
         link.failures += 1
-        was_ok, link.welcome = link.welcome is not None, None
-        if was_ok:
+        if was_good:
             self._note_link(site, now, out)
         out.append(Connect(site, after))
 
     def _note_link(self, site: str, now: float, out: list[Action]) -> None:
-        """The connection to `site` has come or gone: tell the other cities."""
+        """The connection to `site` has become good, or is not any more: tell the other cities."""
         self._links[site].ok_since = now
         for name, link in self._links.items():
-            if name != site and link.welcome is not None:
+            if name != site and link.good:
                 out.append(Send(name, self._evidence(site, now)))
 
     def _evidence(self, site: str, now: float) -> Other:
         link = self._links[site]
-        return Other(site, link.welcome is not None, round(now - link.ok_since, 3))
+        return Other(site, link.good, round(now - link.ok_since, 3))
 
     def _say_no(self, link: _Link, now: float) -> None:
         link.ask_until = 0.0

@@ -76,6 +76,8 @@ class Seat:
     activity: Activity = Activity.IDLE
     activity_since: float = 0.0
     released: ReleaseRecord | None = None
+    let_in: tuple[str, int] | None = None
+    """Which client instance last entered by ticket, and since which revision its bucket had been where it was."""
 
 
 @dataclass(slots=True)
