@@ -48,24 +48,33 @@ class Publisher:
 
     async def run(self) -> None:
         """Hold a lease and write what is said. Never returns; gives the lease back when cancelled."""
-        silent = False
         try:
             while True:
+                await self._hold_a_lease()
                 try:
-                    self._lease = await self._store.grant(LEASE_TTL_S)
-                    silent = False
-                    self._dirty |= self._leased.keys()
-                    self._signal.give()
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(self._keep_alive(), name="publisher-keepalive")
                         tasks.create_task(self._write(), name="publisher-write")
-                except* StoreError as errors:
-                    if not silent:
-                        log.warning("the engine's lease is lost or not to be had: %s", errors.exceptions[0])
-                    silent = True
-                await self._clock.sleep(_RETRY_S)
+                except* LeaseLostError as errors:
+                    log.warning("the engine's lease is lost, what it says is written again: %s", errors.exceptions[0])
         finally:
             await self._give_back()
+
+    async def _hold_a_lease(self) -> None:
+        """Get a lease, however long that takes; then everything has to be written on it."""
+        failing = False
+        while True:
+            try:
+                self._lease = await self._store.grant(LEASE_TTL_S)
+            except StoreError as error:
+                if not failing:
+                    log.warning("no lease is to be had from the store, trying again each %.1f s: %s", _RETRY_S, error)
+                failing = True
+                await self._clock.sleep(_RETRY_S)
+                continue
+            self._dirty |= self._leased.keys()
+            self._signal.give()
+            return
 
     async def _keep_alive(self) -> None:
         """Renew; ends with LeaseLostError. Other failures are tried again: the store says when the lease is gone."""

@@ -106,9 +106,11 @@ class Cities:
 
     async def start(self) -> None:
         """All engines, until the witness is coordinator and every system is usable."""
-        for engine in self.engines.values():
-            engine.start()
-        await self.until(lambda: self.snapshot.coordinator is not None and len(self.snapshot.reports) > 0)
+        self.engines["witness"].start()
+        await self.until(lambda: self.snapshot.coordinator is not None)
+        for city in CITIES:
+            self.engines[city].start()
+        await self.until(lambda: len(self.snapshot.reports) == len(CITIES) * len(self.systems))
         await asyncio.sleep(1.5)
 
     async def restart(self, site: str) -> None:
