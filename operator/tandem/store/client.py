@@ -192,6 +192,9 @@ class StoreClient:
             member = self._members[number]
             try:
                 content = await member.post(path, body, share)
+            except _BusyError as error:
+                failures.append(error)
+                continue
             except (_NotSentError, NoQuorumError) as error:
                 failures.append(error)
             except _SilentError as error:
@@ -210,33 +213,76 @@ class _SilentError(StoreError):
     """The member was sent the request and did not answer."""
 
 
-class _Member:
-    """One member and the connections to it."""
+class _BusyError(_NotSentError):
+    """All our connections to the member are busy: our own haste, not its fault."""
 
-    def __init__(self, url: str, tls: ssl.SSLContext | bool) -> None:
-        self.url = url
-        self._requests = _client(url, tls, REQUEST_CONNECTIONS)
-        self._leases = _client(url, tls, LEASE_CONNECTIONS)
-        self._watches = _client(url, tls, None)
+
+class _Lane:
+    """A few connections to one member, taken in turn.
+
+    Requests wait for them here: who waits has not been sent, and httpcore's own queue grows slow as it grows long.
+    """
+
+    def __init__(self, url: str, tls: ssl.SSLContext | bool, connections: int) -> None:
+        self._url = url
+        self._client = _client(url, tls, connections)
+        self._free = asyncio.Semaphore(connections)
         self._under_way: set[asyncio.Task[httpx.Response]] = set()
 
     async def aclose(self) -> None:
         for request in tuple(self._under_way):
             request.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
-        for client in (self._requests, self._leases, self._watches):
-            await client.aclose()
+        await self._client.aclose()
+
+    async def post(self, path: str, body: bytes, timeout: float) -> httpx.Response:
+        """The answer within `timeout` seconds. Raises _BusyError, httpx's errors, OSError (TimeoutError included)."""
+        deadline = time.monotonic() + timeout
+        try:
+            async with asyncio.timeout(timeout):
+                await self._free.acquire()
+        except TimeoutError:
+            raise _BusyError(f"{self._url}: all connections were busy for {timeout:.2f} s") from None
+        left = max(deadline - time.monotonic(), 0.0)
+        # A task of its own: a caller that is cancelled leaves it to end at httpx's own timeouts. httpcore loses a
+        # connection for ever when a cancellation reaches it while it tidies up after a timeout.
+        limits = httpx.Timeout(left, connect=min(CONNECT_S, left))
+        request = asyncio.create_task(self._client.post(f"/v3/{path}", content=body, timeout=limits))
+        self._under_way.add(request)
+        request.add_done_callback(self._ended)
+        async with asyncio.timeout(left):
+            return await asyncio.shield(request)
+
+    def _ended(self, request: "asyncio.Task[httpx.Response]") -> None:
+        self._free.release()
+        self._under_way.discard(request)
+        if not request.cancelled():
+            request.exception()  # looked at: nobody else may be there to do so
+
+
+class _Member:
+    """One member and the connections to it."""
+
+    def __init__(self, url: str, tls: ssl.SSLContext | bool) -> None:
+        self.url = url
+        self._requests = _Lane(url, tls, REQUEST_CONNECTIONS)
+        self._leases = _Lane(url, tls, LEASE_CONNECTIONS)
+        self._watches = _client(url, tls, 0)
+
+    async def aclose(self) -> None:
+        await self._requests.aclose()
+        await self._leases.aclose()
+        await self._watches.aclose()
 
     async def post(self, path: str, body: bytes, timeout: float) -> bytes:
         """The body of a good answer.
 
         Raises: _NotSentError, _SilentError; the error that a refusal stands for.
         """
-        client = self._leases if path.startswith("lease/") else self._requests
+        lane = self._leases if path.startswith("lease/") else self._requests
         try:
-            async with asyncio.timeout(timeout):
-                answer = await self._undisturbed(client, path, body, timeout)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            answer = await lane.post(path, body, timeout)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise _NotSentError(f"{self.url} cannot be reached: {_words(error)}") from error
         except (httpx.HTTPError, OSError) as error:  # httpx lets errors of an established TLS connection through
             raise _SilentError(f"{self.url} did not answer {path} within {timeout:.2f} s: {_words(error)}") from error
@@ -244,23 +290,6 @@ class _Member:
         if refused is not None:
             raise refused
         return answer.content
-
-    async def _undisturbed(self, client: httpx.AsyncClient, path: str, body: bytes, timeout: float) -> httpx.Response:
-        """The answer. A caller that is cancelled leaves the request to end by itself, at httpx's own timeouts.
-
-        httpcore loses a connection for ever when a cancellation reaches it while it tidies up after a timeout; with
-        one connection for leases, that would be the last lease of this process.
-        """
-        limits = httpx.Timeout(timeout, connect=min(CONNECT_S, timeout))
-        request = asyncio.create_task(client.post(f"/v3/{path}", content=body, timeout=limits))
-        self._under_way.add(request)
-        request.add_done_callback(self._ended)
-        return await asyncio.shield(request)
-
-    def _ended(self, request: "asyncio.Task[httpx.Response]") -> None:
-        self._under_way.discard(request)
-        if not request.cancelled():
-            request.exception()  # looked at: nobody else may be there to do so
 
     async def stream(self, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
         """The lines of an endless answer. Raises httpx's errors and OSError when it breaks, else as `post` does."""
@@ -280,12 +309,12 @@ class _Member:
             await answer.aclose()
 
 
-def _client(url: str, tls: ssl.SSLContext | bool, connections: int | None) -> httpx.AsyncClient:
+def _client(url: str, tls: ssl.SSLContext | bool, kept_open: int) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         base_url=url,
         verify=tls,
         headers=_HEADERS,
-        limits=httpx.Limits(max_connections=connections, keepalive_expiry=KEPT_OPEN_S),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept_open, keepalive_expiry=KEPT_OPEN_S),
         trust_env=False,  # the members are reached directly, whatever proxy the environment names
     )
 
