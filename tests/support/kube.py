@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import yaml
 
 from lab import tools
@@ -35,8 +36,39 @@ _GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+_PATHS: Final[Mapping[str, tuple[str, str]]] = {
+    "Site": ("/apis/tandem.dev/v1alpha1", "sites"),
+    "AgentGroup": ("/apis/tandem.dev/v1alpha1", "agentgroups"),
+    "Trunk": ("/apis/tandem.dev/v1alpha1", "trunks"),
+    "Shift": ("/apis/tandem.dev/v1alpha1", "shifts"),
+    "Deployment": ("/apis/apps/v1", "deployments"),
+    "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
+    "ConfigMap": ("/api/v1", "configmaps"),
+    "Secret": ("/api/v1", "secrets"),
+    "Event": ("/api/v1", "events"),
+    "Namespace": ("/api/v1", "namespaces"),
+    "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
+    "ValidatingAdmissionPolicy": ("/apis/admissionregistration.k8s.io/v1", "validatingadmissionpolicies"),
+    "ValidatingAdmissionPolicyBinding": (
+        "/apis/admissionregistration.k8s.io/v1",
+        "validatingadmissionpolicybindings",
+    ),
+    "ClusterRole": ("/apis/rbac.authorization.k8s.io/v1", "clusterroles"),
+    "ClusterRoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "clusterrolebindings"),
+    "Role": ("/apis/rbac.authorization.k8s.io/v1", "roles"),
+    "RoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
+}
+
+
 class KubectlError(Exception):
-    """kubectl ended with an error; the message is what it said."""
+    """The API, or kubectl, refused; the message is what it said."""
+
+
+def path_of(kind: str, name: str = "", namespace: str = "") -> str:
+    """Path of an object, or of a list when `name` is empty."""
+    api, plural = _PATHS[kind]
+    place = f"/namespaces/{namespace}" if namespace and kind != "Namespace" else ""
+    return f"{api}{place}/{plural}" + (f"/{name}" if name else "")
 
 
 def free_port() -> int:
@@ -54,6 +86,7 @@ class KubeApi:
     port: int = field(default_factory=free_port)
     etcd_ports: tuple[int, int] = field(default_factory=lambda: (free_port(), free_port()))
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _client: httpx.Client | None = None
 
     @property
     def url(self) -> str:
@@ -71,6 +104,9 @@ class KubeApi:
 
     def stop(self, *names: str) -> None:
         """Kill the named processes, or all: what a power cut does."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
         for name in names or tuple(self._processes):
             process = self._processes.pop(name, None)
             if process is not None:
@@ -108,20 +144,67 @@ class KubeApi:
             raise KubectlError(done.stderr.strip())
         return done.stdout
 
-    def apply(self, *manifests: Mapping[str, Any], user: str = ADMIN) -> str:
-        """`kubectl apply` of the manifests. Raises: KubectlError with the refusal."""
-        return self.kubectl("apply", "-f", "-", user=user, stdin=yaml.safe_dump_all(manifests))
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        user: str = ADMIN,
+        content_type: str = "application/json",
+        **query: str,
+    ) -> dict[str, Any]:
+        """One request to the API: a hundred times quicker than kubectl. Raises: KubectlError with the refusal."""
+        headers = {"Authorization": f"Bearer {_token(user)}", "Content-Type": content_type}
+        content = None if body is None else json.dumps(body)
+        answer = self._http().request(method, path, params=query, content=content, headers=headers)
+        found: dict[str, Any] = answer.json()
+        if not answer.is_success:
+            raise KubectlError(found.get("message", answer.text))
+        return found
+
+    def apply(self, *manifests: Mapping[str, Any], user: str = ADMIN) -> None:
+        """Server-side apply, refusing unknown fields, as kubectl does. Raises: KubectlError with the refusal."""
+        for manifest in manifests:
+            metadata = manifest["metadata"]
+            path = path_of(manifest["kind"], metadata["name"], metadata.get("namespace", ""))
+            content_type = "application/apply-patch+yaml"
+            query = {"fieldManager": "kubectl", "force": "true", "fieldValidation": "Strict"}
+            self.request("PATCH", path, manifest, user=user, content_type=content_type, **query)
+
+    def create(self, manifest: Mapping[str, Any], *, user: str = ADMIN, **query: str) -> None:
+        """As `kubectl create`. Raises: KubectlError with the refusal."""
+        path = path_of(manifest["kind"], "", manifest["metadata"].get("namespace", ""))
+        self.request("POST", path, manifest, user=user, fieldValidation="Strict", **query)
+
+    def patch(self, kind: str, name: str, namespace: str, body: object, *, subresource: str = "") -> None:
+        """JSON merge patch."""
+        path = path_of(kind, name, namespace) + (f"/{subresource}" if subresource else "")
+        self.request("PATCH", path, body, content_type="application/merge-patch+json")
+
+    def annotate(self, kind: str, name: str, namespace: str, **annotations: str | None) -> None:
+        """Set or (None) remove annotations; `allow_delete` stands for `tandem.dev/allow-delete`."""
+        named = {f"tandem.dev/{key.replace('_', '-')}": value for key, value in annotations.items()}
+        self.patch(kind, name, namespace, {"metadata": {"annotations": named}})
+
+    def delete(self, kind: str, name: str, namespace: str = "", *, user: str = ADMIN) -> None:
+        """Raises: KubectlError with the refusal."""
+        self.request("DELETE", path_of(kind, name, namespace), user=user)
 
     def get(self, kind: str, name: str, namespace: str = "") -> dict[str, Any]:
         """One object. Raises: KubectlError when it is not there."""
-        place = ["-n", namespace] if namespace else []
-        found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, *place, "-o", "json"))
-        return found
+        return self.request("GET", path_of(kind, name, namespace))
 
-    def install_crds(self, folder: Path) -> None:
-        """Apply the CRDs and wait until they are served."""
-        self.kubectl("apply", "--server-side", "-f", str(folder))
-        self.kubectl("wait", "--for=condition=Established", "--timeout=20s", "-f", str(folder))
+    def list(self, kind: str, namespace: str = "") -> list[dict[str, Any]]:
+        """All objects of a kind, in one namespace or all."""
+        items: list[dict[str, Any]] = self.request("GET", path_of(kind, "", namespace))["items"]
+        return items
+
+    def _http(self) -> httpx.Client:
+        if self._client is None:
+            context = ssl.create_default_context(cafile=str(self.folder / "certs" / "apiserver.crt"))
+            self._client = httpx.Client(base_url=self.url, verify=context, trust_env=False, timeout=10)
+        return self._client
 
     def _write_credentials(self) -> None:
         tokens = self.folder / "tokens.csv"

@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-import yaml
 
 from tandem.engine.ports import KeyValue
 from tandem.store.client import StoreClient
 from tests.support.chart import of_kind, render, values
 from tests.support.etcd import EtcdCluster
-from tests.support.kube import OPERATOR, KubeApi, KubectlError, free_port
+from tests.support.kube import OPERATOR, KubeApi, KubectlError, free_port, path_of
 
 T = TypeVar("T")
+
+_ADMISSION = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+_RIGHTS = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
 
 
 @pytest.fixture(scope="session")
@@ -33,13 +35,12 @@ def kube() -> Iterator[KubeApi]:
     try:
         api.start()
         for namespace in ("tandem-system", "callcenter"):
-            api.kubectl("create", "namespace", namespace)
-        objects = render(values())
-        wanted = of_kind(objects, "CustomResourceDefinition")
-        api.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(wanted))
-        api.kubectl("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
-        rest = [found for found in objects if found["kind"].startswith(("ValidatingAdmission", "ClusterRole", "Role"))]
-        api.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(rest))
+            api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        objects = render(values(credentials=[{"namespace": "callcenter", "secrets": ["carrier-token"]}]))
+        api.apply(*of_kind(objects, "CustomResourceDefinition"))
+        api.apply(*of_kind(objects, *_ADMISSION, *_RIGHTS))
+        for kind in ("Site", "AgentGroup", "Trunk", "Shift"):
+            eventually(f"{kind} is served", lambda kind=kind: api.list(kind) == [])
         yield api
     finally:
         api.stop()
@@ -124,12 +125,15 @@ def operator(kube: KubeApi, etcd: EtcdCluster, tmp_path: Path) -> Iterator[Calla
 
 
 def clean(kube: KubeApi) -> None:
-    """Remove all of Tandem's objects, in use or not."""
-    for kind in ("shifts", "agentgroups", "trunks", "sites"):
-        kube.kubectl("annotate", kind, "--all", "-A", "tandem.dev/allow-delete=true", "--overwrite")
-        kube.kubectl("delete", kind, "--all", "-A", "--wait=false")
-    kube.kubectl("delete", "events,deployments,configmaps", "--all", "-n", "callcenter", "--wait=false")
-    kube.kubectl("delete", "events", "--all", "-n", "default", "--wait=false")
+    """Remove all of Tandem's objects, in use or not, and what the tests made beside them."""
+    for kind in ("Shift", "AgentGroup", "Trunk", "Site"):
+        for found in kube.list(kind):
+            name, namespace = found["metadata"]["name"], found["metadata"].get("namespace", "")
+            kube.annotate(kind, name, namespace, allow_delete="true")
+            kube.delete(kind, name, namespace)
+    for kind in ("Deployment", "HorizontalPodAutoscaler", "ConfigMap", "Secret", "Event"):
+        kube.request("DELETE", path_of(kind, "", "callcenter"))
+    kube.request("DELETE", path_of("Event", "", "default"))
 
 
 def eventually(what: str, look: Callable[[], T | None], timeout: float = 15.0) -> T:

@@ -75,7 +75,7 @@ def test_a_wrong_object_is_refused_with_field_value_and_remedy(
     kube: KubeApi, manifest: dict[str, Any], field: str, words: tuple[str, ...]
 ) -> None:
     with pytest.raises(KubectlError) as refusal:
-        kube.apply(manifest)
+        kube.create(manifest, dryRun="All")
     said = str(refusal.value)
     assert field in said
     for word in words:
@@ -139,7 +139,7 @@ def test_abort_and_approval_may_be_added(kube: KubeApi) -> None:
         kube.apply(shift())
         kube.apply(shift(approved=True, approvedBy="admin"))
         kube.apply(shift(approved=True, approvedBy="admin", abort=True))
-        assert kube.get("shift", "to-west", "callcenter")["spec"]["abort"] is True
+        assert kube.get("Shift", "to-west", "callcenter")["spec"]["abort"] is True
     finally:
         clean(kube)
 
@@ -147,11 +147,11 @@ def test_abort_and_approval_may_be_added(kube: KubeApi) -> None:
 def test_defaults_and_short_names_are_served(kube: KubeApi) -> None:
     try:
         kube.apply(group(), shift(), site("witness"))
-        found = kube.get("ag", "sales", "callcenter")
+        found = kube.get("AgentGroup", "sales", "callcenter")
         assert found["spec"]["drain"] == {"maxTalk": "30m", "maxWrapUp": "5m", "onDeadline": "Stay"}
         assert found["spec"]["failover"] == "Automatic"
-        assert kube.get("sh", "to-west", "callcenter")["spec"]["percent"] == 100
-        header = kube.kubectl("get", "ag", "-A").splitlines()[0].split()
+        assert kube.get("Shift", "to-west", "callcenter")["spec"]["percent"] == 100
+        header = kube.kubectl("get", "ag,sh", "-A").splitlines()[0].split()
         assert header == [
             *("NAMESPACE", "NAME", "SYSTEM", "REGION", "SKILL", "WHERE", "SIGNED-IN", "MOVING", "SHIFT", "READY", "AGE")
         ]

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-import yaml
 
 from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, condition, until
@@ -61,7 +60,7 @@ async def test_the_map_and_the_revision_follow_the_placement(
     await engines.place({"east": "0-59", "east>west": "60-99"})
 
     async def map_of(size: int) -> dict[str, Any] | None:
-        found = await get(kube, "configmap", "tandem-map-hotel")
+        found = await get(kube, "ConfigMap", "tandem-map-hotel")
         document: dict[str, Any] = json.loads(found["data"]["placements.json"])
         return document if len(document["groups"][GROUP]["map"]) == size else None
 
@@ -72,16 +71,16 @@ async def test_the_map_and_the_revision_follow_the_placement(
     assert entry["pace"] is None
 
     async def revision(name: str) -> int:
-        found = await get(kube, "deployment", name)
+        found = await get(kube, "Deployment", name)
         return int(found["metadata"]["annotations"]["tandem.dev/revision"])
 
     for name in ("cti-hotel", "softswitch-hotel"):
         assert await until("the revision", lambda name=name: revision(name)) == entry["revision"]
-    before = (await get(kube, "deployment", "cti-hotel"))["spec"]["template"]
+    before = (await get(kube, "Deployment", "cti-hotel"))["spec"]["template"]
     await engines.place({"west": "0-99"})
     document = await until("the next map", lambda: map_of(1))
     assert document["groups"][GROUP]["revision"] > entry["revision"]
-    assert (await get(kube, "deployment", "cti-hotel"))["spec"]["template"] == before, "no pod is restarted"
+    assert (await get(kube, "Deployment", "cti-hotel"))["spec"]["template"] == before, "no pod is restarted"
 
 
 async def test_what_the_chart_does_not_list_is_not_patched_and_said(
@@ -93,39 +92,39 @@ async def test_what_the_chart_does_not_list_is_not_patched_and_said(
     await Engines(store).place({"east": "0-99"}, system="flight")
 
     async def said() -> dict[str, Any]:
-        return condition(await asyncio.to_thread(kube.get, "site", "east"), "DeploymentsPatched")
+        return condition(await asyncio.to_thread(kube.get, "Site", "east"), "DeploymentsPatched")
 
     found = await until("the refusal is said", said)
     assert (found["status"], found["reason"]) == ("False", "NotAllowed")
     assert "add cti-flight to the chart's deployments[].names of namespace callcenter" in found["message"]
-    annotations = (await get(kube, "deployment", "cti-flight"))["metadata"].get("annotations", {})
+    annotations = (await get(kube, "Deployment", "cti-flight"))["metadata"].get("annotations", {})
     assert "tandem.dev/revision" not in annotations
 
 
 async def test_replicas_are_raised_for_agents_who_arrive(kube: KubeApi, operator: Start, store: StoreClient) -> None:
     kube.apply(scaled(), group())
     # As a release would: without a number, so that nobody owns it.
-    kube.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(deployment("cti-hotel")))
+    kube.apply(deployment("cti-hotel"))
     operator("east")
     engines = Engines(store)
     await engines.place({"east": "0-99"})
     await engines.report("east", signed_in=70)
 
     async def replicas(count: int) -> dict[str, Any] | None:
-        found = await get(kube, "deployment", "cti-hotel")
+        found = await get(kube, "Deployment", "cti-hotel")
         return found if found["spec"]["replicas"] == count else None
 
     # 100 agents are expected there, 20 a replica, at most 4.
     await until("four replicas", lambda: replicas(4))
 
     async def remembered() -> bool:
-        found = await get(kube, "deployment", "cti-hotel")
+        found = await get(kube, "Deployment", "cti-hotel")
         return bool(found["metadata"]["annotations"]["tandem.dev/replicas-before"] == "1")
 
     await until("the old number is kept", remembered)
 
     async def owned() -> bool:
-        east = await asyncio.to_thread(kube.get, "site", "east")
+        east = await asyncio.to_thread(kube.get, "Site", "east")
         return condition(east, "ReplicasOwned")["status"] == "True"
 
     await until("it is said", owned)
@@ -135,20 +134,19 @@ async def test_another_owner_of_the_replicas_is_named_and_left_alone(
     kube: KubeApi, operator: Start, store: StoreClient
 ) -> None:
     kube.apply(scaled(), group())
-    manifest = yaml.safe_dump(deployment("cti-hotel", replicas=2))
-    kube.kubectl("apply", "--server-side", "--field-manager", "flux", "-f", "-", stdin=manifest)
+    kube.create(deployment("cti-hotel", replicas=2), fieldManager="flux")
     operator("east")
     engines = Engines(store)
     await engines.place({"east": "0-99"})
 
     async def said() -> dict[str, Any] | None:
-        found = condition(await asyncio.to_thread(kube.get, "site", "east"), "ReplicasOwned")
+        found = condition(await asyncio.to_thread(kube.get, "Site", "east"), "ReplicasOwned")
         return found if found["status"] == "False" else None
 
     found = await until("the owner is named", said)
     assert found["reason"] == "OwnedByAnother"
     assert '"flux"' in found["message"]
-    assert (await get(kube, "deployment", "cti-hotel"))["spec"]["replicas"] == 2
+    assert (await get(kube, "Deployment", "cti-hotel"))["spec"]["replicas"] == 2
 
 
 async def test_under_an_autoscaler_only_its_lower_bound_is_raised(
@@ -164,15 +162,12 @@ async def test_under_an_autoscaler_only_its_lower_bound_is_raised(
         },
     }
     kube.apply(scaled("HPA"), group())
-    kube.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all([deployment("cti-hotel"), scaler]))
+    kube.apply(deployment("cti-hotel"), scaler)
     operator("east")
     await Engines(store).place({"east": "0-99"})
 
     async def raised() -> bool:
-        return bool((await get(kube, "hpa", "cti-hotel"))["spec"]["minReplicas"] == 4)
+        return bool((await get(kube, "HorizontalPodAutoscaler", "cti-hotel"))["spec"]["minReplicas"] == 4)
 
-    try:
-        await until("the lower bound", raised)
-        assert (await get(kube, "deployment", "cti-hotel"))["spec"]["replicas"] == 1
-    finally:
-        kube.kubectl("delete", "hpa", "cti-hotel", "-n", "callcenter")
+    await until("the lower bound", raised)
+    assert (await get(kube, "Deployment", "cti-hotel"))["spec"]["replicas"] == 1

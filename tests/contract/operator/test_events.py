@@ -1,7 +1,6 @@
 """Events that a person understands, each told once and counted by us."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -29,8 +28,7 @@ async def store(etcd: EtcdCluster) -> AsyncIterator[StoreClient]:
 
 async def events(kube: KubeApi, kind: str, name: str) -> dict[str, dict[str, Any]]:
     """Reason -> Event on one object."""
-    said = await asyncio.to_thread(kube.kubectl, "get", "events", "-A", "-o", "json")
-    found = [one for one in json.loads(said)["items"] if one["involvedObject"]["kind"] == kind]
+    found = [one for one in await asyncio.to_thread(kube.list, "Event") if one["involvedObject"]["kind"] == kind]
     return {one["reason"]: one for one in found if one["involvedObject"]["name"] == name}
 
 
@@ -77,8 +75,7 @@ async def test_equal_events_are_counted_not_repeated(kube: KubeApi, operator: St
     held = await until("three holds", counted)
     assert held["type"] == "Warning"
     assert held["message"].startswith("alice holds everything: storm")
-    said = json.loads(kube.kubectl("get", "events", "-A", "-o", "json"))["items"]
-    assert len([one for one in said if one["reason"] == "Held"]) == 1
+    assert len([one for one in kube.list("Event") if one["reason"] == "Held"]) == 1
 
 
 async def test_a_refused_order_is_told_on_its_group(kube: KubeApi, operator: Start, store: StoreClient) -> None:

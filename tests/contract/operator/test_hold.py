@@ -34,7 +34,7 @@ def running(kube: KubeApi, operator: Start) -> OperatorProcess:
 
 
 def ask(kube: KubeApi, where: str, **request: Any) -> None:
-    kube.kubectl("annotate", "site", where, f"tandem.dev/hold-request={json.dumps(request)}", "--overwrite")
+    kube.annotate("Site", where, "", hold_request=json.dumps(request))
 
 
 async def held(store: StoreClient) -> HoldRecord | None:
@@ -48,7 +48,7 @@ async def test_hold_and_resume_act_once_each(kube: KubeApi, running: OperatorPro
     assert (hold.by, hold.reason) == ("alice", "storm")
 
     async def shown() -> bool:
-        status = (await asyncio.to_thread(kube.get, "site", "east"))["status"]
+        status = (await asyncio.to_thread(kube.get, "Site", "east"))["status"]
         return status["hold"]["active"] is True and status["hold"]["by"] == "alice"
 
     await until("the hold is shown", shown)
@@ -63,7 +63,7 @@ async def test_hold_and_resume_act_once_each(kube: KubeApi, running: OperatorPro
     before = await store.get(keys.hold_request("east"))
     running.kill()
     running.start()
-    kube.kubectl("label", "site", "east", "touched=yes")
+    kube.patch("Site", "east", "", {"metadata": {"labels": {"touched": "yes"}}})
     await asyncio.sleep(3)
     assert await held(store) is None
     assert await store.get(keys.hold_request("east")) == before
@@ -99,7 +99,7 @@ async def test_a_request_that_is_not_followed_says_why(
     ask(kube, "east", **request_)
 
     async def said() -> str:
-        found = await asyncio.to_thread(kube.get, "site", "east")
+        found = await asyncio.to_thread(kube.get, "Site", "east")
         return str(condition(found, "HoldRequestValid")["message"])
 
     message = await until("the complaint", said)

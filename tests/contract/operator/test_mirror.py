@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -57,7 +56,7 @@ async def quietly(work: Awaitable[None]) -> None:
 
 
 async def sales(kube: KubeApi) -> dict[str, Any]:
-    return await asyncio.to_thread(kube.get, "agentgroup", "sales", "callcenter")
+    return await asyncio.to_thread(kube.get, "AgentGroup", "sales", "callcenter")
 
 
 async def ready(kube: KubeApi) -> bool:
@@ -92,7 +91,7 @@ async def test_a_site_says_its_verdict_and_whose_word_it_is(
     kube: KubeApi, two_cities: OperatorProcess, engines: Engines
 ) -> None:
     async def verdict(name: str, wanted: str) -> dict[str, Any] | None:
-        found = await asyncio.to_thread(kube.get, "site", name)
+        found = await asyncio.to_thread(kube.get, "Site", name)
         return found if found["status"]["verdict"] == wanted else None
 
     east = await until("east is healthy", lambda: verdict("east", "Healthy"))
@@ -133,7 +132,7 @@ async def test_a_move_is_shown_from_plan_to_switch_times(
     assert b'"created_in":"east"' in record.value
 
     async def moving() -> dict[str, Any]:
-        return await asyncio.to_thread(kube.get, "shift", "to-west", "callcenter")
+        return await asyncio.to_thread(kube.get, "Shift", "to-west", "callcenter")
 
     async def in_phase(phase: str) -> dict[str, Any] | None:
         found = await moving()
@@ -178,9 +177,7 @@ async def test_a_thousand_changes_are_a_handful_of_writes(
         return found if found["status"]["signedIn"] == 299 else None
 
     found = await until("the last count is shown", settled)
-    owned = json.loads(kube.kubectl("get", "ag", "sales", "-n", "callcenter", "-o", "json", "--show-managed-fields"))[
-        "metadata"
-    ]["managedFields"]
+    owned = found["metadata"]["managedFields"]
     assert [one["manager"] for one in owned if one.get("subresource") == "status"] == ["tandem-status"]
     assert not [key for key in found["metadata"].get("annotations", {}) if "kopf" in key]
     assert not found["metadata"].get("finalizers")
@@ -212,7 +209,7 @@ async def test_a_trunk_shows_its_routes_once_the_carrier_has_them(
     routes = ({"name": "first", "site": "east", "weight": 75}, {"name": "second", "site": "west", "weight": 25})
 
     async def trunk_says(reason: str) -> dict[str, Any] | None:
-        found = await asyncio.to_thread(kube.get, "trunk", "hotel", "callcenter")
+        found = await asyncio.to_thread(kube.get, "Trunk", "hotel", "callcenter")
         return found if condition(found, "Ready")["reason"] == reason else None
 
     await until("nothing is decided", lambda: trunk_says("NotDecidedYet"))

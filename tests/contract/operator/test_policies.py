@@ -1,11 +1,9 @@
 """The admission policies, while no operator runs: what is in use stays, and moving agents takes a right of its own."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.contract.operator.conftest import clean, eventually
 from tests.support.kube import KubeApi, KubectlError
@@ -39,7 +37,7 @@ def users(kube: KubeApi) -> None:
         }
         for user, role in (("alice", "tandem-place"), ("alice", "tandem-approve"), ("bob", "test-edit"))
     ]
-    kube.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all([edit, *bindings]))
+    kube.apply(edit, *bindings)
     # A policy just installed takes a moment until it is enforced.
     eventually("the policies are enforced", lambda: _refuses(kube))
 
@@ -49,94 +47,72 @@ def _refuses(kube: KubeApi) -> bool:
         kube.apply(group("probe"), user="bob")
     except KubectlError as error:
         return "verb place" in str(error)
-    kube.kubectl("delete", "agentgroup", "probe", "-n", "callcenter")
+    kube.delete("AgentGroup", "probe", "callcenter")
     return False
 
 
-def set_status(kube: KubeApi, kind: str, name: str, status: dict[str, Any], namespace: str = "callcenter") -> None:
-    place = ["-n", namespace] if namespace else []
-    kube.kubectl(
-        *(
-            "patch",
-            kind,
-            name,
-            *place,
-            "--subresource",
-            "status",
-            "--type",
-            "merge",
-            "-p",
-            json.dumps({"status": status}),
-        )
-    )
-
-
 @pytest.mark.parametrize(
-    ("manifest", "kind", "status", "words"),
+    ("manifest", "status", "words"),
     [
-        pytest.param(
-            group(), "agentgroup", {"signedIn": 500}, ("AgentGroup sales is in use", "500 agents"), id="group-signed-in"
-        ),
-        pytest.param(group(), "agentgroup", {"moving": 3}, ("3 agents are on their way",), id="group-moving"),
-        pytest.param(site("east"), "site", {"signedIn": 2}, ("Site east is in use", "2 agents"), id="site-signed-in"),
-        pytest.param(site("east"), "site", {"verdict": "Healthy"}, ("its engine works",), id="site-alive"),
-        pytest.param(
-            trunk(), "trunk", {"channelsInUse": 7}, ("Trunk hotel is in use", "7 calls"), id="trunk-with-calls"
-        ),
+        pytest.param(group(), {"signedIn": 500}, ("AgentGroup sales is in use", "500 agents"), id="group-signed-in"),
+        pytest.param(group(), {"moving": 3}, ("3 agents are on their way",), id="group-moving"),
+        pytest.param(site("east"), {"signedIn": 2}, ("Site east is in use", "2 agents"), id="site-signed-in"),
+        pytest.param(site("east"), {"verdict": "Healthy"}, ("its engine works",), id="site-alive"),
+        pytest.param(trunk(), {"channelsInUse": 7}, ("Trunk hotel is in use", "7 calls"), id="trunk-with-calls"),
         pytest.param(
             trunk(),
-            "trunk",
             {"routes": [{"name": "first", "site": "east", "weight": 60}]},
             ("routes are in force",),
             id="trunk-routed",
         ),
-        pytest.param(shift(), "shift", {"phase": "Moving"}, ("not finished (Moving)", "spec.abort"), id="shift-moving"),
-        pytest.param(shift(), "shift", {"reason": "x"}, ("not finished (Pending)",), id="shift-just-made"),
+        pytest.param(shift(), {"phase": "Moving"}, ("not finished (Moving)", "spec.abort"), id="shift-moving"),
+        pytest.param(shift(), {"reason": "x"}, ("not finished (Pending)",), id="shift-just-made"),
     ],
 )
 def test_what_is_in_use_is_not_deleted_without_the_annotation(
-    kube: KubeApi, manifest: dict[str, Any], kind: str, status: dict[str, Any], words: tuple[str, ...]
+    kube: KubeApi, manifest: dict[str, Any], status: dict[str, Any], words: tuple[str, ...]
 ) -> None:
-    namespace = manifest["metadata"].get("namespace", "")
-    place = ["-n", namespace] if namespace else []
-    name = manifest["metadata"]["name"]
+    kind, name, namespace = reference(manifest)
     kube.apply(manifest)
-    set_status(kube, kind, name, status, namespace)
-    for target in ([name], ["--all"]):
+    kube.patch(kind, name, namespace, {"status": status}, subresource="status")
+    for target in (name, ""):  # the object, and all of its kind
         with pytest.raises(KubectlError) as refusal:
-            kube.kubectl("delete", kind, *target, *place)
+            kube.delete(kind, target, namespace)
         for word in (*words, "tandem.dev/allow-delete"):
             assert word in str(refusal.value)
-    kube.kubectl("annotate", kind, name, *place, "tandem.dev/allow-delete=true")
-    kube.kubectl("delete", kind, name, *place)
+    kube.annotate(kind, name, namespace, allow_delete="true")
+    kube.delete(kind, name, namespace)
+
+
+def reference(manifest: dict[str, Any]) -> tuple[str, str, str]:
+    """Kind, name and namespace."""
+    return manifest["kind"], manifest["metadata"]["name"], manifest["metadata"].get("namespace", "")
 
 
 @pytest.mark.parametrize(
-    ("manifest", "kind", "status"),
+    ("manifest", "status"),
     [
-        pytest.param(group(), "agentgroup", {"signedIn": 0}, id="empty-group"),
-        pytest.param(site("east"), "site", {"verdict": "Unknown"}, id="site-that-never-worked"),
-        pytest.param(trunk(), "trunk", {"channelsInUse": 0}, id="trunk-without-routes"),
+        pytest.param(group(), {"signedIn": 0}, id="empty-group"),
+        pytest.param(site("east"), {"verdict": "Unknown"}, id="site-that-never-worked"),
+        pytest.param(trunk(), {"channelsInUse": 0}, id="trunk-without-routes"),
         *(
-            pytest.param(shift(), "shift", {"phase": phase}, id=f"shift-{phase}")
+            pytest.param(shift(), {"phase": phase}, id=f"shift-{phase}")
             for phase in ("Completed", "RolledBack", "Interrupted", "Failed")
         ),
     ],
 )
-def test_what_is_not_in_use_is_deleted(
-    kube: KubeApi, manifest: dict[str, Any], kind: str, status: dict[str, Any]
-) -> None:
-    namespace = manifest["metadata"].get("namespace", "")
+def test_what_is_not_in_use_is_deleted(kube: KubeApi, manifest: dict[str, Any], status: dict[str, Any]) -> None:
+    kind, name, namespace = reference(manifest)
     kube.apply(manifest)
-    set_status(kube, kind, manifest["metadata"]["name"], status, namespace)
-    kube.kubectl("delete", kind, manifest["metadata"]["name"], *(["-n", namespace] if namespace else []))
+    kube.patch(kind, name, namespace, {"status": status}, subresource="status")
+    kube.delete(kind, name, namespace)
 
 
 @pytest.mark.parametrize("kind", ["sites", "agentgroups", "trunks", "shifts"])
 def test_the_crds_are_not_deleted_without_the_annotation(kube: KubeApi, kind: str) -> None:
     with pytest.raises(KubectlError, match="deleting a CRD deletes every object of its kind"):
-        kube.kubectl("delete", "crd", f"{kind}.tandem.dev")
-    assert kube.get("crd", f"{kind}.tandem.dev")
+        kube.delete("CustomResourceDefinition", f"{kind}.tandem.dev")
+    assert kube.get("CustomResourceDefinition", f"{kind}.tandem.dev")
 
 
 def test_placing_takes_the_verb_place(kube: KubeApi) -> None:

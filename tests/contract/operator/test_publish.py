@@ -36,11 +36,11 @@ async def test_specs_are_published_and_a_second_apply_changes_nothing(
     assert record.spec["agents"] == 100
     assert record.order_id == "1"
     await published(etcd, keys.TRUNK, "callcenter/hotel")
-    eventually("statuses", lambda: condition(kube.get("agentgroup", "sales", "callcenter"), "Ready"))
+    eventually("statuses", lambda: condition(kube.get("AgentGroup", "sales", "callcenter"), "Ready"))
     async with etcd.client() as store:
         before = await everything(store)
         kube.apply(*manifests)
-        kube.kubectl("annotate", "agentgroup", "sales", "-n", "callcenter", "example.com/note=hello")
+        kube.patch("AgentGroup", "sales", "callcenter", {"metadata": {"annotations": {"example.com/note": "hello"}}})
         await asyncio.sleep(1.5)
         assert await everything(store) == before
     assert set(before) == {
@@ -69,5 +69,5 @@ async def test_a_change_is_published_within_a_second_and_a_deletion_takes_only_t
         return await read(etcd, keys.spec("east", keys.AGENT_GROUP, "callcenter/sales")) is None
 
     await until("the change is published", changed, timeout=3)
-    kube.kubectl("delete", "agentgroup", "sales", "-n", "callcenter")
+    kube.delete("AgentGroup", "sales", "callcenter")
     await until("the key is gone", gone, timeout=5)

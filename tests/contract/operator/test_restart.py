@@ -12,7 +12,7 @@ from tandem.domain import keys
 from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, condition, everything, until
 from tests.support.etcd import EtcdCluster
-from tests.support.kube import KubeApi, KubectlError
+from tests.support.kube import KubeApi, KubectlError, path_of
 from tests.support.manifests import group, site
 
 pytestmark = pytest.mark.contract
@@ -89,24 +89,23 @@ async def test_an_object_that_the_model_refuses_is_said_and_the_last_good_one_st
     key = keys.spec("east", keys.AGENT_GROUP, "callcenter/sales")
     good = await until("published", lambda: store.get(key))
     running.kill()
-    crd = kube.get("crd", "agentgroups.tandem.dev")
+    crd_path = path_of("CustomResourceDefinition", "agentgroups.tandem.dev")
+    crd = kube.get("CustomResourceDefinition", "agentgroups.tandem.dev")
     loose = json.loads(json.dumps(crd))
     schema = loose["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     schema["x-kubernetes-preserve-unknown-fields"] = True
     try:
-        kube.kubectl("replace", "-f", "-", stdin=json.dumps(loose))
+        kube.request("PUT", crd_path, loose)
 
         async def accepted() -> bool:
-            patch = {"spec": {"shoeSize": 44}}
-            target = ("agentgroup", "sales", "-n", "callcenter")
-            await asyncio.to_thread(kube.kubectl, "patch", *target, "--type", "merge", "-p", json.dumps(patch))
-            return "shoeSize" in kube.get("agentgroup", "sales", "callcenter")["spec"]
+            kube.patch("AgentGroup", "sales", "callcenter", {"spec": {"shoeSize": 44}})
+            return "shoeSize" in kube.get("AgentGroup", "sales", "callcenter")["spec"]
 
         await until("the loose CRD is served", accepted)
         running.start()
 
         async def said() -> dict[str, Any] | None:
-            found = condition(await asyncio.to_thread(kube.get, "agentgroup", "sales", "callcenter"), "Ready")
+            found = condition(await asyncio.to_thread(kube.get, "AgentGroup", "sales", "callcenter"), "Ready")
             return found if found["reason"] == "Invalid" else None
 
         found = await until("the complaint", said)
@@ -114,9 +113,9 @@ async def test_an_object_that_the_model_refuses_is_said_and_the_last_good_one_st
         assert "correct it" in found["message"]
         assert await store.get(key) == good
     finally:
-        current = kube.get("crd", "agentgroups.tandem.dev")
+        current = kube.get("CustomResourceDefinition", "agentgroups.tandem.dev")
         crd["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"]
-        kube.kubectl("replace", "-f", "-", stdin=json.dumps(crd))
+        kube.request("PUT", crd_path, crd)
 
     async def strict() -> bool:
         try:

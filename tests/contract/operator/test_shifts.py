@@ -1,7 +1,6 @@
 """Shifts live in the store; every cluster shows them, and any of them can abort."""
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -42,7 +41,7 @@ async def record(store: StoreClient) -> ShiftRecord | None:
 
 async def here(kube: KubeApi) -> dict[str, Any] | None:
     try:
-        return await asyncio.to_thread(kube.get, "shift", "to-west", "callcenter")
+        return await asyncio.to_thread(kube.get, "Shift", "to-west", "callcenter")
     except KubectlError:
         return None
 
@@ -66,7 +65,7 @@ async def test_a_shift_made_elsewhere_is_shown_here_and_aborted_from_here(
     await Engines(store).shift("callcenter/to-west", phase="Moving", wave=1)
     found = await until("it is shown", lambda: here(kube))
     assert found["metadata"]["labels"] == {"tandem.dev/mirrored": "west"}
-    kube.kubectl("patch", "shift", "to-west", "-n", "callcenter", "--type", "merge", "-p", '{"spec":{"abort":true}}')
+    kube.patch("Shift", "to-west", "callcenter", {"spec": {"abort": True}})
 
     async def aborted() -> bool:
         made = await record(store)
@@ -82,7 +81,7 @@ async def test_an_abort_told_elsewhere_is_not_taken_back_by_the_object_here(
     made = await until("the record", lambda: record(store))
     aborted = made.model_copy(update={"spec": made.spec.model_copy(update={"abort": True})})
     await Engines(store).put(KEY, aborted)
-    kube.kubectl("label", "shift", "to-west", "-n", "callcenter", "touched=yes")
+    kube.patch("Shift", "to-west", "callcenter", {"metadata": {"labels": {"touched": "yes"}}})
     await asyncio.sleep(1.5)
     assert await record(store) == aborted
 
@@ -109,8 +108,8 @@ async def test_deleting_a_finished_shift_forgets_it_and_an_unfinished_one_is_abo
 ) -> None:
     kube.apply(shift())
     made = await until("the record", lambda: record(store))
-    kube.kubectl("annotate", "shift", "to-west", "-n", "callcenter", "tandem.dev/allow-delete=true")
-    kube.kubectl("delete", "shift", "to-west", "-n", "callcenter")
+    kube.annotate("Shift", "to-west", "callcenter", allow_delete="true")
+    kube.delete("Shift", "to-west", "callcenter")
 
     async def aborted() -> bool:
         known = await record(store)
@@ -127,7 +126,7 @@ async def test_deleting_a_finished_shift_forgets_it_and_an_unfinished_one_is_abo
         return found is not None and found.get("status", {}).get("phase") == "RolledBack"
 
     await until("it is over", over)
-    kube.kubectl("delete", "shift", "to-west", "-n", "callcenter")
+    kube.delete("Shift", "to-west", "callcenter")
 
     async def forgotten() -> bool:
         return await record(store) is None and await here(kube) is None
@@ -147,8 +146,8 @@ async def test_a_mirrored_shift_goes_when_the_store_forgets_it_and_an_own_one_st
     await until("it is shown", lambda: here(kube))
 
     async def finished() -> bool:
-        phases = [json.loads(kube.kubectl("get", "shifts", "-n", "callcenter", "-o", "json"))["items"]]
-        return [one.get("status", {}).get("phase") for one in phases[0]] == ["Completed", "Completed"]
+        found = kube.list("Shift", "callcenter")
+        return [one.get("status", {}).get("phase") for one in found] == ["Completed", "Completed"]
 
     await until("both are finished", finished)
     await engines.delete(own.key)
@@ -158,5 +157,5 @@ async def test_a_mirrored_shift_goes_when_the_store_forgets_it_and_an_own_one_st
         return await here(kube) is None
 
     await until("the mirrored one is gone", gone)
-    assert kube.get("shift", "own", "callcenter")["status"]["phase"] == "Completed"
+    assert kube.get("Shift", "own", "callcenter")["status"]["phase"] == "Completed"
     assert await store.get(own.key) is None
