@@ -6,7 +6,7 @@ from callcenter.cti.agents import NOT_TAKEN_PAUSE
 from callcenter.cti.calls import PEER_PAUSE, RELAY_MEMORY
 from callcenter.cti.centre import PEER_FRESH
 from callcenter.cti.distribution import PeerGroup
-from callcenter.session.messages import AgentButton, Register, Release, SignOut
+from callcenter.session.messages import AgentButton, Hello, Register, Release, SignIn, SignOut
 from tests.unit.cti.centre import GROUP, OTHER, WALL, WRAPUP, Office
 
 
@@ -172,6 +172,21 @@ def test_a_ring_that_outlived_its_session_leaves_nobody_talking(office: Office, 
     office.switch(end, "c1", ext=office.extension(0), code=408)
     office.later(NOT_TAKEN_PAUSE + 0.1)
     assert office.states(0)[0] in ("available", "ringing")
+
+
+def test_a_second_device_takes_over_agent_and_call(office: Office) -> None:
+    office.sign_in(0)
+    office.call("c1")
+    office.switch("answered", "c1", ext=office.extension(0))
+    agent = office.directory.agents[0]
+    for frame in (Hello(agent.account, "another device", agent.mac, "primary"), SignIn(1, None, False, None)):
+        office.apply(office.centre.client_frame(77, frame, office.now))
+    assert office.signed_in(77).state == "talking"
+    assert office.states(0) == ["talking"]
+    office.switch("ended", "c1", ext=office.extension(0))
+    assert office.shown(77) == ["ended", "wrapup"]
+    office.later(WRAPUP + 0.1)
+    assert office.states(0) == ["available"]
 
 
 def test_a_call_of_the_other_citys_ends_on_the_agents_word(office: Office) -> None:
@@ -348,9 +363,10 @@ def test_what_happened_meanwhile_is_made_up_for(office: Office) -> None:
     office.sign_in(0, 1)
     office.call("rings")
     office.call("rang")
+    office.words()
     hello(office, listed("rings", "talking", office.extension(0)), listed("rang", "waiting"))
-    assert office.states(0) == ["talking"]
-    assert office.book.state(office.account(1)) == "break"
+    assert office.states(0, 1) == ["talking", "ringing"]
+    assert office.words() == [("ring", "rang", office.extension(1))], "the word that was lost is said again"
 
 
 def test_a_hello_that_tells_nothing_new_changes_nothing(office: Office) -> None:

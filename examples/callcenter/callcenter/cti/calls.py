@@ -94,7 +94,8 @@ class CallDesk:
         known = self._calls.get(call_id)
         if state == "waiting":
             if known is not None and known.state == "ringing" and known.account is not None:
-                self._agents.ring_over(known.account, now, taken_back=False)
+                # Perhaps our word was lost and the phone never rang: that is not the agent's fault.
+                self._agents.ring_over(known.account, now, taken_back=True)
             if known is None or known.state != "waiting":
                 self._enqueue(call_id, entry, now - age)
             return

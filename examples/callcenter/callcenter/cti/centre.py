@@ -181,7 +181,9 @@ class Centre:
                 case Reply() | Close():
                     effects.to_clients.append(out)
                 case Gone():
-                    self.agents.signed_out(out.member.account, now)
+                    # Replaced by a session that began in the same moment, the agent is not out at all.
+                    if self.server.conn_of(out.member.account) is None:
+                        self.agents.signed_out(out.member.account, now)
                 case Button():
                     self.agents.button(out.member.account, out.state, now)
                 case MoveMade():

@@ -25,17 +25,28 @@ The rules that the promises rest on (DESIGN section 6):
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
+from callcenter.session.actions import (
+    Action,
+    AtDoor,
+    CallEvent,
+    Connect,
+    HasSignedIn,
+    Lost,
+    NotAdmitted,
+    RegisterPhone,
+    Released,
+    Send,
+    SignedOut,
+    SignInCause,
+)
 from callcenter.session.lease import DEFAULT_LEASE, gone_by
 from callcenter.session.messages import (
     AgentButton,
-    AgentState,
     Beat,
     Call,
-    CallEventName,
     CarriedState,
-    ClientFrame,
     Denied,
     Ended,
     Hello,
@@ -56,6 +67,23 @@ from callcenter.session.messages import (
     Welcome,
     Withdraw,
 )
+
+__all__ = [
+    "CONNECT_TIMEOUT",
+    "Action",
+    "AtDoor",
+    "CallEvent",
+    "ClientSession",
+    "Connect",
+    "HasSignedIn",
+    "Lost",
+    "NotAdmitted",
+    "RegisterPhone",
+    "Released",
+    "Send",
+    "SignInCause",
+    "SignedOut",
+]
 
 CONNECT_TIMEOUT: Final = 2.0
 """Seconds the driver gives an attempt to connect before it calls `disconnected`."""
@@ -85,113 +113,6 @@ ASK_AGAIN_MOST: Final = 3.0
 
 DOOR_PATIENCE: Final = 2.0
 """Leases that a client stands at one door before it asks at the other one, if it can reach it."""
-
-SignInCause: TypeAlias = Literal["fresh", "ticket", "failover"]
-
-
-# ---- what the driver is asked to do
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send `frame` on the open connection to `site`."""
-
-    site: str
-    frame: ClientFrame
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Drop the connection to `site` if there is one, and open a new one after `after` seconds."""
-
-    site: str
-    after: float
-
-
-@dataclass(frozen=True, slots=True)
-class RegisterPhone:
-    """Register the phone at `site`'s softswitch (again), and keep it registered."""
-
-    site: str
-    phone: PhoneLine
-
-
-# ---- what the driver may want to write down
-
-
-@dataclass(frozen=True, slots=True)
-class HasSignedIn:
-    """A session at `site` is real. `gap`: seconds out of service before it; None for the first sign-in.
-
-    `cause`: `ticket` after a release; `failover` when the session before was lost in another city; else `fresh`.
-    """
-
-    site: str
-    cause: SignInCause
-    gap: float | None
-    number: int
-    virtual_id: str
-    extension: str
-    state: AgentState
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The session at `site` is gone without a release.
-
-    `reason`: Disconnected, Silent (the client counted itself out) or Lapsed (the CTI said so).
-    """
-
-    site: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Released:
-    """`site` has ended the session and sends the agent to `to`."""
-
-    site: str
-    to: str
-
-
-@dataclass(frozen=True, slots=True)
-class AtDoor:
-    """`site` lets nobody in now, for `reason`; the client stands at its door."""
-
-    site: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class SignedOut:
-    """Out until `sign_in()` is called: the agent went home, or another device took the account (Replaced)."""
-
-    site: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotAdmitted:
-    """`site` said no to the connection (`denied`) or to a sign-in (`refused`). The client tries again by itself."""
-
-    site: str
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class CallEvent:
-    """What the desktop shows about call `call`."""
-
-    site: str
-    call: str
-    event: CallEventName
-
-
-Action: TypeAlias = (
-    Send | Connect | RegisterPhone | HasSignedIn | Lost | Released | AtDoor | SignedOut | NotAdmitted | CallEvent
-)
-
 
 # ---- state
 
