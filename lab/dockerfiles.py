@@ -11,7 +11,7 @@ from typing import Final
 from lab.errors import BuildError
 
 IGNORED: Final = frozenset({"__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
-"""Folders that `images.ignore` keeps out of builds, so they do not count for the key either."""
+"""Folders that `.dockerignore` keeps out of builds, so they do not count for the key either."""
 
 
 @dataclass(frozen=True)

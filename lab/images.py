@@ -96,7 +96,7 @@ def _build(buildah: Buildah, name: str, archive: Path) -> None:
                 "--format",
                 "oci",
             ),
-            *("--ignorefile", str(REPOSITORY / "lab" / "images.ignore")),
+            *("--ignorefile", str(REPOSITORY / ".dockerignore")),
             *volumes,
             *("--file", str(dockerfile), "--tag", full_name(name), "."),
             cwd=REPOSITORY,
