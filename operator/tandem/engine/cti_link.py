@@ -137,10 +137,11 @@ class CTILink:
 
     async def _push(self) -> None:
         boot = self._boot
-        if self._confirmed_boot != boot:
+        new = self._confirmed_boot != boot
+        if new:
             await self._picture.refresh()
-        due = {name: (placed.revision, placed.record) for name, placed in self._due().items()}
-        if not due and self._confirmed_boot == boot:
+        due = {name: (placed.revision, placed.record) for name, placed in self._due(everything=new).items()}
+        if not due and not new:
             return
         result = await self._adapter.push(boot, due)
         if result.wrong_boot:
@@ -156,14 +157,19 @@ class CTILink:
         self._note_refusals(due, result.refused)
         self._look_again.give()
 
-    def _due(self) -> dict[str, Placed]:
-        """Groups whose map in the store is newer than the one that the CTI holds."""
+    def _due(self, *, everything: bool) -> dict[str, Placed]:
+        """Groups whose map in the store is newer than the one that the CTI holds.
+
+        `everything`: a CTI that has just started may hold this very map from its disk, and yet it is to be confirmed.
+        """
+        placements = self._picture.snapshot.placements
+        own = {name: placed for name, placed in placements.items() if placed.record.system == self._system}
+        if everything:
+            return own
         return {
             name: placed
-            for name, placed in self._picture.snapshot.placements.items()
-            if placed.record.system == self._system
-            and placed.revision > self._held.get(name, 0)
-            and self._refused.get(name) != placed.revision
+            for name, placed in own.items()
+            if placed.revision > self._held.get(name, 0) and self._refused.get(name) != placed.revision
         }
 
     def _note_refusals(self, due: Mapping[str, tuple[int, PlacementRecord]], refused: Mapping[str, str]) -> None:

@@ -28,6 +28,7 @@ class _Group:
     sessions: dict[str, int] = field(default_factory=dict)  # account -> bucket
     talking: set[str] = field(default_factory=set)
     changed: int = 0
+    confirmed: bool = False
 
 
 class FakeCTI:
@@ -85,6 +86,7 @@ class FakeCTI:
                 refused[name] = "StaleRevision"
                 continue
             accepted[name] = revision
+            group.confirmed = True
             if revision > group.revision:
                 group.revision, group.placement = revision, BucketMap.parse(record.map)
                 self._touch(group)
@@ -110,12 +112,17 @@ class FakeCTI:
     def sessions(self, group: str) -> set[str]:
         return set(self.groups[group].sessions) if group in self.groups else set()
 
-    def restart(self) -> None:
-        """A new process: sessions and maps are gone."""
+    def restart(self, *, disk: bool = False) -> None:
+        """A new process: its sessions are gone, and its maps unless they were on its disk."""
         self.boot = f"{self.site}-{int(self.boot.rpartition('-')[2]) + 1}"
         self.confirmed = False
-        self.groups.clear()
-        self.seq = 0
+        if disk:
+            self.groups = {
+                name: _Group(group.revision, group.placement, changed=1) for name, group in self.groups.items()
+            }
+        else:
+            self.groups.clear()
+        self.seq = 1
         self.moves.clear()
         self._touch(None)
 

@@ -64,6 +64,20 @@ def test_a_cti_whose_connection_broke_with_its_restart_is_open_again_within_a_se
     run_virtual(story())
 
 
+def test_a_cti_that_has_its_maps_on_its_disk_is_confirmed_all_the_same() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cti = cities.cti("east")
+        cti.down = True
+        cti.restart(disk=True)
+        await asyncio.sleep(0.5)
+        cti.down = False
+        await cities.until(lambda: cti.groups[GROUP].confirmed)
+        await cities.stop()
+
+    run_virtual(story())
+
+
 def test_a_new_boot_gets_what_the_store_has_now_not_what_the_engine_remembers() -> None:
     async def story() -> None:
         cities = await ready()
