@@ -7,7 +7,6 @@ the Site, with the value to add.
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -128,7 +127,7 @@ class Deployments:
             await self._try(what, revision, step, remedy)
 
     def _due(self, what: str, wanted: object) -> bool:
-        return self._done.get(what) != wanted and self._not_before.get(what, 0.0) <= time.monotonic()
+        return self._done.get(what) != wanted and self._not_before.get(what, 0.0) <= self._view.clock.monotonic()
 
     async def _try(self, what: str, wanted: object, step: Any, remedy: str) -> None:
         try:
@@ -140,7 +139,9 @@ class Deployments:
                 self._problems[what] = ("Missing", f"{what}, named by this Site, does not exist; correct the name")
             else:
                 self._problems[what] = ("Failed", f"{what} is not patched yet: {error}")
-            self._not_before[what] = time.monotonic() + (error.retry_after_s if error.retry_after_s < 5 else _REFUSED_S)
+            self._not_before[what] = self._view.clock.monotonic() + (
+                error.retry_after_s if error.retry_after_s < 5 else _REFUSED_S
+            )
             log.warning("%s", self._problems[what][1])
             return
         self._problems.pop(what, None)
@@ -150,9 +151,9 @@ class Deployments:
     async def _scale(self, deployment: str, scaling: Scaling, load: int) -> None:
         found = lever(scaling.mode, deployment)
         what = f"replicas of {deployment}"
-        if found is None or self._not_before.get(what, 0.0) > time.monotonic():
+        if found is None or self._not_before.get(what, 0.0) > self._view.clock.monotonic():
             return
-        self._not_before[what] = time.monotonic() + _SCALE_INTERVAL_S
+        self._not_before[what] = self._view.clock.monotonic() + _SCALE_INTERVAL_S
         wanted = wanted_replicas(load, scaling)
         calm_s = self._calm(what, wanted)
         try:
@@ -169,7 +170,7 @@ class Deployments:
             return
         except ApiError as error:
             self._problems[what] = ("Failed", f"{what} cannot be changed: {error}")
-            self._not_before[what] = time.monotonic() + _REFUSED_S
+            self._not_before[what] = self._view.clock.monotonic() + _REFUSED_S
             return
         self._owners.pop(what, None)
         self._problems.pop(what, None)
@@ -193,7 +194,7 @@ class Deployments:
 
     def _calm(self, what: str, wanted: int) -> float:
         """Seconds for which no more than `wanted` was needed."""
-        now = time.monotonic()
+        now = self._view.clock.monotonic()
         most, since = self._most_needed.get(what, (wanted, now))
         if wanted != most:
             since = now

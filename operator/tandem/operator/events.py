@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import logging
-import time
 from collections import OrderedDict
 from typing import Any
 
@@ -63,7 +62,7 @@ class Storyteller:
         """Queue one Event."""
         if self._queue.full():
             self._queue.get_nowait()
-        self._queue.put_nowait((tale, time.monotonic() + _PATIENCE_S))
+        self._queue.put_nowait((tale, self._view.clock.monotonic() + _PATIENCE_S))
 
     async def _post_all(self) -> None:
         while True:
@@ -72,7 +71,7 @@ class Storyteller:
             for tale, until in tales_due:
                 if self._table.get(tale.resource.plural, tale.name) is None:
                     # A Shift made elsewhere is about to be shown here; what never comes is told where it is.
-                    if time.monotonic() < until:
+                    if self._view.clock.monotonic() < until:
                         self._early.append((tale, until))
                     continue
                 try:
@@ -93,7 +92,7 @@ class Storyteller:
         seen = self._table.get(tale.resource.plural, tale.name)
         if seen is None:
             return
-        now = time.time()
+        now = self._view.clock.now()
         path = f"/api/v1/namespaces/{seen.namespace or _CLUSTER_NAMESPACE}/events"
         if known := self._posted.pop(tale, None):
             name, count = known[0], known[1] + 1

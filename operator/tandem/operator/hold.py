@@ -6,7 +6,6 @@ a manifest that carries it may be applied again.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -16,7 +15,7 @@ from tandem.api.common import HOLD_REQUEST
 from tandem.constants import PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.records import HoldRecord, HoldRequestRecord
-from tandem.engine.ports import Delete, Guard, Put, Store, StoreError
+from tandem.engine.ports import Clock, Delete, Guard, Put, Store, StoreError
 from tandem.engine.wakeup import Signal
 from tandem.errors import ConfigError
 
@@ -61,9 +60,10 @@ class HoldDesk:
         complain: Told what is wrong with the request on the Site now; empty when nothing is.
     """
 
-    def __init__(self, site: str, store: Store, complain: Callable[[str], None]) -> None:
+    def __init__(self, site: str, store: Store, clock: Clock, complain: Callable[[str], None]) -> None:
         self._site = site
         self._store = store
+        self._clock = clock
         self._complain = complain
         self._wanted: HoldRequest | None = None
         self._wake = Signal()
@@ -87,7 +87,7 @@ class HoldDesk:
                 await self._wake.wait()
                 continue
             try:
-                await self.carry(request, time.time())
+                await self.carry(request, self._clock.now())
             except StoreError as error:
                 log.warning("%s is not carried out yet: %s", request.action, error)
                 self._wanted = self._wanted or request

@@ -14,6 +14,7 @@ import uvloop
 
 from tandem.api.common import HOLD_REQUEST
 from tandem.api.resources import RESOURCES, SHIFT, SITE, TRUNK
+from tandem.engine.clock import RealClock
 from tandem.engine.ports import Store
 from tandem.errors import ConfigError
 from tandem.operator.cluster import ApiError, Cluster
@@ -46,9 +47,10 @@ class Operator:
         self.cluster = cluster
         self.table = Table()
         self.notes = LocalNotes()
-        self.view = StoreView(store)
+        clock = RealClock()
+        self.view = StoreView(store, clock)
         self.publisher = Publisher(settings.site, self.table, self.view, store)
-        self.hold = HoldDesk(settings.site, store, self._hold_complaint)
+        self.hold = HoldDesk(settings.site, store, clock, self._hold_complaint)
         self.mirror = StatusMirror(settings.site, self.table, self.view, cluster, self.notes)
         self.shifts = ShiftExchange(settings.site, self.table, self.view, store, cluster, self.notes)
         self.deployments = Deployments(settings.site, self.table, self.view, cluster, self.notes)

@@ -120,9 +120,9 @@ class StatusMirror:
         if not self._view.complete.is_set() and self._view.silent_s < STORE_SILENT_S:
             return  # Just started: let the store speak first.
         snapshot = self._view.snapshot()
-        scene = Scene(snapshot, self._site, time.time(), self._view.silent_s, self._view.trouble)
+        scene = Scene(snapshot, self._site, self._view.clock.now(), self._view.silent_s, self._view.trouble)
         ledger = Ledger(snapshot)
-        now = time.monotonic()
+        now = self._view.clock.monotonic()
         for resource in RESOURCES:
             for seen in self._table.of(resource.plural):
                 if self._later.get(seen.key, 0.0) > now:
@@ -158,7 +158,7 @@ class StatusMirror:
                     return  # Deleted meanwhile; its event is on the way.
                 except ApiError as error:
                     log.warning("status of %s %s not written: %s", seen.resource.kind, seen.name, error)
-                    self._later[seen.key] = time.monotonic() + _AGAIN_S
+                    self._later[seen.key] = self._view.clock.monotonic() + _AGAIN_S
                     return
             self._later.pop(seen.key, None)
             self.writes += 1

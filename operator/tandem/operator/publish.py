@@ -6,7 +6,6 @@ merely missing from a list has to be missing from two of them, because absence i
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
@@ -120,7 +119,7 @@ class Publisher:
                     deletes.add(name)
                 continue
             seen = self._table.objects.get(key)
-            record = record_of(seen, time.time()) if seen else None
+            record = record_of(seen, self._view.clock.now()) if seen else None
             if record is not None and differs(record, self._view.raw.get(name)):
                 puts[name] = record
         # Taken off the list before the first pause: an event that comes meanwhile puts it on again.

@@ -9,7 +9,6 @@ record forgotten                -> the mirrored objects go; those that people ma
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
@@ -201,17 +200,17 @@ class ShiftExchange:
             record = ShiftRecord.model_validate_json(held.value) if held else None
         except ValidationError:
             return True  # A newer version's format: others know what to do with it.
-        found = exchange(seen, record, time.time())
+        found = exchange(seen, record, self._view.clock.now())
         if isinstance(found, Foreign):
             self._notes.say(seen.key, Said("Accepted", "False", NAME_TAKEN, found.message))
             return True
         self._notes.unsay(seen.key, "Accepted")
         if isinstance(found, Fail):
-            self._notes.show(seen.key, failed_here(seen, found.reason, found.message, time.time()))
+            self._notes.show(seen.key, failed_here(seen, found.reason, found.message, self._view.clock.now()))
             return True
         self._notes.show(seen.key, None)
         if isinstance(found, Create):
-            fresh = ShiftRecord(spec=found.spec, created_at=time.time(), created_in=self._site)
+            fresh = ShiftRecord(spec=found.spec, created_at=self._view.clock.now(), created_in=self._site)
             return await self._put(seen.name, fresh, 0)
         if isinstance(found, Change):
             assert held is not None
@@ -259,7 +258,7 @@ class ShiftExchange:
 
     def _unreachable(self) -> None:
         """Say of Shifts that wait for the store that they wait, and of those that waited too long that they failed."""
-        now = time.time()
+        now = self._view.clock.now()
         for seen in self._table.of(SHIFT.plural):
             if seen.mirrored or keys.shift(seen.name) in self._view.raw or seen.status.get("phase") in FINISHED:
                 continue

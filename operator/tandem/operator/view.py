@@ -6,13 +6,12 @@ decision did.
 
 import asyncio
 import logging
-import time
 from collections.abc import Mapping, Sequence
 
 from tandem.domain import keys
 from tandem.domain.gather import Gatherer
 from tandem.domain.snapshot import Snapshot
-from tandem.engine.ports import Change, KeyValue, Store, StoreError
+from tandem.engine.ports import Change, Clock, KeyValue, Store, StoreError
 from tandem.engine.wakeup import Signal
 
 log = logging.getLogger(__name__)
@@ -20,20 +19,17 @@ log = logging.getLogger(__name__)
 _RETRY_S = 0.5
 
 
-def boottime() -> float:
-    """Seconds of CLOCK_BOOTTIME."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 class StoreView:
     """Follows the store, for as many readers as there are."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.clock = clock
+        """The clock of everything that looks at this view."""
         self._store = store
         self._gatherer = Gatherer()
         self._raw: dict[str, KeyValue] = {}
         self._snapshot: Snapshot | None = None
-        self._silent_since: float | None = boottime()
+        self._silent_since: float | None = self.clock.monotonic()
         self.complete = asyncio.Event()
         """Set once the store has been listed: before that, nothing is known, which is not "nothing is there"."""
         self._subscribers: list[Signal] = []
@@ -47,7 +43,7 @@ class StoreView:
     @property
     def silent_s(self) -> float:
         """Seconds since the store stopped answering; 0 while it answers."""
-        return 0.0 if self._silent_since is None else boottime() - self._silent_since
+        return 0.0 if self._silent_since is None else self.clock.monotonic() - self._silent_since
 
     def snapshot(self) -> Snapshot:
         if self._snapshot is None:
@@ -67,7 +63,7 @@ class StoreView:
                 await self._follow()
             except StoreError as error:
                 if self._silent_since is None:
-                    self._silent_since = boottime()
+                    self._silent_since = self.clock.monotonic()
                     log.warning("the store does not answer: %s", error)
                 self.trouble = str(error) or type(error).__name__
                 self._tell()
@@ -86,7 +82,7 @@ class StoreView:
                 self._apply(changes)
 
     def _listed(self, found: Sequence[KeyValue], revision: int) -> None:
-        at = boottime()
+        at = self.clock.monotonic()
         present = {kv.key for kv in found}
         for key in (self._gatherer.keys() | self._raw.keys()) - present:
             self._gatherer.delete(key, revision, at)
@@ -98,7 +94,7 @@ class StoreView:
         self._snapshot = None
 
     def _apply(self, changes: Sequence[Change]) -> None:
-        at = boottime()
+        at = self.clock.monotonic()
         for change in changes:
             if change.value is None:
                 self._gatherer.delete(change.key, change.revision, at)

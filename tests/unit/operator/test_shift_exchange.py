@@ -1,0 +1,92 @@
+"""What a Shift's object in this cluster means for the store."""
+
+from typing import Any
+
+import pytest
+
+from tandem.api.shift import FINISHED, ShiftSpec
+from tandem.constants import PATIENCE_S
+from tandem.domain.records import ShiftRecord
+from tandem.operator.shifts import Change, Create, Drop, Fail, Foreign, exchange, manifest, merge
+from tests.support.manifests import shift
+from tests.unit.operator.objects import CREATED_AT, seen
+
+NOW = CREATED_AT + 1.0
+MIRRORED = {"tandem.dev/mirrored": "west"}
+
+
+def spec(**changes: Any) -> ShiftSpec:
+    return ShiftSpec.model_validate(shift(**changes)["spec"])
+
+
+def record(phase: str = "Moving", **changes: Any) -> ShiftRecord:
+    values = {"spec": spec(**changes), "created_at": 0.0, "created_in": "west", "phase": phase}
+    return ShiftRecord.model_validate(values)
+
+
+def test_a_new_shift_is_told_to_the_store() -> None:
+    assert exchange(seen(shift()), None, NOW) == Create(spec())
+
+
+@pytest.mark.parametrize(("age_s", "late"), [(PATIENCE_S - 0.1, False), (PATIENCE_S + 0.1, True)])
+def test_a_shift_that_comes_late_never_starts(age_s: float, late: bool) -> None:
+    found = exchange(seen(shift()), None, CREATED_AT + age_s)
+    assert isinstance(found, Fail) == late
+    if isinstance(found, Fail):
+        assert found.reason == "NotAcceptedInTime"
+        assert "under a new name" in found.message
+
+
+@pytest.mark.parametrize("phase", sorted(FINISHED))
+def test_history_is_not_replayed_into_an_empty_store(phase: str) -> None:
+    assert exchange(seen(shift(), status={"phase": phase}), None, NOW) is None
+
+
+def test_a_mirrored_shift_that_the_store_has_forgotten_ends_and_then_goes() -> None:
+    unfinished = exchange(seen(shift(), labels=MIRRORED, status={"phase": "Moving"}), None, NOW)
+    assert isinstance(unfinished, Fail)
+    assert unfinished.reason == "ForgottenByStore"
+    assert exchange(seen(shift(), labels=MIRRORED, status={"phase": "Failed"}), None, NOW) == Drop()
+
+
+def test_a_shift_that_cannot_be_read_fails_here() -> None:
+    found = exchange(seen(shift(shoeSize=44)), None, NOW)
+    assert isinstance(found, Fail)
+    assert "spec.shoeSize is 44" in found.message
+
+
+def test_a_known_shift_changes_nothing() -> None:
+    assert exchange(seen(shift()), record(), NOW) is None
+    assert exchange(seen(shift()), record(requestedBy="west-person"), NOW) is None
+
+
+@pytest.mark.parametrize("changes", [{"percent": 50}, {"to": "east"}, {"selector": {"region": "north"}}, {"pace": 3}])
+def test_another_shift_of_the_same_name_is_told_apart(changes: dict[str, Any]) -> None:
+    found = exchange(seen(shift(**changes)), record(), NOW)
+    assert isinstance(found, Foreign)
+    assert "made in west" in found.message
+
+
+def test_abort_and_approval_are_told() -> None:
+    found = exchange(seen(shift(abort=True)), record(), NOW)
+    assert isinstance(found, Change)
+    assert found.record.spec.abort
+    found = exchange(seen(shift(approved=True, approvedBy="ada")), record("AwaitingApproval"), NOW)
+    assert isinstance(found, Change)
+    assert (found.record.spec.approved, found.record.spec.approved_by) == (True, "ada")
+
+
+def test_a_finished_shift_cannot_be_aborted() -> None:
+    assert exchange(seen(shift(abort=True)), record("Completed"), NOW) is None
+
+
+def test_abort_and_approval_are_never_taken_back() -> None:
+    known = spec(abort=True, approved=True, approvedBy="ada")
+    assert merge(known, spec()) == known
+    assert merge(known, spec(approved=True, approvedBy="bob")).approved_by == "ada"
+
+
+def test_the_object_for_another_clusters_shift_says_where_it_was_made() -> None:
+    made = manifest("callcenter/to-west", record(waves=[10, 100]))
+    assert made["metadata"] == {"name": "to-west", "namespace": "callcenter", "labels": MIRRORED}
+    assert ShiftSpec.model_validate(made["spec"]) == spec(waves=[10, 100])

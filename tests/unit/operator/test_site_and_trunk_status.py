@@ -1,0 +1,131 @@
+"""Statuses of Sites and Trunks."""
+
+from typing import Any
+
+import pytest
+
+from tandem.domain import keys
+from tandem.domain.capacity import Ledger
+from tandem.domain.records import GroupReport, HeartbeatRecord, TrunkRecord
+from tandem.operator.statuses.common import Said, Scene
+from tandem.operator.statuses.site import site_status
+from tandem.operator.statuses.trunk import trunk_status
+from tests.support.manifests import site, trunk
+from tests.unit.domain.world import World
+from tests.unit.operator.objects import conditions, message, seen
+
+TRUNK = "callcenter/hotel"
+ROUTES = ({"name": "first", "site": "east", "weight": 60}, {"name": "second", "site": "west", "weight": 20})
+
+
+def scene(world: World, silent_s: float = 0.0) -> Scene:
+    return Scene(world.snapshot, "east", 1_700_000_000.0, silent_s, "no leader" if silent_s else "")
+
+
+def of_site(world: World, name: str = "east", *local: Said, **changes: Any) -> Any:
+    return site_status(scene(world, **changes), seen(site(name)), Ledger(world.snapshot), local)
+
+
+def of_trunk(world: World, silent_s: float = 0.0) -> Any:
+    return trunk_status(scene(world, silent_s), seen(trunk()))
+
+
+def test_a_healthy_site_says_what_it_carries_and_who_says_so() -> None:
+    world = World(systems=("flight", "hotel"))
+    world.put(keys.heartbeat("east"), HeartbeatRecord(site="east", engine="e", started_at=1.0))
+    world.report(
+        "east", "hotel", {"callcenter/sales": GroupReport(signed_in=12), "callcenter/x": GroupReport(signed_in=3)}
+    )
+    status = of_site(world)
+    assert (status.verdict, status.signed_in, status.capacity) == ("Healthy", 15, 3000)
+    assert (status.coordinator, status.here) == ("witness", True)
+    assert [(use.name, use.signed_in) for use in status.systems] == [("flight", 0), ("hotel", 15)]
+    beats = {(beat.system, beat.component): beat.sources_for for beat in status.heartbeat}
+    assert beats[("hotel", "cti")] == ("east", "west", "witness")
+    assert conditions(status)["Ready"] == ("True", "ProbesPass")
+    assert conditions(status)["EngineAlive"] == ("True", "Heartbeat")
+    assert of_site(world, "west").here is False
+
+
+def test_a_suspect_site_names_its_accuser() -> None:
+    world = World()
+    world.observe("witness", "east", "hotel", "cti", passes=False)
+    status = of_site(world)
+    assert status.verdict == "Suspect"
+    assert conditions(status)["Ready"] == ("False", "AccusedByOne")
+    assert "witness on the cti" in message(status, "Ready")
+    assert conditions(status)["EngineAlive"] == ("False", "NoHeartbeat")
+
+
+def test_a_site_nobody_reports_on_is_unknown() -> None:
+    world = World()
+    for observer in ("east", "west", "witness"):
+        for component in ("softswitch", "cti"):
+            world.delete(keys.observation(observer, "west", "hotel", component))
+    status = of_site(world, "west")
+    assert (status.verdict, conditions(status)["Ready"]) == ("Unknown", ("Unknown", "NoEvidence"))
+
+
+def test_the_hold_and_local_knowledge_are_shown() -> None:
+    world = World()
+    world.hold()
+    said = Said("ReplicasOwned", "False", "OwnedByAnother", "flux")
+    status = of_site(world, "east", said)
+    assert (status.hold.active, status.hold.by, status.hold.reason) == (True, "ada", "storm")
+    assert conditions(status)["ReplicasOwned"] == ("False", "OwnedByAnother")
+
+
+def test_a_silent_store_makes_a_site_unknown() -> None:
+    assert conditions(of_site(World(), silent_s=9.0))["Ready"] == ("Unknown", "StoreUnreachable")
+
+
+@pytest.mark.parametrize(
+    ("record", "ready", "kstatus"),
+    [
+        pytest.param(None, ("False", "NotDecidedYet"), {"Reconciling"}, id="not-decided"),
+        pytest.param(
+            TrunkRecord(routes=ROUTES, revision=5), ("False", "NotConfirmedYet"), {"Reconciling"}, id="pushed"
+        ),
+        pytest.param(
+            TrunkRecord(routes=ROUTES, revision=5, confirmed_revision=4),
+            ("False", "NotConfirmedYet"),
+            {"Reconciling"},
+            id="older-ones-confirmed",
+        ),
+        pytest.param(
+            TrunkRecord(routes=ROUTES, revision=5, confirmed_revision=5),
+            ("True", "RoutesInForce"),
+            set(),
+            id="in-force",
+        ),
+        pytest.param(
+            TrunkRecord(routes=(), message="the route leads to nowhere"),
+            ("False", "NotInForce"),
+            {"Stalled"},
+            id="wrong",
+        ),
+    ],
+)
+def test_a_trunk_is_ready_when_the_carrier_has_its_newest_routes(
+    record: TrunkRecord | None, ready: tuple[str, str], kstatus: set[str]
+) -> None:
+    world = World()
+    world.publish(keys.TRUNK, TRUNK, trunk()["spec"])
+    if record is not None:
+        world.put(keys.trunk(TRUNK), record)
+    found = conditions(of_trunk(world))
+    assert found["Ready"] == ready
+    assert found.keys() & {"Reconciling", "Stalled"} == kstatus
+
+
+def test_a_trunk_says_where_its_calls_go() -> None:
+    world = World()
+    world.publish(keys.TRUNK, TRUNK, trunk()["spec"])
+    world.put(keys.trunk(TRUNK), TrunkRecord(routes=ROUTES, revision=5, confirmed_revision=5, channels_in_use=9))
+    status = of_trunk(world)
+    assert (status.where, status.channels_in_use, status.revision) == ("east 75, west 25", 9, 5)
+    assert conditions(of_trunk(world, silent_s=9.0))["Ready"] == ("Unknown", "StoreUnreachable")
+
+
+def test_a_trunk_that_was_not_published_says_so() -> None:
+    assert conditions(of_trunk(World()))["Ready"] == ("False", "Publishing")
