@@ -1,6 +1,5 @@
 """One HTTP request with JSON both ways and a deadline; every failure is an AdapterError that says who and what."""
 
-import asyncio
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from tandem.engine.ports import AdapterError
+from tandem.undisturbed import undisturbed
 
 CONNECT_S: Final = 1.0
 """Longest wait for a connection."""
@@ -72,16 +72,16 @@ class JsonHttp:
         Raises: AdapterError.
         """
         token = self._token()
+        request = self._client.request(
+            method,
+            self._url + path,
+            json=body,
+            params=params,
+            headers={"Authorization": f"Bearer {token}"} if token else None,
+            timeout=httpx.Timeout(timeout, connect=min(CONNECT_S, timeout)),
+        )
         try:
-            async with asyncio.timeout(timeout):
-                answer = await self._client.request(
-                    method,
-                    self._url + path,
-                    json=body,
-                    params=params,
-                    headers={"Authorization": f"Bearer {token}"} if token else None,
-                    timeout=httpx.Timeout(timeout, connect=min(CONNECT_S, timeout)),
-                )
+            answer = await undisturbed(request, timeout)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # httpx lets some TLS errors through
             words = f"{type(error).__name__} {error}".strip()
             raise self.error(f"{method} {path} was not answered within {timeout:g} s: {words}") from error

@@ -1,11 +1,12 @@
 """Health by HTTP: a fresh connection each time, as a client's would be, and a short deadline."""
 
-import asyncio
 import socket
 from collections.abc import Iterator
 from typing import Final
 
 import httpx
+
+from tandem.undisturbed import undisturbed
 
 _SHOWN: Final = 120
 
@@ -32,8 +33,7 @@ async def check(client: httpx.AsyncClient, url: str, timeout: float) -> None:
     Raises: HealthError; NotAskedError when the host's name cannot be resolved here.
     """
     try:
-        async with asyncio.timeout(timeout):
-            answer = await client.get(url, timeout=timeout)
+        answer = await undisturbed(client.get(url, timeout=timeout), timeout)
     except (TimeoutError, httpx.TimeoutException):
         raise HealthError(f"no answer within {timeout:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # httpx lets some TLS errors through

@@ -51,6 +51,7 @@ from tandem.store.wire import (
     key_of,
     transaction,
 )
+from tandem.undisturbed import undisturbed
 
 REQUEST_CONNECTIONS: Final = 3
 """Connections per member for reads and writes. Throughput falls with more: 424/s at four at once, 102/s at 64."""
@@ -227,12 +228,8 @@ class _Lane:
         self._url = url
         self._client = _client(url, tls, connections)
         self._free = asyncio.Semaphore(connections)
-        self._under_way: set[asyncio.Task[httpx.Response]] = set()
 
     async def aclose(self) -> None:
-        for request in tuple(self._under_way):
-            request.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
         await self._client.aclose()
 
     async def post(self, path: str, body: bytes, timeout: float) -> httpx.Response:
@@ -244,20 +241,14 @@ class _Lane:
         except TimeoutError:
             raise _BusyError(f"{self._url}: all connections were busy for {timeout:.2f} s") from None
         left = max(deadline - time.monotonic(), 0.0)
-        # A task of its own: a caller that is cancelled leaves it to end at httpx's own timeouts. httpcore loses a
-        # connection for ever when a cancellation reaches it while it tidies up after a timeout.
-        limits = httpx.Timeout(left, connect=min(CONNECT_S, left))
-        request = asyncio.create_task(self._client.post(f"/v3/{path}", content=body, timeout=limits))
-        self._under_way.add(request)
-        request.add_done_callback(self._ended)
-        async with asyncio.timeout(left):
-            return await asyncio.shield(request)
+        return await undisturbed(self._on_a_free_connection(path, body, left), left)
 
-    def _ended(self, request: "asyncio.Task[httpx.Response]") -> None:
-        self._free.release()
-        self._under_way.discard(request)
-        if not request.cancelled():
-            request.exception()  # looked at: nobody else may be there to do so
+    async def _on_a_free_connection(self, path: str, body: bytes, timeout: float) -> httpx.Response:
+        limits = httpx.Timeout(timeout, connect=min(CONNECT_S, timeout))
+        try:
+            return await self._client.post(f"/v3/{path}", content=body, timeout=limits)
+        finally:
+            self._free.release()  # not earlier, when the caller has gone
 
 
 class _Member:

@@ -264,3 +264,27 @@ def test_it_works_on_uvloop_as_the_engine_runs_it(softswitch: Softswitch, silenc
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         passed, failed = runner.run(probe())
     assert (passed.ok, failed.ok) == (True, False)
+
+
+def test_silence_leaves_no_connection_behind() -> None:
+    """A dead city is probed for hours, and this process has so many file descriptors and no more."""
+
+    async def probe(url: str) -> tuple[int, int]:
+        async with NetworkProber(RealClock()) as prober:
+            await asyncio.gather(*(prober.http_health(url, 0.05) for _ in range(30)))
+            before = open_files()
+            for _ in range(20):
+                await asyncio.gather(*(prober.http_health(url, 0.05) for _ in range(30)))
+            await asyncio.sleep(0.5)
+            return before, open_files()
+
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(4096)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            before, after = runner.run(probe(f"http://127.0.0.1:{deaf.getsockname()[1]}/"))
+    assert after <= before
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))

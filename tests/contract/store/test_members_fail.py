@@ -108,6 +108,41 @@ async def test_a_write_without_an_answer_is_unknown_and_not_repeated(three: Etcd
         assert await client.get(key + "/new") is None
 
 
+async def test_callers_that_give_up_do_not_wear_the_client_out(three: EtcdCluster, key: str) -> None:
+    """Cancelled at any moment, also while a silent member's time is running out: every connection comes back."""
+    async with three.client(0, only=True) as client:
+        lease = await client.grant(60)
+        await client.txn([], [Put(key, b"x")])
+        three.freeze(0)
+        for number in range(30):
+            callers = [
+                asyncio.create_task(client.keepalive(lease, timeout=0.05)),
+                asyncio.create_task(client.get(key, timeout=0.05)),
+                asyncio.create_task(client.txn([], [Put(key, b"y")], timeout=0.05)),
+            ]
+            await asyncio.sleep(0.035 + number * 0.001)
+            for caller in callers:
+                caller.cancel()
+            await asyncio.gather(*callers, return_exceptions=True)
+        three.thaw(0)
+        await asyncio.to_thread(three.await_leader, 0)
+        await write_until_it_works(client, key, ELECTED_S)
+        for _ in range(3):
+            assert await client.keepalive(lease, timeout=1.0) == 60
+        await asyncio.gather(*(client.get(key) for _ in range(10)))
+
+
+async def test_a_burst_waits_its_turn_and_does_not_hold_up_a_keepalive(three: EtcdCluster, key: str) -> None:
+    async with three.client(0) as client:
+        lease = await client.grant(10)
+        writes = [Put(f"{key}/{number}", b"x" * 1000) for number in range(100)]
+        burst = [asyncio.create_task(client.txn([], writes, timeout=20.0)) for _ in range(60)]
+        await asyncio.sleep(0)
+        assert await client.keepalive(lease) == 10
+        assert not all(task.done() for task in burst)
+        assert all(result.succeeded for result in await asyncio.gather(*burst))
+
+
 async def test_writes_go_on_after_the_leader_died(three: EtcdCluster, key: str) -> None:
     leader = three.leader()
     async with three.client(leader) as client:
