@@ -253,9 +253,12 @@ class CallCentre:
         )
 
     def control(self, order: Order) -> frozenset[str]:
-        """The agents of every group that does not move and whose home is west: they must notice nothing."""
-        staying = tuple(group for group in self.quickstart.choose("west") if group not in order.groups)
-        return self.accounts(staying)
+        """The agents who stay at west all along: they must notice nothing."""
+        return self.accounts(self.staying(order))
+
+    def staying(self, order: Order) -> tuple[Group, ...]:
+        """Groups whose home is west and who do not move."""
+        return tuple(group for group in self.quickstart.choose("west") if group not in order.groups)
 
     async def _shift_words(self) -> str:
         """What kubectl says of the Shifts, for an error."""

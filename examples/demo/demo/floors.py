@@ -19,6 +19,8 @@ from lab.interface import Lab
 
 FLOORS: Final = ("floor-a", "floor-b")
 CONTROL_PORT: Final = 8090
+START_RATE: Final = 200
+"""Agents a second who come in on each floor: a morning, not a storm."""
 WRAP_UP_S: Final = 2.0
 """After-call work of the demo's agents; the CTI's own setting says the same."""
 
@@ -74,7 +76,7 @@ class Floors:
                 [
                     *(str(BIN / "callcenter-agents"), "--directory", str(self._people.file), "--sites", str(sites)),
                     *("--groups", ",".join(floor.groups), "--timeline", str(floor.timeline)),
-                    *("--control", str(CONTROL_PORT)),
+                    *("--control", str(CONTROL_PORT), "--start-rate", str(START_RATE)),
                 ],
                 log=floor.log,
             )

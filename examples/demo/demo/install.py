@@ -8,12 +8,11 @@ import asyncio
 import base64
 import json
 import secrets
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-
-from tandem.store.client import StoreClient
 
 from demo.certificates import Certificate, authority, sign
 from demo.errors import DemoError
@@ -22,9 +21,10 @@ from demo.paths import BIN, CALLCENTER_CHART, TANDEM_CHART
 from demo.people import People
 from demo.quickstart import Quickstart
 from demo.waiting import until
-from lab import tools
+from lab import progress, tools
 from lab.addresses import CITIES, LOCATIONS, location
 from lab.interface import Lab
+from tandem.store.client import StoreClient
 
 ACTIVE: Final = ("east", "west")
 TANDEM: Final = "tandem-system"
@@ -49,7 +49,8 @@ class Installation:
         self._people = people
         self._folder = folder
         self._pki = folder / "pki"
-        self._tokens = {name: secrets.token_hex(24) for name in ("control", "peer", "ticket", "auth")}
+        self._tokens = {name: secrets.token_hex(24) for name in ("control", "peer", "ticket", "sip")}
+        self._certificates: dict[str, Certificate] = {}
         self._carrier: subprocess.Popen[bytes] | None = None
         self._systems = sorted({group.system for group in quickstart.groups})
         kubectl, helm = str(tools.path("kubectl")), str(tools.path("helm"))
@@ -71,8 +72,11 @@ class Installation:
     async def install(self) -> None:
         """Install everything and wait until every pod is ready."""
         await self._load_images()
-        await asyncio.gather(*(self._install_in(city) for city in CITIES))
-        await asyncio.gather(*(self._ready(city) for city in CITIES))
+        await asyncio.to_thread(self._make_certificates)
+        with progress.step("Installing Tandem and the call centre by Helm", key="demo-helm", usual_s=10.0):
+            await asyncio.gather(*(self._install_in(city) for city in CITIES))
+        with progress.step("Waiting until every pod is ready", key="demo-ready", usual_s=30.0):
+            await asyncio.gather(*(self._ready(city) for city in CITIES))
 
     async def _load_images(self) -> None:
         for image, cities in IMAGES.items():
@@ -81,7 +85,7 @@ class Installation:
     async def _install_in(self, city: str) -> None:
         cluster = self.clusters[city]
         await cluster.apply_objects(*(_namespace(name) for name in (TANDEM, CALLCENTER)))
-        made = await asyncio.to_thread(self._certificate, city)
+        made = self._certificates[city]
         await cluster.apply_objects(
             _secret(
                 TANDEM,
@@ -123,7 +127,22 @@ class Installation:
         }
 
     def _callcenter_values(self, city: str) -> dict[str, Any]:
-        raise NotImplementedError
+        (peer,) = (other for other in ACTIVE if other != city)
+        here, there = CITIES[city], CITIES[peer]
+        return {
+            "city": city,
+            "nodeIP": str(here.address),
+            "peerCity": peer,
+            "peerNodeIP": str(there.address),
+            "secrets": {
+                "ticketSecret": self._tokens["ticket"],
+                "peerSecret": self._tokens["peer"],
+                "controlToken": self._tokens["control"],
+                "sipSecret": self._tokens["sip"],
+            },
+            "controlNetworks": [str(here.pods)],
+            "carrierNetworks": [f"{LOCATIONS['carrier'].address}/32"],
+        }
 
     def _values_file(self, name: str, values: Mapping[str, Any]) -> Path:
         """Values in a file: kept beside the logs, so that a person can repeat the command."""
@@ -161,7 +180,7 @@ class Installation:
 
     def store(self) -> StoreClient:
         """A client of the store, for those who look over Tandem's shoulder."""
-        made = self._certificate("demo")
+        made = self._certificates["demo"]
         return StoreClient(
             [f"https://{place.address}:{STORE_PORT}" for place in CITIES.values()],
             ca=self._pki / "ca.crt",
@@ -169,9 +188,13 @@ class Installation:
             key=made.key,
         )
 
-    def _certificate(self, name: str) -> Certificate:
-        addresses = [str(CITIES[name].address)] if name in CITIES else []
-        return sign(authority(self._pki), self._pki, name, ["127.0.0.1", "localhost", *addresses])
+    def _make_certificates(self) -> None:
+        """New ones for every run: the last run's may have expired."""
+        shutil.rmtree(self._pki, ignore_errors=True)
+        signer = authority(self._pki)
+        for name in (*CITIES, "demo"):
+            addresses = [str(CITIES[name].address)] if name in CITIES else []
+            self._certificates[name] = sign(signer, self._pki, name, ["127.0.0.1", "localhost", *addresses])
 
     # -- the carrier
 

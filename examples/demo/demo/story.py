@@ -1,21 +1,24 @@
 """The demo's story: moves under load, then idle, one after the other, told as they happen."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from demo.callcentre import CallCentre
 from demo.orders import Order
+from demo.quickstart import Group
 from demo.report import Move, StoryLine
 
-BUSY_SHARE: Final = 0.35
-"""Share of the agents who are in a call, on average, while calls flow."""
+MEAN_TALK_S: Final = 7.0
+"""Mean of a call: the carrier's talk times are 4 to 11 s, and some agents end theirs earlier."""
 
-MEAN_TALK_S: Final = 7.5
-"""Mean of the carrier's talk times, 4 to 11 s."""
+IN_PROGRESS_SHARE: Final = 0.105
+"""A move under load begins when this many calls are in progress on the agents who move, as a share of all agents
+whose home is east: 105 of 1,000."""
 
-IN_PROGRESS_SHARE: Final = 0.26
-"""A move under load begins when this share of its agents is in a call: 104 of the skill group's 400."""
+ABUNDANCE: Final = 1.2
+"""Calls come at this many times the rate that keeps so many in progress on average: chance must not keep us waiting."""
 
 
 class Storyteller:
@@ -35,22 +38,28 @@ class Storyteller:
 async def tell(centre: CallCentre, orders: list[Order], say: Callable[[str], None]) -> list[Move]:
     """Make the moves in their order; those under load first have enough calls in progress, the others none."""
     moves: list[Move] = []
-    total = sum(group.agents for group in centre.quickstart.groups)
-    rate = total * BUSY_SHARE / MEAN_TALK_S
-    flowing = False
+    called: tuple[Group, ...] = ()
+    wanted = math.ceil(centre.quickstart.agents_by_home["east"] * IN_PROGRESS_SHARE)
     for number, order in enumerate(orders, 1):
         say(f"--- move {number} of {len(orders)}: {order.name}, {order.agents} agents")
         if order.with_calls:
-            if not flowing:
-                say(f"calls flow: {rate:.0f} a second to every number, 4 to 11 s of talk, 2 s of wrap-up")
-                await centre.load(rate)
-                flowing = True
-            await centre.calls_reach(int(order.agents * IN_PROGRESS_SHARE), order.groups)
-        elif flowing:
+            groups = (*order.groups, *centre.staying(order))
+            if groups != called:
+                rate = rate_of(wanted, order, groups)
+                say(f"calls flow: {rate:.0f} a second to {len(groups)} groups, those that move and those that stay")
+                await centre.load(rate, groups)
+                called = groups
+            await centre.calls_reach(wanted, order.groups)
+        elif called:
             say("calls pause: waiting until everybody is idle")
             await centre.quiet()
-            flowing = False
+            called = ()
         moves.append(await centre.move(order))
-    if flowing:
+    if called:
         await centre.load(0)
     return moves
+
+
+def rate_of(wanted: int, order: Order, groups: Sequence[Group]) -> float:
+    """Calls a second, evenly over the groups' numbers, that keep `wanted` in progress on those who move."""
+    return ABUNDANCE * wanted / MEAN_TALK_S * len(groups) / len(order.groups)
