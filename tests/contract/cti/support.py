@@ -191,7 +191,12 @@ class CtiProcess:
         if process is not None and process.poll() is None:
             process.send_signal(signal.SIGCONT)
             process.send_signal(with_signal)
-            process.wait(timeout=10)
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise AssertionError(f"{self.site} did not end:\n{self.log.read_text()[-4000:]}") from None
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None

@@ -27,6 +27,9 @@ from callcenter.session.server import TICK, SessionServer
 BACKLOG: Final = 4096
 """Connections that may wait to be accepted: after a failure everybody comes at once."""
 
+STOP_WITHIN: Final = 2.0
+"""Seconds that the parts of this process get to end."""
+
 log = logging.getLogger(__name__)
 
 
@@ -109,7 +112,7 @@ class Cti:
         self._stopping = True
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.wait(self._tasks, timeout=STOP_WITHIN)
         await self.clients.shut()
         for runner in self._runners:
             await runner.cleanup()

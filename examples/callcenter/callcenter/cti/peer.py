@@ -4,7 +4,6 @@ Each CTI connects to the other, so there are usually two lines; what arrives on 
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -70,7 +69,7 @@ class PeerLink:
                     ws = await asyncio.wait_for(session.ws_connect(f"{self._url}/peer", compress=0), timeout=3.0)
                 except (aiohttp.ClientError, OSError, TimeoutError) as e:
                     if not self._silent:
-                        log.warning("peer %s does not answer (%s): trying on", self._url, e or type(e).__name__)
+                        log.warning("peer %s does not answer (%s): trying on", self._url, str(e) or type(e).__name__)
                     self._silent = True
                 else:
                     self._silent = False
@@ -97,11 +96,11 @@ class PeerLink:
                     break
                 self._on_report(read_report(message.data))
         except (TimeoutError, ValueError, OSError) as e:
-            log.warning("peer %s: %s", self._url, e or "silent")
+            log.warning("peer %s: %s", self._url, str(e) or "silent")
         finally:
             talker.cancel()
-            with contextlib.suppress(asyncio.CancelledError, aiohttp.ClientError, OSError):
-                await talker
+            # Not `suppress(CancelledError)`: that would also swallow our own, and this process would never end.
+            await asyncio.gather(talker, return_exceptions=True)
             await ws.close()
 
     async def _tell(self, ws: web.WebSocketResponse | aiohttp.ClientWebSocketResponse) -> None:

@@ -119,7 +119,9 @@ class SoftswitchLink:
                 )
             except (OSError, TimeoutError) as e:
                 if not silent:
-                    log.warning("softswitch %s does not answer (%s): trying on", self._address, e or type(e).__name__)
+                    log.warning(
+                        "softswitch %s does not answer (%s): trying on", self._address, str(e) or type(e).__name__
+                    )
                 silent = True
                 await asyncio.sleep(RECONNECT)
                 continue
