@@ -54,7 +54,7 @@ from tandem.store.wire import (
 from tandem.undisturbed import undisturbed
 
 REQUEST_CONNECTIONS: Final = 3
-"""Connections per member for reads and writes. Throughput falls with more: 424/s at four at once, 102/s at 64."""
+"""Connections per member for reads and writes. More would not be faster: etcd, httpx and we share the processors."""
 
 LEASE_CONNECTIONS: Final = 1
 """Connections per member for leases alone: a keepalive never waits behind a burst of transactions."""

@@ -200,6 +200,25 @@ def test_a_revoked_lease_is_replaced() -> None:
     virtually(story)
 
 
+def test_a_key_on_a_lease_that_we_have_lost_is_no_reign_of_ours() -> None:
+    """It dies with that lease, which nobody renews any more."""
+
+    async def story(etcd: MemoryEtcd) -> None:
+        east = Candidate(etcd, "east")
+        earlier = etcd.grant(5)
+        record = CoordinatorRecord(site="east", engine="engine-of-east")
+        etcd.txn([], [Put(COORDINATOR, record.encode(), earlier)])
+        async with east:
+            await asyncio.sleep(4.9)
+            assert east.epoch == 0
+            await until(lambda: east.epoch, 2)
+            key = etcd.get(COORDINATOR)
+            assert key is not None
+            assert key.lease != earlier
+
+    virtually(story)
+
+
 WITNESSED = Surroundings("Active", frozenset({"witness"}), witness_alive_s=60.0)
 
 
