@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 OnSeen = Callable[[Seen], None]
 OnDeleted = Callable[[Seen], None]
 
+IDENTITY: Any = "tandem"
 _BACKOFF_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 _CALM_S: Final = 120.0
 """A run that lasted this long was a good one: the next restart comes quickly again."""
@@ -40,6 +41,7 @@ class Intake:
         self._on_deleted = on_deleted
         self._main: asyncio.AbstractEventLoop | None = None
         self._stop = threading.Event()
+        self._ready = threading.Event()
         self._thread: threading.Thread | None = None
         self._beat = time.monotonic()
         self._waiting = False
@@ -55,6 +57,11 @@ class Intake:
         self._stop.set()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, _STOP_S)
+
+    @property
+    def watching(self) -> bool:
+        """Whether kopf has started; while it has not, somebody else has to look at the API."""
+        return self._ready.is_set()
 
     @property
     def stuck(self) -> bool:
@@ -92,10 +99,14 @@ class Intake:
                 settings=settings(),
                 clusterwide=True,
                 standalone=True,
+                # Else kopf asks for the user's name, and a container's user has none.
+                identity=IDENTITY,
                 stop_flag=self._stop,
+                ready_flag=self._ready,
                 memo=kopf.Memo(),
             )
         finally:
+            self._ready.clear()
             beat.cancel()
 
     async def _beats(self) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from typing import Any, Final
 
 import uvloop
@@ -27,7 +28,7 @@ from tandem.operator.liveness import Liveness
 from tandem.operator.mirror import LocalNotes, StatusMirror
 from tandem.operator.objects import Seen, Table, parse
 from tandem.operator.publish import PUBLISHED, Publisher
-from tandem.operator.settings import RECONCILE_S, Settings
+from tandem.operator.settings import RECONCILE_S, UNWATCHED_S, Settings
 from tandem.operator.shifts import ShiftExchange
 from tandem.operator.statuses.common import Said
 from tandem.operator.supervisor import Supervisor
@@ -59,6 +60,7 @@ class Operator:
         self.credentials = Credentials(folder, self.table, cluster, self.notes) if folder else None
         self.intake = Intake(self.on_seen, self.on_deleted)
         self.supervisor = Supervisor()
+        self._compared_at = -RECONCILE_S
         self.liveness = Liveness(settings.liveness_port, self.report)
 
     async def start(self) -> None:
@@ -124,7 +126,7 @@ class Operator:
                 log.warning("objects cannot be listed: %s", error)
                 await asyncio.sleep(min(error.retry_after_s, RECONCILE_S))
                 continue
-            await asyncio.sleep(RECONCILE_S)
+            await asyncio.sleep(RECONCILE_S if self.intake.watching else UNWATCHED_S)
 
     async def _list_all(self) -> None:
         for resource in RESOURCES:
@@ -136,7 +138,10 @@ class Operator:
                 # Deleted while no watch was open. What was published goes after a second look, see Publisher.
                 self.table.remove(seen)
                 self.mirror.forget(seen.key)
-        self.publisher.compare()
+        now = time.monotonic()
+        if now - self._compared_at >= RECONCILE_S:
+            self._compared_at = now
+            self.publisher.compare()
 
     def report(self) -> tuple[bool, dict[str, Any]]:
         """For the liveness probe: only what a restart would cure."""
@@ -146,6 +151,7 @@ class Operator:
             "store": "answers" if not self.view.silent_s else f"silent for {self.view.silent_s:.0f} s",
             "objects": len(self.table.objects),
             "statuses_written": self.mirror.writes,
+            "kopf": "watches" if self.intake.watching else "does not watch: objects are listed instead",
             "kopf_restarts": self.intake.restarts,
             "task_failures": dict(self.supervisor.failures),
             "dead": dead,

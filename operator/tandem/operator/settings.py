@@ -26,6 +26,8 @@ STORE_SILENT_S: Final = 5.0
 """Seconds without the store after which the statuses say so; shorter gaps are an election."""
 RECONCILE_S: Final = 30.0
 """Seconds between two comparisons of what was published with a list of the objects."""
+UNWATCHED_S: Final = 2.0
+"""Seconds between two lists while kopf does not watch: an order must not wait for its restart."""
 SPECS_IN_A_TXN: Final = 40
 """Objects published in one transaction."""
 DEFAULT_LIVENESS_PORT: Final = 8591
