@@ -30,7 +30,7 @@ def arrived(snapshot: Snapshot, group: str, placed: Placed) -> dict[int, Slot]:
 
 
 def finish_buckets(draft: Draft) -> None:
-    for group, placed in draft.snapshot.placements.items():
+    for group, placed in sorted(draft.snapshot.placements.items(), key=lambda item: item[0]):
         if not placed.map.in_transit:
             continue
         done = arrived(draft.snapshot, group, placed)

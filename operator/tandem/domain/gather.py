@@ -198,7 +198,7 @@ class Gatherer:
         if participants != self._participants:
             self._participants = participants
             self._dirty |= {known for specs in self._specs.values() for known in specs}
-        for kind, name in self._dirty:
+        for kind, name in sorted(self._dirty):
             records = {site: entry.record for site, specs in self._specs.items() if (entry := specs.get((kind, name)))}
             agreement = agree(kind, name, records, participants)
             if kind == keys.SITE:

@@ -25,7 +25,8 @@ from tandem.domain.snapshot import Instant, Placed, Published, ShiftEntry, Snaps
 
 
 def handle_orders(draft: Draft, ledger: Ledger, now: Instant) -> None:
-    for name, group in draft.snapshot.groups.items():
+    """By name, so that who gets the last room does not depend on chance."""
+    for name, group in sorted(draft.snapshot.groups.items(), key=lambda item: item[0]):
         order = draft.snapshot.orders.get(name)
         placed = draft.snapshot.placements.get(name)
         if order is not None and order.record.digest == group.order_digest and group.consistent:

@@ -46,7 +46,7 @@ _ROUTE: Final = TypeAdapter(EffectiveRoute)
 
 def handle_routes(draft: Draft, now: Instant) -> None:
     """Commit effective routes that differ from those in force, at most once a second per Trunk."""
-    for name, trunk in draft.snapshot.trunks.items():
+    for name, trunk in sorted(draft.snapshot.trunks.items(), key=lambda item: item[0]):
         stored = draft.snapshot.routes.get(name)
         if keys.trunk(name) in draft.snapshot.unreadable:
             continue

@@ -1,7 +1,7 @@
 """Buckets and ranges."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tandem.domain.buckets import bucket_of, format_ranges, parse_ranges
@@ -12,6 +12,7 @@ def test_the_bucket_of_an_account_never_changes(account: str, bucket: int) -> No
     assert bucket_of(account) == bucket
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 99)))
 def test_ranges_are_read_as_they_are_written(buckets: set[int]) -> None:
     assert set(parse_ranges(format_ranges(buckets))) == buckets

@@ -41,7 +41,7 @@ def without_times(snapshot: Snapshot) -> object:
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(sorted(STEPS)), max_size=12))
 def test_a_picture_that_grew_equals_one_that_was_read_at_once(steps: list[str]) -> None:
     world = World()

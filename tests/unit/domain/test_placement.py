@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tandem.constants import MIN_WAVE_AGENTS
@@ -42,6 +42,7 @@ def slots() -> st.SearchStrategy[Slot]:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(slots(), min_size=100, max_size=100))
 def test_a_map_is_read_as_it_is_written(found: list[Slot]) -> None:
     placement = BucketMap(tuple(found))
@@ -61,6 +62,7 @@ def test_a_map_names_each_bucket_once(encoded: dict[str, str], message: str) -> 
         BucketMap.parse(encoded)
 
 
+@settings(deadline=None)
 @given(maps(), shares())
 def test_a_change_moves_the_fewest_buckets_and_only_from_sites_that_lose_share(
     current: BucketMap, wanted: dict[str, int]
@@ -75,6 +77,7 @@ def test_a_change_moves_the_fewest_buckets_and_only_from_sites_that_lose_share(
     assert {site: after.get(site, 0) for site in SITES} == wanted
 
 
+@settings(deadline=None)
 @given(maps(), shares())
 def test_moving_there_and_back_moves_the_same_buckets(current: BucketMap, wanted: dict[str, int]) -> None:
     there = fewest_moves(current, wanted)
@@ -118,6 +121,7 @@ def test_a_shift_brings_agents_to_its_target_and_takes_none_away(
     assert gather_at(BucketMap.parse(current), "west", percent, only_from) == wanted
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 500), min_size=1), st.integers(0, 1000))
 def test_proportional_shares_add_up_and_are_within_one_of_exact(weights: dict[str, int], total: int) -> None:
     found = proportional(weights, total)
@@ -151,6 +155,7 @@ def test_waves_are_shares_of_the_move_widened_to_hold_five_agents(
     assert [len(wave) for wave in found] == sizes
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 99), unique=True, max_size=5).map(lambda cuts: (*sorted(cuts), 100)),
     st.integers(1, 100),

@@ -1,7 +1,7 @@
 """Switch times: whose they are, and their distribution."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tandem.domain.records import GroupPlan, ShiftRecord
@@ -54,6 +54,7 @@ def test_percentiles_are_by_nearest_rank() -> None:
     assert (found.agents, found.p50, found.p95, found.max, found.last_at) == (100, 0.5, 0.95, 1.0, 100)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 100), min_size=1))
 def test_percentiles_are_gaps_that_somebody_had(gaps: list[float]) -> None:
     times = SwitchTimes()

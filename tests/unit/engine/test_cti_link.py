@@ -132,6 +132,18 @@ def test_an_older_map_is_never_pushed_over_a_newer_one() -> None:
     run_virtual(story())
 
 
+def test_an_idle_cti_is_pushed_nothing() -> None:
+    async def story() -> None:
+        cities = await ready()
+        await asyncio.sleep(2.0)
+        pushes = len(cities.cti("east").pushes)
+        await asyncio.sleep(60.0)
+        assert len(cities.cti("east").pushes) == pushes
+        await cities.stop()
+
+    run_virtual(story())
+
+
 def test_a_cti_that_does_not_answer_takes_its_citys_report_with_it() -> None:
     async def story() -> None:
         cities = await ready()

@@ -1,8 +1,10 @@
 """A planned move, from the order to the last agent: the real engines on virtual time."""
 
 import asyncio
+from collections.abc import Sequence
 
 from tandem.domain import keys
+from tandem.engine.ports import Delete, Guard, Put, TxnResult
 from tests.support.memory_store import Fate
 from tests.unit.domain.world import GROUP
 from tests.unit.engine.cities import Cities
@@ -207,6 +209,29 @@ def test_a_move_that_loses_the_store_goes_on_between_the_cities_and_is_recorded_
         cities.etcd.regain_quorum()
         await cities.until(lambda: cities.placement() == WEST)
         assert_everybody_moved_once(cities)
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_after_an_unknown_outcome_nothing_is_decided_on_what_was_known_before() -> None:
+    async def story() -> None:
+        cities = await ready()
+        witness = cities.engines["witness"]
+        real = witness.store.txn
+
+        async def txn(guards: Sequence[Guard], writes: Sequence[Put | Delete], *, timeout: float = 1.0) -> TxnResult:
+            if any(write.key.startswith(keys.PLACEMENTS) for write in writes):
+                # Applied, but the answer gets lost, and the watch is deaf: only a read can tell.
+                witness.picture._apply_changes = lambda changes: None  # type: ignore[method-assign]
+                witness.store.fates = [Fate.APPLIED]
+            return await real(guards, writes, timeout=timeout)
+
+        witness.store.txn = txn  # type: ignore[method-assign]
+        cities.group({"west": 100})
+        await cities.until(lambda: witness.coordinator.figures.unknown == 1)
+        await asyncio.sleep(3.0)
+        assert witness.coordinator.figures.refused == 0
         await cities.stop()
 
     run_virtual(story())
