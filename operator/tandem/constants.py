@@ -14,6 +14,10 @@ TXN_OPERATIONS: Final = 100
 PATIENCE_S: Final = 60.0
 """Seconds for which an order or a Shift waits to be accepted. Beyond it is refused: nothing starts late."""
 
+AGREE_S: Final = 2.0
+"""Seconds that the locations' copies of an object may differ before that is worth a word: nobody applies a manifest
+to several clusters in one moment."""
+
 PREPARE_PATIENCE_S: Final = 300.0
 """Seconds for which an accepted Shift may wait for its target before it fails. Nothing has moved by then."""
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from tandem.api.agentgroup import AgentGroupSpec
 from tandem.api.shift import Selector, ShiftSpec
-from tandem.constants import PATIENCE_S
+from tandem.constants import AGREE_S, PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger, no_capacity
 from tandem.domain.decision import Draft, Premise
@@ -34,7 +34,10 @@ def handle_orders(draft: Draft, ledger: Ledger, now: Instant) -> None:
         if keys.placement(name) in draft.snapshot.unreadable or keys.order(name) in draft.snapshot.unreadable:
             continue  # A newer version's format: nothing we could guard against.
         if not group.consistent or not group.order_digest:
-            draft.note(_subject(name), Reason.SPEC_NOT_CONSISTENT, group.message)
+            if now.mono - group.since < AGREE_S:
+                draft.wake(group.since + AGREE_S + 0.001)
+            else:
+                draft.note(_subject(name), Reason.SPEC_NOT_CONSISTENT, group.message)
         elif placed is not None and order is None:
             # A placement without its order's record: some earlier order made it. Replaying is what must not happen.
             _consume(draft, name, group, "Adopted", Refusal(Reason.ADOPTED, "the present placement stands"))

@@ -50,8 +50,8 @@ def handle_routes(draft: Draft, now: Instant) -> None:
         stored = draft.snapshot.routes.get(name)
         if keys.trunk(name) in draft.snapshot.unreadable:
             continue
-        found = effective_routes(draft.snapshot, name, trunk)
         before = stored.record if stored else TrunkRecord(routes=())
+        found = effective_routes(draft.snapshot, name, trunk, in_force(before))
         if isinstance(found, Refusal):
             # What is in force stays in force: a carrier without routes serves nobody.
             draft.note(f"Trunk {name}", found.reason, found.message)
@@ -79,8 +79,14 @@ def handle_routes(draft: Draft, now: Instant) -> None:
         )
 
 
+def in_force(record: TrunkRecord) -> dict[str, int]:
+    """Name of each route in force -> its weight."""
+    routes = (EffectiveRoute.decode(encoded) for encoded in record.routes)
+    return {route.name: route.weight for route in routes}
+
+
 def effective_routes(
-    snapshot: Snapshot, name: str, trunk: Published[TrunkSpec]
+    snapshot: Snapshot, name: str, trunk: Published[TrunkSpec], weights_in_force: Mapping[str, int]
 ) -> tuple[EffectiveRoute, ...] | Refusal:
     """Routes for the carrier in their order, weights summing to 100; or why those in force must stay."""
     if trunk.invalid is not None:
@@ -96,7 +102,7 @@ def effective_routes(
         sites = ", ".join(sorted({route.site for route in spec.routes}))
         message = f"no softswitch of {spec.system} answers at {sites}; the routes in force stay"
         return Refusal(Reason.NO_USABLE_ROUTE, message, temporary=True)
-    weights = _weights(snapshot, name, spec, usable)
+    weights = _weights(snapshot, name, spec, usable, weights_in_force)
     found = []
     for route, weight in zip(usable, weights, strict=True):
         system = snapshot.system(route.site, spec.system)
@@ -139,12 +145,21 @@ def _answers(snapshot: Snapshot, site: str, system: str) -> bool:
     return component_verdict(snapshot, site, system, SOFTSWITCH).state != "Fail"
 
 
-def _weights(snapshot: Snapshot, name: str, spec: TrunkSpec, routes: Sequence[Route]) -> list[int]:
+def _weights(
+    snapshot: Snapshot, name: str, spec: TrunkSpec, routes: Sequence[Route], weights_in_force: Mapping[str, int]
+) -> list[int]:
     """Whole percentages, one per route, summing to 100."""
     configured = {index: route.weight for index, route in enumerate(routes)}
     if not any(configured.values()):
         configured = dict.fromkeys(configured, 1)
-    signed_in = _signed_in(snapshot, name, spec, {route.site for route in routes}) if spec.follow_agents else {}
+    if not spec.follow_agents:
+        return list(proportional(configured, 100).values())
+    sites = {route.site for route in routes}
+    silent = [site for site in sites if snapshot.report(site, spec.system) is None]
+    if silent and {route.name for route in routes} == weights_in_force.keys():
+        # A city that does not report may have agents all the same: its calls are not taken away for that.
+        return [weights_in_force[route.name] for route in routes]
+    signed_in = _signed_in(snapshot, name, spec, sites)
     if not any(signed_in.values()):
         return list(proportional(configured, 100).values())
     by_site = proportional(signed_in, 100)

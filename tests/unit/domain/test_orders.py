@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tandem.constants import PATIENCE_S
+from tandem.constants import AGREE_S, PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.reasons import Reason
 from tests.unit.domain.world import GROUP, WITNESS, World, group_spec, site_spec
@@ -273,6 +273,9 @@ def test_an_order_that_only_one_city_has_read_waits_and_is_not_consumed() -> Non
     world = placed()
     world.group({"west": 100}, by=["east"])
     assert world.settle() == []
+    assert world.reasons() == []  # the other city is about to read it, most likely
+    assert world.decide().wake_at == pytest.approx(world.mono + AGREE_S, abs=0.01)
+    world.advance(AGREE_S + 0.1)
     assert world.reasons() == [Reason.SPEC_NOT_CONSISTENT]
     world.advance(10 * PATIENCE_S)
     assert world.settle() == []

@@ -69,6 +69,27 @@ def test_weights_follow_the_agents_that_are_signed_in(east: int, west: int, expe
     assert weights(world) == expected
 
 
+def test_a_city_that_does_not_report_keeps_its_share_of_the_calls() -> None:
+    world = a_world()
+    signed_in(world, 30, 10)
+    world.delete(keys.report("east", "hotel"))
+    world.report("west", "hotel", {GROUP: GroupReport(signed_in=20)})
+    world.advance(ROUTES_INTERVAL_S + 0.1)
+    assert world.settle() == []
+    assert weights(world) == {"east": 75, "west": 25, "overflow": 0}
+
+
+def test_a_city_whose_softswitch_fails_loses_its_calls_whether_it_reports_or_not() -> None:
+    world = a_world()
+    signed_in(world, 30, 10)
+    world.delete(keys.report("east", "hotel"))
+    for observer in ("west", "witness"):
+        world.observe(observer, "east", "hotel", "softswitch", passes=False)
+    world.advance(ROUTES_INTERVAL_S + 0.1)
+    world.settle()
+    assert weights(world) == {"west": 100, "overflow": 0}
+
+
 def test_a_trunk_that_does_not_follow_keeps_its_weights() -> None:
     world = a_world(followAgents=False)
     signed_in(world, 0, 10)
