@@ -52,13 +52,19 @@ class Publisher:
             while True:
                 await self._hold_a_lease()
                 try:
-                    async with asyncio.TaskGroup() as tasks:
-                        tasks.create_task(self._keep_alive(), name="publisher-keepalive")
-                        tasks.create_task(self._write(), name="publisher-write")
+                    # A task for each lease: until Python 3.13 a TaskGroup whose child fails leaves its own task marked
+                    # as being cancelled, and any later timeout in that task then ends it without a word.
+                    await asyncio.create_task(self._on_one_lease(), name="publisher-lease")
                 except* LeaseLostError as errors:
                     log.warning("the engine's lease is lost, what it says is written again: %s", errors.exceptions[0])
         finally:
             await self._give_back()
+
+    async def _on_one_lease(self) -> None:
+        """Keep the lease and write on it. Ends with a group that holds a LeaseLostError."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_alive(), name="publisher-keepalive")
+            tasks.create_task(self._write(), name="publisher-write")
 
     async def _hold_a_lease(self) -> None:
         """Get a lease, however long that takes; then everything has to be written on it."""

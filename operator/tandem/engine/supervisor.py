@@ -29,7 +29,12 @@ async def _keep_running(name: str, part: Callable[[], Awaitable[None]], clock: C
     failures: deque[float] = deque(maxlen=_MOST_FAILURES)
     while True:
         try:
-            await part()
+            await asyncio.ensure_future(part())
+        except asyncio.CancelledError:
+            if _told_to_stop():
+                raise
+            # A part that ends as "cancelled" although nobody cancelled it would be missed by nobody.
+            log.exception("%s ended as if it had been cancelled", name)
         except Exception:
             log.exception("%s failed", name)
         else:
@@ -42,3 +47,8 @@ async def _keep_running(name: str, part: Callable[[], Awaitable[None]], clock: C
         pause = _BACKOFF_S[min(recent, len(_BACKOFF_S)) - 1]
         log.warning("%s starts again in %.1f s", name, pause)
         await clock.sleep(pause)
+
+
+def _told_to_stop() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -42,3 +42,24 @@ def test_a_part_that_fails_again_and_again_ends_the_process(how: str) -> None:
         assert "bad failed 5 times" in str(caught.value.exceptions[0])
 
     run_virtual(story())
+
+
+def test_a_part_that_ends_as_cancelled_although_nobody_cancelled_it_is_started_again() -> None:
+    async def story() -> None:
+        starts = 0
+
+        async def part() -> None:
+            nonlocal starts
+            starts += 1
+            if starts < 3:
+                raise asyncio.CancelledError
+            await asyncio.Event().wait()
+
+        task = asyncio.create_task(supervise({"part": part}, VirtualClock()))
+        await asyncio.sleep(10.0)
+        assert starts == 3
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run_virtual(story())
