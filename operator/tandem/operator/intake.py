@@ -148,7 +148,8 @@ def settings() -> kopf.OperatorSettings:
     found.scanning.disabled = True  # no rights on CRDs and namespaces are needed for four fixed kinds
     found.watching.server_timeout = 300  # a whole number: it is put into the URL as it is
     found.watching.connect_timeout = REQUEST_TIMEOUT_S
-    found.queueing.worker_limit = 10
+    found.queueing.worker_limit = None  # a worker idles before it ends: with a limit, objects queue up behind idlers
+    found.queueing.idle_timeout = 1.0
     found.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix="kopf.tandem.dev")
     found.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix="kopf.tandem.dev")
     return found

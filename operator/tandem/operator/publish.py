@@ -65,6 +65,9 @@ class Publisher:
         self._dirty: set[Key] = set()
         self._gone: set[Key] = set()
         self._missed: set[str] = set()
+        self._written: dict[str, KeyValue | None] = {}
+        """What this process wrote and the picture may not show yet: the next change need not wait for it."""
+        self._written_at = 0
         self._wake = Signal()
 
     def seen(self, key: Key) -> None:
@@ -115,12 +118,12 @@ class Publisher:
         for key in batch:
             name = self._key(key)
             if key in self._gone:
-                if name in self._view.raw:
+                if self._held(name) is not None:
                     deletes.add(name)
                 continue
             seen = self._table.objects.get(key)
             record = record_of(seen, self._view.clock.now()) if seen else None
-            if record is not None and differs(record, self._view.raw.get(name)):
+            if record is not None and differs(record, self._held(name)):
                 puts[name] = record
         # Taken off the list before the first pause: an event that comes meanwhile puts it on again.
         gone = {key for key in batch if key in self._gone}
@@ -146,11 +149,23 @@ class Publisher:
         ]
         done = await self._store.txn(guards, writes)
         if not done.succeeded:
-            # The picture is older than the store (our own last write, most often): it will catch up.
+            # Somebody else wrote our keys, or an answer got lost: the picture will show it.
+            self._written.clear()
             raise StoreError("the store has moved on; trying again with a fresh picture")
+        self._written_at = done.revision
+        for write in writes:
+            value = write.value if isinstance(write, Put) else None
+            # The key's own creation is of no interest here: guards compare the last change only.
+            self._written[write.key] = KeyValue(write.key, value, 0, done.revision) if value is not None else None
+
+    def _held(self, name: str) -> KeyValue | None:
+        """What the store has under this key, as far as this process knows."""
+        if self._written and self._view.revision >= self._written_at:
+            self._written.clear()  # The picture has caught up.
+        return self._written[name] if name in self._written else self._view.raw.get(name)
 
     def _revision(self, name: str) -> int:
-        held = self._view.raw.get(name)
+        held = self._held(name)
         return held.mod_revision if held else 0
 
     def _key(self, key: Key) -> str:

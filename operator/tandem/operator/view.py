@@ -41,6 +41,11 @@ class StoreView:
         return self._raw
 
     @property
+    def revision(self) -> int:
+        """The newest revision that the picture shows."""
+        return self._gatherer.revision
+
+    @property
     def silent_s(self) -> float:
         """Seconds since the store stopped answering; 0 while it answers."""
         return 0.0 if self._silent_since is None else self.clock.monotonic() - self._silent_since

@@ -1,6 +1,8 @@
 """What is applied in a cluster reaches the store once, and only what differs."""
 
 import asyncio
+import json
+import urllib.request
 from collections.abc import Callable
 
 import pytest
@@ -71,3 +73,29 @@ async def test_a_change_is_published_within_a_second_and_a_deletion_takes_only_t
     await until("the change is published", changed, timeout=3)
     kube.delete("AgentGroup", "sales", "callcenter")
     await until("the key is gone", gone, timeout=5)
+
+
+async def test_two_hundred_new_objects_are_published_within_seconds(
+    kube: KubeApi, etcd: EtcdCluster, operator: Start
+) -> None:
+    """By the watch: the lists that would find them too come only every 30 s."""
+    kube.apply(site("east"))
+    running = operator("east")
+    await published(etcd, keys.SITE, "east")
+    await until("kopf watches", lambda: asyncio.to_thread(watching, running), timeout=10)
+    started = asyncio.get_running_loop().time()
+    for number in range(200):
+        kube.create(group(f"group-{number}"))
+    applied = asyncio.get_running_loop().time() - started
+
+    async def all_there() -> bool:
+        async with etcd.client() as store:
+            found, _ = await store.range(keys.specs_of("east") + keys.AGENT_GROUP)
+            return len(found) == 200
+
+    await until("all are published", all_there, timeout=applied + 8)
+
+
+def watching(running: OperatorProcess) -> bool:
+    with urllib.request.urlopen(f"http://127.0.0.1:{running.liveness_port}/livez", timeout=5) as answer:
+        return bool(json.loads(answer.read())["kopf"] == "watches")
