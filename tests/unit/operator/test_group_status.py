@@ -258,4 +258,4 @@ def test_a_condition_keeps_the_time_since_when_it_holds() -> None:
 def test_where_is_said_largest_first() -> None:
     world = settled()
     placed(world, {"east": "0-29", "east>west": "30-39", "west": "40-99"})
-    assert where_text(world.map()) == "west 60, east 30, east>west 10"
+    assert where_text(world.snapshot.placements[GROUP]) == "west 60, east 30, east>west 10"

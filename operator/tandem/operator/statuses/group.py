@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from tandem.api.agentgroup import AgentGroupSpec, AgentGroupStatus, LastShift, PlacementStatus, SiteCount
+from tandem.domain.buckets import parse_ranges
 from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.digest import order_digest
-from tandem.domain.placement import BucketMap
+from tandem.domain.placement import Slot
 from tandem.domain.snapshot import Placed, Published, ShiftEntry, Snapshot
 from tandem.domain.verdicts import usability
 from tandem.operator.objects import Seen
@@ -38,7 +39,7 @@ def group_status(scene: Scene, seen: Seen, ledger: Ledger) -> AgentGroupStatus:
     return AgentGroupStatus(
         placement=_placement(snapshot, name, placed),
         sites=counts,
-        where=where_text(placed.map) if placed else "",
+        where=where_text(placed) if placed else "",
         signed_in=sum(count.signed_in for count in counts),
         moving=_moving(snapshot, name, placed),
         guests=sum(report.guests for report in reports),
@@ -49,12 +50,15 @@ def group_status(scene: Scene, seen: Seen, ledger: Ledger) -> AgentGroupStatus:
     )
 
 
-def where_text(placement: BucketMap) -> str:
-    """Like `east 60, west 30, east>west 10`: percent of the buckets, the largest first."""
-    shares: dict[str, int] = {}
-    for slot in placement.slots:
-        shares[str(slot)] = shares.get(str(slot), 0) + 1
-    return ", ".join(f"{place} {count}" for place, count in sorted(shares.items(), key=lambda kv: (-kv[1], kv[0])))
+def shares_of(placed: Placed) -> dict[Slot, int]:
+    """Buckets, which are percent, by slot. From the encoded map: a round looks at every group there is."""
+    return {Slot.parse(text): len(parse_ranges(ranges)) for text, ranges in placed.record.map.items()}
+
+
+def where_text(placed: Placed) -> str:
+    """Like `west 60, east 30, east>west 10`: percent of the buckets, the largest first."""
+    shown = sorted((-count, str(slot)) for slot, count in shares_of(placed).items())
+    return ", ".join(f"{place} {-count}" for count, place in shown)
 
 
 def _placement(snapshot: Snapshot, name: str, placed: Placed | None) -> PlacementStatus:
@@ -72,13 +76,13 @@ def _counts(
 ) -> Iterator[SiteCount]:
     sites = list(spec.sites) if spec else []
     sites += sorted((placed.map.sites if placed else frozenset()) - set(sites))
-    slots = placed.map.slots if placed else ()
+    shares = shares_of(placed) if placed else {}
     for site in sites:
         report = snapshot.group_report(site, system, name)
         yield SiteCount(
             site=site,
-            percent=sum(slot.site == site and not slot.to for slot in slots),
-            leaving=sum(slot.site == site and bool(slot.to) for slot in slots),
+            percent=shares.get(Slot(site), 0),
+            leaving=sum(count for slot, count in shares.items() if slot.site == site and slot.to),
             signed_in=report.signed_in if report else 0,
             available=report.available if report else 0,
             talking=report.talking if report else 0,
@@ -165,7 +169,7 @@ def _ready(
     staying = _moving(snapshot, seen.name, placed)
     if staying:
         return Said("Ready", "True", "AgentsStay", f"{people(staying)} stay where they are until their call has ended")
-    return Said("Ready", "True", "Placed", f"placed at revision {placed.revision}: {where_text(placed.map)}")
+    return Said("Ready", "True", "Placed", f"placed at revision {placed.revision}: {where_text(placed)}")
 
 
 def _waiting(snapshot: Snapshot, placed: Placed | None) -> Said:
@@ -196,7 +200,7 @@ def _overridden(spec: AgentGroupSpec, placed: Placed, shift: ShiftEntry | None) 
         "Overridden",
         "True",
         placed.record.cause.partition("/")[0] or "Unknown",
-        f"ordered: {ordered}; actual: {where_text(placed.map)}, by {placed.record.cause}. The order acts again when "
+        f"ordered: {ordered}; actual: {where_text(placed)}, by {placed.record.cause}. The order acts again when "
         "spec.placement or the annotation tandem.dev/order-id changes",
     )
 
