@@ -120,3 +120,10 @@ def test_a_number_is_digits_or_letters() -> None:
 def test_wrong_targets_are_refused(text: str) -> None:
     with pytest.raises(RouteError):
         parse_address(text)
+
+
+def test_a_number_may_be_written_with_a_plus() -> None:
+    routes = [{"name": "east", "target": "10.0.0.11:30560", "weight": 1, "callers": []}]
+    assert parse_plan("+4930555", {"revision": 1, "routes": routes}).routes[0].name == "east"
+    with pytest.raises(RouteError, match="digits or letters"):
+        parse_plan("49+30555", {"revision": 1, "routes": routes})

@@ -102,6 +102,8 @@ def _strings(document: Mapping[str, Any], field: str) -> tuple[str, ...] | None:
     value = document.get(field)
     if value is None:
         return None
-    if not isinstance(value, list) or not all(isinstance(entry, str) and entry.isdigit() for entry in value):
-        raise RouteError(f"{field} {value!r} must be a list of strings of digits, or null")
+    if not isinstance(value, list) or not all(
+        isinstance(entry, str) and entry.removeprefix("+").isdigit() for entry in value
+    ):
+        raise RouteError(f"{field} {value!r} must be a list of strings of digits (a + may stand before), or null")
     return tuple(value)

@@ -75,8 +75,8 @@ def parse_address(text: str) -> Address:
 
 def parse_plan(number: str, document: Any) -> NumberPlan:
     """Read the body of `PUT /v1/routes/{number}`. Raises: RouteError that names field, value and remedy."""
-    if not number.isascii() or not number.isalnum():
-        raise RouteError(f"number {number[:40]!r} must be digits or letters")
+    if not number.isascii() or not number.removeprefix("+").isalnum():
+        raise RouteError(f"number {number[:40]!r} must be digits or letters, with a + before them or without")
     if not isinstance(document, Mapping):
         raise RouteError("the body must be a JSON object with revision and routes")
     entries = document.get("routes")
