@@ -10,6 +10,7 @@ from tandem.domain.capacity import Ledger, no_capacity
 from tandem.domain.placement import (
     BucketMap,
     Moves,
+    Slot,
     StillMovingError,
     encode_moves,
     fewest_moves,
@@ -79,7 +80,8 @@ def make_plan(
             message = f"buckets {error} of {wish.group} are still on their way to another site; wait until they arrived"
             return Refusal(Reason.STILL_MOVING, message, temporary=True)
         if moves:
-            groups.append(_Group(wish, moves, wish.placed.map.change(moves), _agents_per_bucket(snapshot, wish, moves)))
+            after = wish.placed.map.change({bucket: Slot(move.to) for bucket, move in moves.items()})
+            groups.append(_Group(wish, moves, after, _agents_per_bucket(snapshot, wish, moves)))
     if not groups:
         names = ", ".join(wish.group for wish in wishes)
         return Refusal(Reason.NOTHING_TO_MOVE, f"{names}: every bucket is where it is wanted, or on its way there")

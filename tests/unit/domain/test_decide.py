@@ -8,6 +8,7 @@ from tandem.constants import FORGET_AFTER_S, ORDER_SHIFTS_KEPT
 from tandem.domain import keys
 from tandem.domain.decide import decide
 from tandem.domain.decision import Decision, Premise
+from tandem.domain.records import OrderRecord, PlacementRecord
 from tandem.domain.snapshot import Instant
 from tests.unit.domain.world import GROUP, World
 
@@ -81,6 +82,32 @@ def test_a_hold_that_comes_in_between_stops_what_was_decided(what: str) -> None:
         world.shift(selector={"system": "hotel"}, to="west")
     (commit,) = world.decide().commits
     world.hold()
+    assert not world.commit(commit)
+
+
+@pytest.mark.parametrize("what", ["first-placement", "order", "wave"])
+def test_a_placement_that_changed_in_between_is_not_overwritten(what: str) -> None:
+    world = World()
+    world.group({"east": 100})
+    if what != "first-placement":
+        world.settle()
+    if what == "order":
+        world.group({"west": 100})
+    if what == "wave":
+        world.shift(selector={"system": "hotel"}, to="west")
+    (commit,) = world.decide().commits
+    world.put(keys.placement(GROUP), PlacementRecord(system="hotel", map={"west": "0-99"}, cause="Failover/1"))
+    assert not world.commit(commit)
+
+
+@pytest.mark.parametrize("what", ["accepted", "refused"])
+def test_an_order_is_consumed_once(what: str) -> None:
+    world = World()
+    world.group({"east": 100})
+    world.settle()
+    world.group({"west": 100}, agents=100 if what == "accepted" else 9000)
+    (commit,) = world.decide().commits
+    world.put(keys.order(GROUP), OrderRecord(digest="x", outcome="Refused"))
     assert not world.commit(commit)
 
 

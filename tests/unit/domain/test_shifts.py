@@ -38,6 +38,7 @@ def test_a_shift_moves_its_groups_and_completes_when_the_agents_have_arrived() -
     world.settle()
     record = world.shift_record()
     assert (record.phase, record.wave, record.plan[0].agents) == ("Moving", 1, 10)
+    assert (record.plan[0].before, record.plan[0].after) == ({"east": "0-99"}, {"west": "0-99"})
     assert world.placement() == {"east>west": "0-99"}
     assert world.record().cause == "Shift/s1"
     leave(world, {})

@@ -219,12 +219,14 @@ def test_after_an_unknown_outcome_nothing_is_decided_on_what_was_known_before() 
         cities = await ready()
         witness = cities.engines["witness"]
         real = witness.store.txn
+        attempts: list[bool] = []
 
         async def txn(guards: Sequence[Guard], writes: Sequence[Put | Delete], *, timeout: float = 1.0) -> TxnResult:
-            if any(write.key.startswith(keys.PLACEMENTS) for write in writes):
+            if any(write.key.startswith(keys.PLACEMENTS) for write in writes) and not attempts:
                 # Applied, but the answer gets lost, and the watch is deaf: only a read can tell.
                 witness.picture._apply_changes = lambda changes: None  # type: ignore[method-assign]
                 witness.store.fates = [Fate.APPLIED]
+                attempts.append(True)
             return await real(guards, writes, timeout=timeout)
 
         witness.store.txn = txn  # type: ignore[method-assign]
