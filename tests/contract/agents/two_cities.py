@@ -121,7 +121,7 @@ class City:
         self.cti = Process(["-m", "callcenter.cti.main"], self.work / "cti.log", environment)
         self.cti.start()
         try:
-            wait_until(lambda: get(f"{self.url}/healthz") is not None, within=10, what=f"CTI {self.name} listening")
+            wait_until(lambda: get(f"{self.url}/healthz") is not None, within=60, what=f"CTI {self.name} listening")
         except AssertionError as error:
             raise AssertionError(f"{error}:\n{self.cti.tail()}") from error
 
@@ -245,7 +245,7 @@ class TwoCities:
             self.work / "carrier.log",
         )
         self.carrier.start()
-        wait_until(lambda: get(f"{self.carrier_http}/healthz") is not None, within=10, what="carrier listening")
+        wait_until(lambda: get(f"{self.carrier_http}/healthz") is not None, within=60, what="carrier listening")
 
     def put(self, path: str, body: Any) -> None:
         response = httpx.put(f"{self.carrier_http}{path}", json=body, timeout=5, trust_env=False)
