@@ -10,6 +10,8 @@ from tandem.errors import ConfigError
 
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
 
 @dataclass(frozen=True)
 class StoreSettings:
@@ -30,6 +32,7 @@ class Settings:
     credentials: Path | None
     """Folder with the carriers' tokens that the operator read from Secrets."""
     port: int
+    log_level: str
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -44,6 +47,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         carrier_token=_secret(environment, "TANDEM_CARRIER_TOKEN", "carrier"),
         credentials=_folder(environment, "TANDEM_CREDENTIALS"),
         port=_port(environment, "TANDEM_ENGINE_PORT", DEFAULT_ENGINE_PORT),
+        log_level=_log_level(environment),
     )
 
 
@@ -125,3 +129,10 @@ def _port(environment: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdigit() or not 0 <= int(text) <= 65535:
         raise ConfigError(f"{name} is {text!r}: write a TCP port, like {default}")
     return int(text)
+
+
+def _log_level(environment: Mapping[str, str]) -> str:
+    text = environment.get("TANDEM_LOG_LEVEL", "").strip().upper() or "INFO"
+    if text not in _LOG_LEVELS:
+        raise ConfigError(f"TANDEM_LOG_LEVEL is {text!r}: write one of {', '.join(_LOG_LEVELS)}")
+    return text

@@ -48,14 +48,18 @@ class Coordinator:
         self.figures = Figures()
 
     async def run(self) -> None:
+        """Decide and commit for as long as this engine reigns. Never returns."""
         signal = self._picture.subscribe("")
         wake_at: float | None = None
-        while True:
-            left = _IDLE_S if wake_at is None else min(wake_at - self._clock.monotonic(), _IDLE_S)
-            if await signal.wait(max(left, 0.0)):
-                # Let a burst of changes become one decision.
-                await self._clock.sleep(DECIDE_COALESCE_S)
-            wake_at = await self._turn()
+        try:
+            while True:
+                left = _IDLE_S if wake_at is None else min(wake_at - self._clock.monotonic(), _IDLE_S)
+                if await signal.wait(max(left, 0.0)):
+                    # Let a burst of changes become one decision.
+                    await self._clock.sleep(DECIDE_COALESCE_S)
+                wake_at = await self._turn()
+        finally:
+            self._picture.unsubscribe(signal)
 
     async def _turn(self) -> float | None:
         """Decide once and commit. Returns when to decide again without a change."""

@@ -24,7 +24,7 @@ def main() -> None:
 
 def _main() -> int:
     logging.basicConfig(
-        level=os.environ.get("TANDEM_LOG_LEVEL", "INFO").upper(),
+        level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
@@ -35,6 +35,7 @@ def _main() -> int:
     except ConfigError as error:
         log.error("%s", error)
         return 2
+    logging.getLogger().setLevel(settings.log_level)
     try:
         uvloop.run(_run(settings))
     except Exception:  # an ExceptionGroup too: whatever it is, it must not end quietly

@@ -55,16 +55,22 @@ class TrunkPusher:
     async def run(self) -> None:
         """Push while this engine is the coordinator. Never returns."""
         signal = self._picture.subscribe(keys.TRUNKS)
-        while True:
-            await signal.wait(_LOOK_S)
-            epoch = self._election.epoch()
-            if not epoch:
-                self._lines.clear()
-                continue
-            for name, entry in self._picture.snapshot.routes.items():
-                trunk = self._picture.snapshot.trunks.get(name)
-                if trunk is not None and trunk.spec is not None and entry.record.routes:
-                    await self._serve(name, trunk.spec, entry, epoch)
+        try:
+            while True:
+                await signal.wait(_LOOK_S)
+                await self._turn()
+        finally:
+            self._picture.unsubscribe(signal)
+
+    async def _turn(self) -> None:
+        epoch = self._election.epoch()
+        if not epoch:
+            self._lines.clear()
+            return
+        for name, entry in self._picture.snapshot.routes.items():
+            trunk = self._picture.snapshot.trunks.get(name)
+            if trunk is not None and trunk.spec is not None and entry.record.routes:
+                await self._serve(name, trunk.spec, entry, epoch)
 
     async def _serve(self, name: str, spec: TrunkSpec, entry: Entry[TrunkRecord], epoch: int) -> None:
         line = self._line(name, spec.carrier)

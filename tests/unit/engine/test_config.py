@@ -54,6 +54,7 @@ def test_mutual_tls_needs_its_three_files(tmp_path: Path) -> None:
         ),
         ({"TANDEM_CREDENTIALS": __file__}, ["TANDEM_CREDENTIALS", "folder"]),
         ({"TANDEM_ENGINE_PORT": "http"}, ["TANDEM_ENGINE_PORT", "'http'", "8590"]),
+        ({"TANDEM_LOG_LEVEL": "loud"}, ["TANDEM_LOG_LEVEL", "'LOUD'", "DEBUG"]),
         ({"TANDEM_ENGINE_PORT": "99999"}, ["TANDEM_ENGINE_PORT", "'99999'"]),
     ],
 )
