@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from tandem.api.common import Reported
 from tandem.api.resources import AGENT_GROUP, RESOURCES, SHIFT, SITE, TRUNK
@@ -17,7 +17,13 @@ from tandem.domain.capacity import Ledger
 from tandem.engine.wakeup import Signal
 from tandem.operator.cluster import ApiError, Cluster, MissingError
 from tandem.operator.objects import Key, Seen, Table, parse
-from tandem.operator.settings import STATUS_DUTY, STATUS_INTERVAL_S, STORE_SILENT_S, WRITES_AT_ONCE
+from tandem.operator.settings import (
+    COUNTS_INTERVAL_S,
+    STATUS_DUTY,
+    STATUS_INTERVAL_S,
+    STORE_SILENT_S,
+    WRITES_AT_ONCE,
+)
 from tandem.operator.statuses.common import Said, Scene
 from tandem.operator.statuses.group import group_status
 from tandem.operator.statuses.shift import shift_status
@@ -31,6 +37,19 @@ _IDLE_S = 10.0
 """Seconds between two rounds when nothing changes: repairs a status that somebody else has changed."""
 _AGAIN_S = 5.0
 """Seconds before a status that could not be written is tried again."""
+
+
+_COUNTS: Final = frozenset({"signedIn", "available", "talking", "guests", "channelsInUse"})
+"""Fields that change with every call and every agent."""
+
+
+def without_counts(status: Any) -> Any:
+    """A status without the fields that change with every call and every agent."""
+    if isinstance(status, dict):
+        return {key: without_counts(value) for key, value in status.items() if key not in _COUNTS}
+    if isinstance(status, list):
+        return [without_counts(value) for value in status]
+    return status
 
 
 @dataclass
@@ -83,6 +102,9 @@ class StatusMirror:
         self._answered: dict[Key, tuple[dict[str, Any], int]] = {}
         """Status last written, and the version that came back: guards against writing the same again and again."""
         self._later: dict[Key, float] = {}
+        self._written_at: dict[Key, float] = {}
+        self._counts_wait = False
+        """Whether a status differs in counts alone, and was written too recently."""
         self.writes = 0
         """Statuses written since the start."""
 
@@ -93,6 +115,7 @@ class StatusMirror:
     def forget(self, key: Key) -> None:
         self._answered.pop(key, None)
         self._later.pop(key, None)
+        self._written_at.pop(key, None)
         self._notes.conditions.pop(key, None)
         self._notes.statuses.pop(key, None)
 
@@ -108,7 +131,7 @@ class StatusMirror:
                 await asyncio.sleep(rest)
                 # The moment at which a silent store becomes worth saying is not a change of anything.
                 silent = 0 < self._view.silent_s < STORE_SILENT_S
-                await self._wake.wait(timeout=1.0 if silent or self._later else _IDLE_S)
+                await self._wake.wait(timeout=1.0 if silent or self._later or self._counts_wait else _IDLE_S)
 
     async def _relay(self) -> None:
         while True:
@@ -123,6 +146,7 @@ class StatusMirror:
         scene = Scene(snapshot, self._site, self._view.clock.now(), self._view.silent_s, self._view.trouble)
         ledger = Ledger(snapshot)
         now = self._view.clock.monotonic()
+        self._counts_wait = False
         for resource in RESOURCES:
             for seen in self._table.of(resource.plural):
                 if self._later.get(seen.key, 0.0) > now:
@@ -132,6 +156,10 @@ class StatusMirror:
                     continue
                 wanted = status.model_dump(mode="json", by_alias=True)
                 if wanted != seen.status and (wanted, seen.version) != self._answered.get(seen.key):
+                    fresh = now - self._written_at.get(seen.key, -COUNTS_INTERVAL_S) < COUNTS_INTERVAL_S
+                    if fresh and without_counts(wanted) == without_counts(seen.status):
+                        self._counts_wait = True
+                        continue
                     yield seen, wanted
 
     def _status(self, scene: Scene, ledger: Ledger, seen: Seen) -> Reported | None:
@@ -161,6 +189,7 @@ class StatusMirror:
                     self._later[seen.key] = self._view.clock.monotonic() + _AGAIN_S
                     return
             self._later.pop(seen.key, None)
+            self._written_at[seen.key] = self._view.clock.monotonic()
             self.writes += 1
             # The answer goes into the table: a watch that lags behind our own writes then changes nothing.
             found = parse(seen.resource, answer)
