@@ -637,6 +637,20 @@ def test_a_call_that_outlived_its_session_is_finished_where_it_is(cti: Cti) -> N
     assert frames(cti.server.set_activity("a1", Activity.IDLE, cti.now), Release)
 
 
+def test_a_bucket_has_not_left_while_a_call_there_has_outlived_its_session(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    cti.server.set_activity("a1", Activity.CALL, cti.now)
+    cti.place(OUT)
+    cti.server.disconnected(1, cti.now)
+    assert (cti.server.count(GROUP).signed_in, cti.server.count(GROUP).occupied) == (0, {1: 1})
+    cti.sign_in(2, "a1")
+    assert cti.server.count(GROUP).occupied == {1: 1}
+    cti.server.disconnected(2, cti.now)
+    cti.server.set_activity("a1", Activity.IDLE, cti.now)
+    assert cti.server.count(GROUP).occupied == {}
+
+
 def test_what_a_release_says_is_true_also_with_a_second_device(cti: Cti) -> None:
     cti.place(EAST)
     cti.sign_in(1, "a1", "laptop")

@@ -67,7 +67,7 @@ def group_json(centre: Centre, group: str) -> dict[str, Any]:
         "guests": 0,
         "standby": count.standby,
         "calls_waiting": centre.calls.waiting(group),
-        "buckets": {str(bucket): n for bucket, n in sorted(count.buckets.items())},
+        "buckets": {str(bucket): n for bucket, n in count.occupied.items()},
     }
 
 

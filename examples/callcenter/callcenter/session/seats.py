@@ -75,6 +75,8 @@ class Seat:
     knock: Knock | None = None
     activity: Activity = Activity.IDLE
     activity_since: float = 0.0
+    lingers: bool = False
+    """The session is gone without a release, but its call is not over: the agent may come back to finish it here."""
     released: ReleaseRecord | None = None
     let_in: tuple[str, int] | None = None
     """Which client instance last entered by ticket, and since which revision its bucket had been where it was."""
@@ -82,12 +84,21 @@ class Seat:
 
 @dataclass(slots=True)
 class GroupCount:
-    """Counts of one group. `buckets`: sessions per bucket, without zeros."""
+    """Counts of one group. `buckets`: sessions per bucket, `lingering`: calls that outlived theirs; without zeros."""
 
     signed_in: int = 0
     waiting: int = 0
     connections: int = 0
     buckets: dict[int, int] = field(default_factory=dict)
+    lingering: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def occupied(self) -> dict[int, int]:
+        """Agents per bucket who are here or may come back here: while there is one, the bucket has not left."""
+        return {
+            bucket: self.buckets.get(bucket, 0) + self.lingering.get(bucket, 0)
+            for bucket in sorted(self.buckets.keys() | self.lingering.keys())
+        }
 
     @property
     def standby(self) -> int:
@@ -205,10 +216,10 @@ class Tables:
         group.offered.pop(seat, None)
         seat.offer, seat.session, session.real = None, session, True
         group.seated[seat] = None
+        self.linger(seat, False)
         count = self._count(seat)
         count.signed_in += 1
-        bucket = seat.member.bucket
-        count.buckets[bucket] = count.buckets.get(bucket, 0) + 1
+        _add(count.buckets, seat.member.bucket, 1)
 
     def unseat_session(self, session: Session) -> Seat:
         """Take a session out; it is valid no more."""
@@ -221,11 +232,20 @@ class Tables:
         self.group_of(seat).seated.pop(seat, None)
         count = self._count(seat)
         count.signed_in -= 1
-        bucket = seat.member.bucket
-        count.buckets[bucket] -= 1
-        if not count.buckets[bucket]:
-            del count.buckets[bucket]
+        _add(count.buckets, seat.member.bucket, -1)
         return seat
+
+    def linger(self, seat: Seat, lingers: bool) -> None:
+        """Note whether a call of this seat has outlived its session."""
+        if seat.lingers is not lingers:
+            seat.lingers = lingers
+            _add(self._count(seat).lingering, seat.member.bucket, 1 if lingers else -1)
+
+
+def _add(counts: dict[int, int], bucket: int, n: int) -> None:
+    counts[bucket] = counts.get(bucket, 0) + n
+    if not counts[bucket]:
+        del counts[bucket]
 
 
 @dataclass(frozen=True, slots=True)

@@ -479,6 +479,8 @@ class SessionServer:
 
     def _end(self, session: Session, reason: str, out: list[Out], *, tell: bool = True) -> None:
         self._unseat(session)
+        seat = session.conn.seat
+        self._t.linger(seat, seat.activity is not Activity.IDLE)
         out.append(Gone(session.conn.seat.member, session.id, reason))
         if tell:
             out.append(Reply(session.conn.id, Ended(session.id, reason)))
@@ -524,6 +526,8 @@ class SessionServer:
         seat = self._t.seat(member)
         if seat.activity is not activity:
             seat.activity, seat.activity_since = activity, now
+        if activity is Activity.IDLE:
+            self._t.linger(seat, False)
         if activity is Activity.IDLE and seat.session is not None and self._leaving(seat):
             group = self._t.group_of(seat)
             group.leaving.append(seat)
