@@ -1,0 +1,98 @@
+"""One Shift's turn in a decision: what it becomes, what it places, and why it waits."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from tandem.api.common import duration_seconds
+from tandem.constants import FORCE_GRACE_S, TXN_OPERATIONS
+from tandem.domain import keys
+from tandem.domain.capacity import Ledger
+from tandem.domain.decision import Draft, Premise
+from tandem.domain.placement import Moves
+from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.records import PlacementRecord, Record, ShiftRecord
+from tandem.domain.selection import drain_of
+from tandem.domain.snapshot import Instant, Placed, ShiftEntry, Snapshot
+
+_OTHERS: Final = 6  # operations of a turn besides its groups': the Shift, its order, the coordinator, the hold
+_WORDS: Final = 4  # premises for a target that must be usable: two components, two words each
+
+
+@dataclass
+class Turn:
+    """One Shift's turn in a decision."""
+
+    draft: Draft
+    ledger: Ledger
+    entry: ShiftEntry
+    record: ShiftRecord
+    now: Instant
+    writes: dict[str, Record | None] = field(default_factory=dict)
+    premises: list[Premise] = field(default_factory=list)
+    reason: Reason = Reason.PLANNED
+    room: int = 0
+    """Groups that still fit into this turn's transaction."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.draft.snapshot
+
+    @property
+    def subject(self) -> str:
+        return f"Shift {self.entry.name}"
+
+    @property
+    def in_phase_for(self) -> float:
+        """Seconds in the present phase and wave, as far as this engine has seen; 0 when entered in this turn."""
+        stored = self.entry.record
+        unchanged = (stored.phase, stored.wave) == (self.record.phase, self.record.wave)
+        return self.now.mono - self.entry.since if unchanged else 0.0
+
+    def become(self, reason: Reason, message: str, **changes: object) -> None:
+        self.reason = reason
+        finished = changes.get("phase") in ("Completed", "RolledBack", "Failed")
+        if finished:
+            changes["finished_at"] = self.now.wall
+        self.record = self.record.model_copy(update={"reason": reason, "message": message, **changes})
+
+    def wait(self, refusal: Refusal) -> None:
+        """Stay, and say why: in the decision's notes, and in the record for everyone to see."""
+        self.draft.note(self.subject, refusal.reason, refusal.message)
+        if (self.record.reason, self.record.message) != (refusal.reason, refusal.message):
+            self.become(refusal.reason, refusal.message)
+
+    def place(self, group: str, placed: Placed, moves: Moves, drain_from: PlacementRecord) -> bool:
+        """Commit these slots of a group in this turn. False: no room left, or written by another rule already."""
+        key = keys.placement(group)
+        if self.room <= 0 or key in self.draft.written:
+            return False
+        self.room -= 1
+        self.writes[key] = self.draft.stamp(drain_from.model_copy(update={"map": placed.map.change(moves).encode()}))
+        self.premises.append(self.draft.placement(placed, group))
+        return True
+
+
+def cause_of(entry: ShiftEntry) -> str:
+    """What a placement committed for this Shift names as its cause."""
+    return entry.record.cause or f"Shift/{entry.short_name}"
+
+
+def placement_by(turn: Turn, group: str, placed: Placed) -> PlacementRecord:
+    """A group's record as this Shift commits it: its cause, its pace, its way of leaving a call."""
+    published = turn.snapshot.groups.get(group)
+    spec = turn.record.spec
+    drain = drain_of(spec, published.spec if published else None)
+    return placed.record.model_copy(update={"cause": cause_of(turn.entry), "pace": spec.pace, "drain": drain})
+
+
+def room_beside(targets: set[tuple[str, str]]) -> int:
+    """Groups that fit into one transaction together with what else must be written and compared."""
+    return TXN_OPERATIONS - _OTHERS - _WORDS * len(targets)
+
+
+def deadline_s(placed: PlacementRecord, agents: int) -> float:
+    """Seconds that a wave may take: the longest call and wrap-up, and the time its pace needs."""
+    drain = placed.drain
+    wait = duration_seconds(drain.max_talk) + duration_seconds(drain.max_wrap_up)
+    wait += agents / placed.pace if placed.pace else 0.0
+    return wait + (FORCE_GRACE_S if drain.on_deadline == "Force" else 0.0)

@@ -1,0 +1,93 @@
+"""Waves: which buckets of a Shift start together, and when the next ones may."""
+
+from collections.abc import Iterator
+
+from tandem.domain.placement import Moves, Slot, parse_moves
+from tandem.domain.plan import hold_refusal, unusable_target
+from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.records import GroupPlan, ShiftRecord
+from tandem.domain.snapshot import Placed
+from tandem.domain.turn import Turn, deadline_s, placement_by, room_beside
+
+
+def waves_in(record: ShiftRecord) -> int:
+    """Waves of the whole Shift: as many as its group with most."""
+    return max((len(plan.waves) for plan in record.plan), default=0)
+
+
+def _wave(plan: GroupPlan, wave: int) -> Moves:
+    return parse_moves(plan.waves[wave - 1]) if wave <= len(plan.waves) else {}
+
+
+def to_start(turn: Turn, wave: int) -> Iterator[tuple[GroupPlan, Placed, dict[int, Slot]]]:
+    """Groups with buckets of this wave that are still (settled, or headed) where the plan found them."""
+    for plan in turn.record.plan:
+        placed = turn.snapshot.placements.get(plan.group)
+        if placed is None:
+            continue
+        slots = placed.map.slots
+        start = {bucket: slot for bucket, slot in _wave(plan, wave).items() if slots[bucket].end == slot.site}
+        if start:
+            yield plan, placed, start
+
+
+def start_wave(turn: Turn, wave: int, staying: dict[str, int] | None = None) -> None:
+    """Enter this wave and start its groups, as far as they fit into the transaction."""
+    turn.become(
+        Reason.WAVE_STARTED,
+        wave_text(turn.record, wave),
+        phase="Moving",
+        wave=wave,
+        wave_started_at=turn.now.wall,
+        started_at=turn.record.started_at or turn.now.wall,
+        staying=staying or {},
+    )
+    commit_wave(turn, wave)
+
+
+def wave_text(record: ShiftRecord, wave: int) -> str:
+    agents = sum(plan.agents for plan in record.plan)
+    return f"wave {wave} of {waves_in(record)}, about {agents} agents in all"
+
+
+def commit_wave(turn: Turn, wave: int) -> None:
+    """Start groups of this wave that have not started yet, while nothing is held and the targets are usable."""
+    targets = _targets(turn)
+    turn.room = room_beside(targets)
+    for plan, placed, moves in to_start(turn, wave):
+        turn.place(plan.group, placed, moves, placement_by(turn, plan.group, placed))
+    turn.reason = Reason.WAVE_STARTED
+    turn.premises.append(turn.draft.no_hold)
+    turn.premises.extend(turn.draft.still_usable(targets))
+
+
+def _targets(turn: Turn) -> set[tuple[str, str]]:
+    return {(direction.split(">")[1], plan.system) for plan in turn.record.plan for direction in plan.moves}
+
+
+def may_start(turn: Turn) -> Refusal | None:
+    """What forbids a wave to start now, whatever was true when it was planned."""
+    return hold_refusal(turn.snapshot) or unusable_target(turn.snapshot, _targets(turn))
+
+
+def staying_now(turn: Turn) -> dict[str, int] | None:
+    """Agents beyond the deadline per group once every bucket of this wave has left or is late; None: not yet."""
+    staying: dict[str, int] = dict(turn.record.staying)
+    for plan in turn.record.plan:
+        placed = turn.snapshot.placements.get(plan.group)
+        if placed is None:
+            continue
+        slots = placed.map.slots
+        leaving = {bucket: slot for bucket, slot in _wave(plan, turn.record.wave).items() if slots[bucket] == slot}
+        if not leaving:
+            continue
+        deadline = deadline_s(placed.record, plan.agents)
+        if turn.in_phase_for < deadline:
+            turn.draft.wake(turn.entry.since + deadline + 0.001)
+            return None
+        count = 0
+        for bucket, slot in leaving.items():
+            report = turn.snapshot.group_report(slot.site, plan.system, plan.group)
+            count += report.buckets.get(str(bucket), 0) if report else 0
+        staying[plan.group] = staying.get(plan.group, 0) + count
+    return staying
