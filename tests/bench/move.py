@@ -113,10 +113,9 @@ def summary(moves: Sequence[Move]) -> dict[str, Any]:
 
 
 def _pick(run: Mapping[str, Any], path: str) -> float | None:
-    value: Any = run
     head, _, tail = path.partition(".")
-    value = value[head]
-    return value[tail] if tail else value
+    value: float | None = run[head][tail] if tail else run[head]
+    return value
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, float | None]:

@@ -11,6 +11,9 @@ import pytest_asyncio
 
 import lab as lab_package
 from lab.interface import Lab
+from tests.e2e.callcenter_fixtures import callcentre, centre
+
+__all__ = ["callcentre", "centre"]
 
 FIRST = "e2e/lab/test_start_stop.py"
 """These stop the lab: they run before anything is installed in it."""

@@ -39,6 +39,7 @@ class Call:
     agent: str = ""
     by: str = ""
     code: int = 0
+    queued_at: float | None = None
 
 
 def parse_event(line: str) -> AgentEvent:
@@ -72,6 +73,7 @@ def parse_call(raw: Mapping[str, Any]) -> Call:
         agent=str(raw.get("agent") or ""),
         by=str(raw.get("by") or ""),
         code=int(raw.get("code") or 0),
+        queued_at=raw.get("queued_at") or None,
     )
 
 

@@ -82,8 +82,8 @@ from callcenter.session.tickets import TICKET_LIFE, Ticket, TicketBook
 TICK: Final = 0.02
 """Seconds between two calls of `tick`, or a little more."""
 
-RELEASES_A_TICK: Final = 20
-"""Agents released in one tick at most: 1,000 a second.
+RELEASES_A_TICK: Final = 8
+"""Agents released in one tick at most: 400 a second.
 
 Faster than the other city can let them in, they would only wait out of service instead of at work, and pings and calls
 would wait behind them.
