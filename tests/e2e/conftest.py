@@ -45,5 +45,5 @@ async def mended(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """Whatever a test broke is mended, however it ended."""
     cities: Lab | None = request.getfixturevalue("lab") if "lab" in request.fixturenames else None
     yield
-    if cities is not None:
+    if cities is not None and (await cities.status()).running:  # what a test has stopped has no faults
         await cities.faults.undo_all()
