@@ -7,6 +7,9 @@ PYTEST := $(VENV)/bin/pytest
 export PYTHONPATH := $(CURDIR):$(CURDIR)/examples/demo
 KEEP ?=
 
+# CI's machine is shared and noisy: there, and only there, what failed gets one second try, in the open.
+pytest = $(PYTEST) $(1)$(if $(CI), || { echo "once more, only what failed"; $(PYTEST) --last-failed --last-failed-no-failures none $(1); })
+
 .PHONY: help init format check crds crds-check test unit contract e2e bench demo lab-up lab-down lab-status images lock clean
 
 help: ## List the targets.
@@ -39,7 +42,7 @@ check: init ## The fast loop, about a minute: format, lint, types, layers, CRDs,
 	$(VENV)/bin/lint-imports
 	$(PY) -m tandem.api.crd --check crds
 	$(PY) -m lab tools
-	$(PYTEST) -q tests/unit tests/contract
+	$(call pytest,-q tests/unit tests/contract)
 
 crds: init ## Write crds/ and the chart's copy from the pydantic models.
 	$(PY) -m tandem.api.crd --out crds
@@ -52,10 +55,9 @@ contract: init ## Contract tests: each adapter against the real thing, no lab.
 	$(PYTEST) -q tests/contract
 
 e2e: init ## End-to-end tests on the lab's three cities; the lab goes down again at the end.
-	$(PYTEST) -v tests/e2e
+	$(call pytest,-v tests/e2e)
 
-test: check ## All tests: the fast loop, then end to end on the lab (at most 70 min from cold).
-	$(PYTEST) -v tests/e2e
+test: check e2e ## All tests: the fast loop, then end to end on the lab (at most 70 min from cold).
 
 bench: init ## Benchmarks on the lab: JSON and tables in out/bench/.
 	$(PY) -m tests.bench
