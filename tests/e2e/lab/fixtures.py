@@ -15,5 +15,5 @@ async def probed(lab: Lab) -> AsyncIterator[Lab]:
     """The lab with a pod in every city that says who asked it."""
     await whoami.install(lab)
     yield lab
-    delete = ["delete", "namespace", whoami.NAMESPACE, "--timeout=60s"]
+    delete = ["delete", "namespace", whoami.NAMESPACE, "--ignore-not-found", "--timeout=60s"]
     await asyncio.gather(*(whoami.kubectl(lab, city, *delete) for city in CITIES))
