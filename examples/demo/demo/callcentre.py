@@ -293,7 +293,8 @@ def sentence(order: Order, figures: Measures, commit_s: float) -> str:
     if gaps is None:
         return f"nobody arrived at {order.to}"
     calls = f"; {figures.calls_cut} of {figures.calls_in_progress} calls cut" if order.with_calls else ""
+    lapsed = f"; {len(figures.lapsed)} sessions lapsed on the way" if figures.lapsed else ""
     return (
         f"all {len(figures.switches)} at {order.to} {seconds(figures.time_to[100.0])} after the commit (committed "
-        f"{seconds(commit_s)} after the apply); own gap p50 {seconds(gaps.p50)}, max {seconds(gaps.max)}{calls}"
+        f"{seconds(commit_s)} after the apply); own gap p50 {seconds(gaps.p50)}, p95 {seconds(gaps.p95)}, max {seconds(gaps.max)}{calls}{lapsed}"
     )

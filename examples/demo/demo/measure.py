@@ -65,6 +65,8 @@ class Measures:
     missing: tuple[str, ...]
     moved_twice: tuple[str, ...]
     in_two_places: tuple[str, ...]
+    lapsed: tuple[str, ...]
+    """Agents who lost a session during the move and signed in again by themselves: no move, but out of service."""
     switch_seconds: Spread | None
     time_to: Mapping[float, float | None]
     calls_in_progress: int
@@ -120,13 +122,16 @@ def measure(
     switches: list[Switch] = []
     twice: list[str] = []
     doubled: list[str] = []
+    lapsed: list[str] = []
     for account in sorted(window.accounts):
         own = by_account.get(account, [])
         arrivals = _arrivals(own, window)
         if arrivals:
             switches.append(arrivals[0])
-        if len(arrivals) > 1:
+        if _moves(own, window) > 1:
             twice.append(account)
+        if any(event.event == "lost" and _inside(event, window) for event in own):
+            lapsed.append(account)
         if _overlaps(own, window):
             doubled.append(account)
     arrived = {switch.account for switch in switches}
@@ -137,6 +142,7 @@ def measure(
         missing=tuple(sorted(window.accounts - arrived)),
         moved_twice=tuple(twice),
         in_two_places=tuple(doubled),
+        lapsed=tuple(lapsed),
         switch_seconds=spread([switch.gap for switch in switches]),
         time_to=_time_to(switches, window),
         calls_in_progress=in_progress,
@@ -153,7 +159,7 @@ def _inside(event: AgentEvent, window: Window) -> bool:
 
 
 def _arrivals(own: Sequence[AgentEvent], window: Window) -> list[Switch]:
-    """Every arrival at the target during the move; more than one means that somebody was moved twice."""
+    """Every sign-in at the target during the move; the first is the agent's arrival."""
     registered = [event for event in own if event.event == "registered" and event.site == window.to]
     arrivals: list[Switch] = []
     left: AgentEvent | None = None
@@ -172,6 +178,20 @@ def _arrivals(own: Sequence[AgentEvent], window: Window) -> list[Switch]:
             arrivals.append(Switch(event.account, event.group, released_at, ready.at, gap))
             left = None
     return arrivals
+
+
+def _moves(own: Sequence[AgentEvent], window: Window) -> int:
+    """How often the agent was moved: released, and signed in after it. A session that lapses is no move."""
+    moves = 0
+    released = False
+    for event in own:
+        if _inside(event, window):
+            if event.event == "released":
+                released = True
+            elif event.event == "signed-in" and released:
+                moves += 1
+                released = False
+    return moves
 
 
 def _phone_ready(signed_in: AgentEvent, registered: Sequence[AgentEvent]) -> AgentEvent | None:

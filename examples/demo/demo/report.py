@@ -17,6 +17,10 @@ PUBLISHED_LATER: Final = 120.0
 """The same company later: seconds until all of them did."""
 
 
+NAMED: Final = 20
+"""Accounts that the JSON lists by name at most."""
+
+
 @dataclass(frozen=True)
 class Move:
     """One move of the demo: what was done, and what it did."""
@@ -104,11 +108,12 @@ def move_json(move: Move) -> dict[str, Any]:
         "apply_to_commit_seconds": round(move.committed_at - move.applied_at, 3),
         "calls_in_progress": figures.calls_in_progress,
         "calls_cut": figures.calls_cut,
-        "missing": list(figures.missing),
-        "moved_twice": list(figures.moved_twice),
-        "in_two_places": list(figures.in_two_places),
+        "missing": _named(figures.missing),
+        "moved_twice": _named(figures.moved_twice),
+        "in_two_places": _named(figures.in_two_places),
+        "lapsed": _named(figures.lapsed),
         "control_agents": figures.control_agents,
-        "control_noticed": list(figures.control_noticed),
+        "control_noticed": _named(figures.control_noticed),
         "applied_at": _utc(move.applied_at),
         "committed_at": _utc(move.committed_at),
     }
@@ -187,6 +192,11 @@ def seconds(value: float | None) -> str:
     if value >= 1:
         return f"{value:.2f} s"
     return f"{value * 1000:.0f} ms" if value >= 0.01 else f"{value * 1000:.1f} ms"
+
+
+def _named(accounts: Sequence[str]) -> dict[str, Any]:
+    """How many, and the first of them by name."""
+    return {"count": len(accounts), "accounts": list(accounts[:NAMED])}
 
 
 def _share(share: float) -> str:

@@ -80,6 +80,16 @@ def test_who_is_moved_twice_is_named() -> None:
     assert measure(window("a1"), events, [], account_of=ACCOUNTS).moved_twice == ("a1",)
 
 
+def test_a_session_that_lapses_is_no_second_move_but_is_named() -> None:
+    again = [event("a1", 110, "lost", "west"), event("a1", 112, "signed-in", "west", "fresh")]
+
+    figures = measure(window("a1"), [*settled("a1"), *moved("a1", 100, 101), *again], [], account_of=ACCOUNTS)
+
+    assert figures.moved_twice == ()
+    assert figures.lapsed == ("a1",)
+    assert figures.time_to[100.0] == 1
+
+
 def test_who_is_in_two_places_is_named() -> None:
     events = [*settled("a1"), event("a1", 101, "signed-in", "west"), event("a1", 102, "released", "east")]
 

@@ -50,7 +50,7 @@ def test_who_did_not_arrive_is_seen_in_json_and_table() -> None:
 
     (move,) = to_json(report)["moves"]
     assert move["time_to"]["100"] is None
-    assert move["missing"] == ["agent0019"]
+    assert move["missing"] == {"count": 1, "accounts": ["agent0019"]}
     assert "19 of 20" in table(report)
     assert "never" in table(report)
 
