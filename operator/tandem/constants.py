@@ -39,10 +39,10 @@ ROUTES_INTERVAL_S: Final = 1.0
 ROUTES_STEP: Final = 3
 """Least change of a weight, in percent, for which the carrier is told."""
 
-DECIDE_COALESCE_S: Final = 0.006
+DECIDE_COALESCE_S: Final = 0.02
 """Seconds the coordinator lets changes gather before it decides: a burst is one decision."""
 
-REPORT_COALESCE_S: Final = 0.02
+REPORT_COALESCE_S: Final = 0.1
 """Seconds within which a bucket that became empty, or a map that was acknowledged, is reported."""
 
 REPORT_INTERVAL_S: Final = 0.5

@@ -22,7 +22,7 @@ from tandem.engine.wakeup import Signal
 log = logging.getLogger(__name__)
 
 _RETRY_S = 0.2
-_MOVING_PAUSE_S = 0.01
+_MOVING_PAUSE_S = 0.1  # nobody waits for this: agents are admitted by their tickets; each report costs every location
 _LOST_AFTER_S = 2.0
 
 
