@@ -296,5 +296,6 @@ def sentence(order: Order, figures: Measures, commit_s: float) -> str:
     lapsed = f"; {len(figures.lapsed)} sessions lapsed on the way" if figures.lapsed else ""
     return (
         f"all {len(figures.switches)} at {order.to} {seconds(figures.time_to[100.0])} after the commit (committed "
-        f"{seconds(commit_s)} after the apply); own gap p50 {seconds(gaps.p50)}, p95 {seconds(gaps.p95)}, max {seconds(gaps.max)}{calls}{lapsed}"
+        f"{seconds(commit_s)} after the apply); own gap p50 {seconds(gaps.p50)}, p95 {seconds(gaps.p95)}, "
+        f"max {seconds(gaps.max)}{calls}{lapsed}"
     )
