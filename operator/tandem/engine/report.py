@@ -1,7 +1,7 @@
 """The report of one system of this city: assembled from CTI and softswitch, published at the right moment.
 
-What a commit waits for (a map acknowledged, a leaving bucket emptied) goes out within 20 ms; mere counts twice a
-second; and never more bytes than the store should bear.
+What somebody waits for (a map acknowledged, the last agent of a wave gone) goes out within 0.1 s; everything else twice
+a second, for each report is read and acted on in every location; and never more bytes than the store should bear.
 """
 
 from collections.abc import Mapping
@@ -17,14 +17,18 @@ from tandem.engine.wakeup import Signal
 
 
 def is_urgent(before: GroupReport | None, after: GroupReport, placement: BucketMap | None, site: str) -> bool:
-    """Whether a commit may wait for this: a map was acknowledged, or a bucket leaving `site` became empty."""
+    """Whether somebody waits for this: a map was acknowledged, or the last bucket leaving `site` became empty.
+
+    Buckets that empty before the last one are no hurry: their agents enter by ticket, and only a fresh sign-in needs
+    the commit that opens their door.
+    """
     if before is None or before.revision != after.revision:
         return True
     if placement is None:
         return False
-    return any(
-        slot.site == site and before.buckets.get(str(bucket)) and not after.buckets.get(str(bucket))
-        for bucket, slot in placement.in_transit.items()
+    leaving = [str(bucket) for bucket, slot in placement.in_transit.items() if slot.site == site]
+    return any(before.buckets.get(bucket) for bucket in leaving) and not any(
+        after.buckets.get(bucket) for bucket in leaving
     )
 
 

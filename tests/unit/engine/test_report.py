@@ -28,7 +28,9 @@ def group(revision: int = 5, **buckets: int) -> GroupReport:
     [
         pytest.param(None, group(), LEAVING, "east", True, id="the-first-word-on-a-group"),
         pytest.param(group(4), group(5), None, "east", True, id="a-map-was-acknowledged"),
-        pytest.param(group(b7=1), group(), LEAVING, "east", True, id="a-leaving-bucket-became-empty"),
+        pytest.param(group(b7=1), group(), LEAVING, "east", True, id="the-last-leaving-bucket-became-empty"),
+        pytest.param(group(b7=1, b8=1), group(b8=1), LEAVING, "east", False, id="a-leaving-bucket-before-the-last"),
+        pytest.param(group(b50=1), group(b50=2), LEAVING, "east", False, id="nobody-was-leaving"),
         pytest.param(group(b7=2), group(b7=1), LEAVING, "east", False, id="fewer-in-a-leaving-bucket"),
         pytest.param(group(b50=1), group(), LEAVING, "east", False, id="a-staying-bucket-became-empty"),
         pytest.param(group(b7=1), group(), LEAVING, "west", False, id="empty-at-the-other-city"),
@@ -78,7 +80,7 @@ def with_bench(story: Callable[[Bench], Awaitable[None]]) -> None:
     run_virtual(run())
 
 
-def test_an_emptied_bucket_is_reported_within_its_time() -> None:
+def test_the_last_emptied_bucket_is_reported_within_its_time() -> None:
     async def story(bench: Bench) -> None:
         bench.say(group(b7=4, b50=5))  # a count has just gone out, and another one waits
         await asyncio.sleep(0.1)
