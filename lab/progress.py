@@ -37,13 +37,16 @@ def human(seconds: float) -> str:
     return f"{round(seconds / 60)} min"
 
 
-def left_s(elapsed_s: float, usual_s: float | None, done: int, total: int | None) -> float | None:
+def left_s(elapsed_s: float, usual_s: float | None, share: float) -> float | None:
     """Seconds that remain, or None when nobody can tell.
 
     What was done so far beats the memory of the last time, once there is enough of it.
+
+    Args:
+        share: Of the work that is done, from 0 to 1.
     """
-    if total and 0 < done < total and (usual_s is None or elapsed_s > usual_s / 4):
-        return elapsed_s / done * (total - done)
+    if 0 < share < 1 and (usual_s is None or elapsed_s > usual_s / 4):
+        return elapsed_s / share * (1 - share)
     if usual_s is not None and usual_s > elapsed_s:
         return usual_s - elapsed_s
     return None
@@ -57,6 +60,7 @@ class Step:
         self._usual_s = usual_s
         self._total = total
         self._done = 0
+        self._share = 0.0
         self._detail = ""
         self._began = time.monotonic()
         self._over = threading.Event()
@@ -68,9 +72,14 @@ class Step:
     def elapsed_s(self) -> float:
         return time.monotonic() - self._began
 
-    def at(self, done: int, detail: str = "") -> None:
-        """`done` of the total are finished; `detail` is what comes now."""
+    def at(self, done: int, detail: str = "", *, share: float | None = None) -> None:
+        """`done` of the total are finished; `detail` is what comes now.
+
+        Args:
+            share: Of the work that is done, from 0 to 1, where the parts are not alike.
+        """
         self._done = done
+        self._share = share if share is not None else done / self._total if self._total else 0.0
         self._detail = detail
 
     def line(self) -> str:
@@ -81,7 +90,7 @@ class Step:
         if self._detail:
             parts.append(self._detail)
         text = ", ".join(parts)
-        left = left_s(self.elapsed_s, self._usual_s, self._done, self._total)
+        left = left_s(self.elapsed_s, self._usual_s, self._share)
         rest = f", about {human(left)} left" if left is not None else ""
         return f"{text} ... {human(self.elapsed_s)} so far{rest}"
 

@@ -6,21 +6,21 @@ from lab.progress import human, left_s
 
 
 @pytest.mark.parametrize(
-    ("elapsed", "usual", "done", "total", "left"),
+    ("elapsed", "usual", "share", "left"),
     [
-        pytest.param(10.0, None, 0, None, None, id="nobody-can-tell"),
-        pytest.param(10.0, 30.0, 0, None, 20.0, id="as-long-as-last-time"),
-        pytest.param(40.0, 30.0, 0, None, None, id="longer-than-last-time"),
-        pytest.param(10.0, None, 2, 4, 10.0, id="half-done"),
-        pytest.param(1.0, 100.0, 1, 2, 99.0, id="too-early-to-trust-the-parts"),
-        pytest.param(60.0, 100.0, 1, 4, 180.0, id="slower-than-last-time"),
-        pytest.param(10.0, None, 4, 4, None, id="all-parts-done"),
+        pytest.param(10.0, None, 0.0, None, id="nobody-can-tell"),
+        pytest.param(10.0, 30.0, 0.0, 20.0, id="as-long-as-last-time"),
+        pytest.param(40.0, 30.0, 0.0, None, id="longer-than-last-time"),
+        pytest.param(10.0, None, 0.5, 10.0, id="half-done"),
+        pytest.param(1.0, 100.0, 0.5, 99.0, id="too-early-to-trust-the-parts"),
+        pytest.param(60.0, 100.0, 0.25, 180.0, id="slower-than-last-time"),
+        pytest.param(10.0, None, 1.0, None, id="all-parts-done"),
     ],
 )
 def test_the_rest_is_estimated_from_parts_or_memory(
-    elapsed: float, usual: float | None, done: int, total: int | None, left: float | None
+    elapsed: float, usual: float | None, share: float, left: float | None
 ) -> None:
-    assert left_s(elapsed, usual, done, total) == left
+    assert left_s(elapsed, usual, share) == left
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (89.0, "89 s"), (90.0, "2 min"), (350.0, "6 min")])

@@ -80,3 +80,13 @@ def test_every_module_is_pinned() -> None:
 def test_an_unknown_tool_is_told_which_exist() -> None:
     with pytest.raises(KeyError, match="kubectl"):
         tools.path("docker")
+
+
+def test_the_first_binary_of_a_module_is_most_of_its_build() -> None:
+    module = tools.MODULES[0]
+    shares = [module.share(built, 7) for built in range(8)]
+    assert shares[0] == 0
+    assert shares[1] == module.first_share
+    assert shares == sorted(shares)
+    assert shares[7] == pytest.approx(1.0)
+    assert module.share(1, 1) == module.first_share
