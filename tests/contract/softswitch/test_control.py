@@ -142,6 +142,35 @@ async def test_a_call_survives_the_cti(east: Softswitch, floor: Floor) -> None:
     await cti.close()
 
 
+async def test_who_asks_gets_a_list_of_all_calls_with_the_question_s_number(
+    east: Softswitch, floor: Floor, cti: CtiClient
+) -> None:
+    call = floor.call(east)
+    await cti.expect("call", callid=call.call_id)
+    cti.send({"a": "list", "n": "b1.7"})
+    hello = await cti.expect("hello", n="b1.7")
+    assert {c["callid"]: c["state"] for c in hello["calls"]}[call.call_id] == "waiting"
+    call.cancel()
+    await call.final()
+
+
+async def test_a_silent_cti_that_speaks_again_is_told_what_it_missed(new_softswitch: Softswitch, floor: Floor) -> None:
+    new_softswitch.start()
+    push_tables(new_softswitch)
+    cti = await CtiClient.connect(new_softswitch.evapi)
+    assert (await cti.expect("hello"))["n"] == ""
+    await cti.stall()
+    await asyncio.sleep(4.5)
+    missed = floor.call(new_softswitch)
+    await missed.response(182)
+    await asyncio.sleep(0.5)
+    assert not [event for event in cti.events if event["e"] == "call"], "nothing is sent to a CTI that may not read"
+    cti.send({"a": "agents", "groups": {}})
+    hello = await cti.expect("hello")
+    assert [c["callid"] for c in hello["calls"]] == [missed.call_id]
+    await cti.close()
+
+
 async def test_the_182_is_repeated_while_a_call_waits(new_softswitch: Softswitch, floor: Floor) -> None:
     """Every minute; here the clock's next stroke is moved to now, by the table that says when."""
     new_softswitch.start()

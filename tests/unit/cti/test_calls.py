@@ -381,6 +381,44 @@ def test_a_hello_that_tells_nothing_new_changes_nothing(office: Office) -> None:
     assert office.words() == []
 
 
+def ask(office: Office) -> str:
+    """The CTI asks for a list; its number."""
+    return str(office.centre.calls.list_request()["n"])
+
+
+def test_a_list_repairs_what_was_lost_before_it_was_asked_for(office: Office) -> None:
+    hello(office)
+    office.sign_in(0, 1)
+    office.call("ring-lost")  # our word never arrived there
+    office.words()
+    n = ask(office)
+    office.switch(
+        "hello", boot="k1", uptime=5, n=n, calls=[listed("ring-lost", "waiting"), listed("call-lost", "waiting")]
+    )
+    assert sorted(office.words()) == [
+        ("ring", "call-lost", office.extension(0)),
+        ("ring", "ring-lost", office.extension(1)),
+    ]
+
+
+def test_a_list_knows_nothing_of_what_was_said_after_it_was_asked_for(office: Office) -> None:
+    hello(office)
+    office.call("c1")
+    n = ask(office)
+    office.sign_in(0, 1)  # c1 rings at once
+    assert office.words() == [("ring", "c1", office.extension(0))]
+    office.switch("hello", boot="k1", uptime=5, n=n, calls=[listed("c1", "waiting")])
+    assert office.words() == []
+    assert office.states(0, 1) == ["ringing", "available"]
+
+
+def test_a_list_that_another_cti_has_asked_for_is_not_ours(office: Office) -> None:
+    hello(office)
+    office.sign_in(0)
+    office.switch("hello", boot="k1", uptime=5, n="another.7", calls=[listed("c1", "waiting")])
+    assert office.words() == []
+
+
 @pytest.mark.parametrize(("boot", "told"), [("k1", 0), ("k2", 2)])
 def test_phones_are_registered_again_when_the_softswitch_has_restarted(office: Office, boot: str, told: int) -> None:
     hello(office)

@@ -69,7 +69,9 @@ class Cti:
                 server.book.adopt(name, placement)
         self.centre = Centre(server, agents, wall - now)
         self.clients = ClientEdge(self._client_frame, self._client_gone, most=MOST_CONNECTIONS)
-        self.softswitch = SoftswitchLink(config.evapi, self._switch_event, self._agents_here)
+        self.softswitch = SoftswitchLink(
+            config.evapi, self._switch_event, self._agents_here, self.centre.calls.list_request
+        )
         self.peer = PeerLink(config.peer_url, config.peer_secret, self._idle_report, self._peer_report)
         self.control = ControlPort(self, token=config.control_token, system=config.system, rate=config.signin_rate)
         self.port = self.control_port = 0

@@ -28,6 +28,8 @@ class _Call:
     label: int
     state: Literal["waiting", "ringing", "talking", "away"]
     account: str | None = None
+    told: int = 0
+    """Lists that had been asked for when we last said something about this call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,10 @@ class CallDesk:
     Args:
         agents: Whose states change with the calls.
         may_ring: Whether an agent may be given a call at a moment: a valid session, not about to leave.
+        name: Of this process's life; lists that another one has asked for are not ours.
     """
 
-    def __init__(self, agents: AgentBook, may_ring: Callable[[str, float], bool]) -> None:
+    def __init__(self, agents: AgentBook, may_ring: Callable[[str, float], bool], name: str) -> None:
         self.changed: set[str] = set()
         self.to_switch: list[dict[str, Any]] = []
         self.desktop: list[DesktopEvent] = []
@@ -61,6 +64,8 @@ class CallDesk:
         self._relays: dict[str, deque[float]] = {}
         self._peer_paused: dict[str, float] = {}
         self._boot: str | None = None
+        self._name = name
+        self._lists = 0
 
     def waiting(self, group: str) -> int:
         """How many calls wait in this group's queue."""
@@ -72,11 +77,23 @@ class CallDesk:
 
     # ---- what the softswitch says
 
+    def list_request(self) -> dict[str, Any]:
+        """The question for all calls. Its answer, a `hello`, repairs what a lost word or event has left behind."""
+        self._lists += 1
+        return {"a": "list", "n": f"{self._name}.{self._lists}"}
+
     def hello(self, event: Mapping[str, Any], now: float, wall: float) -> bool:
-        """The connection is (again) open: take over the calls it lists, forget the others.
+        """All calls there are, because a connection opened or we asked: take them over, forget the others.
+
+        The answer to a question knows nothing of what we said after asking, so calls that we spoke of since are left
+        alone. On a new connection nothing that was said before counts.
 
         Returns: Whether the softswitch has restarted since it was last heard of, and lost its phones' registrations.
         """
+        asked_by, _, number = str(event.get("n", "")).rpartition(".")
+        if asked_by and asked_by != self._name:
+            return False
+        asked = int(number) if asked_by else None
         boot = str(event.get("boot", ""))
         restarted = self._boot is not None and boot != self._boot
         self._boot = boot
@@ -84,7 +101,9 @@ class CallDesk:
         for call_id in [known for known in self._calls if known not in listed]:
             self._over(call_id, now)
         for call_id, entry in listed.items():
-            self._take_over(call_id, entry, now, wall)
+            known = self._calls.get(call_id)
+            if asked is None or known is None or known.told < asked:
+                self._take_over(call_id, entry, now, wall)
         return restarted
 
     def _take_over(self, call_id: str, entry: Mapping[str, Any], now: float, wall: float) -> None:
@@ -167,6 +186,7 @@ class CallDesk:
         for decision in distribute(queue, idle, staff=staff, peer=self._less_relays(group, peer, now)):
             call = self._calls[decision.call]
             self._unqueue(call)
+            call.told = self._lists
             where = {"i": call.index, "l": call.label, "callid": call.waiting.id}
             match decision:
                 case Ring():

@@ -51,7 +51,7 @@ class Centre:
     def __init__(self, server: SessionServer, agents: AgentBook, wall_offset: float) -> None:
         self.server = server
         self.agents = agents
-        self.calls = CallDesk(agents, server.may_take_call)
+        self.calls = CallDesk(agents, server.may_take_call, server.boot)
         self.seq = 1
         self.group_seq: dict[str, int] = dict.fromkeys(agents.groups, 1)
         self.moves: deque[Move] = deque(maxlen=MOVES_KEPT)

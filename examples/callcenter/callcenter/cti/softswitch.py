@@ -19,6 +19,9 @@ AGENTS_EVERY: Final = 1.0
 AGENTS_SOONEST: Final = 0.1
 """Seconds between two `agents` words at least."""
 
+LIST_EVERY: Final = 5.0
+"""Seconds between two questions for all calls: a caller of whom a word was lost waits no longer than this."""
+
 MOST_AT_ONCE: Final = 16_000
 WINDOW: Final = 0.05
 """Bytes sent in this many seconds at most: Kamailio 5.6 loses what a read that ends inside a netstring's length cut."""
@@ -70,14 +73,20 @@ class SoftswitchLink:
     Args:
         address: Its evapi. on_event: called with every event it sends; must not raise.
         agents: The groups that have agents here, and how many.
+        list_request: The question for all calls, a new one each time.
     """
 
     def __init__(
-        self, address: HostPort, on_event: Callable[[Mapping[str, Any]], None], agents: Callable[[], dict[str, int]]
+        self,
+        address: HostPort,
+        on_event: Callable[[Mapping[str, Any]], None],
+        agents: Callable[[], dict[str, int]],
+        list_request: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._address = address
         self._on_event = on_event
         self._agents = agents
+        self._list_request = list_request
         self._writer: asyncio.StreamWriter | None = None
         self._told: dict[str, int] | None = None
         self._outbox: deque[bytes] = deque()
@@ -131,9 +140,10 @@ class SoftswitchLink:
             self._outbox.clear()
             try:
                 async with asyncio.TaskGroup() as group:
-                    talker = group.create_task(self._tell_agents())
+                    talkers = [group.create_task(talk) for talk in (self._tell_agents(), self._ask_for_lists())]
                     await self._listen(reader)
-                    talker.cancel()
+                    for talker in talkers:
+                        talker.cancel()
             except* (OSError, NetstringError) as e:
                 log.warning("softswitch %s: %s", self._address, e.exceptions[0])
             finally:
@@ -153,6 +163,11 @@ class SoftswitchLink:
                     raise NetstringError(f"not JSON: {text[:80]!r}") from e
                 self._on_event(event)
         log.warning("softswitch %s has closed the line", self._address)
+
+    async def _ask_for_lists(self) -> None:
+        while True:
+            await asyncio.sleep(LIST_EVERY)
+            self.send([self._list_request()])
 
     async def _tell_agents(self) -> None:
         waited = AGENTS_EVERY
