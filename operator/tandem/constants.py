@@ -27,6 +27,9 @@ FORCE_GRACE_S: Final = 10.0
 VERIFY_S: Final = 5.0
 """Seconds after the last bucket for the last agents to arrive; then the Shift completes and says who is missing."""
 
+MOST_ACCOUNTS_NAMED: Final = 100
+"""Accounts that a Shift names as staying beyond its deadline; more are counted only."""
+
 FORGET_AFTER_S: Final = 60.0
 """Seconds for which a group must be absent from every location before its placement is forgotten."""
 
@@ -43,10 +46,10 @@ DECIDE_COALESCE_S: Final = 0.02
 """Seconds the coordinator lets changes gather before it decides: a burst is one decision."""
 
 REPORT_COALESCE_S: Final = 0.1
-"""Seconds within which a bucket that became empty, or a map that was acknowledged, is reported."""
+"""Seconds within which it is reported that a map was acknowledged, or that the last agent of a wave has left."""
 
 REPORT_INTERVAL_S: Final = 0.5
-"""Least seconds between two reports of mere counts (who is talking, who is available)."""
+"""Least seconds between two reports that nobody waits for: who is talking, which bucket has emptied before the last."""
 
 REPORT_BYTES_PER_S: Final = 1_000_000.0
 """Most bytes a second that one system's reports may write to the store; larger reports come less often."""

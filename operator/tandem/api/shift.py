@@ -159,6 +159,9 @@ class ShiftStatus(Reported):
     plan: tuple[str, ...] = Field(default=(), description="The plan as text.")
     groups: tuple[str, ...] = Field(default=(), description="Groups in the plan, frozen when planned.")
     progress: ShiftProgress = Field(default=ShiftProgress(), description="How far.")
+    accounts_staying: tuple[str, ...] = Field(
+        default=(), description="Agents beyond the deadline who stay until their call has ended, a hundred at most."
+    )
     switch_times: SwitchTimes = Field(default=SwitchTimes(), description="The agents' own gaps.")
     started_at: str = Field(default="", description="First commit, RFC 3339.")
     finished_at: str = Field(default="", description="End, RFC 3339.")

@@ -97,7 +97,7 @@ class ShiftRecord(Record):
     wave: int = Field(default=0, description="Wave under way, from 1; 0 before the first.")
     wave_started_at: float = 0.0
     staying: dict[str, int] = Field(default_factory=dict, description="Agents beyond the deadline, by group.")
-    accounts_staying: tuple[str, ...] = ()
+    accounts_staying: tuple[str, ...] = Field(default=(), description="Who they are, as far as CTIs name them.")
     started_at: float = 0.0
     finished_at: float = 0.0
 
@@ -117,6 +117,7 @@ class GroupReport(Record):
     standby: int = 0
     calls_waiting: int = 0
     buckets: dict[str, int] = Field(default_factory=dict, description="Sessions per bucket; zeros left out.")
+    staying: tuple[str, ...] = Field(default=(), description="Accounts still busy after a move's longest call.")
 
 
 class SystemReport(Record):

@@ -20,11 +20,14 @@ from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.plan import conflict_refusal, make_plan, reserve
 from tandem.domain.reasons import Reason, Refusal
-from tandem.domain.records import Record
+from tandem.domain.records import Record, ShiftRecord
 from tandem.domain.selection import wishes_of
 from tandem.domain.snapshot import Instant, ShiftEntry, Snapshot
 from tandem.domain.turn import Turn
 from tandem.domain.waves import commit_wave, may_start, start_wave, staying_now, to_start, wave_text, waves_in
+
+NAMED_IN_MESSAGE: Final = 10
+"""Accounts that a sentence names."""
 
 
 def advance(
@@ -152,7 +155,8 @@ def moving(turn: Turn) -> None:
             return
         start_wave(turn, record.wave + 1, staying)
         return
-    turn.become(Reason.VERIFYING, "every bucket has left; counts who has arrived", phase="Verifying", staying=staying)
+    message = "every bucket has left; counts who has arrived"
+    turn.become(Reason.VERIFYING, message, phase="Verifying", **staying.changes)
 
 
 def verifying(turn: Turn) -> None:
@@ -175,8 +179,8 @@ def verifying(turn: Turn) -> None:
         parts.append(f"{missing} of the {planned_agents} planned signed out or were not signed in")
     if staying:
         reason = Reason.AGENTS_STAY
-        named = ", ".join(f"{group} {count}" for group, count in sorted(record.staying.items()) if count)
-        parts.append(f"{staying} stay where they are until their call has ended: {named}")
+        counted = ", ".join(f"{group} {count}" for group, count in sorted(record.staying.items()) if count)
+        parts.append(f"{staying} stay where they are until their call has ended: {counted}{_names(record)}")
     turn.become(reason, "; ".join(parts), phase="Completed")
 
 
@@ -208,6 +212,15 @@ def _outdated(turn: Turn) -> Refusal | None:
             message = f"{plan.group} has been moved since this was planned; create the Shift again under a new name"
             return Refusal(Reason.PLAN_OUTDATED, message)
     return None
+
+
+def _names(record: ShiftRecord) -> str:
+    """The first of those who stay, by name; the status has them all."""
+    names = record.accounts_staying
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMED_IN_MESSAGE} more" if len(names) > NAMED_IN_MESSAGE else ""
+    return f" ({', '.join(names[:NAMED_IN_MESSAGE])}{more})"
 
 
 def _reason(text: str) -> Reason | None:

@@ -1,7 +1,10 @@
 """Waves: which buckets of a Shift start together, and when the next ones may."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
 
+from tandem.constants import MOST_ACCOUNTS_NAMED
 from tandem.domain.placement import Moves, Slot, parse_moves
 from tandem.domain.plan import hold_refusal, unusable_target
 from tandem.domain.reasons import Reason, Refusal
@@ -31,7 +34,24 @@ def to_start(turn: Turn, wave: int) -> Iterator[tuple[GroupPlan, Placed, dict[in
             yield plan, placed, start
 
 
-def start_wave(turn: Turn, wave: int, staying: dict[str, int] | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Staying:
+    """Agents beyond the deadline, of all waves so far."""
+
+    by_group: Mapping[str, int]
+    accounts: tuple[str, ...] = ()
+    """Who they are, as far as their CTIs name them."""
+
+    @property
+    def changes(self) -> dict[str, object]:
+        """Fields of the Shift's record."""
+        return {"staying": dict(self.by_group), "accounts_staying": self.accounts}
+
+
+NOBODY_STAYS: Final = Staying({})
+
+
+def start_wave(turn: Turn, wave: int, staying: Staying = NOBODY_STAYS) -> None:
     """Enter this wave and start its groups, as far as they fit into the transaction."""
     turn.become(
         Reason.WAVE_STARTED,
@@ -40,7 +60,7 @@ def start_wave(turn: Turn, wave: int, staying: dict[str, int] | None = None) -> 
         wave=wave,
         wave_started_at=turn.now.wall,
         started_at=turn.record.started_at or turn.now.wall,
-        staying=staying or {},
+        **staying.changes,
     )
     commit_wave(turn, wave)
 
@@ -70,9 +90,10 @@ def may_start(turn: Turn) -> Refusal | None:
     return hold_refusal(turn.snapshot) or unusable_target(turn.snapshot, _targets(turn))
 
 
-def staying_now(turn: Turn) -> dict[str, int] | None:
-    """Agents beyond the deadline per group once every bucket of this wave has left or is late; None: not yet."""
-    staying: dict[str, int] = dict(turn.record.staying)
+def staying_now(turn: Turn) -> Staying | None:
+    """Agents beyond the deadline once every bucket of this wave has left or is late; None: not yet."""
+    by_group: dict[str, int] = dict(turn.record.staying)
+    accounts = set(turn.record.accounts_staying)
     for plan in turn.record.plan:
         placed = turn.snapshot.placements.get(plan.group)
         if placed is None:
@@ -85,9 +106,11 @@ def staying_now(turn: Turn) -> dict[str, int] | None:
         if turn.in_phase_for < deadline:
             turn.draft.wake(turn.entry.since + deadline + 0.001)
             return None
-        count = 0
-        for bucket, slot in leaving.items():
-            report = turn.snapshot.group_report(slot.site, plan.system, plan.group)
-            count += report.buckets.get(str(bucket), 0) if report else 0
-        staying[plan.group] = staying.get(plan.group, 0) + count
-    return staying
+        for site in {slot.site for slot in leaving.values()}:
+            report = turn.snapshot.group_report(site, plan.system, plan.group)
+            if report is None:
+                continue
+            count = sum(report.buckets.get(str(bucket), 0) for bucket, slot in leaving.items() if slot.site == site)
+            by_group[plan.group] = by_group.get(plan.group, 0) + count
+            accounts.update(report.staying)
+    return Staying(by_group, tuple(sorted(accounts)[:MOST_ACCOUNTS_NAMED]))

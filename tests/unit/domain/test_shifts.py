@@ -22,9 +22,9 @@ def a_world(agents: int = 100, **changes: Any) -> World:
     return world
 
 
-def leave(world: World, buckets: dict[int, int], group: str = GROUP) -> None:
-    """Both cities hold the newest map; these sessions are left at east."""
-    world.sessions("east", group, buckets)
+def leave(world: World, buckets: dict[int, int], group: str = GROUP, staying: tuple[str, ...] = ()) -> None:
+    """Both cities hold the newest map; these sessions are left at east, `staying` named by its CTI."""
+    world.sessions("east", group, buckets, staying=staying)
     world.sessions("west", group, {})
     world.settle()
 
@@ -382,7 +382,7 @@ def test_those_in_a_call_beyond_the_deadline_stay_and_are_named() -> None:
     world = a_world(drain={"maxTalk": "10s", "maxWrapUp": "5s"})
     world.shift(**ALL_HOTEL)
     world.settle()
-    leave(world, {4: 2})
+    leave(world, {4: 2}, staying=("agent0007", "agent0042"))
     world.advance(14.9)
     world.settle()
     assert world.shift_record().phase == "Moving"
@@ -393,7 +393,8 @@ def test_those_in_a_call_beyond_the_deadline_stay_and_are_named() -> None:
     record = world.shift_record()
     assert (record.phase, record.reason) == ("Completed", Reason.AGENTS_STAY)
     assert record.staying == {GROUP: 2}
-    assert f"{GROUP} 2" in record.message
+    assert record.accounts_staying == ("agent0007", "agent0042")
+    assert f"{GROUP} 2 (agent0007, agent0042)" in record.message
     assert world.placement() == {"west": "0-3,5-99", "east>west": "4"}
     leave(world, {})
     assert world.placement() == {"west": "0-99"}

@@ -157,7 +157,14 @@ class World:
     def report(self, site: str, system: str, groups: Mapping[str, GroupReport]) -> None:
         self.put(keys.report(site, system), SystemReport(boot=f"boot-{site}", confirmed=True, groups=dict(groups)))
 
-    def sessions(self, site: str, group: str, buckets: Mapping[int, int], system: str = "hotel") -> None:
+    def sessions(
+        self,
+        site: str,
+        group: str,
+        buckets: Mapping[int, int],
+        system: str = "hotel",
+        staying: tuple[str, ...] = (),
+    ) -> None:
         """`site` holds the newest map of `group` and these sessions per bucket; its other groups stay as reported."""
         before = self.snapshot.report(site, system)
         groups = dict(before.groups) if before else {}
@@ -166,6 +173,7 @@ class World:
             revision=placed.revision if placed else 0,
             signed_in=sum(buckets.values()),
             buckets={str(bucket): count for bucket, count in buckets.items() if count},
+            staying=staying,
         )
         self.report(site, system, groups)
 

@@ -652,6 +652,25 @@ def test_a_bucket_has_not_left_while_a_call_there_has_outlived_its_session(cti: 
     assert cti.server.count(GROUP).occupied == {}
 
 
+def test_who_is_still_busy_after_the_longest_call_is_named_until_gone(cti: Cti) -> None:
+    cti.place(EAST)
+    for n, activity in ((1, Activity.CALL), (2, Activity.WRAPUP), (3, Activity.CALL), (60, Activity.CALL)):
+        cti.sign_in(n, f"a{n}")
+        cti.server.set_activity(f"a{n}", activity, cti.now)
+    cti.place({"east>west": "0-49", "east": "50-99"}, drain=Drain(max_talk=10.0, max_wrapup=5.0))
+    cti.server.disconnected(3, cti.now)  # its call goes on
+    cti.living(9.0)
+    assert cti.server.count(GROUP).staying == ()
+    cti.server.take_changed()
+    cti.living(2.5)
+    assert cti.server.count(GROUP).staying == ("a1", "a2", "a3")
+    assert GROUP in cti.server.take_changed()
+    for n in (1, 2, 3):
+        cti.server.set_activity(f"a{n}", Activity.IDLE, cti.now)
+    cti.living(1.1)
+    assert cti.server.count(GROUP).staying == ()
+
+
 def test_what_a_release_says_is_true_also_with_a_second_device(cti: Cti) -> None:
     cti.place(EAST)
     cti.sign_in(1, "a1", "laptop")

@@ -21,6 +21,9 @@ LONGEST_WAIT: Final = 60.0
 COALESCE: Final = 0.02
 """Seconds that a long poll stays on after news: a move of a thousand agents should not be a thousand answers."""
 
+MOST_NAMED: Final = 100
+"""Accounts of a group that are named as staying; `buckets` counts them all."""
+
 MOST_MOVES: Final = 5_000
 """Moves in one answer; the caller asks again."""
 
@@ -68,6 +71,7 @@ def group_json(centre: Centre, group: str) -> dict[str, Any]:
         "standby": count.standby,
         "calls_waiting": centre.calls.waiting(group),
         "buckets": {str(bucket): n for bucket, n in count.occupied.items()},
+        "staying": count.staying[:MOST_NAMED],
     }
 
 

@@ -91,6 +91,8 @@ class GroupCount:
     connections: int = 0
     buckets: dict[int, int] = field(default_factory=dict)
     lingering: dict[int, int] = field(default_factory=dict)
+    staying: tuple[str, ...] = ()
+    """Accounts in leaving buckets who are still busy although the longest call should have ended, by name."""
 
     @property
     def occupied(self) -> dict[int, int]:
@@ -114,6 +116,8 @@ class Group:
     count: GroupCount = field(default_factory=GroupCount)
     seated: dict[Seat, None] = field(default_factory=dict)
     """Those with a session."""
+    lingering: dict[Seat, None] = field(default_factory=dict)
+    """Those whose call has outlived their session."""
     offered: dict[Seat, None] = field(default_factory=dict)
     """Those with an offer."""
     at_door: dict[Seat, None] = field(default_factory=dict)
@@ -239,6 +243,10 @@ class Tables:
         """Note whether a call of this seat has outlived its session."""
         if seat.lingers is not lingers:
             seat.lingers = lingers
+            if lingers:
+                self.group_of(seat).lingering[seat] = None
+            else:
+                del self.group_of(seat).lingering[seat]
             _add(self._count(seat).lingering, seat.member.bucket, 1 if lingers else -1)
 
 

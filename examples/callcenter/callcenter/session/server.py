@@ -20,7 +20,7 @@ The rules that the promises rest on (DESIGN section 6):
 
 import heapq
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Final, Literal
 
@@ -682,21 +682,39 @@ class SessionServer:
         return out
 
     def _sweep(self, now: float, out: list[Out]) -> None:
-        """Once a second: connections that fell silent, and busy agents whose time to finish is up."""
+        """Once a second: connections that fell silent, and busy agents of leaving buckets whose time is up."""
         for conn in self._t.conns.values():
             if conn.session is None and now >= conn.heard_at + SILENT_AFTER:
                 out.append(Close(conn.id))
         for group in self._t.groups.values():
-            group.leaving.extend(
+            busy = [seat for seat in group.seated if seat.activity is not Activity.IDLE and self._leaving(seat)]
+            group.leaving.extend(seat for seat in busy if self._overdue(seat, now))
+            self._note_staying(group, busy, now)
+
+    def _note_staying(self, group: Group, busy: Iterable[Seat], now: float) -> None:
+        """Note by name who is still here after the longest call of a move should have ended."""
+        placement = self.book.get(group.name)
+        limit = placement.drain.max_talk if placement is not None else None
+        staying: tuple[str, ...] = ()
+        if limit is not None:
+            late = [
                 seat
-                for seat in group.seated
-                if seat.activity is not Activity.IDLE and self._leaving(seat) and self._overdue(seat, now)
-            )
+                for seat in (*busy, *filter(self._leaving, group.lingering))
+                if self._leaves_for(seat, now) >= limit
+            ]
+            staying = tuple(sorted(seat.member.account for seat in late))
+        if staying != group.count.staying:
+            group.count.staying = staying
+            self._t.changed.add(group.name)
 
     # ---- small steps
 
     def _door(self, seat: Seat) -> Door:
         return self.book.door(seat.member.group, seat.member.bucket)
+
+    def _leaves_for(self, seat: Seat, now: float) -> float:
+        """Seconds for which this seat's bucket has been leaving."""
+        return now - self.book.since(seat.member.group, seat.member.bucket)[1]
 
     def _leaving(self, seat: Seat) -> bool:
         return self._door(seat) is Door.LEAVING

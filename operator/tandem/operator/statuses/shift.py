@@ -30,6 +30,7 @@ def shift_status(scene: Scene, seen: Seen, entry: ShiftEntry, local: Iterable[Sa
             waves=max((len(plan.waves) for plan in record.plan), default=0),
             text=f"{moved}/{agents}" if agents else "",
         ),
+        accounts_staying=record.accounts_staying,
         switch_times=SwitchTimes(p50=gaps.p50, p95=gaps.p95, max=gaps.max) if gaps else SwitchTimes(),
         started_at=rfc3339(record.started_at),
         finished_at=rfc3339(record.finished_at),
