@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab import cgroups, cleanup, holder, images, kubeconfigs, network, packages, progress, tools
-from lab.addresses import CITIES, LOCATIONS
+from lab.addresses import CITIES, LOCATIONS, OUTSIDE
 from lab.addresses import city as city_named
 from lab.addresses import location as location_named
 from lab.city import STAGES, CityRunner, Parts
@@ -145,7 +145,8 @@ class BareLab:
         if place.name not in LOCATIONS or place.netns not in network.present_namespaces():
             raise NotRunningError(f"{location} is not there: is the lab running?")
         log.parent.mkdir(parents=True, exist_ok=True)
-        groups = cgroups.create(cgroup_of(place.name), leaf=SPAWNED)
+        weight = cgroups.WEIGHT_OUTSIDE if place.name in OUTSIDE else cgroups.WEIGHT_OF_A_CITY
+        groups = cgroups.create(cgroup_of(place.name), leaf=SPAWNED, weight=weight)
         command = launch_argv(argv, netns_path=place.netns_path, groups=groups, log=log.resolve(), pidfile=None)
         with log.open("ab") as errors:
             return subprocess.Popen(

@@ -17,8 +17,19 @@ ROOT: Final = "tandem-lab"
 BUILDS: Final = "tandem-lab-builds"
 """Builders sit outside `ROOT`: stopping a lab must not stop a build that somebody else runs."""
 
+CONTROL_PLANE: Final = "system"
+"""The leaf for a city's own components."""
+
 WEIGHT_OF_LAB: Final = 16 * 1024
 """cpu.shares of all locations together; beside it each process outside any group weighs 1024."""
+
+WEIGHT_OF_A_CITY: Final = 1024
+WEIGHT_OUTSIDE: Final = 4 * 1024
+"""cpu.shares of a location. Floors and carrier stand for a thousand machines of their own: where the processors do not
+suffice for all, an agent's desktop must not be what is late."""
+
+WEIGHT_OF_CONTROL_PLANE: Final = 256
+"""cpu.shares of a city's Kubernetes components, beside 2048 of its pods: they would sit on machines of their own."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +66,10 @@ def hierarchies() -> list[Hierarchy]:
     return found
 
 
-def create(name: str, *, leaf: str = "system") -> list[Path]:
+def create(name: str, *, leaf: str = CONTROL_PLANE, weight: int = WEIGHT_OF_A_CITY) -> list[Path]:
     """Create group `name` with a leaf for our own processes in every hierarchy; returns the leaves to join.
 
-    A leaf, because version 2 forbids processes in a group whose children have controllers.
+    A leaf, because version 2 forbids processes in a group whose children have controllers. `weight`: cpu.shares.
     """
     leaves = []
     for hierarchy in hierarchies():
@@ -73,6 +84,9 @@ def create(name: str, *, leaf: str = "system") -> list[Path]:
         leaves.append(path)
         if "cpu" in hierarchy.controllers and Path(name).parts[0] == ROOT:
             (hierarchy.group(ROOT) / "cpu.shares").write_text(str(WEIGHT_OF_LAB))
+            (hierarchy.group(name) / "cpu.shares").write_text(str(weight))
+            if leaf == CONTROL_PLANE:
+                (path / "cpu.shares").write_text(str(WEIGHT_OF_CONTROL_PLANE))
     return leaves
 
 

@@ -1,6 +1,7 @@
 """One city: preparing its disk, starting its components in order, and waiting until it works."""
 
 import asyncio
+import os
 import shutil
 import signal
 import time
@@ -32,6 +33,10 @@ from lab.processes import (
 READY_WITHIN_S: Final = 120.0
 """A city takes 10 s; the rest is for a machine that is busy with something else."""
 POLL_S: Final = 0.1
+
+GO_SETTINGS: Final = {"GOMAXPROCS": "1", "GOGC": "200"}
+"""For the components: a dozen Go programs that each wake up threads on every processor are in each other's way where
+all three cities share two."""
 
 STAGES: Final = ("certificates", "etcd and containerd", "Kubernetes API", "node Ready", "DNS")
 
@@ -134,6 +139,7 @@ class CityRunner:
             groups=cgroups.create(cgroup_of(self.city.name)),
             log=self.paths.logs / f"{component}.log",
             pidfile=pidfile,
+            env={**os.environ, **GO_SETTINGS},
         )
 
     async def revive(self, component: str) -> None:

@@ -110,7 +110,7 @@ def _coredns_pod() -> dict[str, Any]:
                 ],
                 "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1},
                 "livenessProbe": {"httpGet": {"path": "/health", "port": 8080}, "initialDelaySeconds": 30},
-                "resources": {"requests": {"cpu": "50m", "memory": "40Mi"}, "limits": {"memory": "200Mi"}},
+                "resources": {"requests": {"cpu": "100m", "memory": "40Mi"}, "limits": {"memory": "200Mi"}},
                 "volumeMounts": [{"name": "config", "mountPath": "/etc/coredns", "readOnly": True}],
             }
         ],
