@@ -2,6 +2,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV := .venv
+# The distribution's Python first: it is built with profile-guided optimisation, which one compiled by pyenv usually is not.
+PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PY := $(VENV)/bin/python
 PYTEST := $(VENV)/bin/pytest
 export PYTHONPATH := $(CURDIR):$(CURDIR)/examples/demo
@@ -19,10 +22,10 @@ help: ## List the targets.
 init: $(VENV)/.ready ## Make the Python environment from the lock file.
 
 $(VENV)/.ready: requirements.lock pyproject.toml examples/callcenter/pyproject.toml
-	@command -v python3 >/dev/null || { echo "make: needs python3 (3.11 or newer); install it and run make again"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "make: needs python3 (3.11 or newer); install it and run make again"; exit 1; }
 	@echo "environment: installing the packages of requirements.lock (about 30 s the first time)"
 	@command -v uv >/dev/null || python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore uv
-	@uv venv --quiet --allow-existing --python ">=3.11" $(VENV)
+	@uv venv --quiet --clear --python "$(PYTHON)" $(VENV)
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip sync --quiet requirements.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps -e . -e examples/callcenter
 	@touch $@
