@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import WSMsgType, web
 
-from callcenter.agents.connection import Connection, Exchange, open_http
+from callcenter.agents.connection import Connection, Exchange
 
 pytestmark = pytest.mark.contract
 
@@ -80,9 +80,8 @@ async def server() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def exchange() -> AsyncIterator[Exchange]:
-    async with open_http() as http:
-        yield Exchange(http)
+async def exchange() -> Exchange:
+    return Exchange()
 
 
 def connect(exchange: Exchange, url: str) -> tuple[Connection, Owner]:

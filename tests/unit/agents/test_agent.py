@@ -77,7 +77,9 @@ class World:
 
     def __post_init__(self) -> None:
         clock = self.net.scheduler
-        session = ClientSession("agent0001", "i1", ["east", "west"], home="east", mac=PERSON.mac, jitter=lambda: 0.5)
+        session = ClientSession(
+            "agent0001", "i1", ["east", "west"], home="east", mac=PERSON.mac, jitter=lambda: 0.5, lease=1.5
+        )
         clocks = Clocks(clock.time, lambda: 1e9 + clock.now, clock)
         self.agent = Agent(PERSON, session, clocks=clocks, diary=self.diary, tally=self.tally)
         self.stacks = {"east": self.net.stack("10.0.0.21", 40001), "west": self.net.stack("10.0.0.21", 40002)}

@@ -1,12 +1,17 @@
-"""One WebSocket from an agent's client to one city's CTI, opened again as often as the client asks."""
+"""One WebSocket from an agent's client to one city's CTI, opened again as often as the client asks.
+
+By picows: frames come as callbacks, without a task that wakes up for each of them. Two thousand connections a process
+that each hear something twice a second are what this process does most of its time.
+"""
 
 import asyncio
 import contextlib
 import socket
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
-import aiohttp
+from picows import WSError, WSFrame, WSListener, WSMsgType, WSParsedURL, WSTransport, ws_connect
 
 from callcenter.session.client import CONNECT_TIMEOUT
 
@@ -19,54 +24,29 @@ UNACKNOWLEDGED: Final = 10_000
 MOST_UNREAD: Final = 32_768
 """Bytes that may wait for the other side to read them; below the 64 KiB at which the transport asks to pause."""
 
-GOODBYE: Final = 0.5
-"""Seconds that a closing WebSocket waits for the other side's close frame."""
+LONGEST_FRAME: Final = 65_536
+"""Bytes of a CTI's frame."""
 
+READ_BUFFER: Final = 512
+"""Bytes to begin with: a frame is shorter than 100, and there are thousands of connections."""
 
-class WebSocket(aiohttp.ClientWebSocketResponse):
-    """A WebSocket that sends without a task: a thousand agents who all say something cost no thousand tasks."""
-
-    def post(self, text: str) -> None:
-        """Send a text frame now. Raises: OSError when the connection is closed, or is cut because nobody reads it."""
-        transport = self._writer.transport
-        if transport.get_write_buffer_size() > MOST_UNREAD:
-            transport.abort()
-            raise ConnectionResetError("the other side does not read")
-        # With room in the buffer the coroutine writes the (uncompressed) frame and ends without waiting for anything.
-        step = self.send_str(text)
-        with contextlib.suppress(StopIteration):
-            step.send(None)
-
-
-def _socket(address: tuple[Any, ...]) -> socket.socket:
-    family, kind, protocol, _, _ = address
-    sock = socket.socket(family, kind, protocol)
-    sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED)
-    return sock
-
-
-def open_http() -> aiohttp.ClientSession:
-    """The HTTP client that all agents of a process share."""
-    return aiohttp.ClientSession(
-        ws_response_class=WebSocket, connector=aiohttp.TCPConnector(limit=0, socket_factory=_socket)
-    )
+_TEXT: Final = WSMsgType.TEXT
+_CLOSE: Final = WSMsgType.CLOSE
 
 
 @dataclass(slots=True)
 class Exchange:
     """What all connections of a process share."""
 
-    http: aiohttp.ClientSession
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_CONNECTING))
     background: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def spawn(self, work: Any) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine that nobody waits for, and keep it from being collected."""
         task = asyncio.create_task(work)
         self.background.add(task)
         task.add_done_callback(self.background.discard)
+        return task
 
 
 class ConnectionOwner(Protocol):
@@ -86,77 +66,117 @@ class Connection:
     """A place for one open WebSocket to `url`."""
 
     def __init__(self, exchange: Exchange, site: str, url: str, owner: ConnectionOwner) -> None:
+        self.site = site
+        self.owner = owner
         self._exchange = exchange
-        self._site = site
-        self._url = url
-        self._owner = owner
-        self._task: asyncio.Task[None] | None = None
-        self._ws: WebSocket | None = None
+        self._url = url.replace("http", "ws", 1) if url.startswith("http") else url
+        self._line: _Line | None = None
 
     def connect(self, after: float) -> None:
         """Drop what there is, and open a new WebSocket `after` seconds from now."""
         self.close()
-        self._task = asyncio.create_task(self._run(after))
+        line = self._line = _Line(self)
+        line.opening = self._exchange.spawn(self._open(line, after))
 
     def send(self, text: str) -> None:
         """Send a text frame, in the order of these calls; lost without an open WebSocket."""
-        if self._ws is None:
-            return
-        try:
-            self._ws.post(text)
-        except (OSError, aiohttp.ClientError):
-            return  # the reader of this connection hears of it too, and tells the client
+        if self._line is not None:
+            self._line.send(text)
 
     def close(self) -> None:
         """Drop what there is. What was sent before still goes out if the other side takes it."""
-        task, self._task = self._task, None
-        # Called from within `on_text`, the task notices by itself: cancelled, it could not close in peace.
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
-        self._forget()
+        line, self._line = self._line, None
+        if line is not None:
+            line.drop()
 
-    def _forget(self) -> None:
-        ws, self._ws = self._ws, None
-        if ws is not None and not ws.closed:
-            self._exchange.spawn(_close(ws))
+    def is_current(self, line: "_Line") -> bool:
+        """Whether `line` has not been replaced."""
+        return self._line is line
 
-    async def _run(self, after: float) -> None:
-        me = asyncio.current_task()
+    def lost(self, line: "_Line") -> None:
+        """`line` is gone, or has never come about."""
+        if self._line is line:
+            self._line = None
+            self.owner.on_closed(self.site)
+
+    async def _open(self, line: "_Line", after: float) -> None:
         if after > 0:
             await asyncio.sleep(after)
-        ws = await self._open()
-        if ws is None:
-            self._task = None
-            self._owner.on_closed(self._site)
-            return
-        self._ws = ws
-        self._owner.on_open(self._site)
-        try:
-            while self._task is me:
-                message = await ws.receive()
-                if message.type is not aiohttp.WSMsgType.TEXT:
-                    break
-                self._owner.on_text(self._site, message.data)
-        except (OSError, aiohttp.ClientError):
-            pass
-        if self._task is me:
-            self._task = None
-            self._forget()
-            self._owner.on_closed(self._site)
-
-    async def _open(self) -> WebSocket | None:
-        try:
-            async with self._exchange.gate, asyncio.timeout(CONNECT_TIMEOUT):
-                ws = await self._exchange.http.ws_connect(
-                    self._url, compress=0, max_msg_size=65_536, timeout=aiohttp.ClientWSTimeout(ws_close=GOODBYE)
+        async with self._exchange.gate:
+            # From here on it is not cancelled, but ends by its own times: picows closes nothing on cancellation.
+            line.opening = None
+            with contextlib.suppress(OSError, WSError):
+                await ws_connect(
+                    lambda: line,
+                    self._url,
+                    socket_factory=_socket,
+                    websocket_handshake_timeout=CONNECT_TIMEOUT,
+                    max_frame_size=LONGEST_FRAME,
+                    read_buffer_init_size=READ_BUFFER,
                 )
-                return cast("WebSocket", ws)
-        except (OSError, TimeoutError, aiohttp.ClientError):
-            return None
+        if line.never_open:
+            self.lost(line)
 
 
-async def _close(ws: aiohttp.ClientWebSocketResponse) -> None:
+class _Line(WSListener):
+    """One WebSocket, from the attempt to its end."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.opening: asyncio.Task[None] | None = None
+        """Waits for its turn to connect; may be cancelled."""
+        self.never_open = True
+        self._connection = connection
+        self._transport: WSTransport | None = None
+
+    def send(self, text: str) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        if transport.underlying_transport.get_write_buffer_size() > MOST_UNREAD:
+            transport.disconnect(graceful=False)
+            return
+        transport.send(_TEXT, text.encode())
+
+    def drop(self) -> None:
+        """End it; nobody wants to hear of it any more."""
+        if self._transport is not None:
+            self._transport.send_close()
+            self._transport.disconnect()
+        elif self.opening is not None:
+            self.opening.cancel()
+
+    # -- what picows tells
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport, self.never_open = transport, False
+        if self._connection.is_current(self):
+            self._connection.owner.on_open(self._connection.site)
+        else:
+            self.drop()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if not self._connection.is_current(self):
+            return
+        if frame.msg_type == _TEXT and frame.fin:
+            self._connection.owner.on_text(self._connection.site, frame.get_payload_as_utf8_text())
+        elif frame.msg_type == _CLOSE or not frame.fin:  # a CTI's frames are short: none comes in parts
+            transport.disconnect()
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._transport = None
+        self._connection.lost(self)
+
+
+async def _socket(url: WSParsedURL) -> socket.socket:
+    """A connected socket. Raises: OSError (TimeoutError included)."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        await ws.close()
-    except (OSError, aiohttp.ClientError):
-        return
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED)
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            await asyncio.get_running_loop().sock_connect(sock, (url.host, url.port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock

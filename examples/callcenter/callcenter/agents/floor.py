@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import aiohttp
-
 from callcenter.directory import Agent as Person
 from callcenter.directory import Directory
 from callcenter.session.client import ClientSession
@@ -87,7 +85,7 @@ class Floor:
         self._windows: dict[str, list[RegistrationWindow]] = {}
         self._starting: asyncio.Task[None] | None = None
 
-    async def open(self, http: aiohttp.ClientSession) -> None:
+    async def open(self) -> None:
         """Bind the sockets and make the agents. Raises: OSError when a socket cannot be bound."""
         for city, systems in self._sites.items():
             # Toward each city from the address that reaches it: on a machine with several links they differ.
@@ -97,7 +95,7 @@ class Floor:
                 for _ in range(self._plan.sockets)
             ]
             self._windows[city] = [RegistrationWindow(REGISTRATIONS_IN_FLIGHT) for _ in self._endpoints[city]]
-        exchange = Exchange(http)
+        exchange = Exchange()
         clocks = Clocks(_boottime, time.time, asyncio.get_running_loop())
         rng = random.Random(self._plan.seed)
         for index, person in enumerate(self._people):

@@ -15,7 +15,6 @@ from aiohttp import web
 from callcenter.directory import Agent as Person
 from callcenter.directory import DirectoryError, load
 
-from .connection import open_http
 from .control import make_app
 from .errors import AgentsError
 from .floor import Floor, FloorPlan, check_sites, select
@@ -41,9 +40,9 @@ async def run(
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    async with Timeline(timeline) as diary, LoopLag() as lag, open_http() as http:
+    async with Timeline(timeline) as diary, LoopLag() as lag:
         floor = Floor(people, sites, plan, diary, lag)
-        await floor.open(http)
+        await floor.open()
         runner = web.AppRunner(make_app(floor, stop), access_log=None)
         await runner.setup()
         try:
