@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from callcenter.directory import bucket
+from callcenter.session.lease import DEFAULT_LEASE
 from callcenter.session.messages import Hello, decode_server, encode
 from tests.contract.cti.support import (
     GROUP,
@@ -57,7 +58,7 @@ async def test_agents_sign_in_at_home_with_numbers_of_the_citys_own(cities: Citi
         assert status == 200
         check("Agent", record)
         assert record["session"] is not None
-        assert 0 < record["valid_for"] <= 1.5
+        assert 0 < record["valid_for"] <= DEFAULT_LEASE
         _, answer = await placed["east"].send("POST", "/v1/release-query", {"account": "agent0001", "instance": "i"})
         check("ReleaseAnswer", answer)
         assert answer == {"released": False, "reason": "SessionAlive"}

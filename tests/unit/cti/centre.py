@@ -31,7 +31,7 @@ class Office:
         self.directory = a_directory()
         book = AgentBook(self.directory, site="east", system="hotel", registrar="198.18.0.11:30560", wrapup=WRAPUP)
         server = SessionServer(
-            site="east", boot="b1", secret=b"secret!!", desk=book, timing=Timing(), now=self.now, wall=WALL
+            site="east", boot="b1", secret=b"secret!!", desk=book, timing=Timing(1.5, 0.5), now=self.now, wall=WALL
         )
         self.centre = Centre(server, book, WALL - self.now)
         self.book = book

@@ -17,11 +17,12 @@ from callcenter.cti.distribution import PeerGroup
 from callcenter.cti.errors import ConfigError, RequestError
 from callcenter.cti.main import read_directory
 from callcenter.cti.numbers import NumberPool, PoolExhaustedError
-from callcenter.cti.peer import read_report
+from callcenter.cti.peer import Arrivals, read_frame
 from callcenter.cti.softswitch import NetstringError, NetstringReader, netstring
 from callcenter.cti.wire import read_placements, write_placements
 from callcenter.directory import save
 from callcenter.session.door import parse_map
+from callcenter.session.lease import DEFAULT_LEASE, DEFAULT_PING
 from callcenter.session.placements import Drain, Placement
 from tests.unit.cti.centre import a_directory
 
@@ -54,7 +55,7 @@ def test_a_complete_environment(env: dict[str, str]) -> None:
         "east", "http://198.18.0.12:30580", "softswitch-hotel.callcenter.svc:8448",
     )  # fmt: skip
     assert (config.port, config.control_port, config.signin_rate, config.wrapup) == (8080, 8081, 2000.0, 2.0)
-    assert (config.timing.lease, config.timing.ping, config.map_dir) == (1.5, 0.5, None)
+    assert (config.timing.lease, config.timing.ping, config.map_dir) == (DEFAULT_LEASE, DEFAULT_PING, None)
     assert read_directory(config).realm == "callcenter"
 
 
@@ -75,7 +76,7 @@ def test_a_complete_environment(env: dict[str, str]) -> None:
         pytest.param({"TANDEM_LEASE": "soon"}, "TANDEM_LEASE is 'soon'", id="no-number"),
         pytest.param({"TANDEM_LEASE": "-1"}, "TANDEM_LEASE is '-1' (must be more than 0)", id="negative"),
         pytest.param({"TANDEM_LEASE": "nan"}, "TANDEM_LEASE is 'nan'", id="nan"),
-        pytest.param({"TANDEM_PING": "1"}, "TANDEM_PING is 1.0: with a lease of 1.5 s", id="ping-too-slow"),
+        pytest.param({"TANDEM_PING": "2"}, "TANDEM_PING is 2.0: with a lease of 2.7 s", id="ping-too-slow"),
         pytest.param({"TANDEM_SIGNIN_RATE": "0"}, "TANDEM_SIGNIN_RATE is '0' (must be more than 0)", id="rate-0"),
         pytest.param({"TANDEM_CONTROL_TOKEN": ""}, "TANDEM_CONTROL_TOKEN is not set", id="no-token"),
         pytest.param({"TANDEM_TICKET_SECRET": "short"}, "TANDEM_TICKET_SECRET is only 5 characters long", id="short"),
@@ -180,9 +181,10 @@ def test_what_is_no_netstring_is_noticed(data: bytes) -> None:
 # ---- the peer's report
 
 
-def test_a_report_is_read() -> None:
+def test_what_a_cti_says_to_its_peer_is_read() -> None:
     text = '{"t":"idle","groups":{"callcenter/x":{"available":3,"signed_in":17,"longest_idle":12.3}}}'
-    assert read_report(text) == {"callcenter/x": PeerGroup(3, 17)}
+    assert read_frame(text) == {"callcenter/x": PeerGroup(3, 17)}
+    assert read_frame('{"t":"arrivals","boot":"b1","n":7}') == Arrivals("b1", 7)
 
 
 @pytest.mark.parametrize(
@@ -194,11 +196,13 @@ def test_a_report_is_read() -> None:
         '{"t":"idle"}',
         '{"t":"idle","groups":{"x":{"available":1}}}',
         '{"t":"idle","groups":{"x":3}}',
+        '{"t":"arrivals","n":7}',
+        '{"t":"arrivals","boot":"b1","n":"many"}',
     ],
 )
 def test_what_is_no_report_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        read_report(text)
+        read_frame(text)
 
 
 # ---- numbers

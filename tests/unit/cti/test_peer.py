@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from callcenter.cti.peer import PeerLink
+from callcenter.cti.peer import Arrivals, PeerLink
 
 
 class ClosedSocket:
@@ -32,7 +32,17 @@ class ClosedSocket:
 
 
 async def test_a_line_that_is_cancelled_while_it_ends_does_end() -> None:
-    link = PeerLink("http://nowhere", "secret", dict, lambda _: None)
+    async def news(seen: int, timeout: float) -> int:
+        return seen + 1
+
+    link = PeerLink(
+        "http://nowhere",
+        "secret",
+        report=dict,
+        arrivals=lambda: Arrivals("b1", 0),
+        on_said=lambda _: None,
+        news=news,
+    )
     socket = ClosedSocket()
     talk = asyncio.create_task(link._talk(socket))  # type: ignore[arg-type]
     await socket.sending.wait()

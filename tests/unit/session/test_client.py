@@ -59,7 +59,9 @@ class Person:
 
     def __init__(self, jitter: float = 0.0) -> None:
         self.now = 0.0
-        self.client = ClientSession("a1", "i1", ("east", "west"), "east", mac="m", jitter=lambda: jitter)
+        self.client = ClientSession(
+            "a1", "i1", ("east", "west"), "east", mac="m", jitter=lambda: jitter, lease=S, beat=2.0
+        )
         self.did: list[Action] = []
         self.silent: set[str] = set()
         """Cities that answer no heartbeat."""

@@ -35,6 +35,7 @@ from callcenter.session.messages import (
 from callcenter.session.placements import UNCONFIRMED_AFTER, Drain, Placement
 from callcenter.session.server import RELEASES_A_TICK, SILENT_AFTER, TICK, SessionServer
 from callcenter.session.tickets import Ticket
+from callcenter.session.window import WINDOW
 
 GROUP = "callcenter/x"
 SECRET = b"secret of the system"
@@ -534,6 +535,20 @@ def test_a_thousand_are_released_in_small_portions(cti: Cti) -> None:
     for _ in range(whole + 2):
         portions.append(len(frames(cti.later(TICK), Release)))
     assert portions == [RELEASES_A_TICK] * whole + [rest, 0]
+
+
+def test_releases_keep_the_time_of_the_city_that_takes_them_in(cti: Cti) -> None:
+    cti.place(EAST)
+    for n in range(100):
+        cti.sign_in(n, f"a{n}")
+    cti.place(OUT)
+    released = 0
+    for _ in range(10):
+        cti.server.arrived_at_peer("w1", 0, cti.now)
+        released += len(frames(cti.later(TICK), Release))
+    assert released == WINDOW
+    cti.server.arrived_at_peer("w1", 25, cti.now)
+    assert len(frames(cti.later(2 * TICK), Release)) == 25
 
 
 def test_a_pace_is_kept(cti: Cti) -> None:

@@ -229,6 +229,11 @@ class AgentBook:
         known = self._groups.get(group)
         return iter(list(known.idle.items()) if known is not None else ())
 
+    def longest_idle_since(self, group: str) -> float | None:
+        """Since when the longest idle agent has been available; None: nobody is."""
+        known = self._groups.get(group)
+        return next(iter(known.idle.values()), None) if known is not None else None
+
     def idle_buckets(self, group: str) -> Counter[int]:
         """Available agents per bucket."""
         known = self._groups.get(group)

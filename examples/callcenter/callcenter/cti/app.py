@@ -17,12 +17,12 @@ from callcenter.cti.clients import ClientEdge
 from callcenter.cti.config import MOST_CONNECTIONS, Config
 from callcenter.cti.control import ControlPort
 from callcenter.cti.distribution import PeerGroup
-from callcenter.cti.peer import PeerLink
+from callcenter.cti.peer import Arrivals, PeerLink
 from callcenter.cti.softswitch import SoftswitchLink
 from callcenter.directory import Directory
 from callcenter.session.messages import ClientFrame
 from callcenter.session.placements import PlaceAnswer, Placement
-from callcenter.session.server import TICK, SessionServer
+from callcenter.session.server import IDLE_TICK, TICK, SessionServer
 
 BACKLOG: Final = 4096
 """Connections that may wait to be accepted: after a failure everybody comes at once."""
@@ -70,9 +70,16 @@ class Cti:
         self.centre = Centre(server, agents, wall - now)
         self.clients = ClientEdge(self._client_frame, self._client_gone, most=MOST_CONNECTIONS)
         self.softswitch = SoftswitchLink(
-            config.evapi, self._switch_event, self._agents_here, self.centre.calls.list_request
+            config.evapi, self._switch_event, self._agents_here, self.centre.calls.list_request, self.news_since
         )
-        self.peer = PeerLink(config.peer_url, config.peer_secret, self._idle_report, self._peer_report)
+        self.peer = PeerLink(
+            config.peer_url,
+            config.peer_secret,
+            report=self._idle_report,
+            arrivals=self._arrivals,
+            on_said=self._peer_report,
+            news=self.news_since,
+        )
         self.control = ControlPort(self, token=config.control_token, system=config.system, rate=config.signin_rate)
         self.port = self.control_port = 0
         self._alive_at = now
@@ -80,6 +87,8 @@ class Cti:
         self._listeners: set[asyncio.Future[None]] = set()
         self._seen = (0, 0)
         self._unsaved = asyncio.Event()
+        self._hurry = asyncio.Event()
+        """Agents have begun to move: the next tick is due."""
         self._tasks: list[asyncio.Task[None]] = []
         self._runners: list[web.AppRunner] = []
 
@@ -154,7 +163,13 @@ class Cti:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(TICK)
+            if self.centre.server.is_moving:
+                await asyncio.sleep(TICK)
+            else:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(IDLE_TICK):
+                        await self._hurry.wait()
+                self._hurry.clear()
             now = self._awake()
             self._alive_at = now
             self._apply(self.centre.tick(now))
@@ -175,8 +190,14 @@ class Cti:
             return
         self._apply(effects)
 
-    def _peer_report(self, groups: Mapping[str, PeerGroup]) -> None:
-        self._apply(self.centre.peer_report(groups, self._awake()))
+    def _arrivals(self) -> Arrivals:
+        return Arrivals(self.centre.server.boot, self.centre.arrivals)
+
+    def _peer_report(self, said: Arrivals | Mapping[str, PeerGroup]) -> None:
+        if isinstance(said, Arrivals):
+            self.centre.server.arrived_at_peer(said.boot, said.total, self._awake())
+        else:
+            self._apply(self.centre.peer_report(said, self._awake()))
 
     def place(self, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
         """Take placements, act on them and keep them on disk."""
@@ -186,7 +207,10 @@ class Cti:
         return answers
 
     def _apply(self, effects: Effects) -> None:
-        self.clients.post(effects.to_clients)
+        if effects.to_clients:
+            self.clients.post(effects.to_clients)
+        if self.centre.server.is_moving:
+            self._hurry.set()
         if effects.to_switch:
             self.softswitch.send(effects.to_switch)
         seen = (self.centre.seq, self.centre.move_seq)
@@ -212,6 +236,12 @@ class Cti:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(listener, timeout)
         self._listeners.discard(listener)
+
+    async def news_since(self, seq: int, timeout: float) -> int:
+        """`centre.seq` as soon as it is not `seq` any more, or after `timeout` seconds."""
+        if self.centre.seq == seq and timeout > 0:
+            await self.news(timeout)
+        return self.centre.seq
 
     def health(self) -> tuple[int, dict[str, Any]]:
         """Status and body of `/healthz`."""

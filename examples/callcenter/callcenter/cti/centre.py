@@ -56,6 +56,8 @@ class Centre:
         self.group_seq: dict[str, int] = dict.fromkeys(agents.groups, 1)
         self.moves: deque[Move] = deque(maxlen=MOVES_KEPT)
         self.move_seq = 0
+        self.arrivals = 0
+        """Agents who have come in with a ticket since this process started."""
         self._wall_offset = wall_offset
         self._peer: dict[str, PeerGroup] = {}
         self._peer_at = float("-inf")
@@ -65,7 +67,10 @@ class Centre:
 
     def client_frame(self, conn: int, frame: ClientFrame, now: float) -> Effects:
         """A client sent a frame."""
-        return self._settle(self.server.frame(conn, frame, now), now)
+        outs = self.server.frame(conn, frame, now)
+        if not outs and not self._has_news():
+            return Effects()  # the answer to a ping: hundreds a second
+        return self._settle(outs, now)
 
     def client_gone(self, conn: int, now: float) -> Effects:
         """A client's connection is gone."""
@@ -138,9 +143,10 @@ class Centre:
             group: {
                 "available": self.idle(group),
                 "signed_in": self.staff(group),
-                "longest_idle": round(now - next((since for _, since in self.agents.idle(group)), now), 1),
+                "longest_idle": 0.0 if since is None else round(now - since, 1),
             }
             for group in self.agents.groups
+            for since in [self.agents.longest_idle_since(group)]
         }
 
     def peer_of(self, group: str, now: float) -> PeerGroup | None:
@@ -175,6 +181,18 @@ class Centre:
         effects.to_switch, self.calls.to_switch = self.calls.to_switch, []
         return effects
 
+    def _has_news(self) -> bool:
+        """Whether anything has changed that `_settle` would carry through."""
+        agents, calls = self.agents, self.calls
+        return bool(
+            self.server.has_changed
+            or agents.changed
+            or agents.activities
+            or calls.changed
+            or calls.desktop
+            or calls.to_switch
+        )
+
     def _spread(self, outs: Iterable[Out], now: float, effects: Effects) -> None:
         for out in outs:
             match out:
@@ -189,8 +207,8 @@ class Centre:
                 case MoveMade():
                     self.move_seq += 1
                     self.moves.append(Move(self.move_seq, out))
-                case Started():
-                    pass  # the desk took note when it gave out the number
+                case Started():  # the desk took note when it gave out the number
+                    self.arrivals += out.from_ is not None
 
     def _changed(self) -> set[str]:
         """Number the groups that changed, and name those whose queues deserve a look."""

@@ -1,13 +1,14 @@
 """The clients' WebSockets (`GET /agent`): frames in, frames out, nothing decided.
 
-Everything that goes out passes through one queue and one task, so clients see frames in the order in which they were
-decided. A client that does not read is cut off before its full buffer could hold up the others.
+Clients see frames in the order in which they were decided: what goes out is written at once, and only a burst waits in
+a queue. A client that does not read is cut off before its full buffer could hold up the others.
 """
 
 import asyncio
 import contextlib
 import itertools
 import logging
+import operator
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -31,7 +32,20 @@ LONGEST_FRAME: Final = 16_384
 BATCH: Final = 200
 """Frames sent before the event loop may do something else."""
 
+_conn_of: Final = operator.attrgetter("conn")
+
 log = logging.getLogger(__name__)
+
+
+def text_frame(text: str) -> bytes:
+    """A whole text message as a WebSocket server sends it (RFC 6455, section 5.2): neither masked nor compressed."""
+    payload = text.encode()
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    if size < 65_536:
+        return bytes((0x81, 126)) + size.to_bytes(2) + payload
+    return bytes((0x81, 127)) + size.to_bytes(8) + payload
 
 
 class ClientEdge:
@@ -55,10 +69,13 @@ class ClientEdge:
         self._closing: set[asyncio.Task[None]] = set()
 
     def post(self, out: Iterable[Reply | Close]) -> None:
-        """Send, in this order, soon."""
-        self._outbox.extend(out)
-        if self._outbox:
+        """Send, in this order: at once, or a burst piece by piece."""
+        outs = list(out)
+        if self._outbox or len(outs) > BATCH:
+            self._outbox.extend(outs)
             self._news.set()
+        else:
+            self._deliver(outs)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one client for as long as its connection lasts."""
@@ -69,7 +86,7 @@ class ClientEdge:
             await ws.prepare(request)
         transport = request.transport
         if transport is None or not ws.prepared:
-            return ws  # gone already
+            return web.Response()  # gone already: nobody reads this
         conn = next(self._ids)
         self._open[conn] = (ws, transport)
         try:
@@ -108,33 +125,36 @@ class ClientEdge:
             await ws.close(code=aiohttp.WSCloseCode.POLICY_VIOLATION)
 
     async def run(self) -> None:
-        """Send what was posted, until cancelled."""
+        """Send the bursts that were posted, until cancelled."""
         while True:
             await self._news.wait()
             self._news.clear()
-            sent = 0
             while self._outbox:
-                await self._deliver(self._outbox.popleft())
-                sent += 1
-                if sent % BATCH == 0:
-                    await asyncio.sleep(0)
+                self._deliver([self._outbox.popleft() for _ in range(min(BATCH, len(self._outbox)))])
+                await asyncio.sleep(0)
 
-    async def _deliver(self, out: Reply | Close) -> None:
-        open_ = self._open.get(out.conn)
-        if open_ is None:
-            return
-        ws, transport = open_
-        if isinstance(out, Close):
-            task = asyncio.create_task(self._close(ws))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-        elif transport.get_write_buffer_size() > MOST_UNREAD:
-            log.warning("client connection %d does not read: cut off", out.conn)
-            transport.abort()
-        else:
-            with contextlib.suppress(OSError):  # it has just gone; its handler notices
-                # Below the limit above this never waits.
-                await ws.send_str(encode(out.frame))
+    def _deliver(self, outs: Iterable[Reply | Close]) -> None:
+        """Write what goes to one connection in one piece: each piece is a packet with a long way to go."""
+        for conn, own in itertools.groupby(outs, key=_conn_of):
+            open_ = self._open.get(conn)
+            if open_ is None:
+                continue
+            ws, transport = open_
+            frames = []
+            for out in own:
+                if isinstance(out, Close):
+                    task = asyncio.create_task(self._close(ws))
+                    self._closing.add(task)
+                    task.add_done_callback(self._closing.discard)
+                    break
+                frames.append(text_frame(encode(out.frame)))
+            if transport.is_closing():
+                continue  # it has just gone; its handler notices
+            if transport.get_write_buffer_size() > MOST_UNREAD:
+                log.warning("client connection %d does not read: cut off", conn)
+                transport.abort()
+            else:
+                transport.write(b"".join(frames))
 
     @staticmethod
     async def _close(ws: web.WebSocketResponse) -> None:

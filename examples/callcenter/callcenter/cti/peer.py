@@ -1,12 +1,14 @@
-"""The line between the CTIs of one system: both tell each other how many agents are idle (docs/contracts.md section 5).
+"""The line between the CTIs of one system (docs/contracts.md section 5).
 
-Each CTI connects to the other, so there are usually two lines; what arrives on any of them counts.
+Both tell each other how many agents are idle, for the relay of waiting calls, and how many have arrived, for the pace
+of releases. Each CTI connects to the other, so there are usually two lines; what arrives on any of them counts.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
@@ -17,6 +19,9 @@ from callcenter.cti.distribution import PeerGroup
 SOONEST: Final = 0.1
 LATEST: Final = 1.0
 """Seconds between two reports: at least and, when nothing changed, at most."""
+
+ARRIVALS_SOONEST: Final = 0.02
+"""Seconds between two counts of arrivals at least. The other CTI releases its agents by them."""
 
 RECONNECT: Final = 0.5
 """Seconds between two attempts to connect."""
@@ -29,17 +34,29 @@ log = logging.getLogger(__name__)
 Report = dict[str, dict[str, float]]
 
 
-def read_report(text: str) -> dict[str, PeerGroup]:
-    """Read an `idle` frame. Raises ValueError when it is none."""
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """How many agents have come in with a ticket since a CTI started as `boot`."""
+
+    boot: str
+    total: int
+
+
+def read_frame(text: str) -> Arrivals | dict[str, PeerGroup]:
+    """Read an `arrivals` or an `idle` frame. Raises ValueError when it is neither."""
     body = json.loads(text)
-    if not isinstance(body, dict) or body.get("t") != "idle" or not isinstance(body.get("groups"), dict):
-        raise ValueError(f"not an idle report: {text[:80]!r}")
+    kind = body.get("t") if isinstance(body, dict) else None
     try:
-        return {
-            name: PeerGroup(int(group["available"]), int(group["signed_in"])) for name, group in body["groups"].items()
-        }
-    except (KeyError, TypeError) as e:
-        raise ValueError(f"not an idle report: {e!r}") from e
+        if kind == "arrivals":
+            return Arrivals(str(body["boot"]), int(body["n"]))
+        if kind == "idle":
+            return {
+                name: PeerGroup(int(group["available"]), int(group["signed_in"]))
+                for name, group in body["groups"].items()
+            }
+    except (AttributeError, KeyError, TypeError, ValueError) as e:
+        raise ValueError(f"not what a CTI says to its peer ({e!r}): {text[:80]!r}") from e
+    raise ValueError(f"not what a CTI says to its peer: {text[:80]!r}")
 
 
 class PeerLink:
@@ -47,16 +64,27 @@ class PeerLink:
 
     Args:
         url: Its client port. secret: shared by the CTIs of this system.
-        report: What to tell it. on_report: called with what it tells.
+        report, arrivals: What to tell it. on_said: called with what it tells.
+        news: of the number of the last change known and seconds to wait: returns as soon as there is a newer one, or
+            after that time, with the newest number.
     """
 
     def __init__(
-        self, url: str, secret: str, report: Callable[[], Report], on_report: Callable[[Mapping[str, PeerGroup]], None]
+        self,
+        url: str,
+        secret: str,
+        *,
+        report: Callable[[], Report],
+        arrivals: Callable[[], Arrivals],
+        on_said: Callable[[Arrivals | dict[str, PeerGroup]], None],
+        news: Callable[[int, float], Awaitable[int]],
     ) -> None:
         self._url = url
         self._secret = secret
         self._report = report
-        self._on_report = on_report
+        self._arrivals = arrivals
+        self._on_said = on_said
+        self._news = news
         self._silent = False
 
     async def run(self) -> None:
@@ -94,7 +122,7 @@ class PeerLink:
                 message = await ws.receive(timeout=SILENT)
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     break
-                self._on_report(read_report(message.data))
+                self._on_said(read_frame(message.data))
         except (TimeoutError, ValueError, OSError) as e:
             log.warning("peer %s: %s", self._url, str(e) or "silent")
         finally:
@@ -104,14 +132,25 @@ class PeerLink:
             await ws.close()
 
     async def _tell(self, ws: web.WebSocketResponse | aiohttp.ClientWebSocketResponse) -> None:
+        clock = asyncio.get_running_loop().time
         told: Any = None
-        waited = LATEST
+        told_arrivals: Arrivals | None = None
+        seen, told_at, reported_at, look_at = -1, -LATEST, -LATEST, clock()
         while True:
-            report = self._report()
-            # An idle time that grows is no news; who is idle is.
-            news = {name: (group["available"], group["signed_in"]) for name, group in report.items()}
-            if news != told or waited >= LATEST:
-                await ws.send_str(json.dumps({"t": "idle", "groups": report}, separators=(",", ":")))
-                told, waited = news, 0.0
-            await asyncio.sleep(SOONEST)
-            waited += SOONEST
+            seen = await self._news(seen, max(look_at - clock(), 0.0))
+            now = clock()
+            arrivals = self._arrivals()
+            if arrivals != told_arrivals or now >= told_at + LATEST:
+                await ws.send_str(json.dumps({"t": "arrivals", "boot": arrivals.boot, "n": arrivals.total}))
+                told_arrivals = arrivals
+            look_at = reported_at + SOONEST
+            if now >= look_at:
+                reported_at = now
+                report = self._report()
+                # An idle time that grows is no news; who is idle is.
+                news = {name: (group["available"], group["signed_in"]) for name, group in report.items()}
+                if news != told or now >= told_at + LATEST:
+                    await ws.send_str(json.dumps({"t": "idle", "groups": report}, separators=(",", ":")))
+                    told, told_at = news, now
+                look_at = told_at + LATEST
+            await asyncio.sleep(ARRIVALS_SOONEST)

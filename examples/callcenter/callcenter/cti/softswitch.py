@@ -5,7 +5,7 @@ import contextlib
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from callcenter.cti.config import HostPort
@@ -74,6 +74,7 @@ class SoftswitchLink:
         address: Its evapi. on_event: called with every event it sends; must not raise.
         agents: The groups that have agents here, and how many.
         list_request: The question for all calls, a new one each time.
+        news: see `callcenter.cti.peer`.
     """
 
     def __init__(
@@ -82,11 +83,13 @@ class SoftswitchLink:
         on_event: Callable[[Mapping[str, Any]], None],
         agents: Callable[[], dict[str, int]],
         list_request: Callable[[], Mapping[str, Any]],
+        news: Callable[[int, float], Awaitable[int]],
     ) -> None:
         self._address = address
         self._on_event = on_event
         self._agents = agents
         self._list_request = list_request
+        self._news = news
         self._writer: asyncio.StreamWriter | None = None
         self._told: dict[str, int] | None = None
         self._outbox: deque[bytes] = deque()
@@ -170,11 +173,13 @@ class SoftswitchLink:
             self.send([self._list_request()])
 
     async def _tell_agents(self) -> None:
-        waited = AGENTS_EVERY
+        due, seen, now = 0.0, -1, 0.0
         while True:
+            seen = await self._news(seen, max(due - now, 0.0))
+            now = asyncio.get_running_loop().time()
             agents = self._agents()
-            if agents != self._told or waited >= AGENTS_EVERY:
+            if agents != self._told or now >= due:
                 self.send([{"a": "agents", "groups": agents}])
-                self._told, waited = agents, 0.0
+                self._told, due = agents, now + AGENTS_EVERY
             await asyncio.sleep(AGENTS_SOONEST)
-            waited += AGENTS_SOONEST
+            now += AGENTS_SOONEST

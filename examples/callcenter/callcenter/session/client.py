@@ -91,7 +91,7 @@ CONNECT_TIMEOUT: Final = 2.0
 WELCOME_TIMEOUT: Final = 2.0
 """Seconds from an open connection to the CTI's welcome."""
 
-DEFAULT_BEAT: Final = 2.0
+DEFAULT_BEAT: Final = 4.0
 """Seconds between two heartbeats on a connection without a session."""
 
 SILENT_BEATS: Final = 2.5
@@ -123,6 +123,8 @@ class _Link:
 
     up: bool = False
     welcome: Welcome | None = None
+    boot: str = ""
+    """Of the CTI that welcomed us last."""
     phone: PhoneLine | None = None
     heard_at: float = 0.0
     quiet_until: float | None = None
@@ -368,13 +370,15 @@ class ClientSession:
 
     def _on_welcome(self, site: str, frame: Welcome, now: float, out: list[Action]) -> None:
         link = self._links[site]
-        link.welcome, link.failures = frame, 0
+        # A new CTI may mean a new softswitch, which has forgotten every phone: after a power-off both are.
+        reborn = link.boot not in ("", frame.boot)
+        link.welcome, link.failures, link.boot = frame, 0, frame.boot
         link.beat_at = now + self.beat
         if frame.lease > self.lease:
             self.lease = frame.lease
             # The earlier instance, if there was one, had the longer lease too.
             self._settled_at = max(self._settled_at, gone_by(self._started_at, frame.lease))
-        if frame.phone != link.phone:
+        if frame.phone != link.phone or reborn:
             link.phone = frame.phone
             out.append(RegisterPhone(site, frame.phone))
         if frame.home in self._links and self._held is None and self._ticket is None:

@@ -78,16 +78,17 @@ from callcenter.session.seats import (
     Tables,
 )
 from callcenter.session.tickets import TICKET_LIFE, Ticket, TicketBook
+from callcenter.session.window import ReleaseWindow
 
 TICK: Final = 0.02
-"""Seconds between two calls of `tick`, or a little more."""
+"""Seconds between two calls of `tick` while somebody is being released or let in, or a little more."""
 
-RELEASES_A_TICK: Final = 8
-"""Agents released in one tick at most: 400 a second.
+IDLE_TICK: Final = 0.1
+"""Seconds between two calls of `tick` at other times: pings go out in ten bursts a second, which costs both ends far
+less than fifty."""
 
-Faster than the other city can let them in, they would only wait out of service instead of at work, and pings and calls
-would wait behind them.
-"""
+RELEASES_A_TICK: Final = 16
+"""Agents released in one tick at most, so that pings and calls do not wait behind them; see also `ReleaseWindow`."""
 
 ENTRIES_A_TICK: Final = 200
 """Agents let in from the paced queue in one tick at most, for the same reason."""
@@ -129,11 +130,22 @@ class SessionServer:
         self._ring: PingRing[Session] = PingRing(timing.ping)
         self._lapses: list[tuple[float, int, Session]] = []
         self._used = TicketBook()
+        self._window = ReleaseWindow()
         self._ids = 0
         self._unconfirmed_due = True
         self._swept_at = now
 
     # ---- what others may ask
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether agents are being released or let in, a few in each tick."""
+        return bool(self._t.paced) or any(group.leaving for group in self._t.groups.values())
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether `take_changed` would name any group."""
+        return bool(self._t.changed)
 
     def take_changed(self) -> set[str]:
         """Names of the groups whose counts or placement have changed since the last call."""
@@ -517,6 +529,10 @@ class SessionServer:
 
     # ---- releases
 
+    def arrived_at_peer(self, boot: str, total: int, now: float) -> None:
+        """The other CTI says how many agents have come in there with a ticket since it started as `boot`."""
+        self._window.arrived(boot, total, now)
+
     def set_activity(self, account: str, activity: Activity, now: float) -> list[Out]:
         """The agent has begun or finished something that may keep the agent here."""
         out: list[Out] = []
@@ -534,6 +550,16 @@ class SessionServer:
             self._release_some(group, now, 1, out)
         return out
 
+    def _release_in_turn(self, now: float, out: list[Out]) -> None:
+        """Release this tick's share. The group with most left goes next, so that none is gone while others wait."""
+        leaving = [group for group in self._t.groups.values() if group.leaving]
+        for _ in range(RELEASES_A_TICK):
+            if not leaving:
+                return
+            group = max(leaving, key=lambda group: len(group.leaving))
+            if not self._release_some(group, now, 1, out) or not group.leaving:
+                leaving.remove(group)
+
     def _release_some(self, group: Group, now: float, most: int, out: list[Out]) -> int:
         """Release up to `most` of the leaving; returns how many were."""
         released = 0
@@ -542,6 +568,8 @@ class SessionServer:
             if not self._can_release(seat, now):
                 group.leaving.popleft()  # the busy come back through set_activity or their deadline
                 continue
+            if not self._window.has_room(now):
+                break
             if group.release_pace is not None and not group.release_pace.take(now):
                 break
             group.leaving.popleft()
@@ -576,6 +604,7 @@ class SessionServer:
         carried = self._desk.carried(seat.member.account)
         ticket = self._ticket(seat, session.conn.instance, place.to, carried, now)
         self._unseat(session)
+        self._window.released(now)
         out.append(Gone(seat.member, session.id, "Released", place.to))
         out.append(Reply(session.conn.id, Release(None, session.id, place.to, ticket, carried)))
 
@@ -672,10 +701,7 @@ class SessionServer:
             for group in self._t.groups.values():
                 self._decide_again(group, now, out)
         self._admit_paced(now, out)
-        left = RELEASES_A_TICK
-        for group in self._t.groups.values():
-            if group.leaving and left:
-                left -= self._release_some(group, now, left, out)
+        self._release_in_turn(now, out)
         if now >= self._swept_at + 1.0:
             self._swept_at = now
             self._sweep(now, out)
