@@ -6,7 +6,8 @@ from typing import Final, Self, TypeVar
 
 from tandem.adapters.carrier.http import HttpCarrier
 from tandem.adapters.cti.http import HttpCTI
-from tandem.adapters.json_http import JsonHttp, Token, new_client
+from tandem.adapters.json_http import JsonHttp, Token, new_transport
+from tandem.adapters.names import Names
 from tandem.adapters.softswitch.kamailio import KamailioSoftswitch
 from tandem.adapters.tokens import token_of
 from tandem.api.site import System
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 
 class AdapterRegistry:
-    """Makes adapters. All of them share one HTTP client, which `aclose` ends.
+    """Makes adapters. All of them share one HTTP transport, which `aclose` ends.
 
     Args:
         control_token: For this city's CTIs and softswitches.
@@ -34,7 +35,8 @@ class AdapterRegistry:
         self._control_token = control_token
         self._carrier_token = carrier_token
         self._credentials = credentials
-        self._client = new_client()
+        self._transport = new_transport()
+        self._names = Names()
 
     async def __aenter__(self) -> Self:
         return self
@@ -43,7 +45,8 @@ class AdapterRegistry:
         await self.aclose()
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        await self._names.aclose()
+        await self._transport.aclose()
 
     def cti(self, system: System) -> CTIAdapter:
         make = _named(CTIS, f"spec.systems[{system.name}].cti.adapter", system.cti.adapter)
@@ -65,7 +68,7 @@ class AdapterRegistry:
         )
 
     def _http(self, who: str, url: str, token: Token) -> JsonHttp:
-        return JsonHttp(self._client, who, url, token)
+        return JsonHttp(self._transport, self._names, who, url, token)
 
 
 def _named(known: Mapping[str, T], field: str, name: str) -> T:

@@ -22,7 +22,6 @@ class NetworkProber:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sip = SipOptions()
-        self._http = http.new_client()
         self._reference = Reference()
         self._stalls = stall.Stalls(clock.monotonic())
         self._watch: asyncio.Task[None] | None = None
@@ -37,7 +36,6 @@ class NetworkProber:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
         self._sip.close()
-        await self._http.aclose()
         await self._reference.stop()
 
     async def sip_options(self, address: str, timeout: float) -> ProbeResult:
@@ -63,7 +61,7 @@ class NetworkProber:
         """Ask `url` by GET; any 2xx is health."""
         start = self._clock.monotonic()
         try:
-            await http.check(self._http, url, timeout)
+            await http.check(url, timeout)
         except http.HealthError as error:
             return await self._failure(start, f"{url}: {error}", timeout)
         except http.NotAskedError as error:

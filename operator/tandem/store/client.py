@@ -226,11 +226,11 @@ class _Lane:
 
     def __init__(self, url: str, tls: ssl.SSLContext | bool, connections: int) -> None:
         self._url = url
-        self._client = _client(url, tls, connections)
+        self._transport = _transport(tls, connections)
         self._free = asyncio.Semaphore(connections)
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def post(self, path: str, body: bytes, timeout: float) -> httpx.Response:
         """The answer within `timeout` seconds. Raises _BusyError, httpx's errors, OSError (TimeoutError included)."""
@@ -244,9 +244,14 @@ class _Lane:
         return await undisturbed(self._on_a_free_connection(path, body, left), left)
 
     async def _on_a_free_connection(self, path: str, body: bytes, timeout: float) -> httpx.Response:
-        limits = httpx.Timeout(timeout, connect=min(CONNECT_S, timeout))
+        request = _request(self._url, path, body, httpx.Timeout(timeout, connect=min(CONNECT_S, timeout)))
         try:
-            return await self._client.post(f"/v3/{path}", content=body, timeout=limits)
+            answer = await self._transport.handle_async_request(request)
+            try:
+                await answer.aread()
+            finally:
+                await answer.aclose()
+            return answer
         finally:
             self._free.release()  # not earlier, when the caller has gone
 
@@ -258,7 +263,7 @@ class _Member:
         self.url = url
         self._requests = _Lane(url, tls, REQUEST_CONNECTIONS)
         self._leases = _Lane(url, tls, LEASE_CONNECTIONS)
-        self._watches = _client(url, tls, 0)
+        self._watches = _transport(tls, 0)
 
     async def aclose(self) -> None:
         await self._requests.aclose()
@@ -285,9 +290,8 @@ class _Member:
     async def stream(self, path: str, body: bytes) -> AsyncGenerator[bytes, None]:
         """The lines of an endless answer. Raises httpx's errors and OSError when it breaks, else as `post` does."""
         timeout = httpx.Timeout(WATCH_SILENCE_S, connect=CONNECT_S)
-        request = self._watches.build_request("POST", f"/v3/{path}", content=body, timeout=timeout)
         try:
-            answer = await self._watches.send(request, stream=True)
+            answer = await self._watches.handle_async_request(_request(self.url, path, body, timeout))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise _NotSentError(f"{self.url} cannot be reached: {_words(error)}") from error
         try:
@@ -300,14 +304,18 @@ class _Member:
             await answer.aclose()
 
 
-def _client(url: str, tls: ssl.SSLContext | bool, kept_open: int) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=url,
+def _transport(tls: ssl.SSLContext | bool, kept_open: int) -> httpx.AsyncHTTPTransport:
+    """Connections to one member. The transport alone: see `adapters.json_http`."""
+    return httpx.AsyncHTTPTransport(
         verify=tls,
-        headers=_HEADERS,
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=kept_open, keepalive_expiry=KEPT_OPEN_S),
         trust_env=False,  # the members are reached directly, whatever proxy the environment names
     )
+
+
+def _request(url: str, path: str, body: bytes, timeout: httpx.Timeout) -> httpx.Request:
+    extensions = {"timeout": timeout.as_dict()}
+    return httpx.Request("POST", f"{url}/v3/{path}", content=body, headers=_HEADERS, extensions=extensions)
 
 
 def _tls(ca: str | Path, cert: str | Path, key: str | Path) -> ssl.SSLContext | bool:

@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from callcenter.directory import GroupSize, generate, save
-from tandem.adapters.json_http import JsonHttp, new_client
+from tandem.adapters.json_http import JsonHttp, new_transport
+from tandem.adapters.names import Names
 from tests.contract.softswitch.kamailio import Softswitch, missing
 
 HttpTo = Callable[[str, str], JsonHttp]
@@ -15,13 +16,15 @@ HttpTo = Callable[[str, str], JsonHttp]
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with new_client() as opened:
+    """For a look behind an adapter's back."""
+    async with httpx.AsyncClient(trust_env=False) as opened:
         yield opened
 
 
 @pytest.fixture
-def http_to(client: httpx.AsyncClient) -> HttpTo:
-    return lambda url, token: JsonHttp(client, "it", url, lambda: token)
+async def http_to() -> AsyncIterator[HttpTo]:
+    async with new_transport() as transport:
+        yield lambda url, token: JsonHttp(transport, Names(), "it", url, lambda: token)
 
 
 @pytest.fixture(scope="module")

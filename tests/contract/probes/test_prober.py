@@ -170,7 +170,7 @@ async def test_a_cti_passes_while_it_serves(cti: CtiProcess, prober: NetworkProb
     cti.stop()
     result = await that_counts(lambda: prober.http_health(url, TIMEOUT_S))
     assert not result.ok
-    assert "ConnectError" in result.detail
+    assert "ConnectionRefusedError" in result.detail
 
 
 async def test_an_answer_that_is_no_health_fails_with_its_reason(prober: NetworkProber) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from tandem.adapters.carrier.http import HttpCarrier
 from tandem.adapters.json_http import JsonHttp
+from tandem.adapters.names import Names
 from tandem.adapters.softswitch.kamailio import KamailioSoftswitch
 from tandem.engine.ports import AdapterError
 
@@ -19,8 +20,12 @@ def answering(status: int = 200, content: bytes = b"{}", seen: list[httpx.Reques
             seen.append(request)
         return httpx.Response(status, content=content)
 
-    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    return JsonHttp(client, "CTI hotel", "http://cti:8081/", lambda: "t0ken")
+    return JsonHttp(httpx.MockTransport(answer), Names(ten), "CTI hotel", "http://cti:8081/", lambda: "t0ken")
+
+
+async def ten(host: str) -> str:
+    """A name server that knows one address."""
+    return "10.0.0.10"
 
 
 async def test_a_request_carries_token_body_and_parameters() -> None:
@@ -30,7 +35,8 @@ async def test_a_request_carries_token_body_and_parameters() -> None:
     )
     assert (answer.status, answer.document) == (200, {"a": 1})
     [request] = seen
-    assert str(request.url) == "http://cti:8081/v1/x?after=3&wait=1.5"
+    assert str(request.url) == "http://10.0.0.10:8081/v1/x?after=3&wait=1.5"
+    assert request.headers["Host"] == "cti:8081"
     assert request.headers["Authorization"] == "Bearer t0ken"
     assert json.loads(request.content) == {"b": 2}
 

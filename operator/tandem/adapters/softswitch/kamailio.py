@@ -61,12 +61,10 @@ class _Uptime(_Read):
     uptime: int
 
 
-class _Phones(_Read):
+class _Counts(_Read):
     registered: int = Field(alias="usrloc.registered_users")
-
-
-class _Dialogs(_Read):
-    all: int
+    calls: int = Field(alias="dialog.active_dialogs")
+    calls_not_answered: int = Field(alias="dialog.early_dialogs")
 
 
 class KamailioSoftswitch:
@@ -77,9 +75,9 @@ class KamailioSoftswitch:
 
     async def state(self) -> SoftswitchState:
         uptime = self._http.read(_Uptime, await self._call("core.uptime"), "core.uptime")
-        phones = self._http.read(_Phones, await self._call("stats.fetchn", "usrloc:"), "stats.fetchn usrloc:")
-        dialogs = self._http.read(_Dialogs, await self._call("dlg.stats_active"), "dlg.stats_active")
-        return SoftswitchState(uptime.uptime, phones.registered, dialogs.all)
+        # Counters, which are cheap at any size; `ul.dump` and the list of dialogs are not.
+        counts = self._http.read(_Counts, await self._call("stats.fetchn", "usrloc:", "dialog:"), "stats.fetchn")
+        return SoftswitchState(uptime.uptime, counts.registered, counts.calls + counts.calls_not_answered)
 
     async def push(
         self, site: str, numbers: Mapping[str, str], placements: Mapping[str, tuple[int, PlacementRecord]]
