@@ -30,6 +30,9 @@ VERIFY_S: Final = 5.0
 MOST_ACCOUNTS_NAMED: Final = 100
 """Accounts that a Shift names as staying beyond its deadline; more are counted only."""
 
+FINISH_INTERVAL_S: Final = 2.0
+"""Least seconds between two commits that finish some of a group's buckets while others are still on their way."""
+
 FORGET_AFTER_S: Final = 60.0
 """Seconds for which a group must be absent from every location before its placement is forgotten."""
 
@@ -58,7 +61,7 @@ PROGRESS_WAIT_S: Final = 5.0
 """Seconds that one question to the CTI's progress stays open when nothing happens."""
 
 PROGRESS_PAUSE_S: Final = 0.25
-"""Seconds between two questions to the CTI while none of its groups is moving: the idle cost stays small."""
+"""Seconds between two questions to the CTI."""
 
 ARRIVALS_WAIT_S: Final = 10.0
 """Seconds that one question for arrivals stays open when nobody arrives."""

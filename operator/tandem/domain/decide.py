@@ -23,7 +23,7 @@ def decide(snapshot: Snapshot, now: Instant) -> Decision:
     draft = Draft(snapshot, snapshot.coordinator.create_revision, now.wall)
     draft.busy = groups_in_the_way(snapshot)
     ledger = Ledger(snapshot)
-    finish_buckets(draft)  # what is on its way comes first, whatever else is held or refused
+    finish_buckets(draft, now)  # what is on its way comes first, whatever else is held or refused
     for shift in snapshot.unfinished_shifts():
         if shift.record.phase not in ("Pending", "AwaitingApproval"):
             advance(draft, ledger, shift, now)

@@ -13,7 +13,7 @@ from tandem.engine.publisher import Publisher
 from tandem.engine.wakeup import Signal
 
 _RETRY_S = 0.5
-_GATHER_S = 0.1
+_GATHER_S = 0.5  # each record is written, watched and read in every location; nobody waits for the count
 _REMEMBERED = 50_000
 
 

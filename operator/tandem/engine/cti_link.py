@@ -22,7 +22,6 @@ from tandem.engine.wakeup import Signal
 log = logging.getLogger(__name__)
 
 _RETRY_S = 0.2
-_MOVING_PAUSE_S = 0.1  # nobody waits for this: agents are admitted by their tickets; each report costs every location
 _LOST_AFTER_S = 2.0
 
 
@@ -78,7 +77,8 @@ class CTILink:
                 complete_at = self._clock.monotonic()
             seq = found.seq
             self._take(found, everything)
-            await self._look_again.wait(_MOVING_PAUSE_S if self._is_moving() else PROGRESS_PAUSE_S)
+            # Nobody waits for this while agents move: they are admitted by their tickets.
+            await self._look_again.wait(PROGRESS_PAUSE_S)
 
     def _take(self, found: CTIGroups, everything: bool) -> None:
         self._answered_at = self._clock.monotonic()
@@ -111,12 +111,6 @@ class CTILink:
             self._boot = ""
             self._reporter.cti_lost()
 
-    def _is_moving(self) -> bool:
-        return any(
-            placed.record.system == self._system and placed.map.in_transit
-            for placed in self._picture.snapshot.placements.values()
-        )
-
     # -- pushing
 
     async def _push_for_ever(self) -> None:
@@ -143,7 +137,9 @@ class CTILink:
         due = {name: (placed.revision, placed.record) for name, placed in self._due(everything=new).items()}
         if not due and not new:
             return
+        began = self._clock.now()
         result = await self._adapter.push(boot, due)
+        self._say_pushed(due, began)
         if result.wrong_boot:
             # It has restarted since we last heard of it; what it says next brings us back here.
             log.info("the CTI of %s is boot %s now", self._system, result.boot)
@@ -156,6 +152,19 @@ class CTILink:
                 self._held[name] = max(revision, self._held.get(name, 0))
         self._note_refusals(due, result.refused)
         self._look_again.give()
+
+    def _say_pushed(self, due: Mapping[str, tuple[int, PlacementRecord]], began: float) -> None:
+        """How long after the commit a map was pushed, and how long that took; commit and push are by two clocks."""
+        if due:
+            committed = max(record.committed_at for _, record in due.values())
+            log.info(
+                "pushed %d maps up to revision %d to the CTI of %s, %.0f ms after the commit, in %.0f ms",
+                len(due),
+                max(revision for revision, _ in due.values()),
+                self._system,
+                (began - committed) * 1000,
+                (self._clock.now() - began) * 1000,
+            )
 
     def _due(self, *, everything: bool) -> dict[str, Placed]:
         """Groups whose map in the store is newer than the one that the CTI holds.

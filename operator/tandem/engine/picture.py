@@ -1,11 +1,12 @@
-"""The picture: this engine's copy of the store, kept by one listing and a watch, as typed snapshots.
+"""The picture: one process's copy of the store, kept by one listing and a watch, as typed snapshots.
 
-Every engine keeps it hot, so whoever becomes coordinator decides at once after one linearizable read.
+Every engine keeps it hot, so whoever becomes coordinator decides at once after one linearizable read. The operator
+looks at the same kind of picture, so a status never tells another story than the decision did.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
 from tandem.domain.gather import Gatherer
@@ -21,19 +22,38 @@ _RETRY_S = 0.2
 
 class Picture:
     def __init__(self, store: Store, clock: Clock) -> None:
+        self.clock = clock
+        """The clock of everything that looks at this picture."""
         self._store = store
-        self._clock = clock
         self._gatherer = Gatherer()
-        self._mods: dict[str, int] = {}  # key -> mod revision known
+        self._held: dict[str, KeyValue] = {}
         self._listed_at = 0
         self._revision = 0
         self._snapshot: Snapshot | None = None
         self._subscribers: list[tuple[tuple[str, ...], Signal]] = []
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self.synced = asyncio.Event()
-        """Set once the store has been listed."""
+        """Set once the store has been listed: before that nothing is known, which is not "nothing is there"."""
         self.live = False
         """Whether the watch runs; while it does not, the snapshot may be old."""
+        self.trouble = ""
+        """Why the store does not answer; empty while it does."""
+        self._silent_since: float | None = clock.monotonic()
+
+    @property
+    def held(self) -> Mapping[str, KeyValue]:
+        """The keys themselves."""
+        return self._held
+
+    @property
+    def revision(self) -> int:
+        """The newest revision that the picture shows."""
+        return self._revision
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the store stopped answering; 0 while it answers."""
+        return 0.0 if self._silent_since is None else self.clock.monotonic() - self._silent_since
 
     @property
     def snapshot(self) -> Snapshot:
@@ -42,7 +62,7 @@ class Picture:
         return self._snapshot
 
     def subscribe(self, *prefixes: str) -> Signal:
-        """A signal given whenever a key under one of `prefixes` changes, and once at the start."""
+        """A signal given whenever a key under one of `prefixes` changes or the store is lost, and once at the start."""
         signal = Signal()
         signal.give()
         self._subscribers.append((prefixes, signal))
@@ -65,14 +85,16 @@ class Picture:
             except StoreError as error:
                 if self.live:
                     log.warning("the watch on the store ended: %s; trying again each %.1f s", error, _RETRY_S)
+                self._lost(error)
             finally:
                 self.live = False
-            await self._clock.sleep(_RETRY_S)
+            await self.clock.sleep(_RETRY_S)
 
     async def refresh(self) -> None:
         """Bring the picture up to now by a linearizable read of everything. Raises StoreError."""
-        found, revision = await self._store.range(PREFIX, timeout=2.0)
-        self._apply_listing(found, revision)
+        listed, revision = await self._store.range(PREFIX, timeout=2.0)
+        self._found()
+        self._apply_listing(listed, revision)
 
     async def reach(self, revision: int, timeout: float) -> bool:
         """Wait until the picture shows `revision` or a newer one."""
@@ -96,6 +118,7 @@ class Picture:
                 if not self.live:
                     log.info("the watch on the store runs, from revision %d", self._revision + 1)
                     self.live = True
+                    self._found()
                 self._apply_changes(changes)
 
     def _apply_changes(self, changes: Sequence[Change]) -> None:
@@ -112,11 +135,12 @@ class Picture:
         listed = {kv.key for kv in found}
         touched = []
         for kv in found:
-            if kv.mod_revision > self._mods.get(kv.key, 0):
+            known = self._held.get(kv.key)
+            if known is None or kv.mod_revision > known.mod_revision:
                 self._take(kv.key, kv, kv.mod_revision)
                 touched.append(kv.key)
-        for key, mod in list(self._mods.items()):
-            if key not in listed and mod <= revision:
+        for key, known in list(self._held.items()):
+            if key not in listed and known.mod_revision <= revision:
                 self._take(key, None, revision)
                 touched.append(key)
         self._listed_at = max(self._listed_at, revision)
@@ -124,13 +148,23 @@ class Picture:
         self._tell(touched)
 
     def _take(self, key: str, value: KeyValue | None, revision: int) -> None:
-        at = self._clock.monotonic()
+        at = self.clock.monotonic()
         if value is None:
-            self._mods.pop(key, None)
+            self._held.pop(key, None)
             self._gatherer.delete(key, revision, at)
         else:
-            self._mods[key] = value.mod_revision
+            self._held[key] = value
             self._gatherer.apply(key, value.value, value.create_revision, value.mod_revision, at)
+
+    def _lost(self, error: StoreError) -> None:
+        self.trouble = str(error) or type(error).__name__
+        if self._silent_since is None:
+            self._silent_since = self.clock.monotonic()
+            for _, signal in self._subscribers:
+                signal.give()
+
+    def _found(self) -> None:
+        self._silent_since, self.trouble = None, ""
 
     def _tell(self, touched: Sequence[str]) -> None:
         for revision, waiter in self._waiters:

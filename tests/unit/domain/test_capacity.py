@@ -2,6 +2,7 @@
 
 import pytest
 
+from tandem.constants import FINISH_INTERVAL_S
 from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.placement import BucketMap
 from tests.unit.domain.world import GROUP, World
@@ -31,6 +32,7 @@ def test_a_shift_under_way_reserves_both_ends_so_that_an_abort_has_room() -> Non
     world.settle()
     world.sessions("east", GROUP, {99: 1})
     world.sessions("west", GROUP, {})
+    world.advance(FINISH_INTERVAL_S)
     world.settle()
     assert world.placement() == {"west": "0-98", "east>west": "99"}
     ledger = Ledger(world.snapshot)

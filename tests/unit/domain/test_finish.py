@@ -2,6 +2,7 @@
 
 import pytest
 
+from tandem.constants import FINISH_INTERVAL_S
 from tandem.domain import keys
 from tandem.domain.records import GroupReport, PlacementRecord
 from tests.unit.domain.world import GROUP, World
@@ -51,6 +52,32 @@ def test_a_bucket_arrives_when_its_old_city_says_that_it_is_empty(
         return
     assert world.commit(commits[0])
     assert world.placement()["west"] == settled
+
+
+def test_some_buckets_wait_for_the_others_and_the_last_one_for_nobody() -> None:
+    world = a_world()
+    just_now = world.mono
+    world.put(keys.placement(GROUP), world.record().model_copy(update={"committed_at": just_now}))
+    report(world, "east", world.revision, {"7": 1})
+    report(world, "west", world.revision, {})
+    decision = world.decide()
+    assert decision.commits == ()
+    assert decision.wake_at == pytest.approx(world.mono + FINISH_INTERVAL_S)
+    world.advance(FINISH_INTERVAL_S)
+    assert world.commit(world.decide().commits[0])
+    assert world.placement()["east>west"] == "7"
+    report(world, "east", world.revision, {})
+    report(world, "west", world.revision, {})
+    assert world.commit(world.decide().commits[0]), "nobody else is on the way"
+    assert world.placement()["west"] == "7-8"
+
+
+def test_a_commit_dated_in_the_future_is_waited_for_no_longer() -> None:
+    world = a_world()
+    world.put(keys.placement(GROUP), world.record().model_copy(update={"committed_at": world.mono + 3600}))
+    report(world, "east", world.revision, {"7": 1})
+    report(world, "west", world.revision, {})
+    assert len(world.decide().commits) == 1
 
 
 def test_a_group_that_the_city_does_not_name_has_not_acknowledged_anything() -> None:

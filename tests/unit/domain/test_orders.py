@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tandem.constants import AGREE_S, PATIENCE_S
+from tandem.constants import AGREE_S, FINISH_INTERVAL_S, PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.reasons import Reason
 from tests.unit.domain.world import GROUP, WITNESS, World, group_spec, site_spec
@@ -92,6 +92,7 @@ def test_a_changed_order_becomes_a_shift_and_buckets_follow_the_sessions() -> No
     assert world.placement() == {"east": "0-49", "east>west": "50-99"}
     world.sessions("west", GROUP, {})
     world.sessions("east", GROUP, {3: 2, 70: 1})
+    world.advance(FINISH_INTERVAL_S)
     world.settle()
     assert world.placement() == {"east": "0-49", "west": "50-69,71-99", "east>west": "70"}
     world.sessions("west", GROUP, {70: 1})

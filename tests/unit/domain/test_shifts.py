@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from tandem.constants import FORCE_GRACE_S, PATIENCE_S, PREPARE_PATIENCE_S, TXN_OPERATIONS, VERIFY_S
+from tandem.constants import (
+    FINISH_INTERVAL_S,
+    FORCE_GRACE_S,
+    PATIENCE_S,
+    PREPARE_PATIENCE_S,
+    TXN_OPERATIONS,
+    VERIFY_S,
+)
 from tandem.domain import keys
 from tandem.domain.reasons import Reason
 from tests.unit.domain.world import GROUP, World
@@ -23,7 +30,8 @@ def a_world(agents: int = 100, **changes: Any) -> World:
 
 
 def leave(world: World, buckets: dict[int, int], group: str = GROUP, staying: tuple[str, ...] = ()) -> None:
-    """Both cities hold the newest map; these sessions are left at east, `staying` named by its CTI."""
+    """Both cities hold the newest map; these sessions are left at east, `staying` named by its CTI; time to finish."""
+    world.advance(FINISH_INTERVAL_S)
     world.sessions("east", group, buckets, staying=staying)
     world.sessions("west", group, {})
     world.settle()
@@ -383,7 +391,7 @@ def test_those_in_a_call_beyond_the_deadline_stay_and_are_named() -> None:
     world.shift(**ALL_HOTEL)
     world.settle()
     leave(world, {4: 2}, staying=("agent0007", "agent0042"))
-    world.advance(14.9)
+    world.advance(14.9 - FINISH_INTERVAL_S)
     world.settle()
     assert world.shift_record().phase == "Moving"
     world.advance(0.2)
@@ -457,6 +465,7 @@ def test_an_abort_is_the_mirror_image() -> None:
     assert world.placement() == {"west>east": "0-99"}
     world.sessions("west", GROUP, {2: 1})
     world.sessions("east", GROUP, dict.fromkeys(range(5, 10), 1))
+    world.advance(FINISH_INTERVAL_S)
     world.settle()
     assert world.placement() == {"east": "0-1,3-99", "west>east": "2"}
     world.sessions("west", GROUP, {})
