@@ -13,21 +13,25 @@ from typing import Any, Final
 from tandem.api.common import duration_seconds
 from tandem.api.resources import SITE
 from tandem.api.site import Scaling, SiteSpec, System
+from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.snapshot import Snapshot
+from tandem.engine.picture import Picture
 from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError, TakenError
 from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Key, Table
 from tandem.operator.scaling import BEFORE, Lever, Turn, lever, next_turn, wanted_replicas
 from tandem.operator.settings import FIELD_MANAGER, FIELD_MANAGER_SCALE
 from tandem.operator.statuses.common import Said
-from tandem.operator.view import StoreView
 
 log = logging.getLogger(__name__)
 
 REVISION: Final = "tandem.dev/revision"
 """Annotation on the Deployments: newest placement revision of the system."""
 _INTERVAL_S: Final = 1.0
+_LONG_MOVE_S: Final = 10.0
+"""Seconds for which a system's patches wait while agents of it are on their way. They are for a CTI's next start, and
+each wakes up the cluster's controllers at the worst moment."""
 _SCALE_INTERVAL_S: Final = 5.0
 _REFUSED_S: Final = 30.0
 """Seconds before something that was refused is tried again."""
@@ -61,14 +65,16 @@ def revision_of(document: Mapping[str, Any]) -> int:
 class Deployments:
     """Patches this city's ConfigMaps and Deployments. One task: `run`."""
 
-    def __init__(self, site: str, table: Table, view: StoreView, cluster: Cluster, notes: LocalNotes) -> None:
+    def __init__(self, site: str, table: Table, view: Picture, cluster: Cluster, notes: LocalNotes) -> None:
         self._site = site
         self._table = table
         self._view = view
         self._cluster = cluster
         self._notes = notes
-        self._changed = view.subscribe()
+        self._changed = view.subscribe(keys.SPECS, keys.PLACEMENTS)
         self._done: dict[str, object] = {}
+        self._patched: set[str] = set()
+        self._waits_since: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
         self._most_needed: dict[str, tuple[int, float]] = {}
         self._problems: dict[str, tuple[str, str]] = {}
@@ -76,7 +82,7 @@ class Deployments:
 
     async def run(self) -> None:
         """Patch until cancelled."""
-        await self._view.complete.wait()
+        await self._view.synced.wait()
         while True:
             await self.round()
             await asyncio.sleep(_INTERVAL_S)
@@ -88,11 +94,11 @@ class Deployments:
         spec = seen.spec if seen else None
         if not isinstance(spec, SiteSpec):
             return
-        snapshot = self._view.snapshot()
+        snapshot = self._view.snapshot
         ledger = Ledger(snapshot)
         for system in spec.systems:
             document = map_document(snapshot, system.name)
-            if document["groups"]:
+            if document["groups"] and self._may_patch(snapshot, system.name):
                 await self._write_map(system, document)
                 for deployment in (system.cti.deployment, system.softswitch.deployment):
                     await self._annotate(deployment, revision_of(document))
@@ -100,6 +106,18 @@ class Deployments:
             await self._scale(system.cti.deployment, system.cti.scaling, load)
             await self._scale(system.softswitch.deployment, system.softswitch.scaling, load)
         self._say(spec, (SITE.plural, self._site))
+
+    def _may_patch(self, snapshot: Snapshot, system: str) -> bool:
+        """Whether map and annotations of a system are due: not while it is moving, unless that takes long."""
+        now = self._view.clock.monotonic()
+        moving = any(placed.map.in_transit for placed in snapshot.placements.values() if placed.record.system == system)
+        # Before the first patch nothing is known to be there.
+        waits_since = self._waits_since.setdefault(system, now if system in self._patched else -_LONG_MOVE_S)
+        if moving and now - waits_since < _LONG_MOVE_S:
+            return False
+        self._waits_since.pop(system)
+        self._patched.add(system)
+        return True
 
     async def _write_map(self, system: System, document: Mapping[str, Any]) -> None:
         namespace = system.cti.deployment.partition("/")[0]

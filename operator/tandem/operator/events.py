@@ -8,11 +8,12 @@ from typing import Any
 
 from tandem.api.common import API_VERSION
 from tandem.domain.snapshot import Snapshot
+from tandem.engine.picture import Picture
 from tandem.operator.cluster import ApiError, Cluster, MissingError
 from tandem.operator.objects import Seen, Table
+from tandem.operator.status_pacing import Quiet
 from tandem.operator.statuses.common import rfc3339
-from tandem.operator.story import Tale, tales
-from tandem.operator.view import StoreView
+from tandem.operator.story import LOOKED_AT, Tale, tales
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,10 @@ _QUEUE = 500
 """Events that wait to be posted; beyond that the oldest are dropped: a dead API must not fill the memory."""
 _PATIENCE_S = 5.0
 """Seconds that an Event waits for its object to appear in this cluster."""
+_PAUSE_S = 0.1
+"""Seconds between two posts: a move of many groups is told within seconds, and not in its busiest moment."""
 _EARLY_S = 0.2
+"""Seconds between two looks at Events that cannot be posted yet."""
 _CLUSTER_NAMESPACE = "default"
 """Where Events on objects without namespace belong."""
 
@@ -30,15 +34,16 @@ _CLUSTER_NAMESPACE = "default"
 class Storyteller:
     """Compares each new picture with the one before and posts the difference. One task: `run`."""
 
-    def __init__(self, site: str, table: Table, view: StoreView, cluster: Cluster) -> None:
+    def __init__(self, site: str, table: Table, view: Picture, cluster: Cluster) -> None:
         self._site = site
         self._table = table
         self._view = view
         self._cluster = cluster
-        self._changed = view.subscribe()
+        self._changed = view.subscribe(*LOOKED_AT)
         self._told: Snapshot | None = None
         self._posted: OrderedDict[Tale, tuple[str, int]] = OrderedDict()
         self._queue: asyncio.Queue[tuple[Tale, float]] = asyncio.Queue(_QUEUE)
+        self._quiet = Quiet()
         self._early: list[tuple[Tale, float]] = []
 
     async def run(self) -> None:
@@ -47,8 +52,8 @@ class Storyteller:
             group.create_task(self._post_all())
             while True:
                 await self._changed.wait()
-                if self._view.complete.is_set():
-                    self.look(self._view.snapshot())
+                if self._view.synced.is_set():
+                    self.look(self._view.snapshot)
 
     def look(self, snapshot: Snapshot) -> None:
         """Take the next picture; what has changed since the last one is told."""
@@ -68,7 +73,11 @@ class Storyteller:
         while True:
             tales_due = [*self._early, *await self._next()]
             self._early = []
+            quiet = self._quiet.wanted(self._view.snapshot, self._view.clock.monotonic())
             for tale, until in tales_due:
+                if quiet and tale.type == "Normal":
+                    self._early.append((tale, until))
+                    continue
                 if self._table.get(tale.resource.plural, tale.name) is None:
                     # A Shift made elsewhere is about to be shown here; what never comes is told where it is.
                     if self._view.clock.monotonic() < until:
@@ -78,9 +87,10 @@ class Storyteller:
                     await self.post(tale)
                 except ApiError as error:
                     log.warning("Event %s on %s %s not posted: %s", tale.reason, tale.resource.kind, tale.name, error)
+                await asyncio.sleep(_PAUSE_S)
 
     async def _next(self) -> list[tuple[Tale, float]]:
-        """The next Event to post; none after a while when others wait for their objects."""
+        """The next Event to post; none after a while when others wait."""
         try:
             async with asyncio.timeout(_EARLY_S if self._early else None):
                 return [await self._queue.get()]

@@ -16,6 +16,7 @@ import uvloop
 from tandem.api.common import HOLD_REQUEST
 from tandem.api.resources import RESOURCES, SHIFT, SITE, TRUNK
 from tandem.engine.clock import RealClock
+from tandem.engine.picture import Picture
 from tandem.engine.ports import Store
 from tandem.errors import ConfigError
 from tandem.operator.cluster import ApiError, Cluster
@@ -32,7 +33,6 @@ from tandem.operator.settings import RECONCILE_S, UNWATCHED_S, Settings
 from tandem.operator.shifts import ShiftExchange
 from tandem.operator.statuses.common import Said
 from tandem.operator.supervisor import Supervisor
-from tandem.operator.view import StoreView
 from tandem.store.client import StoreClient
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Operator:
         self.table = Table()
         self.notes = LocalNotes()
         clock = RealClock()
-        self.view = StoreView(store, clock)
+        self.view = Picture(store, clock)
         self.publisher = Publisher(settings.site, self.table, self.view, store)
         self.hold = HoldDesk(settings.site, store, clock, self._hold_complaint)
         self.mirror = StatusMirror(settings.site, self.table, self.view, cluster, self.notes)

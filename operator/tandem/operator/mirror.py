@@ -9,27 +9,27 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from tandem.api.common import Reported
 from tandem.api.resources import AGENT_GROUP, RESOURCES, SHIFT, SITE, TRUNK
 from tandem.domain.capacity import Ledger
+from tandem.engine.picture import Picture
 from tandem.engine.wakeup import Signal
 from tandem.operator.cluster import ApiError, Cluster, MissingError
 from tandem.operator.objects import Key, Seen, Table, parse
 from tandem.operator.settings import (
-    COUNTS_INTERVAL_S,
     STATUS_DUTY,
     STATUS_INTERVAL_S,
     STORE_SILENT_S,
     WRITES_AT_ONCE,
 )
+from tandem.operator.status_pacing import Quiet, write_interval
 from tandem.operator.statuses.common import Said, Scene
 from tandem.operator.statuses.group import group_status
 from tandem.operator.statuses.shift import shift_status
 from tandem.operator.statuses.site import site_status
 from tandem.operator.statuses.trunk import trunk_status
-from tandem.operator.view import StoreView
 
 log = logging.getLogger(__name__)
 
@@ -37,19 +37,6 @@ _IDLE_S = 10.0
 """Seconds between two rounds when nothing changes: repairs a status that somebody else has changed."""
 _AGAIN_S = 5.0
 """Seconds before a status that could not be written is tried again."""
-
-
-_COUNTS: Final = frozenset({"signedIn", "available", "talking", "guests", "channelsInUse"})
-"""Fields that change with every call and every agent."""
-
-
-def without_counts(status: Any) -> Any:
-    """A status without the fields that change with every call and every agent."""
-    if isinstance(status, dict):
-        return {key: without_counts(value) for key, value in status.items() if key not in _COUNTS}
-    if isinstance(status, list):
-        return [without_counts(value) for value in status]
-    return status
 
 
 @dataclass
@@ -91,20 +78,21 @@ def _same_but_time(a: Reported, b: Reported | None) -> bool:
 class StatusMirror:
     """Writes the statuses. One task: `run`."""
 
-    def __init__(self, site: str, table: Table, view: StoreView, cluster: Cluster, notes: LocalNotes) -> None:
+    def __init__(self, site: str, table: Table, view: Picture, cluster: Cluster, notes: LocalNotes) -> None:
         self._site = site
         self._table = table
         self._view = view
         self._cluster = cluster
         self._notes = notes
         self._wake = notes.changed
-        self._view_changed = view.subscribe()
+        self._view_changed = view.subscribe("")
         self._answered: dict[Key, tuple[dict[str, Any], int]] = {}
         """Status last written, and the version that came back: guards against writing the same again and again."""
         self._later: dict[Key, float] = {}
         self._written_at: dict[Key, float] = {}
-        self._counts_wait = False
-        """Whether a status differs in counts alone, and was written too recently."""
+        self._quiet = Quiet()
+        self._some_wait = False
+        """Whether a status differs, but not in anything that is news, and was written too recently."""
         self.writes = 0
         """Statuses written since the start."""
 
@@ -131,7 +119,7 @@ class StatusMirror:
                 await asyncio.sleep(rest)
                 # The moment at which a silent store becomes worth saying is not a change of anything.
                 silent = 0 < self._view.silent_s < STORE_SILENT_S
-                await self._wake.wait(timeout=1.0 if silent or self._later or self._counts_wait else _IDLE_S)
+                await self._wake.wait(timeout=1.0 if silent or self._later or self._some_wait else _IDLE_S)
 
     async def _relay(self) -> None:
         while True:
@@ -140,14 +128,17 @@ class StatusMirror:
 
     def _due(self) -> Iterator[tuple[Seen, dict[str, Any]]]:
         """Objects whose status differs from what the cluster has."""
-        if not self._view.complete.is_set() and self._view.silent_s < STORE_SILENT_S:
+        if not self._view.synced.is_set() and self._view.silent_s < STORE_SILENT_S:
             return  # Just started: let the store speak first.
-        snapshot = self._view.snapshot()
+        snapshot = self._view.snapshot
         scene = Scene(snapshot, self._site, self._view.clock.now(), self._view.silent_s, self._view.trouble)
         ledger = Ledger(snapshot)
         now = self._view.clock.monotonic()
-        self._counts_wait = False
+        quiet = self._quiet.wanted(snapshot, now)
+        self._some_wait = quiet
         for resource in RESOURCES:
+            if quiet and resource is not SHIFT:
+                continue
             for seen in self._table.of(resource.plural):
                 if self._later.get(seen.key, 0.0) > now:
                     continue
@@ -156,9 +147,9 @@ class StatusMirror:
                     continue
                 wanted = status.model_dump(mode="json", by_alias=True)
                 if wanted != seen.status and (wanted, seen.version) != self._answered.get(seen.key):
-                    fresh = now - self._written_at.get(seen.key, -COUNTS_INTERVAL_S) < COUNTS_INTERVAL_S
-                    if fresh and without_counts(wanted) == without_counts(seen.status):
-                        self._counts_wait = True
+                    written_at = self._written_at.get(seen.key)
+                    if written_at is not None and now - written_at < write_interval(seen.status, wanted):
+                        self._some_wait = True
                         continue
                     yield seen, wanted
 

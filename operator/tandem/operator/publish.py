@@ -15,11 +15,11 @@ from tandem.api.resources import AGENT_GROUP, SITE, TRUNK
 from tandem.domain import keys
 from tandem.domain.digest import spec_digest
 from tandem.domain.records import SpecRecord
+from tandem.engine.picture import Picture
 from tandem.engine.ports import Delete, Guard, KeyValue, Put, Store, StoreError
 from tandem.engine.wakeup import Signal
 from tandem.operator.objects import Key, Seen, Table
 from tandem.operator.settings import SPECS_IN_A_TXN
-from tandem.operator.view import StoreView
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def differs(wanted: SpecRecord, held: KeyValue | None) -> bool:
 class Publisher:
     """Writes this location's spec keys. One task: `run`."""
 
-    def __init__(self, site: str, table: Table, view: StoreView, store: Store) -> None:
+    def __init__(self, site: str, table: Table, view: Picture, store: Store) -> None:
         self._site = site
         self._table = table
         self._view = view
@@ -95,7 +95,7 @@ class Publisher:
 
     async def run(self) -> None:
         """Publish until cancelled."""
-        await self._view.complete.wait()
+        await self._view.synced.wait()
         while True:
             try:
                 await self.publish()
@@ -162,7 +162,7 @@ class Publisher:
         """What the store has under this key, as far as this process knows."""
         if self._written and self._view.revision >= self._written_at:
             self._written.clear()  # The picture has caught up.
-        return self._written[name] if name in self._written else self._view.raw.get(name)
+        return self._written[name] if name in self._written else self._view.held.get(name)
 
     def _revision(self, name: str) -> int:
         held = self._held(name)
@@ -173,7 +173,7 @@ class Publisher:
 
     def _own_keys(self) -> set[str]:
         prefix = keys.specs_of(self._site)
-        return {name for name in self._view.raw if name.startswith(prefix)}
+        return {name for name in self._view.held if name.startswith(prefix)}
 
     def _listed(self, name: str) -> bool:
         return name.removeprefix(keys.specs_of(self._site)).partition("/")[0] in self._table.listed

@@ -18,9 +18,6 @@ REQUEST_TIMEOUT_S: Final = 10.0
 """Seconds that one request to the Kubernetes API may take."""
 STATUS_INTERVAL_S: Final = 0.5
 """Least seconds between two rounds of status writes: a move of 1,000 agents changes counts a thousand times."""
-COUNTS_INTERVAL_S: Final = 5.0
-"""Least seconds between two writes of one status in which nothing but counts has changed: with calls flowing they
-change all the time, and writing each change took 40 % of a processor from three API servers."""
 STATUS_DUTY: Final = 5.0
 """A round of statuses is followed by at least this many times its own computing time of rest."""
 WRITES_AT_ONCE: Final = 8

@@ -13,8 +13,6 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import ValidationError
-
 from tandem.api.common import API_VERSION, GROUP, MIRRORED, VERSION
 from tandem.api.resources import SHIFT
 from tandem.api.shift import FINISHED, ShiftSpec
@@ -22,14 +20,15 @@ from tandem.constants import PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.reasons import Reason
 from tandem.domain.records import ShiftRecord
-from tandem.engine.ports import Delete, Guard, KeyValue, Put, Store, StoreError
+from tandem.domain.snapshot import ShiftEntry
+from tandem.engine.picture import Picture
+from tandem.engine.ports import Delete, Guard, Put, Store, StoreError
 from tandem.operator.cluster import ApiError, Cluster, MissingError, TakenError, path_of
 from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Seen, Table
 from tandem.operator.settings import STORE_SILENT_S
 from tandem.operator.statuses.common import Said
 from tandem.operator.statuses.shift import failed_here, waiting_here
-from tandem.operator.view import StoreView
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +135,7 @@ class ShiftExchange:
     """Keeps objects and records of Shifts together. One task: `run`."""
 
     def __init__(
-        self, site: str, table: Table, view: StoreView, store: Store, cluster: Cluster, notes: LocalNotes
+        self, site: str, table: Table, view: Picture, store: Store, cluster: Cluster, notes: LocalNotes
     ) -> None:
         self._site = site
         self._table = table
@@ -144,7 +143,7 @@ class ShiftExchange:
         self._store = store
         self._cluster = cluster
         self._notes = notes
-        self._wake = view.subscribe()
+        self._wake = view.subscribe(keys.SHIFTS)
         self._deleted: dict[str, Seen] = {}
 
     def seen(self, seen: Seen) -> None:
@@ -174,16 +173,19 @@ class ShiftExchange:
         """One pass over all Shifts. False: something has to be tried again soon. Raises StoreError."""
         if SHIFT.plural not in self._table.listed:
             return False
-        if not self._view.complete.is_set() or self._view.silent_s > STORE_SILENT_S:
+        if not self._view.synced.is_set() or self._view.silent_s > STORE_SILENT_S:
             self._unreachable()
             return False
         done = True
+        snapshot = self._view.snapshot
         for seen in self._table.of(SHIFT.plural):
-            done &= await self._safely(self._one(seen, self._view.raw.get(keys.shift(seen.name))))
-        for name, entry in self._view.snapshot().shifts.items():
-            if self._table.get(SHIFT.plural, name) is None:
-                done &= await self._safely(self._absent_here(name, entry.record))
-        for name in [name for name in self._deleted if keys.shift(name) not in self._view.raw]:
+            if keys.shift(seen.name) in snapshot.unreadable:
+                continue  # A newer version's format: others know what to do with it.
+            done &= await self._safely(self._one(seen, snapshot.shifts.get(seen.name)))
+        for entry in snapshot.shifts.values():
+            if self._table.get(SHIFT.plural, entry.name) is None:
+                done &= await self._safely(self._absent_here(entry))
+        for name in [name for name in self._deleted if keys.shift(name) not in self._view.held]:
             del self._deleted[name]
         return done
 
@@ -195,12 +197,8 @@ class ShiftExchange:
             log.warning("a Shift cannot be shown: %s", error)
             return False
 
-    async def _one(self, seen: Seen, held: KeyValue | None) -> bool:
-        try:
-            record = ShiftRecord.model_validate_json(held.value) if held else None
-        except ValidationError:
-            return True  # A newer version's format: others know what to do with it.
-        found = exchange(seen, record, self._view.clock.now())
+    async def _one(self, seen: Seen, entry: ShiftEntry | None) -> bool:
+        found = exchange(seen, entry.record if entry else None, self._view.clock.now())
         if isinstance(found, Foreign):
             self._notes.say(seen.key, Said("Accepted", "False", NAME_TAKEN, found.message))
             return True
@@ -213,24 +211,22 @@ class ShiftExchange:
             fresh = ShiftRecord(spec=found.spec, created_at=self._view.clock.now(), created_in=self._site)
             return await self._put(seen.name, fresh, 0)
         if isinstance(found, Change):
-            assert held is not None
-            return await self._put(seen.name, found.record, held.mod_revision)
+            assert entry is not None
+            return await self._put(seen.name, found.record, entry.mod_revision)
         if isinstance(found, Drop):
             await self._drop(seen)
         return True
 
-    async def _absent_here(self, name: str, record: ShiftRecord) -> bool:
+    async def _absent_here(self, entry: ShiftEntry) -> bool:
         """The store has it, this cluster does not: it was deleted here, or made elsewhere."""
-        held = self._view.raw.get(keys.shift(name))
-        if held is None:
-            return True
+        name, record = entry.name, entry.record
         if name in self._deleted:
             key = keys.shift(name)
             if record.phase in FINISHED:
-                return (await self._store.txn([Guard(key, mod_revision=held.mod_revision)], [Delete(key)])).succeeded
+                return (await self._store.txn([Guard(key, mod_revision=entry.mod_revision)], [Delete(key)])).succeeded
             if not record.spec.abort:
                 aborted = record.model_copy(update={"spec": record.spec.model_copy(update={"abort": True})})
-                return await self._put(name, aborted, held.mod_revision)
+                return await self._put(name, aborted, entry.mod_revision)
         namespace = name.rpartition("/")[0]
         path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{SHIFT.plural}"
         try:
@@ -260,7 +256,7 @@ class ShiftExchange:
         """Say of Shifts that wait for the store that they wait, and of those that waited too long that they failed."""
         now = self._view.clock.now()
         for seen in self._table.of(SHIFT.plural):
-            if seen.mirrored or keys.shift(seen.name) in self._view.raw or seen.status.get("phase") in FINISHED:
+            if seen.mirrored or keys.shift(seen.name) in self._view.held or seen.status.get("phase") in FINISHED:
                 continue
             found = exchange(seen, None, now)
             if isinstance(found, Fail):

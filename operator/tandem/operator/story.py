@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tandem.api.resources import AGENT_GROUP, SHIFT, SITE, TRUNK, Resource
+from tandem.domain import keys
 from tandem.domain.snapshot import ShiftEntry, Snapshot
 from tandem.domain.verdicts import State, site_verdict
 from tandem.operator.statuses.common import gaps_of
+
+LOOKED_AT: Final = (
+    keys.COORDINATOR, keys.HOLD, keys.SPECS, keys.ORDERS, keys.PLACEMENTS, keys.SHIFTS, keys.OBSERVATIONS, keys.TRUNKS,
+)  # fmt: skip
+"""Keys without whose change there is nothing to tell."""
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ async def test_a_move_is_told_on_the_shift_and_on_its_groups(
         "100 agents arrived at west; own gaps of 100 agents: p50 0.004s, p95 0.021s, max 0.300s"
     )
     assert moved["type"] == "Normal"
-    assert await has(kube, "AgentGroup", "sales", "Moved")
+    await until("the end is told on the group", lambda: has(kube, "AgentGroup", "sales", "Moved"))
 
 
 async def test_equal_events_are_counted_not_repeated(kube: KubeApi, operator: Start, store: StoreClient) -> None:

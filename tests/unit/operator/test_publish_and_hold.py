@@ -9,12 +9,12 @@ import pytest
 
 from tandem.domain import keys
 from tandem.domain.records import HoldRecord, SpecRecord
+from tandem.engine.picture import Picture
 from tandem.engine.ports import Put
 from tandem.errors import ConfigError
 from tandem.operator.hold import HoldDesk, HoldRequest, parse_request
 from tandem.operator.objects import Table
 from tandem.operator.publish import Publisher, differs, record_of
-from tandem.operator.view import StoreView
 from tests.support.manifests import annotated, group, site
 from tests.support.memory_store import Fate, MemoryEtcd, MemoryStore
 from tests.unit.engine.virtual import VirtualClock, run_virtual
@@ -31,7 +31,7 @@ class Rig:
         self.etcd = MemoryEtcd(self.clock)
         self.store: MemoryStore = self.etcd.client(lambda: 0.004)
         self.table = Table()
-        self.view = StoreView(self.store, self.clock)
+        self.view = Picture(self.store, self.clock)
         self.publisher = Publisher("east", self.table, self.view, self.store)
         self.tasks: list[asyncio.Task[None]] = []
 

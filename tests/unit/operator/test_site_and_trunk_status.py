@@ -7,7 +7,6 @@ import pytest
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.records import GroupReport, HeartbeatRecord, TrunkRecord
-from tandem.operator.mirror import without_counts
 from tandem.operator.statuses.common import Said, Scene
 from tandem.operator.statuses.site import site_status
 from tandem.operator.statuses.trunk import trunk_status
@@ -130,12 +129,3 @@ def test_a_trunk_says_where_its_calls_go() -> None:
 
 def test_a_trunk_that_was_not_published_says_so() -> None:
     assert conditions(of_trunk(World()))["Ready"] == ("False", "Publishing")
-
-
-def test_counts_alone_are_no_news_and_anything_else_is() -> None:
-    before = {"where": "east 100", "signedIn": 17, "sites": [{"site": "east", "percent": 100, "talking": 3}]}
-    busier = {"where": "east 100", "signedIn": 16, "sites": [{"site": "east", "percent": 100, "talking": 9}]}
-    moving = {"where": "east 100", "signedIn": 17, "sites": [{"site": "east", "percent": 60, "talking": 3}]}
-
-    assert without_counts(busier) == without_counts(before)
-    assert without_counts(moving) != without_counts(before)

@@ -1,0 +1,64 @@
+"""How soon a changed status has to be written: news at once, how far a move is every 3 s, mere counts every 5 s.
+
+Each write costs the API server, its etcd and every watcher some milliseconds, in each of the clusters. While a thousand
+agents move, that is time which their sign-ins need.
+"""
+
+from typing import Any, Final
+
+from tandem.domain.snapshot import Snapshot
+
+COUNTS_INTERVAL_S: Final = 5.0
+"""Least seconds between two writes of one status in which nothing but counts has changed: with calls flowing they
+change all the time, and writing each change took 40 % of a processor from three API servers."""
+
+PROGRESS_INTERVAL_S: Final = 3.0
+"""Least seconds between two writes of one status that say only how far something is."""
+
+QUIET_S: Final = 3.0
+"""Seconds from the start of a move in which nothing is written about groups, Sites and Trunks: by then a thousand idle
+agents are there, and what is written after it is the result."""
+
+_COUNTS: Final = frozenset({"signedIn", "available", "talking", "guests", "channelsInUse"})
+"""Fields that change with every call and every agent."""
+
+_PROGRESS: Final = _COUNTS | {
+    "moving", "percent", "leaving", "revision", "map", "where", "progress", "switchTimes", "lastShift", "message",
+}  # fmt: skip
+"""Fields that change with every bucket of a move. A message without a new reason or phase is of these."""
+
+
+def write_interval(before: Any, after: Any) -> float:
+    """Least seconds that must have passed since a status was last written as `before` until `after` is.
+
+    0 for news: a reason, a phase, a verdict, a plan, a condition's status.
+    """
+    if _without(_PROGRESS, before) != _without(_PROGRESS, after):
+        return 0.0
+    if _without(_COUNTS, before) != _without(_COUNTS, after):
+        return PROGRESS_INTERVAL_S
+    return COUNTS_INTERVAL_S
+
+
+def _without(fields: frozenset[str], status: Any) -> Any:
+    if isinstance(status, dict):
+        return {key: _without(fields, value) for key, value in status.items() if key not in fields}
+    if isinstance(status, list):
+        return [_without(fields, value) for value in status]
+    return status
+
+
+class Quiet:
+    """Keeps the first seconds of a move free of what can be told after them. Times: seconds, monotonic."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def wanted(self, snapshot: Snapshot, now: float) -> bool:
+        """Whether agents have been on their way for less than QUIET_S."""
+        if not any(placed.map.in_transit for placed in snapshot.placements.values()):
+            self._since = None
+            return False
+        if self._since is None:
+            self._since = now
+        return now - self._since < QUIET_S

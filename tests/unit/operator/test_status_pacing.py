@@ -1,0 +1,75 @@
+"""What must be written at once, and what may wait."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from tandem.domain import keys
+from tandem.domain.records import PlacementRecord
+from tandem.operator.status_pacing import (
+    COUNTS_INTERVAL_S,
+    PROGRESS_INTERVAL_S,
+    QUIET_S,
+    Quiet,
+    write_interval,
+)
+from tests.unit.domain.world import World
+
+BEFORE: dict[str, Any] = {
+    "where": "east 100",
+    "signedIn": 17,
+    "moving": 0,
+    "phase": "Moving",
+    "sites": [{"site": "east", "percent": 100, "talking": 3}],
+    "conditions": [{"type": "Ready", "status": "False", "reason": "Moving", "message": "wave 1 of 4"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "seconds"),
+    [
+        pytest.param({"signedIn": 16}, COUNTS_INTERVAL_S, id="an-agent-signed-out"),
+        pytest.param({"sites": [{"site": "east", "percent": 100, "talking": 9}]}, COUNTS_INTERVAL_S, id="calls"),
+        pytest.param({"sites": [{"site": "east", "percent": 60, "talking": 3}]}, PROGRESS_INTERVAL_S, id="buckets"),
+        pytest.param({"moving": 12, "where": "east>west 100"}, PROGRESS_INTERVAL_S, id="under-way"),
+        pytest.param(
+            {"conditions": [{"type": "Ready", "status": "False", "reason": "Moving", "message": "wave 2 of 4"}]},
+            PROGRESS_INTERVAL_S,
+            id="the-same-reason-in-other-words",
+        ),
+        pytest.param(
+            {"conditions": [{"type": "Ready", "status": "True", "reason": "Placed", "message": "wave 1 of 4"}]},
+            0.0,
+            id="another-reason",
+        ),
+        pytest.param({"phase": "Completed", "signedIn": 0}, 0.0, id="another-phase"),
+        pytest.param({"conditions": []}, 0.0, id="a-condition-less"),
+    ],
+)
+def test_news_are_written_at_once_progress_and_counts_later(change: dict[str, Any], seconds: float) -> None:
+    before = deepcopy(BEFORE)
+    assert write_interval(before, {**BEFORE, **change}) == seconds
+    assert before == BEFORE
+
+
+def test_a_first_status_is_news() -> None:
+    assert write_interval({}, BEFORE) == 0.0
+
+
+def placed(world: World, placement: dict[str, str]) -> None:
+    world.put(keys.placement("n/g"), PlacementRecord(system="hotel", map=placement, cause="Shift/s"))
+
+
+def test_the_first_seconds_of_a_move_are_quiet_and_a_long_one_is_told_of() -> None:
+    world, quiet = World(), Quiet()
+    placed(world, {"east": "0-99"})
+    assert not quiet.wanted(world.snapshot, 10.0)
+    placed(world, {"east>west": "0-99"})
+    assert quiet.wanted(world.snapshot, 20.0)
+    assert quiet.wanted(world.snapshot, 20.0 + QUIET_S - 0.1)
+    assert not quiet.wanted(world.snapshot, 20.0 + QUIET_S)
+    placed(world, {"west": "0-99"})
+    assert not quiet.wanted(world.snapshot, 25.0)
+    placed(world, {"west>east": "0-99"})
+    assert quiet.wanted(world.snapshot, 26.0), "the next move has seconds of its own"
