@@ -119,6 +119,7 @@ class Installation:
             "site": {"name": city},
             "etcd": {
                 "members": [{"name": name, "ip": str(place.address)} for name, place in CITIES.items()],
+                "env": {"GOMAXPROCS": "1"},
                 # Cities of the lab share one file system, and etcd must not find another city's data.
                 "data": {"type": "hostPath", "hostPath": str(self._lab.volume(city, "store"))},
             },
