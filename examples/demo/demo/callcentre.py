@@ -34,6 +34,9 @@ from tandem.store.client import StoreClient
 SETTLE_S: Final = 0.6
 """Time after the last arrival in which a late cut, or a second move of somebody, would still show."""
 
+STORE_PATIENCE_S: Final = 5.0
+"""The demo only looks on: on a machine that is busy with the move itself, it waits for the store rather than complain."""
+
 Say = Callable[[str], None]
 
 
@@ -243,7 +246,7 @@ class CallCentre:
             raise MoveError(f"{begun.order.name}: {e}. {await self._shift_words()}") from e
 
     async def _no_shift_under_way(self) -> tuple[bool, str]:
-        found, _ = await self.store.range(keys.SHIFTS)
+        found, _ = await self.store.range(keys.SHIFTS, timeout=STORE_PATIENCE_S)
         records = {kv.key.removeprefix(keys.SHIFTS): ShiftRecord.model_validate_json(kv.value) for kv in found}
         going_on = [f"{name} is {record.phase}" for name, record in records.items() if record.phase not in FINISHED]
         return not going_on, ", ".join(going_on)
