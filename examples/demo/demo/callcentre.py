@@ -35,7 +35,7 @@ SETTLE_S: Final = 0.6
 """Time after the last arrival in which a late cut, or a second move of somebody, would still show."""
 
 STORE_PATIENCE_S: Final = 5.0
-"""The demo only looks on: on a machine that is busy with the move itself, it waits for the store rather than complain."""
+"""The demo only looks on: on a machine busy with the move itself, it waits for the store rather than complain."""
 
 Say = Callable[[str], None]
 
