@@ -11,10 +11,13 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/examples/demo
 KEEP ?=
 
 # CI's machine is shared and noisy: there, and only there, what failed gets one second try, in the open.
-second_try = || { echo "a second try of what failed"; $(PYTEST) --last-failed --last-failed-no-failures none $(1); }
+second_try = || { echo "a second try of what failed"; $(PYTEST) --last-failed --last-failed-no-failures none $(1) -n 0; }
 pytest = $(PYTEST) $(1) $(if $(CI),$(call second_try,$(1)))
 
-.PHONY: help init format check crds crds-check test unit contract e2e bench demo lab-up lab-down lab-status images lock clean
+# Files go to whichever worker is free; a file's tests share what it starts.
+side_by_side = -n 4 --dist loadfile
+
+.PHONY: help init format check crds crds-check test unit contract slow e2e bench demo lab-up lab-down lab-status images lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,29 +42,33 @@ format: init ## Format the code and mend what the linter can mend.
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-check: init ## The fast loop, about a minute: format, lint, types, layers, CRDs, unit and contract tests.
+check: init ## The fast loop, about a minute: format, lint, types, layers, CRDs, unit tests and the quick contract tests.
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PY) -m tandem.api.crd --check crds
 	$(PY) -m lab tools
-	$(call pytest,-q tests/unit tests/contract)
+	$(call pytest,-q tests/unit tests/contract -m "not slow" $(side_by_side))
 
 crds: init ## Write crds/ and the chart's copy from the pydantic models.
 	$(PY) -m tandem.api.crd --out crds
 
 unit: init ## Unit tests only.
-	$(PYTEST) -q tests/unit
+	$(PYTEST) -q tests/unit $(side_by_side)
 
-contract: init ## Contract tests: each adapter against the real thing, no lab.
+contract: init ## Contract tests, the slow ones too: each adapter against the real thing, no lab.
 	$(PY) -m lab tools
-	$(PYTEST) -q tests/contract
+	$(call pytest,-q tests/contract $(side_by_side))
+
+slow: init
+	$(PY) -m lab tools
+	$(call pytest,-q tests/contract -m slow $(side_by_side))
 
 e2e: init ## End-to-end tests on the lab's three cities; the lab goes down again at the end.
 	$(call pytest,-v tests/e2e)
 
-test: check e2e ## All tests: the fast loop, then end to end on the lab (at most 70 min from cold).
+test: check slow e2e ## All tests: the fast loop, the slow contract tests, then end to end on the lab (at most 70 min from cold).
 
 bench: init ## Benchmarks on the lab: JSON and tables in out/bench/.
 	$(PY) -m tests.bench

@@ -1,7 +1,6 @@
 """Real etcd clusters on loopback, started as the chart starts them, and what can happen to their members."""
 
 import signal
-import socket
 import ssl
 import subprocess
 import time
@@ -14,16 +13,10 @@ import httpx
 from demo.certificates import Certificate, authority, sign
 from lab import tools
 from tandem.store.client import StoreClient
+from tests.support.ports import free_port
 
 START_S: Final = 15.0
 """Longest wait for a cluster to have a leader; 1 s is usual."""
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

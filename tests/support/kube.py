@@ -7,7 +7,6 @@ service account with exactly the rights that the chart gives it.
 import json
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -22,6 +21,7 @@ import httpx
 import yaml
 
 from lab import tools
+from tests.support.ports import free_port
 
 ADMIN: Final = "admin"
 OPERATOR: Final = "system:serviceaccount:tandem-system:tandem"
@@ -69,13 +69,6 @@ def path_of(kind: str, name: str = "", namespace: str = "") -> str:
     api, plural = _PATHS[kind]
     place = f"/namespaces/{namespace}" if namespace and kind != "Namespace" else ""
     return f"{api}{place}/{plural}" + (f"/{name}" if name else "")
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

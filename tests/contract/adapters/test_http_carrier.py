@@ -12,7 +12,8 @@ from tandem.adapters.carrier.http import HttpCarrier
 from tandem.engine.ports import AdapterError, CarrierRoute
 from tests.contract.adapters.conftest import HttpTo
 from tests.contract.agents.two_cities import Process, get, wait_until
-from tests.contract.softswitch.kamailio import free_port, loopback_address
+from tests.contract.softswitch.kamailio import loopback_address
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.contract
 
@@ -27,7 +28,7 @@ ROUTES = (
 def carrier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a running carrier. Each test has a number of its own."""
     ip = loopback_address()
-    address = f"{ip}:{free_port(ip, socket.SOCK_STREAM)}"
+    address = f"{ip}:{free_port(ip)}"
     sip = f"{ip}:{free_port(ip, socket.SOCK_DGRAM)}"
     process = Process(
         ["-m", "callcenter.carrier.main", "--http", address, "--sip", sip],

@@ -20,11 +20,11 @@ from tests.contract.cti.support import (
     CtiProcess,
     a_cti,
     a_directory,
-    free_port,
     signed_in,
     two_cities,
     until,
 )
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.contract
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.agents.two_cities import GROUP, NUMBER, OTHER_GROUP, TwoCities, wait_until
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 
 def by_account(events: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 
 from callcenter.directory import Directory, GroupSize, generate, save
-from tests.contract.softswitch.kamailio import TOKEN, Softswitch, free_port, loopback_address, missing
+from tests.contract.softswitch.kamailio import TOKEN, Softswitch, loopback_address, missing
+from tests.support.ports import free_port
 
 SYSTEM = "hotel"
 GROUP = "callcenter/hotel-north-sales"
@@ -93,8 +94,8 @@ class City:
     work: Path
 
     def __post_init__(self) -> None:
-        self.port = free_port(self.softswitch.ip, socket.SOCK_STREAM)
-        self.control_port = free_port(self.softswitch.ip, socket.SOCK_STREAM)
+        self.port = free_port(self.softswitch.ip)
+        self.control_port = free_port(self.softswitch.ip)
         self.control = f"http://{self.softswitch.ip}:{self.control_port}"
         self.url = f"http://{self.softswitch.ip}:{self.port}"
         self.revision = 0
@@ -181,8 +182,8 @@ class TwoCities:
         self.sites_path = self.work / "sites.json"
         self.timeline_path = self.work / "timeline.jsonl"
         self.carrier_ip = loopback_address()
-        self.carrier_http = f"http://{self.carrier_ip}:{free_port(self.carrier_ip, socket.SOCK_STREAM)}"
-        self.control_port = free_port("127.0.0.1", socket.SOCK_STREAM)
+        self.carrier_http = f"http://{self.carrier_ip}:{free_port(self.carrier_ip)}"
+        self.control_port = free_port()
         self.agents: Process | None = None
         self.carrier: Process | None = None
 

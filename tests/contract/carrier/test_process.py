@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from tests.contract.agents.two_cities import Process, get, wait_until
-from tests.contract.softswitch.kamailio import free_port, loopback_address
+from tests.contract.softswitch.kamailio import loopback_address
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.contract
 
@@ -21,7 +22,7 @@ class Carrier:
 
     def __init__(self, work: Path) -> None:
         ip = loopback_address()
-        self.url = f"http://{ip}:{free_port(ip, socket.SOCK_STREAM)}"
+        self.url = f"http://{ip}:{free_port(ip)}"
         sip = f"{ip}:{free_port(ip, socket.SOCK_DGRAM)}"
         argv = ["-m", "callcenter.carrier.main", "--http", self.url.removeprefix("http://"), "--sip", sip]
         self.process = Process(argv, work / "carrier.log")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from callcenter.directory import save
-from tests.contract.cti.support import CtiProcess, Target, a_cti, a_directory, free_port, two_cities
+from tests.contract.cti.support import CtiProcess, Target, a_cti, a_directory, two_cities
+from tests.support.ports import free_port
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,7 +7,6 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from callcenter.cti.softswitch import NetstringReader, netstring
 from callcenter.directory import Directory, GroupSize, generate, save
 from callcenter.session.client import Action, ClientSession, Connect, HasSignedIn, Lost, Released, Send
 from callcenter.session.messages import decode_server, encode
+from tests.support.ports import free_port
 
 TOKEN = "control-token"
 GROUP = "callcenter/hotel-north-sales"
@@ -205,13 +205,6 @@ class CtiProcess:
     def complaints(self) -> list[str]:
         """Lines of its log that nobody should see in a good run."""
         return re.findall(r"^.*(?:ERROR|CRITICAL|Traceback).*$", self.log.read_text(), re.MULTILINE)
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-        return port
 
 
 def a_directory(agents: int = 40) -> Directory:

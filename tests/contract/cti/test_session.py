@@ -25,7 +25,7 @@ from tests.contract.cti.support import (
 )
 from tests.contract.cti.test_conformance import check
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 Cities = dict[str, CtiProcess]
 

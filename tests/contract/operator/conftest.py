@@ -19,7 +19,8 @@ from tandem.engine.ports import KeyValue
 from tandem.store.client import StoreClient
 from tests.support.chart import of_kind, render, values
 from tests.support.etcd import EtcdCluster
-from tests.support.kube import OPERATOR, KubeApi, KubectlError, free_port, path_of
+from tests.support.kube import OPERATOR, KubeApi, KubectlError, path_of
+from tests.support.ports import free_port
 
 T = TypeVar("T")
 

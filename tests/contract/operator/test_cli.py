@@ -16,10 +16,11 @@ from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, eventually, until
 from tests.contract.operator.engine import Engines
 from tests.support.etcd import EtcdCluster
-from tests.support.kube import KubeApi, free_port
+from tests.support.kube import KubeApi
 from tests.support.manifests import group, site
+from tests.support.ports import free_port
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 Start = Callable[..., OperatorProcess]
 

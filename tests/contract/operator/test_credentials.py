@@ -12,7 +12,7 @@ from tests.contract.operator.conftest import OperatorProcess, condition, until
 from tests.support.kube import KubeApi
 from tests.support.manifests import site, trunk
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 Start = Callable[..., OperatorProcess]
 

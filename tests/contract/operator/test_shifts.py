@@ -16,7 +16,7 @@ from tests.support.etcd import EtcdCluster
 from tests.support.kube import KubeApi, KubectlError
 from tests.support.manifests import group, shift, site
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 Start = Callable[..., OperatorProcess]
 KEY = keys.shift("callcenter/to-west")

@@ -18,8 +18,9 @@ from callcenter.directory import save
 from tandem.engine.clock import RealClock
 from tandem.engine.ports import ProbeResult
 from tandem.probes.prober import NetworkProber
-from tests.contract.cti.support import CtiProcess, a_cti, a_directory, free_port, until
+from tests.contract.cti.support import CtiProcess, a_cti, a_directory, until
 from tests.contract.softswitch.kamailio import Softswitch
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.contract
 

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.ports import free_port
+
 SOFTSWITCH = Path(__file__).resolve().parents[3] / "examples" / "callcenter" / "softswitch"
 TOKEN = "test-control-token"
 START_S = 10.0
@@ -50,13 +52,6 @@ async def eventually(check: Callable[[], bool], *, within: float, what: str) -> 
     raise AssertionError(f"not within {within} s: {what}")
 
 
-def free_port(ip: str, kind: int) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((ip, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @dataclass
 class Softswitch:
     """One running softswitch."""
@@ -70,8 +65,8 @@ class Softswitch:
 
     def __post_init__(self) -> None:
         self.sip = (self.ip, free_port(self.ip, socket.SOCK_DGRAM))
-        self.http = (self.ip, free_port(self.ip, socket.SOCK_STREAM))
-        self.evapi = (self.ip, free_port(self.ip, socket.SOCK_STREAM))
+        self.http = (self.ip, free_port(self.ip))
+        self.evapi = (self.ip, free_port(self.ip))
 
     @property
     def address(self) -> str:

@@ -9,7 +9,7 @@ from tests.contract.softswitch.cti_client import CtiClient
 from tests.contract.softswitch.kamailio import Softswitch, eventually
 from tests.contract.softswitch.sip_client import Dialog
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 CALLS = 200
 PER_SECOND = 60

@@ -11,7 +11,7 @@ from tests.contract.softswitch.cti_client import CtiClient
 from tests.contract.softswitch.kamailio import Softswitch, eventually
 from tests.contract.softswitch.sip_client import Call, Dialog, Phone
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 
 @pytest.fixture

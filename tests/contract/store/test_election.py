@@ -16,7 +16,7 @@ import pytest
 from tandem.domain.keys import COORDINATOR
 from tests.support.etcd import EtcdCluster
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

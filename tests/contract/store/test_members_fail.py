@@ -11,7 +11,7 @@ from tandem.engine.ports import Change, Guard, LeaseLostError, NoQuorumError, Pu
 from tandem.store.client import StoreClient
 from tests.support.etcd import EtcdCluster
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 ELECTED_S = 5.0
 """Longest time until a new leader serves; 0.6 s is usual, more on a machine that is busy."""

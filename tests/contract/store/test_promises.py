@@ -14,7 +14,7 @@ from tandem.engine.ports import Change, CompactedError, Delete, Guard, LeaseLost
 from tests.support.etcd import EtcdCluster
 from tests.support.memory_store import MemoryEtcd
 
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 
 @dataclass
