@@ -7,6 +7,7 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PY := $(VENV)/bin/python
 PYTEST := $(VENV)/bin/pytest
+UV := $(shell command -v uv || echo out/uv/bin/uv)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/examples/demo
 KEEP ?=
 
@@ -27,16 +28,24 @@ init: $(VENV)/.ready ## Make the Python environment from the lock file.
 $(VENV)/.ready: requirements.lock pyproject.toml examples/callcenter/pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: needs python3 (3.11 or newer); install it and run make again"; exit 1; }
 	@echo "environment: installing the packages of requirements.lock (about 30 s the first time)"
-	@command -v uv >/dev/null || python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore uv
-	@uv venv --quiet --clear --python "$(PYTHON)" $(VENV)
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip sync --quiet requirements.lock
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps -e . -e examples/callcenter
+	@$(MAKE) --no-print-directory $(UV)
+	@$(UV) venv --quiet --clear --python "$(PYTHON)" $(VENV)
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip sync --quiet requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --no-deps -e . -e examples/callcenter
 	@touch $@
 
+# A distribution's Python may come without pip, and may refuse to install for everybody: uv gets an environment of its own.
+out/uv/bin/uv:
+	@$(PYTHON) -m venv --clear out/uv >/dev/null 2>&1 || \
+		{ echo "environment: installing Debian's python3-venv"; \
+		  apt-get install -qq -y python3-venv >/dev/null && $(PYTHON) -m venv --clear out/uv; } || \
+		{ echo "make: needs uv, or python3 with venv (Debian: apt-get install python3-venv); install one and run make again"; exit 1; }
+	@out/uv/bin/pip install --quiet --disable-pip-version-check uv
+
 lock: ## Renew the lock files from the two pyproject.toml files.
-	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml examples/callcenter/pyproject.toml --group dev -o requirements.lock
-	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -c requirements.lock -o operator/requirements.lock
-	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header examples/callcenter/pyproject.toml -c requirements.lock -o examples/callcenter/requirements.lock
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml examples/callcenter/pyproject.toml --group dev -o requirements.lock
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -c requirements.lock -o operator/requirements.lock
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header examples/callcenter/pyproject.toml -c requirements.lock -o examples/callcenter/requirements.lock
 
 format: init ## Format the code and mend what the linter can mend.
 	$(VENV)/bin/ruff format .
@@ -61,7 +70,7 @@ contract: init ## Contract tests, the slow ones too: each adapter against the re
 	$(PY) -m lab tools
 	$(call pytest,-q tests/contract $(side_by_side))
 
-slow: init
+slow: init ## The contract tests that `make check` leaves out.
 	$(PY) -m lab tools
 	$(call pytest,-q tests/contract -m slow $(side_by_side))
 
@@ -73,7 +82,7 @@ test: check slow e2e ## All tests: the fast loop, the slow contract tests, then 
 bench: init ## Benchmarks on the lab: JSON and tables in out/bench/.
 	$(PY) -m tests.bench
 
-demo: init ## The main job: two cities and a witness, 1,000 agents, three planned moves, the picture in out/demo/.
+demo: init ## The main job: two cities and a witness, 1,200 agents, eight planned moves, the picture in out/demo/.
 	$(PY) -m demo $(if $(KEEP),--keep)
 
 lab-up: init ## Start the three cities, the floors and the carrier.

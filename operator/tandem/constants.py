@@ -22,7 +22,7 @@ PREPARE_PATIENCE_S: Final = 300.0
 """Seconds for which an accepted Shift may wait for its target before it fails. Nothing has moved by then."""
 
 FORCE_GRACE_S: Final = 10.0
-"""Seconds that a CTI has, after a deadline beyond which calls are cut, until its agents count as staying."""
+"""Seconds that a CTI has, after a deadline beyond which nobody is waited for, until its agents count as staying."""
 
 VERIFY_S: Final = 5.0
 """Seconds after the last bucket for the last agents to arrive; then the Shift completes and says who is missing."""

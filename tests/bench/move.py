@@ -1,10 +1,13 @@
 """Bench: the planned move of 1,000 agents between two cities, several times, with median and spread.
 
+Idle agents first, unpaced, so that nothing but Tandem and the call centre is measured; then once there and home again
+with calls in progress, which the agents finish first.
+
     make bench                                  three rounds there and home again
     .venv/bin/python -m tests.bench --runs 10   more of them
 
-Writes `out/bench/move.json` and `out/bench/move.txt`. A figure is the median of the runs, with the least and the most
-beside it; idle agents, unpaced, so that nothing but Tandem and the call centre is measured.
+Writes `out/bench/move.json` and `out/bench/move.txt`. A figure is the median of the runs with idle agents, with the
+least and the most beside it.
 """
 
 import argparse
@@ -27,7 +30,7 @@ from demo.errors import DemoError
 from demo.orders import Order
 from demo.paths import OUT, shown
 from demo.report import Move, move_json, plain_table, seconds
-from demo.story import Storyteller
+from demo.story import Storyteller, tell
 from lab.errors import LabError
 
 BENCH_OUT: Final = OUT / "bench"
@@ -59,21 +62,23 @@ async def _run(runs: int, say: Storyteller) -> list[Move]:
     centre = CallCentre(cities, quickstart.load(), BENCH_OUT, say=say)
     try:
         await centre.start()
-        return [await centre.move(order) for order in _orders(centre, runs)]
+        return await tell(centre, _orders(centre, runs), say)
     finally:
         await centre.stop()
         await cities.down()
 
 
 def _orders(centre: CallCentre, runs: int) -> list[Order]:
-    """Everyone to west and home again, `runs` times. A Shift is a one-off, so each has a name of its own."""
+    """Everyone to west and home again: `runs` times idle, once with calls. Each Shift has its own name."""
     everyone = centre.quickstart.choose("east")
     orders = []
-    for number in range(1, runs + 1):
+    for number in range(1, runs + 2):
+        with_calls = number > runs
         for word, to, city in (("to-west", "west", "east"), ("home", "east", "west")):
             file = renamed(centre.quickstart.folder / "shifts" / f"everyone-{word}.yaml", number)
-            name = f"everyone, idle, {word.replace('-', ' ')}, run {number}"
-            orders.append(Order(name, file, (city,), everyone, to, with_calls=False))
+            kind = "with calls" if with_calls else "idle"
+            name = f"everyone, {kind}, {word.replace('-', ' ')}, run {number}"
+            orders.append(Order(name, file, (city,), everyone, to, with_calls=with_calls))
     return orders
 
 
@@ -99,8 +104,8 @@ FIGURES: Final[Mapping[str, str]] = {
 
 
 def summary(moves: Sequence[Move]) -> dict[str, Any]:
-    """The runs, and the median and spread of each figure over all of them (seconds)."""
-    runs = [move_json(move) for move in moves]
+    """The runs, and the median and spread of each figure (seconds) over those with idle agents."""
+    runs = [move_json(move) for move in moves if not move.with_calls]
     return {
         "what": "planned move of idle agents, unpaced, one Shift",
         "agents": max((move.agents for move in moves), default=0),
@@ -109,6 +114,7 @@ def summary(moves: Sequence[Move]) -> dict[str, Any]:
         "figures": {name: _spread([_pick(run, path) for run in runs]) for name, path in FIGURES.items()},
         "incomplete": [move.name for move in moves if not move.complete],
         "runs": runs,
+        "with_calls": [move_json(move) for move in moves if move.with_calls],
     }
 
 
@@ -133,9 +139,14 @@ def table(document: Mapping[str, Any]) -> str:
         for name, figure in document["figures"].items()
     ]
     title = f"{document['what']}: {document['agents']} agents, {len(document['runs'])} moves"
-    machine_words = ", ".join(document["machine"].values())
+    machine_words = ", ".join(f"{name} {value}" for name, value in document["machine"].items())
+    calls = "".join(
+        f"\n{run['name']}: {run['agents_moved']} agents, {run['calls_cut']} of {run['calls_in_progress']} calls cut, "
+        f"all there after {seconds(run['time_to']['100'])}, own gap p95 {seconds(run['switch_seconds']['p95'])}"
+        for run in document["with_calls"]
+    )
     incomplete = "".join(f"\nincomplete: {name}" for name in document["incomplete"])
-    return f"{title}\n{machine_words}\n\n{plain_table(('', 'median', 'least', 'most'), rows)}{incomplete}"
+    return f"{title}\n{machine_words}\n\n{plain_table(('', 'median', 'least', 'most'), rows)}\n{calls}{incomplete}"
 
 
 if __name__ == "__main__":

@@ -73,6 +73,7 @@ class Measures:
     calls_cut: int
     control_agents: int
     control_noticed: tuple[str, ...]
+    """Agents who were to notice nothing and did: a session that changed, or a call that was cut."""
 
 
 def nearest_rank(values: Sequence[float], percent: float) -> float:
@@ -136,7 +137,8 @@ def measure(
             doubled.append(account)
     arrived = {switch.account for switch in switches}
 
-    in_progress, cut = _calls(window, calls, account_of)
+    newest = {call.id: call for call in calls}
+    in_progress, cut = _calls(window, newest.values(), account_of)
     return Measures(
         switches=tuple(switches),
         missing=tuple(sorted(window.accounts - arrived)),
@@ -149,7 +151,14 @@ def measure(
         calls_cut=cut,
         control_agents=len(control),
         control_noticed=tuple(
-            sorted(account for account in control if _noticed(by_account.get(account, []), window)),
+            sorted(
+                {account for account in control if _noticed(by_account.get(account, []), window)}
+                | {
+                    owner
+                    for call in newest.values()
+                    if (owner := account_of.get(call.agent)) in control and _cut(call, window)
+                }
+            ),
         ),
     )
 
@@ -232,14 +241,22 @@ def _time_to(switches: Sequence[Switch], window: Window) -> dict[float, float | 
 
 def _calls(window: Window, calls: Iterable[Call], account_of: Mapping[str, str]) -> tuple[int, int]:
     """(calls in progress at the commit on agents who move, calls of theirs that were cut during the move)."""
-    newest = {call.id: call for call in calls}
-    in_progress = cut = 0
-    for call in newest.values():
-        if account_of.get(call.agent) not in window.accounts or call.answered_at is None:
-            continue
-        ended_at = math.inf if call.ended_at is None else call.ended_at
-        if call.answered_at <= window.committed_at < ended_at:
-            in_progress += 1
-        if call.fate == "cut" and ended_at >= window.applied_at and call.answered_at <= window.until:
-            cut += 1
-    return in_progress, cut
+    theirs = [call for call in calls if account_of.get(call.agent) in window.accounts]
+    in_progress = sum(
+        1 for call in theirs if call.answered_at is not None and call.answered_at <= window.committed_at < _end(call)
+    )
+    return in_progress, sum(1 for call in theirs if _cut(call, window))
+
+
+def _cut(call: Call, window: Window) -> bool:
+    """Whether an answered call was cut during the move."""
+    return (
+        call.fate == "cut"
+        and call.answered_at is not None
+        and call.answered_at <= window.until
+        and _end(call) >= window.applied_at
+    )
+
+
+def _end(call: Call) -> float:
+    return math.inf if call.ended_at is None else call.ended_at

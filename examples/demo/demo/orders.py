@@ -12,7 +12,7 @@ BOTH: Final = ("east", "west")
 
 @dataclass(frozen=True)
 class Order:
-    """One move: one `kubectl apply`."""
+    """One move: one manifest, applied once. An order goes to every city, as a GitOps pipeline does it."""
 
     name: str
     file: Path

@@ -4,7 +4,7 @@ import base64
 from html import escape
 from typing import Final
 
-from demo.report import COLUMNS, PUBLISHED_LATER, Move, Report, published_rows, row, seconds
+from demo.report import COLUMNS, PUBLISHED_LATER, Move, Report, reference_rows, row, seconds
 
 STYLE: Final = """
 :root { --ink: #22303a; --soft: #5c6b75; --line: #dfe5e9; --accent: #0b6e8f; --bad: #b3261e; }
@@ -50,7 +50,8 @@ def html(report: Report, picture: bytes) -> str:
 phone is registered there. The shares count from the commit until that part of the agents is signed in at the other
 city; agents in a call finish it and their wrap-up first. <em>calls</em>: in progress at the commit on agents who
 move; <em>cut</em>: how many calls of theirs were cut; <em>control</em>: agents at the other city who noticed
-anything. The published figures are a large travel company's, for a switch between its two call centres.</p>
+anything. The goal is Tandem's own, for idle agents. The published figures are a large travel company's, for a switch
+between its two call centres.</p>
 <h2>The switch times</h2>
 <img alt="Histogram of the agents' own gaps, and cumulative share of agents arrived since the commit"
  src="data:image/png;base64,{image}">
@@ -106,14 +107,17 @@ def _table(report: Report) -> str:
     body = "".join(f"<tr>{_cells(move)}</tr>" for move in report.moves)
     published = "".join(
         f'<tr class="published">{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
-        for cells in published_rows()
+        for cells in reference_rows()
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}{published}</tbody></table>"
 
 
 def _cells(move: Move) -> str:
     figures = move.measures
+    missed = " ".join(move.missed)
     wrong = {
+        "p95": "own gap" in missed,
+        "100 %": "all there" in missed,
         "agents": bool(figures.missing),
         "cut": figures.calls_cut > 0,
         "control": bool(figures.control_noticed),

@@ -32,7 +32,9 @@ class Drain(Written):
 
     max_talk: Duration = Field(default="30m", description="Longest wait for a call to end.")
     max_wrap_up: Duration = Field(default="5m", description="Longest wait for after-call work.")
-    on_deadline: Literal["Stay", "Force"] = Field(default="Stay", description="Beyond the wait: stay, or be cut.")
+    on_deadline: Literal["Stay", "Force"] = Field(
+        default="Stay", description="Beyond the wait: stay, or leave in the middle of the call."
+    )
 
 
 class Return(Written):

@@ -92,7 +92,9 @@ class ShiftSpec(Written):
         json_schema_extra=immutable(NEW_SHIFT),
     )
     mode: Literal["Graceful", "Forced"] = Field(
-        default="Graceful", description="Forced cuts calls.", json_schema_extra=immutable(NEW_SHIFT)
+        default="Graceful",
+        description="Forced does not wait for calls: agents leave in the middle, the calls go on.",
+        json_schema_extra=immutable(NEW_SHIFT),
     )
     waves: Waves = Field(
         default=(100,),

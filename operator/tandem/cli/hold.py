@@ -88,4 +88,4 @@ def _blind(site: dict[str, Any]) -> bool:
 def _done(action: Action, by: str, site: str) -> str:
     if action == "hold":
         return f"HELD by {by} (by way of {site}). Nothing new starts; what is on its way finishes. `resume` lifts it."
-    return f"RESUMED by {by} (by way of {site}). What waited goes on."
+    return f"RESUMED by {by} (by way of {site}). What waited for less than a minute goes on."

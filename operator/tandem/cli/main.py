@@ -40,7 +40,9 @@ def parser() -> argparse.ArgumentParser:
     moved.add_argument("--labels", default="", help="groups with these labels: home=east,floor=2")
     moved.add_argument("--names", default="", help="groups with these names, joined by commas")
     moved.add_argument("--percent", type=_percent, default=100, help="share of each group that the site has afterwards")
-    moved.add_argument("--forced", action="store_true", help="do not wait for calls to end: cuts them")
+    moved.add_argument(
+        "--forced", action="store_true", help="do not wait: agents leave in the middle of calls, which go on"
+    )
     moved.add_argument("--approval", action="store_true", help="wait until a person approves the plan")
     moved.add_argument("--dry-run", action="store_true", help="plan only, and print the plan")
     moved.add_argument("--name", default="", help="name of the Shift; default: made from target and time")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from tandem.api.agentgroup import Share
+from tandem.api.trunk import TrunkSpec
 
 _HEX_DIGITS = 16
 
@@ -17,6 +18,11 @@ def _digest(value: object) -> str:
 def spec_digest(spec: Mapping[str, object], labels: Mapping[str, str]) -> str:
     """What identifies an object's declaration in every cluster: spec and labels (16 hex digits)."""
     return _digest({"spec": spec, "labels": dict(labels)})
+
+
+def trunk_digest(spec: TrunkSpec) -> str:
+    """What identifies the declaration that routes were decided from (16 hex digits)."""
+    return _digest(spec.model_dump(mode="json"))
 
 
 def order_digest(placement: Sequence[Share], order_id: str) -> str:

@@ -265,7 +265,8 @@ def _text(request: _Request) -> tuple[str, ...]:
         )
         lines.append(f"{system} at {site}: {load} of {most} agents planned now, {load + more} afterwards.")
     for drain in sorted({group.wish.drain for group in groups}, key=str):
-        beyond = "are cut" if drain.on_deadline == "Force" else "stay until their call has ended"
+        forced = drain.on_deadline == "Force"
+        beyond = "leave in the middle of it, and it goes on" if forced else "stay until their call has ended"
         lines.append(
             f"Agents in a call move after it (at most {drain.max_talk}) and its wrap-up (at most "
             f"{drain.max_wrap_up}); those beyond {beyond}."

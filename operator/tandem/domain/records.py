@@ -173,4 +173,6 @@ class TrunkRecord(Record):
     revision: int = Field(default=0, description="Store revision at which these routes were decided.")
     confirmed_revision: int = Field(default=0, description="`revision` of the routes that the carrier has.")
     channels_in_use: int = 0
-    message: str = ""
+    decided_from: str = Field(default="", description="`trunk_digest` of the spec that these routes follow.")
+    reason: str = Field(default="", description="Why routes of an older spec, or none, are in force.")
+    message: str = Field(default="", description="`reason` as a sentence.")

@@ -10,6 +10,7 @@ from tandem.api.trunk import Route, TrunkSpec
 from tandem.constants import ROUTES_INTERVAL_S, ROUTES_STEP
 from tandem.domain import keys
 from tandem.domain.decision import Draft, Premise
+from tandem.domain.digest import trunk_digest
 from tandem.domain.placement import proportional
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import TrunkRecord
@@ -55,12 +56,13 @@ def handle_routes(draft: Draft, now: Instant) -> None:
         if isinstance(found, Refusal):
             # What is in force stays in force: a carrier without routes serves nobody.
             draft.note(f"Trunk {name}", found.reason, found.message)
-            after = before.model_copy(update={"message": found.message})
+            after = before.model_copy(update={"reason": str(found.reason), "message": found.message})
         else:
             routes = tuple(route.encode() for route in found)
             if _close(before.routes, routes):
                 routes = before.routes
-            after = before.model_copy(update={"routes": routes, "message": ""})
+            digest = trunk_digest(trunk.spec) if trunk.spec is not None else ""
+            after = before.model_copy(update={"routes": routes, "decided_from": digest, "reason": "", "message": ""})
         if after == before:
             continue
         if after.routes != before.routes:

@@ -69,7 +69,7 @@ def wishes_of(snapshot: Snapshot, namespace: str, record: ShiftRecord) -> Sequen
 
 
 def drain_of(spec: ShiftSpec, group: AgentGroupSpec | None) -> Drain:
-    """How agents in a call leave: cut at once when forced, else as the Shift says, else as the group says."""
+    """How agents in a call leave: not waited for when forced, else as the Shift says, else as the group says."""
     if spec.mode == "Forced":
         return FORCED
     return spec.drain or (group.drain if group else Drain())
@@ -79,7 +79,8 @@ def _declaration(snapshot: Snapshot, namespace: str, spec: ShiftSpec) -> Refusal
     site = snapshot.sites.get(spec.to)
     if site is None or site.spec is None:
         known = ", ".join(snapshot.active_sites()) or "none"
-        return Refusal(Reason.UNKNOWN_SITE, f"spec.to is {spec.to!r}: there is no such Site (Active ones: {known})")
+        message = f"spec.to is {spec.to!r}: there is no such Site (Active ones: {known}); correct it"
+        return Refusal(Reason.UNKNOWN_SITE, message)
     if site.spec.role != "Active":
         return Refusal(Reason.NOT_ACTIVE, f"spec.to is {spec.to!r}: a Witness carries no agents; name an Active site")
     for name in spec.selector.names:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tandem.api.trunk import TrunkSpec
 from tandem.domain import keys
+from tandem.domain.digest import trunk_digest
 from tandem.domain.records import TrunkRecord
 from tandem.engine.ports import StoreError
 from tandem.store.client import StoreClient
@@ -213,9 +215,11 @@ async def test_a_trunk_shows_its_routes_once_the_carrier_has_them(
         return found if condition(found, "Ready")["reason"] == reason else None
 
     await until("nothing is decided", lambda: trunk_says("NotDecidedYet"))
-    await engines.put(keys.trunk("callcenter/hotel"), TrunkRecord(routes=routes, revision=7))
+    decided_from = trunk_digest(TrunkSpec.model_validate(trunk()["spec"]))
+    record = TrunkRecord(routes=routes, revision=7, decided_from=decided_from)
+    await engines.put(keys.trunk("callcenter/hotel"), record)
     await until("not confirmed", lambda: trunk_says("NotConfirmedYet"))
-    record = TrunkRecord(routes=routes, revision=7, confirmed_revision=7, channels_in_use=3)
+    record = record.model_copy(update={"confirmed_revision": 7, "channels_in_use": 3})
     await engines.put(keys.trunk("callcenter/hotel"), record)
     found = await until("in force", lambda: trunk_says("RoutesInForce"))
     assert found["status"]["where"] == "east 75, west 25"

@@ -1,5 +1,7 @@
 """The figures of a move, from small timelines made by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from demo.measure import Window, measure, nearest_rank, spread
@@ -129,6 +131,17 @@ def test_calls_of_agents_who_move_are_counted(one: Call, in_progress: int, cut: 
     figures = measure(window("a1"), settled("a1"), [one], account_of=ACCOUNTS)
 
     assert (figures.calls_in_progress, figures.calls_cut) == (in_progress, cut)
+
+
+def test_a_control_agent_whose_call_is_cut_has_noticed() -> None:
+    fates = [("c1", 101, "cut"), ("c2", 98, "cut"), ("c3", 101, "answered")]
+    calls = [replace(call(agent, 95, ended, fate), id=agent) for agent, ended, fate in fates]
+    owners = {**ACCOUNTS, "c1": "c1", "c2": "c2", "c3": "c3"}
+
+    figures = measure(window("a1"), settled("a1"), calls, account_of=owners, control=frozenset({"c1", "c2", "c3"}))
+
+    assert figures.control_noticed == ("c1",)
+    assert figures.calls_cut == 0
 
 
 def test_the_newest_record_of_a_call_counts() -> None:

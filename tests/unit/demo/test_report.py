@@ -2,10 +2,11 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
-from demo.measure import Window, measure
+from demo.measure import Spread, Window, measure
 from demo.page import html
 from demo.pictures import switch_times
 from demo.report import Move, Report, StoryLine, plain_table, seconds, table, to_json
@@ -72,6 +73,21 @@ def test_the_table_stands_beside_the_published_figures() -> None:
 
     assert re.search(r"published, 2016 .* 3 min +4 min +10 min", text)
     assert re.search(r"published, later .* 2 min", text)
+
+
+def test_a_goal_that_was_missed_is_said_and_is_no_broken_promise() -> None:
+    idle = a_move(with_calls=False)  # the last of them is there after 19 s
+    slow = replace(idle.measures, switch_seconds=Spread(0.1, 0.62, 0.7))
+
+    assert idle.missed == ("all there 19.0 s after the commit, the goal is 3.00 s",)
+    assert replace(idle, measures=slow).missed[0] == "own gap p95 620 ms, the goal is less than 500 ms"
+    assert a_move().missed == ()  # agents in a call arrive after it
+    assert idle.complete
+    document = to_json(a_report(idle))
+    assert document["moves"][0]["goals_missed"] == list(idle.missed)
+    assert document["goals"] == {"switch_seconds_p95": 0.5, "time_to_all_idle": 3.0}
+    assert re.search(r"goal, idle agents .* 500 ms .* 3.00 s", table(a_report(idle)))
+    assert "<td class=bad>19.0 s</td>" in html(a_report(idle), b"")
 
 
 def test_the_page_is_self_contained_and_escapes_what_it_shows() -> None:

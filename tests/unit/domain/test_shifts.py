@@ -172,7 +172,7 @@ def test_a_selected_site_is_the_only_one_that_gives() -> None:
 @pytest.mark.parametrize(
     ("spec", "reason", "words"),
     [
-        ({**ALL_HOTEL, "to": "north"}, Reason.UNKNOWN_SITE, ["spec.to", "'north'", "east, west"]),
+        ({**ALL_HOTEL, "to": "north"}, Reason.UNKNOWN_SITE, ["spec.to", "'north'", "east, west", "correct it"]),
         ({**ALL_HOTEL, "to": "witness"}, Reason.NOT_ACTIVE, ["spec.to", "'witness'", "Active"]),
         ({"selector": {"names": ["nobody"]}, "to": "west"}, Reason.UNKNOWN_GROUP, ["names", "'nobody'", "callcenter"]),
         ({"selector": {"region": "moon"}, "to": "west"}, Reason.NO_GROUPS, ["spec.selector", "moon"]),

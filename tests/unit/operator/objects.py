@@ -28,5 +28,15 @@ def conditions(status: Any) -> dict[str, tuple[str, str]]:
     return {one.type: (one.status, one.reason) for one in status.conditions}
 
 
+def kstatus(status: Any, generation: int = 3) -> str:
+    """What tools that wait for objects (Flux, Argo CD) make of a status, by the rules of kstatus."""
+    said = {one.type: one.status for one in status.conditions}
+    if status.observed_generation != generation or said.get("Reconciling") == "True":
+        return "InProgress"
+    if said.get("Stalled") == "True":
+        return "Failed"
+    return "Current" if said.get("Ready") == "True" else "InProgress"
+
+
 def message(status: Any, kind: str) -> str:
     return str(next(one.message for one in status.conditions if one.type == kind))

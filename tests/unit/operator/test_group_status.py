@@ -15,7 +15,7 @@ from tandem.operator.statuses.group import group_status, where_text
 from tests.support.manifests import annotated
 from tests.support.manifests import namespaced as manifest
 from tests.unit.domain.world import GROUP, World, group_spec
-from tests.unit.operator.objects import conditions, message, seen
+from tests.unit.operator.objects import conditions, kstatus, message, seen
 
 EAST = {"east": 100}
 
@@ -113,7 +113,7 @@ def staying(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "ready", "kstatus"),
+    ("change", "ready", "kind"),
     [
         pytest.param(unpublished, ("False", "Publishing"), "Reconciling", id="not-published-yet"),
         pytest.param(unplaced, ("False", "NotPlacedYet"), "Reconciling", id="not-placed-yet"),
@@ -127,7 +127,7 @@ def staying(world: World) -> None:
     ],
 )
 def test_ready_names_the_first_thing_in_the_way(
-    change: Callable[[World], None], ready: tuple[str, str], kstatus: str | None
+    change: Callable[[World], None], ready: tuple[str, str], kind: str | None
 ) -> None:
     world = settled()
     change(world)
@@ -135,7 +135,8 @@ def test_ready_names_the_first_thing_in_the_way(
     found = conditions(status)
     assert found["Ready"] == ready
     assert message(status, "Ready")
-    assert {kind for kind in ("Reconciling", "Stalled") if kind in found} == ({kstatus} if kstatus else set())
+    assert found.keys() & {"Reconciling", "Stalled"} == ({kind} if kind else set())
+    assert kstatus(status) == {"Reconciling": "InProgress", "Stalled": "Failed", None: "Current"}[kind]
 
 
 def test_an_order_id_makes_the_same_placement_a_new_order() -> None:

@@ -4,18 +4,21 @@ from typing import Any
 
 import pytest
 
+from tandem.api.trunk import TrunkSpec
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
+from tandem.domain.digest import trunk_digest
 from tandem.domain.records import GroupReport, HeartbeatRecord, TrunkRecord
 from tandem.operator.statuses.common import Said, Scene
 from tandem.operator.statuses.site import site_status
 from tandem.operator.statuses.trunk import trunk_status
 from tests.support.manifests import site, trunk
 from tests.unit.domain.world import World
-from tests.unit.operator.objects import conditions, message, seen
+from tests.unit.operator.objects import conditions, kstatus, message, seen
 
 TRUNK = "callcenter/hotel"
 ROUTES = ({"name": "first", "site": "east", "weight": 60}, {"name": "second", "site": "west", "weight": 20})
+DECIDED_FROM = trunk_digest(TrunkSpec.model_validate(trunk()["spec"]))
 
 
 def scene(world: World, silent_s: float = 0.0) -> Scene:
@@ -80,48 +83,73 @@ def test_a_silent_store_makes_a_site_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "ready", "kstatus"),
+    ("record", "ready", "kinds"),
     [
         pytest.param(None, ("False", "NotDecidedYet"), {"Reconciling"}, id="not-decided"),
         pytest.param(
-            TrunkRecord(routes=ROUTES, revision=5), ("False", "NotConfirmedYet"), {"Reconciling"}, id="pushed"
+            TrunkRecord(routes=ROUTES, revision=5, decided_from=DECIDED_FROM),
+            ("False", "NotConfirmedYet"),
+            {"Reconciling"},
+            id="pushed",
         ),
         pytest.param(
-            TrunkRecord(routes=ROUTES, revision=5, confirmed_revision=4),
+            TrunkRecord(routes=ROUTES, revision=5, confirmed_revision=4, decided_from=DECIDED_FROM),
             ("False", "NotConfirmedYet"),
             {"Reconciling"},
             id="older-ones-confirmed",
         ),
         pytest.param(
-            TrunkRecord(routes=ROUTES, revision=5, confirmed_revision=5),
+            TrunkRecord(routes=ROUTES, revision=5, confirmed_revision=5, decided_from=DECIDED_FROM),
             ("True", "RoutesInForce"),
             set(),
             id="in-force",
         ),
         pytest.param(
-            TrunkRecord(routes=(), message="the route leads to nowhere"),
-            ("False", "NotInForce"),
+            TrunkRecord(routes=ROUTES, revision=5, confirmed_revision=5, decided_from="an older spec"),
+            ("False", "NotDecidedYet"),
+            {"Reconciling"},
+            id="in-force-from-an-older-spec",
+        ),
+        pytest.param(
+            TrunkRecord(routes=(), reason="RouteToNowhere", message="the route leads to nowhere"),
+            ("False", "RouteToNowhere"),
             {"Stalled"},
             id="wrong",
         ),
     ],
 )
 def test_a_trunk_is_ready_when_the_carrier_has_its_newest_routes(
-    record: TrunkRecord | None, ready: tuple[str, str], kstatus: set[str]
+    record: TrunkRecord | None, ready: tuple[str, str], kinds: set[str]
 ) -> None:
     world = World()
     world.publish(keys.TRUNK, TRUNK, trunk()["spec"])
     if record is not None:
         world.put(keys.trunk(TRUNK), record)
-    found = conditions(of_trunk(world))
+    status = of_trunk(world)
+    found = conditions(status)
     assert found["Ready"] == ready
-    assert found.keys() & {"Reconciling", "Stalled"} == kstatus
+    assert found.keys() & {"Reconciling", "Stalled"} == kinds
+    assert kstatus(status) == (
+        "InProgress" if "Reconciling" in kinds else "Failed" if "Stalled" in kinds else "Current"
+    )
+
+
+def test_a_trunk_that_was_changed_here_is_not_ready_before_the_store_has_the_change() -> None:
+    world = World()
+    older = trunk()["spec"]
+    older["routes"][0]["weight"] += 1
+    world.publish(keys.TRUNK, TRUNK, older)
+    world.put(keys.trunk(TRUNK), TrunkRecord(routes=ROUTES, revision=5, confirmed_revision=5))
+    status = of_trunk(world)
+    assert conditions(status)["Ready"] == ("False", "Publishing")
+    assert kstatus(status) == "InProgress"
 
 
 def test_a_trunk_says_where_its_calls_go() -> None:
     world = World()
     world.publish(keys.TRUNK, TRUNK, trunk()["spec"])
-    world.put(keys.trunk(TRUNK), TrunkRecord(routes=ROUTES, revision=5, confirmed_revision=5, channels_in_use=9))
+    record = TrunkRecord(routes=ROUTES, revision=5, confirmed_revision=5, channels_in_use=9, decided_from=DECIDED_FROM)
+    world.put(keys.trunk(TRUNK), record)
     status = of_trunk(world)
     assert (status.where, status.channels_in_use, status.revision) == ("east 75, west 25", 9, 5)
     assert conditions(of_trunk(world, silent_s=9.0))["Ready"] == ("Unknown", "StoreUnreachable")

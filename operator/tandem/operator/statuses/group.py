@@ -45,7 +45,7 @@ def group_status(scene: Scene, seen: Seen, ledger: Ledger) -> AgentGroupStatus:
         guests=sum(report.guests for report in reports),
         shift=shift.short_name if shift else "",
         last_shift=_last_shift(snapshot, name),
-        observed_generation=seen.generation if published else 0,
+        observed_generation=seen.generation,
         conditions=settle(said, seen, seen.generation, scene.now),
     )
 

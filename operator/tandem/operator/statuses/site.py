@@ -41,7 +41,7 @@ def site_status(scene: Scene, seen: Seen, ledger: Ledger, local: Iterable[Said] 
         hold=HoldStatus(active=True, by=hold.by, reason=hold.reason, since=rfc3339(hold.since))
         if hold
         else HoldStatus(),
-        observed_generation=seen.generation if published else 0,
+        observed_generation=seen.generation,
         conditions=settle(said, seen, seen.generation, scene.now),
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from tandem.api.trunk import EffectiveRoute, TrunkSpec, TrunkStatus
+from tandem.domain.digest import trunk_digest
 from tandem.domain.records import TrunkRecord
 from tandem.domain.snapshot import Published
 from tandem.operator.objects import Seen
@@ -28,7 +29,7 @@ def trunk_status(scene: Scene, seen: Seen, local: Iterable[Said] = ()) -> TrunkS
         where=_where(routes),
         channels_in_use=entry.record.channels_in_use if entry else 0,
         revision=entry.record.confirmed_revision if entry else 0,
-        observed_generation=seen.generation if published else 0,
+        observed_generation=seen.generation,
         conditions=settle(
             [*_kstatus(ready), consistency(snapshot, published), *local], seen, seen.generation, scene.now
         ),
@@ -57,20 +58,20 @@ def _ready(scene: Scene, seen: Seen, published: Published[TrunkSpec] | None, rec
     def no(reason: str, message: str) -> Said:
         return Said("Ready", "False", reason, message)
 
-    if seen.spec is None:
+    if not isinstance(seen.spec, TrunkSpec):
         return no("Invalid", seen.problem)
     if scene.blind:
         return blindness(scene)
-    if published is None:
+    if published is None or (published.consistent and not published.invalid and published.spec != seen.spec):
         return no("Publishing", f"{scene.site} has not published this object to the store yet")
     if published.invalid is not None:
         return no(str(published.invalid.reason), published.invalid.message)
-    if record is None:
-        if not published.consistent:
-            return no("SpecNotConsistent", published.message)
+    if record is None and not published.consistent:
+        return no("SpecNotConsistent", published.message)
+    if record is not None and record.message:
+        return no(record.reason or "NotInForce", record.message)
+    if record is None or (published.consistent and record.decided_from != trunk_digest(seen.spec)):
         return no("NotDecidedYet", "the coordinator has not decided routes for it yet")
-    if record.message:
-        return no("NotInForce", record.message)
     if not record.revision or record.confirmed_revision != record.revision:
         return no("NotConfirmedYet", "the carrier has not confirmed the newest routes yet")
     return Said("Ready", "True", "RoutesInForce", f"the carrier confirmed revision {record.confirmed_revision}")

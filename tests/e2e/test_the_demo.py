@@ -1,0 +1,40 @@
+"""`make demo` at a tenth of its size: the story, the report and the exit status, on the running call centre."""
+
+import json
+import time
+
+import pytest
+
+from demo import machine, orders
+from demo.callcentre import CallCentre
+from demo.cli import look_around, verdict, write
+from demo.report import Report, table
+from demo.story import Storyteller, tell
+from tests.e2e.callcenter_fixtures import E2E_OUT
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def test_the_story_ends_well_and_its_report_says_so(centre: CallCentre) -> None:
+    say = Storyteller()
+    planned = orders.story(centre.quickstart)
+
+    moves = await tell(centre, planned, say)
+
+    assert [move.agents for move in moves] == [order.agents for order in planned]
+    assert verdict(moves) == 0
+    homes = centre.quickstart.agents_by_home
+    report = Report(say.started_at, time.time() - say.started_at, machine.describe(), homes, moves, say.lines)
+    write(report, E2E_OUT)
+    document = json.loads((E2E_OUT / "report.json").read_text())
+    assert document["agents"] == sum(homes.values())
+    for move in document["moves"]:
+        assert set(move["switch_seconds"]) == {"p50", "p95", "max"}
+        assert None not in move["time_to"].values()
+        assert move["calls_cut"] == 0
+        assert (move["calls_in_progress"] > 0) == move["with_calls"]
+    assert (E2E_OUT / "switch-times.png").read_bytes().startswith(b"\x89PNG")
+    assert "<h2>Every move</h2>" in (E2E_OUT / "report.html").read_text()
+    for order in planned:
+        assert order.name in table(report)
+    assert "kubectl --context east get sites" in look_around(centre)
