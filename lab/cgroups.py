@@ -87,7 +87,19 @@ def create(name: str, *, leaf: str = CONTROL_PLANE, weight: int = WEIGHT_OF_A_CI
             (hierarchy.group(name) / "cpu.shares").write_text(str(weight))
             if leaf == CONTROL_PLANE:
                 (path / "cpu.shares").write_text(str(WEIGHT_OF_CONTROL_PLANE))
+        elif hierarchy.version == 2 and Path(name).parts[0] == ROOT:
+            _weigh(hierarchy.group(ROOT), WEIGHT_OF_LAB)
+            _weigh(hierarchy.group(name), weight)
+            if leaf == CONTROL_PLANE:
+                _weigh(path, WEIGHT_OF_CONTROL_PLANE)
     return leaves
+
+
+def _weigh(group: Path, shares: int) -> None:
+    """Version 2 counts a hundred where version 1 counts 1024; a group without the controller is left as it is."""
+    file = group / "cpu.weight"
+    if file.exists():
+        file.write_text(str(max(1, shares * 100 // 1024)))
 
 
 def _inherit_cpuset(path: Path) -> None:

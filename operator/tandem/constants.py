@@ -21,6 +21,9 @@ to several clusters in one moment."""
 PREPARE_PATIENCE_S: Final = 300.0
 """Seconds for which an accepted Shift may wait for its target before it fails. Nothing has moved by then."""
 
+STAY_GRACE_S: Final = 2.0
+"""Seconds after such a deadline until a Shift says who stays: a CTI finds out and names them once a second."""
+
 FORCE_GRACE_S: Final = 10.0
 """Seconds that a CTI has, after a deadline beyond which nobody is waited for, until its agents count as staying."""
 

@@ -83,15 +83,13 @@ class JsonHttp:
         host = ""
         try:
             url = httpx.URL(self._url + path, params=params) if params else httpx.URL(self._url + path)
-            host = url.host
-            request = httpx.Request(
-                method,
-                url.copy_with(host=await self._names.address(host)),
-                json=body,
-                headers=headers | {"Host": url.netloc.decode()},
-                extensions={"timeout": times, "sni_hostname": host},
-            )
+            if url.scheme == "http":  # with TLS a connection belongs to a name, and is never used for another one
+                host = url.host
+                headers |= {"Host": url.netloc.decode()}
+                url = url.copy_with(host=await self._names.address(host))
+            request = httpx.Request(method, url, json=body, headers=headers, extensions={"timeout": times})
             answer = await undisturbed(self._exchange(request), timeout)
+            self._names.trust(host)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # httpx lets some TLS errors through
             self._names.doubt(host)
             words = f"{type(error).__name__} {error}".strip()

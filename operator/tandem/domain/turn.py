@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tandem.api.common import duration_seconds
-from tandem.constants import FORCE_GRACE_S, TXN_OPERATIONS
+from tandem.constants import FORCE_GRACE_S, STAY_GRACE_S, TXN_OPERATIONS
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
@@ -95,4 +95,4 @@ def deadline_s(placed: PlacementRecord, agents: int) -> float:
     drain = placed.drain
     wait = duration_seconds(drain.max_talk) + duration_seconds(drain.max_wrap_up)
     wait += agents / placed.pace if placed.pace else 0.0
-    return wait + (FORCE_GRACE_S if drain.on_deadline == "Force" else 0.0)
+    return wait + (FORCE_GRACE_S if drain.on_deadline == "Force" else STAY_GRACE_S)

@@ -75,9 +75,9 @@ class Picture:
         """List, watch, and start over when the watch breaks. Never returns."""
         while True:
             try:
-                if not self.synced.is_set():
-                    await self.refresh()
-                    self.synced.set()
+                # Listed after each loss, too: the store that is found again may be one that was restored or rebuilt.
+                await self.refresh()
+                self.synced.set()
                 await self._watch()
             except CompactedError:
                 log.info("the store has compacted what we had not seen yet: listing it again")
@@ -92,8 +92,12 @@ class Picture:
 
     async def refresh(self) -> None:
         """Bring the picture up to now by a linearizable read of everything. Raises StoreError."""
+        known = self._revision
         listed, revision = await self._store.range(PREFIX, timeout=2.0)
         self._found()
+        if revision < known:  # a linearizable read never goes back in the same store
+            log.warning("the store is at revision %d and was at %d: it was restored or rebuilt", revision, known)
+            self._forget()
         self._apply_listing(listed, revision)
 
     async def reach(self, revision: int, timeout: float) -> bool:
@@ -156,6 +160,13 @@ class Picture:
             self._held[key] = value
             self._gatherer.apply(key, value.value, value.create_revision, value.mod_revision, at)
 
+    def _forget(self) -> None:
+        """What another store has said counts no more."""
+        touched = list(self._held)
+        self._held, self._gatherer, self._snapshot = {}, Gatherer(), None
+        self._listed_at = self._revision = 0
+        self._tell(touched)
+
     def _lost(self, error: StoreError) -> None:
         self.trouble = str(error) or type(error).__name__
         if self._silent_since is None:
@@ -164,7 +175,10 @@ class Picture:
                 signal.give()
 
     def _found(self) -> None:
-        self._silent_since, self.trouble = None, ""
+        if self._silent_since is not None:
+            self._silent_since, self.trouble = None, ""
+            for _, signal in self._subscribers:
+                signal.give()
 
     def _tell(self, touched: Sequence[str]) -> None:
         for revision, waiter in self._waiters:

@@ -137,7 +137,7 @@ class StatusMirror:
         quiet = self._quiet.wanted(snapshot, now)
         self._some_wait = quiet
         for resource in RESOURCES:
-            if quiet and resource is not SHIFT:
+            if quiet and resource not in (SHIFT, SITE):
                 continue
             for seen in self._table.of(resource.plural):
                 if self._later.get(seen.key, 0.0) > now:
@@ -147,8 +147,10 @@ class StatusMirror:
                     continue
                 wanted = status.model_dump(mode="json", by_alias=True)
                 if wanted != seen.status and (wanted, seen.version) != self._answered.get(seen.key):
+                    interval = write_interval(seen.status, wanted)
                     written_at = self._written_at.get(seen.key)
-                    if written_at is not None and now - written_at < write_interval(seen.status, wanted):
+                    recently = written_at is not None and now - written_at < interval
+                    if recently or (quiet and interval > 0 and resource is SITE):
                         self._some_wait = True
                         continue
                     yield seen, wanted

@@ -16,8 +16,8 @@ PROGRESS_INTERVAL_S: Final = 3.0
 """Least seconds between two writes of one status that say only how far something is."""
 
 QUIET_S: Final = 3.0
-"""Seconds from the start of a move in which nothing is written about groups, Sites and Trunks: by then a thousand idle
-agents are there, and what is written after it is the result."""
+"""Seconds from the start of a move in which nothing is written about groups and Trunks, and of Sites only news (a hold,
+a verdict): by then a thousand idle agents are there, and what is written after it is the result."""
 
 _COUNTS: Final = frozenset({"signedIn", "available", "talking", "guests", "channelsInUse"})
 """Fields that change with every call and every agent."""

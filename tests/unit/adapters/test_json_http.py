@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from tandem.adapters.carrier.http import HttpCarrier
-from tandem.adapters.json_http import JsonHttp
+from tandem.adapters.json_http import JsonHttp, new_transport
 from tandem.adapters.names import Names
 from tandem.adapters.softswitch.kamailio import KamailioSoftswitch
 from tandem.engine.ports import AdapterError
@@ -23,9 +23,9 @@ def answering(status: int = 200, content: bytes = b"{}", seen: list[httpx.Reques
     return JsonHttp(httpx.MockTransport(answer), Names(ten), "CTI hotel", "http://cti:8081/", lambda: "t0ken")
 
 
-async def ten(host: str) -> str:
+async def ten(host: str) -> tuple[str, ...]:
     """A name server that knows one address."""
-    return "10.0.0.10"
+    return ("10.0.0.10",)
 
 
 async def test_a_request_carries_token_body_and_parameters() -> None:
@@ -39,6 +39,24 @@ async def test_a_request_carries_token_body_and_parameters() -> None:
     assert request.headers["Host"] == "cti:8081"
     assert request.headers["Authorization"] == "Bearer t0ken"
     assert json.loads(request.content) == {"b": 2}
+
+
+async def test_with_tls_a_connection_is_asked_for_by_name_and_never_shared_between_names() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, content=b"{}")
+
+    http = JsonHttp(httpx.MockTransport(answer), Names(ten), "carrier", "https://carrier.example", lambda: "")
+    await http.ask("GET", "/v1/routes", timeout=1)
+    assert str(seen[0].url) == "https://carrier.example/v1/routes"
+
+
+async def test_a_url_without_a_possible_host_is_said_and_ends_nothing() -> None:
+    http = JsonHttp(new_transport(), Names(), "carrier", "http://carrier..example", lambda: "")
+    with pytest.raises(AdapterError, match=r"carrier at http://carrier\.\.example: .* is not the name of a host"):
+        await http.ask("GET", "/x", timeout=1)
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ def test_what_a_cti_says_to_its_peer_is_read() -> None:
     [
         "",
         "[]",
-        '{"t":"busy","groups":{}}',
+        '{"groups":{}}',
         '{"t":"idle"}',
         '{"t":"idle","groups":{"x":{"available":1}}}',
         '{"t":"idle","groups":{"x":3}}',

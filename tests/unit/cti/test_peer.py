@@ -1,12 +1,15 @@
 """The line to the other CTI ends when it is told to, also while it is ending by itself."""
 
 import asyncio
+import json
 from typing import Any
 
 import aiohttp
 import pytest
 
-from callcenter.cti.peer import Arrivals, PeerLink
+from callcenter.cti.peer import Arrivals, PeerLink, read_frame
+from callcenter.session.window import SILENCE
+from tests.unit.engine.virtual import run_virtual
 
 
 class ClosedSocket:
@@ -50,3 +53,47 @@ async def test_a_line_that_is_cancelled_while_it_ends_does_end() -> None:
     talk.cancel()
     with pytest.raises(asyncio.CancelledError):
         await talk
+
+
+def test_arrivals_are_counted_often_enough_whatever_else_there_is_to_say() -> None:
+    """The other city takes a silent count for a city that is gone, and releases without a window."""
+
+    class Line:
+        def __init__(self) -> None:
+            self.counted_at: list[float] = []
+
+        async def send_str(self, text: str) -> None:
+            if json.loads(text)["t"] == "arrivals":
+                self.counted_at.append(asyncio.get_running_loop().time())
+
+    async def story(every: float) -> None:
+        idle = 0
+
+        async def news(seen: int, timeout: float) -> int:
+            nonlocal idle
+            await asyncio.sleep(min(timeout, every))
+            idle += 1
+            return seen + 1
+
+        link = PeerLink(
+            "http://nowhere",
+            "secret",
+            report=lambda: {"g": {"available": idle, "signed_in": 5, "longest_idle": 0.0}},
+            arrivals=lambda: Arrivals("b1", 0),
+            on_said=lambda _: None,
+            news=news,
+        )
+        line = Line()
+        talk = asyncio.create_task(link._tell(line))  # type: ignore[arg-type]
+        await asyncio.sleep(10)
+        talk.cancel()
+        gaps = [after - before for before, after in zip(line.counted_at, line.counted_at[1:], strict=False)]
+        assert len(gaps) >= 8
+        assert max(gaps) < SILENCE / 2
+
+    for every in (0.05, 0.3, 60.0):
+        run_virtual(story(every))
+
+
+def test_what_only_a_newer_cti_says_is_passed_over() -> None:
+    assert read_frame('{"t": "weather", "sun": true}') is None

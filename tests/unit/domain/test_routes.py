@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from tandem.api.trunk import TrunkSpec
 from tandem.constants import ROUTES_INTERVAL_S
 from tandem.domain import keys
+from tandem.domain.digest import trunk_digest
 from tandem.domain.reasons import Reason
 from tandem.domain.records import GroupReport
 from tests.unit.domain.world import GROUP, World
@@ -160,6 +162,16 @@ def test_a_route_to_nowhere_is_refused_and_the_routes_in_force_stay(changes: dic
     assert record.reason in (Reason.ROUTE_TO_NOWHERE, Reason.UNKNOWN_GROUP, Reason.UNKNOWN_SYSTEM)
     message = record.message
     assert all(word in message for word in ["nowhere" if "routes" in changes else "group", *words]), message
+
+
+def test_routes_say_which_declaration_they_were_decided_from_also_when_they_stay_the_same() -> None:
+    world = a_world()
+    for channels in (100, 200):
+        spec = trunk_spec(capacity={"channels": channels, "callsPerSecond": 10})
+        world.publish(keys.TRUNK, TRUNK, spec)
+        world.advance(ROUTES_INTERVAL_S + 0.1)
+        world.settle()
+        assert world.snapshot.routes[TRUNK].record.decided_from == trunk_digest(TrunkSpec.model_validate(spec))
 
 
 def test_a_trunk_with_fewer_than_three_routes_is_refused() -> None:

@@ -9,6 +9,7 @@ from tandem.constants import (
     FORCE_GRACE_S,
     PATIENCE_S,
     PREPARE_PATIENCE_S,
+    STAY_GRACE_S,
     TXN_OPERATIONS,
     VERIFY_S,
 )
@@ -390,11 +391,15 @@ def test_those_in_a_call_beyond_the_deadline_stay_and_are_named() -> None:
     world = a_world(drain={"maxTalk": "10s", "maxWrapUp": "5s"})
     world.shift(**ALL_HOTEL)
     world.settle()
-    leave(world, {4: 2}, staying=("agent0007", "agent0042"))
+    leave(world, {4: 2})
     world.advance(14.9 - FINISH_INTERVAL_S)
     world.settle()
+    # The deadline has passed when the CTI, which looks once a second, has found out who is late.
+    world.advance(STAY_GRACE_S - 0.1)
+    world.sessions("east", GROUP, {4: 2}, staying=("agent0007", "agent0042"))
+    world.settle()
     assert world.shift_record().phase == "Moving"
-    world.advance(0.2)
+    world.advance(0.3)
     world.settle()
     world.arrived("west", SHIFT, 8)
     world.settle()
@@ -422,7 +427,7 @@ def test_a_pace_gives_the_wave_the_time_it_needs() -> None:
     world.shift(**ALL_HOTEL, pace=1, drain={"maxTalk": "10s", "maxWrapUp": "5s"})
     world.settle()
     assert world.record().pace == 1
-    world.advance(24.9)
+    world.advance(24.9 + STAY_GRACE_S)
     world.settle()
     assert world.shift_record().phase == "Moving"
     world.advance(0.2)
@@ -538,7 +543,7 @@ def test_an_abort_names_those_who_come_back_after_their_call() -> None:
     world.sessions("west", GROUP, {3: 1})
     world.sessions("east", GROUP, {})
     world.settle()
-    world.advance(16)
+    world.advance(16 + STAY_GRACE_S)
     world.settle()
     record = world.shift_record()
     assert record.phase == "RolledBack"

@@ -96,6 +96,46 @@ def test_a_lost_quorum_is_noticed_and_nothing_is_lost() -> None:
     with_bench(story)
 
 
+def test_a_store_that_was_rebuilt_is_read_anew() -> None:
+    """Its revisions are older than those that the picture has seen; what the old one said is over."""
+
+    async def story(bench: Bench) -> None:
+        for digest in "abcdef":
+            bench.put(keys.order("n/g"), order(digest))
+        bench.put(keys.HOLD, HOLD)
+        await asyncio.sleep(0.02)
+        bench.store.reachable = False
+        await asyncio.sleep(5.0)
+        rebuilt = MemoryEtcd(VirtualClock())
+        rebuilt.txn([], [Put(keys.order("n/g"), order("z").encode())])
+        bench.store._etcd = rebuilt
+        bench.store.reachable = True
+        await asyncio.sleep(5.0)
+        assert bench.picture.live
+        assert (bench.digest, bench.picture.snapshot.hold) == ("z", None)
+        assert bench.picture.revision == rebuilt.revision
+        rebuilt.txn([], [Put(keys.HOLD, HOLD.encode())])
+        await asyncio.sleep(0.02)
+        assert bench.picture.snapshot.hold is not None
+        await rebuilt.aclose()
+
+    with_bench(story)
+
+
+def test_subscribers_hear_when_the_store_is_lost_and_when_it_is_found_again() -> None:
+    async def story(bench: Bench) -> None:
+        signal = bench.picture.subscribe(keys.PREFIX)
+        assert await signal.wait(0.1)
+        bench.etcd.lose_quorum()
+        assert await signal.wait(5.0)
+        assert bench.picture.silent_s > 0 or bench.picture.trouble
+        bench.etcd.regain_quorum()
+        assert await signal.wait(5.0)
+        assert bench.picture.silent_s == 0
+
+    with_bench(story)
+
+
 def test_older_news_does_not_undo_a_newer_listing() -> None:
     async def story(bench: Bench) -> None:
         key = keys.order("n/g")

@@ -1,5 +1,7 @@
 """Control groups: found on any mixture of versions, and never anybody else's."""
 
+from pathlib import Path
+
 import pytest
 
 from lab import cgroups
@@ -41,3 +43,19 @@ def test_no_group_but_the_labs_is_ever_touched(use: object, name: str) -> None:
 @pytest.mark.parametrize("name", ["tandem-lab/no-such-city", "tandem-lab-builds/1-2-3"])
 def test_a_group_that_does_not_exist_holds_nobody(name: str) -> None:
     assert cgroups.pids(name) == set()
+
+
+def test_version_2_has_the_same_weights_in_its_own_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for group in (".", "tandem-lab", "tandem-lab/east", f"tandem-lab/east/{cgroups.CONTROL_PLANE}"):
+        (tmp_path / group).mkdir(exist_ok=True)
+        (tmp_path / group / "cgroup.controllers").write_text("cpu memory")
+        (tmp_path / group / "cgroup.subtree_control").write_text("cpu memory")
+        if group != ".":
+            (tmp_path / group / "cpu.weight").write_text("100")
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: [cgroups.Hierarchy(tmp_path, 2, frozenset())])
+
+    cgroups.create("tandem-lab/east", leaf=cgroups.CONTROL_PLANE)
+
+    weights = [(tmp_path / group / "cpu.weight").read_text() for group in ("tandem-lab", "tandem-lab/east")]
+    assert weights == ["1600", "100"]
+    assert (tmp_path / "tandem-lab/east" / cgroups.CONTROL_PLANE / "cpu.weight").read_text() == "25"

@@ -1,12 +1,17 @@
 """What must be written at once, and what may wait."""
 
 from copy import deepcopy
-from typing import Any
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from tandem.domain import keys
-from tandem.domain.records import PlacementRecord
+from tandem.domain.records import HoldRecord, PlacementRecord
+from tandem.engine.wakeup import Signal
+from tandem.operator.mirror import LocalNotes, StatusMirror
+from tandem.operator.objects import Table
 from tandem.operator.status_pacing import (
     COUNTS_INTERVAL_S,
     PROGRESS_INTERVAL_S,
@@ -14,7 +19,10 @@ from tandem.operator.status_pacing import (
     Quiet,
     write_interval,
 )
+from tests.support.manifests import site
+from tests.unit.domain.test_shifts import a_world
 from tests.unit.domain.world import World
+from tests.unit.operator.objects import seen
 
 BEFORE: dict[str, Any] = {
     "where": "east 100",
@@ -73,3 +81,33 @@ def test_the_first_seconds_of_a_move_are_quiet_and_a_long_one_is_told_of() -> No
     assert not quiet.wanted(world.snapshot, 25.0)
     placed(world, {"west>east": "0-99"})
     assert quiet.wanted(world.snapshot, 26.0), "the next move has seconds of its own"
+
+
+def test_a_hold_is_told_while_a_move_is_young_and_mere_counts_are_not() -> None:
+    world = a_world()
+    world.shift(selector={"system": "hotel"}, to="west")
+    world.settle()
+    clock = SimpleNamespace(now=lambda: world.mono, monotonic=lambda: world.mono)
+    view = SimpleNamespace(
+        synced=SimpleNamespace(is_set=lambda: True),
+        silent_s=0.0,
+        trouble="",
+        clock=clock,
+        subscribe=lambda *_: Signal(),
+    )
+    table = Table()
+    east = seen(site("east"))
+    table.update(east)
+    mirror = StatusMirror("east", table, cast("Any", view), cast("Any", None), LocalNotes())
+
+    def due() -> list[dict[str, Any]]:
+        view.snapshot = world.snapshot
+        return [status for _, status in mirror._due()]
+
+    [first] = due()  # it has no status yet: that is news
+    table.update(replace(east, status=first))
+    world.sessions("east", "callcenter/hotel-north-sales", {1: 17})
+    assert due() == []
+    world.put(keys.HOLD, HoldRecord(by="ada", reason="storm", since=world.mono))
+    [held] = due()
+    assert held["hold"]["by"] == "ada"

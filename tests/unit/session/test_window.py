@@ -31,6 +31,16 @@ def test_a_count_told_twice_counts_once() -> None:
     assert not window.has_room(100.2)
 
 
+def test_a_count_that_comes_late_on_the_other_line_is_not_counted_again() -> None:
+    window = full()
+    for total in (7 + 2, 7 + 1, 7 + 3):
+        window.arrived("b1", total, 100.1)
+    for _ in range(3):
+        assert window.has_room(100.1)
+        window.released(100.1)
+    assert not window.has_room(100.1)
+
+
 def test_arrivals_of_others_make_no_more_room_than_there_is() -> None:
     window = full()
     window.arrived("b1", 7 + 10 * WINDOW, 100.1)
@@ -58,7 +68,7 @@ def test_a_peer_that_does_not_count_holds_up_nobody() -> None:
     window = ReleaseWindow()
     window.arrived("b1", 7, 100.0)
     for _ in range(WINDOW):
-        window.released(100.5)
+        window.released(100.0 + SILENCE - 0.1)
     assert not window.has_room(100.0 + SILENCE)
     assert window.has_room(100.0 + SILENCE + 0.1)
     never_heard = ReleaseWindow()

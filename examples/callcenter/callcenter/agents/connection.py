@@ -5,7 +5,6 @@ that each hear something twice a second are what this process does most of its t
 """
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -105,7 +104,7 @@ class Connection:
         async with self._exchange.gate:
             # From here on it is not cancelled, but ends by its own times: picows closes nothing on cancellation.
             line.opening = None
-            with contextlib.suppress(OSError, WSError):
+            try:
                 await ws_connect(
                     lambda: line,
                     self._url,
@@ -114,8 +113,11 @@ class Connection:
                     max_frame_size=LONGEST_FRAME,
                     read_buffer_init_size=READ_BUFFER,
                 )
-        if line.never_open:
-            self.lost(line)
+            except (OSError, WSError):
+                pass  # nobody there, or no CTI
+            finally:
+                if line.never_open:
+                    self.lost(line)
 
 
 class _Line(WSListener):

@@ -24,6 +24,7 @@ from .sites import Sites, load_sites
 from .timeline import Timeline
 
 log = logging.getLogger(__name__)
+logging.getLogger("picows").setLevel(logging.WARNING)  # it has two lines to say of each connection
 
 
 async def run(

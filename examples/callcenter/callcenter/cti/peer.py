@@ -42,8 +42,8 @@ class Arrivals:
     total: int
 
 
-def read_frame(text: str) -> Arrivals | dict[str, PeerGroup]:
-    """Read an `arrivals` or an `idle` frame. Raises ValueError when it is neither."""
+def read_frame(text: str) -> Arrivals | dict[str, PeerGroup] | None:
+    """Read an `arrivals` or an `idle` frame; None for what only a newer CTI says. Raises ValueError when it is none."""
     body = json.loads(text)
     kind = body.get("t") if isinstance(body, dict) else None
     try:
@@ -56,6 +56,8 @@ def read_frame(text: str) -> Arrivals | dict[str, PeerGroup]:
             }
     except (AttributeError, KeyError, TypeError, ValueError) as e:
         raise ValueError(f"not what a CTI says to its peer ({e!r}): {text[:80]!r}") from e
+    if isinstance(kind, str):
+        return None
     raise ValueError(f"not what a CTI says to its peer: {text[:80]!r}")
 
 
@@ -122,7 +124,9 @@ class PeerLink:
                 message = await ws.receive(timeout=SILENT)
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     break
-                self._on_said(read_frame(message.data))
+                said = read_frame(message.data)
+                if said is not None:
+                    self._on_said(said)
         except (TimeoutError, ValueError, OSError) as e:
             log.warning("peer %s: %s", self._url, str(e) or "silent")
         finally:
@@ -135,14 +139,14 @@ class PeerLink:
         clock = asyncio.get_running_loop().time
         told: Any = None
         told_arrivals: Arrivals | None = None
-        seen, told_at, reported_at, look_at = -1, -LATEST, -LATEST, clock()
+        seen, told_at, reported_at, counted_at, look_at = -1, -LATEST, -LATEST, -LATEST, clock()
         while True:
             seen = await self._news(seen, max(look_at - clock(), 0.0))
             now = clock()
             arrivals = self._arrivals()
-            if arrivals != told_arrivals or now >= told_at + LATEST:
+            if arrivals != told_arrivals or now >= counted_at + LATEST:
                 await ws.send_str(json.dumps({"t": "arrivals", "boot": arrivals.boot, "n": arrivals.total}))
-                told_arrivals = arrivals
+                told_arrivals, counted_at = arrivals, now
             look_at = reported_at + SOONEST
             if now >= look_at:
                 reported_at = now
@@ -152,5 +156,5 @@ class PeerLink:
                 if news != told or now >= told_at + LATEST:
                     await ws.send_str(json.dumps({"t": "idle", "groups": report}, separators=(",", ":")))
                     told, told_at = news, now
-                look_at = told_at + LATEST
+                look_at = min(told_at, counted_at) + LATEST
             await asyncio.sleep(ARRIVALS_SOONEST)

@@ -15,8 +15,9 @@ WINDOW: Final = 40
 PATIENCE: Final = 1.0
 """Seconds after which a released agent counts as on the way no more: the client may have died, or the count is lost."""
 
-SILENCE: Final = 1.0
-"""Seconds without a count after which there is no window: the other CTI may be gone, and no move waits for it."""
+SILENCE: Final = 2.5
+"""Seconds without a count after which there is no window: the other CTI may be gone, and no move waits for it. It
+counts once a second at least, so one count may be late."""
 
 
 class ReleaseWindow:
@@ -34,6 +35,8 @@ class ReleaseWindow:
     def arrived(self, boot: str, total: int, now: float) -> None:
         """The other CTI says how many have come in with a ticket since it started as `boot`."""
         known_boot, known = self._known
+        if boot == known_boot:
+            total = max(total, known)  # there are two lines, and one may be slower
         news = total - known if boot == known_boot else 0
         self._known, self._heard_at = (boot, total), now
         for _ in range(min(news, len(self._on_the_way))):
