@@ -24,7 +24,7 @@ from demo.orders import Order
 from demo.paths import BIN
 from demo.quickstart import Group, Quickstart
 from demo.report import Move, seconds
-from demo.waiting import until
+from demo.waiting import TimeLeft, until
 from lab.interface import Lab
 from tandem.api.shift import FINISHED
 from tandem.domain import keys
@@ -135,13 +135,14 @@ class CallCentre:
         """Wait until every agent of these groups is signed in at a site."""
         chosen = tuple(groups)
         accounts = self.accounts(chosen)
+        left = TimeLeft()
 
         async def all_there() -> tuple[bool, str]:
             self.observed.look()
             there = self.observed.at(site, accounts)
             settled = self._settled(chosen, site)
-            words = f"{there} of {len(accounts)} agents signed in at {site}"
-            return there == len(accounts) and settled, words if settled else f"{words}, placement under way"
+            words = f"{there} of {len(accounts)} agents signed in at {site}{left.words(there, len(accounts))}"
+            return there == len(accounts) and settled, words
 
         await until(f"everybody at {site}", all_there, timeout=timeout, told=self._now_and_then())
 
@@ -196,10 +197,11 @@ class CallCentre:
     async def calls_reach(self, count: int, groups: Iterable[Group], *, timeout: float = 40) -> None:
         """Wait until this many calls are in progress on the agents of these groups."""
         chosen = tuple(groups)
+        left = TimeLeft()
 
         async def enough() -> tuple[bool, str]:
             now = await self.calls_now(chosen)
-            return now >= count, f"{now} calls in progress on them, waiting for {count}"
+            return now >= count, f"{now} calls in progress on them, waiting for {count}{left.words(now, count)}"
 
         await until(f"{count} calls in progress", enough, timeout=timeout, told=self._now_and_then())
 
@@ -207,11 +209,13 @@ class CallCentre:
         """Stop the load and wait until every call has ended and every agent has wrapped up."""
         await self.carrier.load(0)
 
+        left = TimeLeft()
+
         async def nothing() -> tuple[bool, str]:
             await self.carrier.look()
             going_on = sum(1 for call in self.carrier.calls.values() if call.ended_at is None)
             if going_on:
-                return False, f"{going_on} calls still going on"
+                return False, f"{going_on} calls still going on{left.words(going_on, 0)}"
             talking = await self.floors.talking()
             return talking == 0, f"{talking} agents still talking"
 

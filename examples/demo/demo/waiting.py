@@ -1,6 +1,7 @@
 """Waiting for something, never for ever."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 
@@ -40,3 +41,22 @@ async def until(
         if time.monotonic() >= deadline:
             raise NotInTimeError(f"{what}: not after {timeout:.0f} s. How it stands: {how or 'no answer'}")
         await asyncio.sleep(every)
+
+
+class TimeLeft:
+    """How long something takes that goes on at the pace it has had so far."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began: tuple[float, float] | None = None
+
+    def words(self, done: float, wanted: float) -> str:
+        """`, about 3 s left`, or nothing while there is no pace to speak of. `done` may also fall towards `wanted`."""
+        now = self._clock()
+        if self._began is None:
+            self._began = (now, done)
+        began_at, before = self._began
+        if now - began_at < 1 or done in (before, wanted):
+            return ""
+        left = (wanted - done) * (now - began_at) / (done - before)
+        return f", about {math.ceil(left)} s left" if 0 < left < 600 else ""

@@ -129,7 +129,7 @@ class SiteSpec(Written):
         json_schema_extra=immutable("delete the Site and create it anew"),
     )
     region: str = Field(default="", max_length=63, description="Where it is, for people and selectors.")
-    failure_domain: Name = Field(description="What fails together; the witness's differs from every Active site's.")
+    failure_domain: Name = Field(description="What fails together: its observers count as one.")
     engine_url: Url = Field(alias="engineURL", description="This location's engine as other engines probe it.")
     systems: tuple[System, ...] = Field(
         default=(), max_length=16, description="Systems in this city, by name.", json_schema_extra=list_map("name")

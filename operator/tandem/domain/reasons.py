@@ -1,11 +1,11 @@
-"""Why something happened or did not: stable CamelCase words for conditions, metrics and runbook headings."""
+"""Why something happened or did not: stable CamelCase words for conditions, Events and metrics."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Each has a heading in docs/runbook."""
+    """Never renamed: alerts and scripts look for them."""
 
     # What a declaration can have wrong. Waiting will not help.
     INVALID_SPEC = "InvalidSpec"
