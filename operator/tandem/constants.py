@@ -27,6 +27,15 @@ STAY_GRACE_S: Final = 2.0
 FORCE_GRACE_S: Final = 10.0
 """Seconds that a CTI has, after a deadline beyond which nobody is waited for, until its agents count as staying."""
 
+QUARANTINE_S: Final = 10.0
+"""Seconds that a city must have been healthy after a failover before anything is planned onto it."""
+
+QUARANTINE_MOST_S: Final = 600.0
+"""The longest such time for a city that fails again and again: each time doubles it."""
+
+QUARANTINE_FORGIVEN_S: Final = 3600.0
+"""Seconds after which an earlier failover does not lengthen the quarantine any more."""
+
 VERIFY_S: Final = 5.0
 """Seconds after the last bucket for the last agents to arrive; then the Shift completes and says who is missing."""
 

@@ -4,6 +4,7 @@ The demo, the end-to-end tests and the benches all use this one; none of them kn
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -14,6 +15,7 @@ from typing import Final
 from demo import people
 from demo.carrier import Carrier
 from demo.commits import CommitLog, first_leaving
+from demo.disaster import Loss, Rescue, rescue
 from demo.errors import MoveError, NotInTimeError
 from demo.floors import WRAP_UP_S, Floors
 from demo.install import ACTIVE, Installation
@@ -71,6 +73,8 @@ class CallCentre:
         self.carrier = Carrier(self.installation.carrier_url)
         self._commits: CommitLog | None = None
         self._store: StoreClient | None = None
+        self._lost_calls: set[str] = set()
+        """Calls that were in progress when a city lost its power: what ends them badly is the fault, and no move."""
 
     # -- up and down
 
@@ -264,11 +268,12 @@ class CallCentre:
             raise MoveError(f"{order.name}: nothing was committed. {await self._shift_words()}")
         await self.carrier.look()
         self.observed.look()
+        calls = [call for call in self.carrier.calls.values() if call.id not in self._lost_calls]
         window = Window(order.name, order.to, begun.accounts, begun.applied_at, first.at, time.time())
         figures = measure(
             window,
             self.observed.events,
-            self.carrier.calls.values(),
+            calls,
             account_of=self.people.account_of,
             control=self.control(order),
         )
@@ -276,6 +281,54 @@ class CallCentre:
         return Move(
             order.name, order.command, order.with_calls, len(begun.accounts), begun.applied_at, first.at, figures
         )
+
+    # -- a city dies
+
+    async def lose(self, city: str, *, timeout: float = 60) -> Rescue:
+        """Power a city off, wait until all who were signed in there work elsewhere, and measure it."""
+        self.observed.look()
+        everybody = self.accounts(self.quickstart.groups)
+        there = frozenset(account for account in everybody if self.observed.site_of.get(account) == city)
+        await self.carrier.look()
+        self._lost_calls |= {call.id for call in self.carrier.calls.values() if call.ended_at is None}
+        killed_at = time.time()
+        self.say(f"the power of {city} goes off, with {len(there)} agents signed in there")
+        await self.lab.faults.kill_city(city)
+        left = TimeLeft()
+
+        async def all_elsewhere() -> tuple[bool, str]:
+            self.observed.look()
+            back = sum(1 for account in there if self.observed.site_of.get(account) not in (None, city))
+            return back == len(there), f"{back} of {len(there)} agents signed in again{left.words(back, len(there))}"
+
+        with contextlib.suppress(NotInTimeError):  # who is missing is a figure like the others
+            await until("everybody works again", all_elsewhere, timeout=timeout, every=0.1, told=self._now_and_then())
+        await asyncio.sleep(SETTLE_S)
+        await self.carrier.look()
+        self.observed.look()
+        found = rescue(
+            Loss(city, there, killed_at, time.time()),
+            self.observed.events,
+            self.carrier.calls.values(),
+            account_of=self.people.account_of,
+            control=everybody - there,
+            accusations=self.commits.accusations,
+            failovers=self.commits.failovers,
+            commits=self.commits.commits,
+        )
+        self.say(rescued(found))
+        return found
+
+    async def restore(self, city: str, *, timeout: float = 120) -> None:
+        """Give a city its power back, and wait until its failover has ended."""
+        self.say(f"{city} has its power back")
+        await self.lab.faults.restore_city(city)
+
+        async def healthy() -> tuple[bool, str]:
+            states = [record.state for site, record in self.commits.failovers if site == city]
+            return bool(states) and states[-1] == "Ended", f"failover of {city}: {states[-1:] or 'none'}"
+
+        await until(f"{city} is healthy again", healthy, timeout=timeout, told=self._now_and_then())
 
     def control(self, order: Order) -> frozenset[str]:
         """The agents who stay at west all along: they must notice nothing."""
@@ -292,6 +345,21 @@ class CallCentre:
             return "The objects say:\n" + await words
         except Exception as e:  # an error about an error must not hide the first one
             return f"(kubectl could not say more: {e})"
+
+
+def rescued(found: Rescue) -> str:
+    """A failover's figures in one line, for the story."""
+    phases = found.phases
+
+    def at(value: float | None) -> str:
+        return "never" if value is None else seconds(value)
+
+    missing = f"; {len(found.missing)} are missing" if found.missing else ""
+    return (
+        f"{found.agents - len(found.missing)} of {found.agents} work again{missing}; from the power-off: "
+        f"detected {at(phases.detected)}, confirmed {at(phases.confirmed)}, committed {at(phases.committed)}, "
+        f"signed in {at(phases.first_sign_in)} to {at(phases.last_sign_in)}, first call {at(phases.first_call)}"
+    )
 
 
 def sentence(order: Order, figures: Measures, commit_s: float) -> str:

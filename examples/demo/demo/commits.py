@@ -1,4 +1,4 @@
-"""When placements were committed, followed in the store itself.
+"""When placements were committed, and what was said of a city that died, followed in the store itself.
 
 A move begins with the first revision that sends a bucket of a group on its way, `A>B`. The store's own record says
 when the coordinator wrote it, to the millisecond; an object's status would say it to the second.
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tandem.domain import keys
-from tandem.domain.records import PlacementRecord
+from tandem.domain.records import FailoverRecord, ObservationRecord, PlacementRecord
 from tandem.engine.ports import Change, Store, StoreError
 
 
@@ -53,18 +53,30 @@ def first_leaving(commits: Iterable[Commit], groups: frozenset[str], to: str, af
     return min(begun, key=lambda commit: commit.revision, default=None)
 
 
+@dataclass(frozen=True)
+class Accusation:
+    """One location's word that a component of a city fails. `at`: since when, seconds of CLOCK_REALTIME."""
+
+    observer: str
+    site: str
+    at: float
+
+
 class CommitLog:
-    """Every placement committed since `start`, in order."""
+    """Every placement committed since `start`, and every accusation and failover, in order."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._task: asyncio.Task[None] | None = None
         self.commits: list[Commit] = []
         self.newest: dict[str, Commit] = {}
+        self.accusations: list[Accusation] = []
+        self.failovers: list[tuple[str, FailoverRecord]] = []
+        """City and record, each time one begins or ends."""
 
     async def start(self) -> None:
         """Begin to follow; returns when the present state is known."""
-        found, revision = await self._store.range(keys.PLACEMENTS, timeout=5.0)
+        found, revision = await self._store.range(keys.PREFIX, timeout=5.0)
         self._add([Change(kv.key, kv, kv.mod_revision) for kv in found])
         self._task = asyncio.create_task(self._follow(revision + 1), name="commit log")
 
@@ -78,16 +90,29 @@ class CommitLog:
         newest = 0
         for change in changes:
             newest = max(newest, change.revision)
+            if change.value is not None:
+                self._read(change, change.value.value)
+        return newest
+
+    def _read(self, change: Change, value: bytes) -> None:
+        if change.key.startswith(keys.PLACEMENTS):
             commit = read_change(change)
             if commit is not None:
                 self.commits.append(commit)
                 self.newest[commit.group] = commit
-        return newest
+        elif change.key.startswith(keys.OBSERVATIONS):
+            observer, site = change.key.removeprefix(keys.OBSERVATIONS).split("/")[:2]
+            record = ObservationRecord.model_validate_json(value)
+            if record.state == "Fail":
+                self.accusations.append(Accusation(observer, site, record.since))
+        elif change.key.startswith(keys.FAILOVERS):
+            site = change.key.removeprefix(keys.FAILOVERS)
+            self.failovers.append((site, FailoverRecord.model_validate_json(value)))
 
     async def _follow(self, revision: int) -> None:
         while True:
             # A watch ends when its member loses the leader; the next one goes on where it ended.
             with contextlib.suppress(StoreError):
-                async for changes in self._store.watch(keys.PLACEMENTS, revision):
+                async for changes in self._store.watch(keys.PREFIX, revision):
                     revision = max(revision, self._add(changes) + 1)
             await asyncio.sleep(0.5)

@@ -38,7 +38,7 @@ class Order:
 
 
 def story(quickstart: Quickstart) -> list[Order]:
-    """A skill group, a region and a system to west and home again under load; then everyone, idle."""
+    """Everyone, idle, to west and home again; then a skill group, a region and a system under load."""
     folder = quickstart.folder
     sales = quickstart.choose("east", skill_group="sales")
     south = quickstart.choose("east", region="south")
@@ -46,12 +46,12 @@ def story(quickstart: Quickstart) -> list[Order]:
     everyone = quickstart.choose("east")
     shifts = folder / "shifts"
     return [
+        Order("everyone, idle, to west", shifts / "everyone-to-west.yaml", ("east",), everyone, "west", False),
+        Order("everyone, idle, home", shifts / "everyone-home.yaml", ("west",), everyone, "east", False),
         Order("skill group sales to west", folder / "orders" / "sales-to-west.yaml", BOTH, sales, "west"),
         Order("skill group sales home", folder / "agentgroups.yaml", BOTH, sales, "east"),
         Order("region south to west", shifts / "region-south-to-west.yaml", ("east",), south, "west"),
         Order("region south home", shifts / "region-south-home.yaml", ("west",), south, "east"),
         Order("system hotel to west", shifts / "system-hotel-to-west.yaml", ("east",), hotel, "west"),
         Order("system hotel home", shifts / "system-hotel-home.yaml", ("west",), hotel, "east"),
-        Order("everyone, idle, to west", shifts / "everyone-to-west.yaml", ("east",), everyone, "west", False),
-        Order("everyone, idle, home", shifts / "everyone-home.yaml", ("west",), everyone, "east", False),
     ]

@@ -1,4 +1,4 @@
-"""The demo's story: moves under load, then idle, one after the other, told as they happen."""
+"""The demo's story: moves of idle agents, then under load, one after the other, told as they happen."""
 
 import math
 import time

@@ -55,8 +55,9 @@ class Ledger:
         published = self._snapshot.groups.get(group)
         return published.spec.agents if published and published.spec else 0
 
-    def load(self, site: str, system: str) -> int:
-        return sum(self._load[(site, system)].values())
+    def load(self, site: str, system: str, *, without: str = "") -> int:
+        """Agents that a site's system has or may get, those of the group `without` left out."""
+        return sum(load for group, load in self._load[(site, system)].items() if group != without)
 
     def capacity(self, site: str, system: str) -> int:
         """Agents that a site's system carries: the smaller of what its CTI and its softswitch can bear."""

@@ -4,6 +4,7 @@ from tandem.constants import FORGET_AFTER_S, ORDER_SHIFTS_KEPT
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Decision, Draft, Premise
+from tandem.domain.failover import handle_failovers
 from tandem.domain.finish import finish_buckets
 from tandem.domain.orders import handle_orders
 from tandem.domain.plan import groups_in_the_way
@@ -23,11 +24,13 @@ def decide(snapshot: Snapshot, now: Instant) -> Decision:
     draft = Draft(snapshot, snapshot.coordinator.create_revision, now.wall)
     draft.busy = groups_in_the_way(snapshot)
     ledger = Ledger(snapshot)
-    finish_buckets(draft, now)  # what is on its way comes first, whatever else is held or refused
-    for shift in snapshot.unfinished_shifts():
+    handle_failovers(draft, ledger, now)  # an emergency comes first: it has whatever room there is
+    finish_buckets(draft, now)  # what is on its way is next, whatever else is held or refused
+    unfinished = [shift for shift in snapshot.unfinished_shifts() if keys.shift(shift.name) not in draft.written]
+    for shift in unfinished:
         if shift.record.phase not in ("Pending", "AwaitingApproval"):
             advance(draft, ledger, shift, now)
-    for shift in snapshot.unfinished_shifts():
+    for shift in unfinished:
         if shift.record.phase in ("Pending", "AwaitingApproval"):  # after those under way: they have their room
             advance(draft, ledger, shift, now)
     handle_orders(draft, ledger, now)

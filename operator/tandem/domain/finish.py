@@ -36,7 +36,7 @@ def arrived(snapshot: Snapshot, group: str, placed: Placed) -> dict[int, Slot]:
 def finish_buckets(draft: Draft, now: Instant) -> None:
     """Finish what has arrived."""
     for group, placed in sorted(draft.snapshot.placements.items(), key=lambda item: item[0]):
-        if not placed.map.in_transit:
+        if not placed.map.in_transit or keys.placement(group) in draft.written:
             continue
         done = arrived(draft.snapshot, group, placed)
         if not done:

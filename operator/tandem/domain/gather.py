@@ -18,6 +18,7 @@ from tandem.domain.agreement import Agreement, agree, participants_of
 from tandem.domain.placement import BucketMap
 from tandem.domain.records import (
     CoordinatorRecord,
+    FailoverRecord,
     HeartbeatRecord,
     HoldRecord,
     MovesRecord,
@@ -54,6 +55,7 @@ class Gatherer:
         self._reports: dict[_Pair, Entry[SystemReport]] = {}
         self._moves: dict[_Pair, Entry[MovesRecord]] = {}
         self._routes: dict[str, Entry[TrunkRecord]] = {}
+        self._failovers: dict[str, Entry[FailoverRecord]] = {}
         self._unreadable: set[str] = set()
         self._participants: frozenset[str] = frozenset()
         self._sites: dict[str, Published[SiteSpec]] = {}
@@ -106,6 +108,8 @@ class Gatherer:
             self._moves.pop(_pair(key.removeprefix(keys.MOVES)), None)
         elif key.startswith(keys.TRUNKS):
             self._routes.pop(key.removeprefix(keys.TRUNKS), None)
+        elif key.startswith(keys.FAILOVERS):
+            self._failovers.pop(key.removeprefix(keys.FAILOVERS), None)
 
     def keys(self) -> set[str]:
         """Every key in the picture: what a fresh listing does not name has been deleted meanwhile."""
@@ -118,6 +122,7 @@ class Gatherer:
         found |= {keys.report(*pair) for pair in self._reports}
         found |= {keys.moves(*pair) for pair in self._moves}
         found |= {keys.trunk(name) for name in self._routes}
+        found |= {keys.failover(site) for site in self._failovers}
         found |= {keys.COORDINATOR} if self._coordinator else set()
         found |= {keys.HOLD} if self._hold else set()
         return found | self._unreadable
@@ -142,6 +147,7 @@ class Gatherer:
             reports=dict(self._reports),
             moves=dict(self._moves),
             routes=dict(self._routes),
+            failovers=dict(self._failovers),
             absent_since=self._absent(),
             unreadable=frozenset(self._unreadable),
         )
@@ -179,6 +185,8 @@ class Gatherer:
             self._moves[_pair(key.removeprefix(keys.MOVES))] = entry(MovesRecord)
         elif key.startswith(keys.TRUNKS):
             self._routes[key.removeprefix(keys.TRUNKS)] = entry(TrunkRecord)
+        elif key.startswith(keys.FAILOVERS):
+            self._failovers[key.removeprefix(keys.FAILOVERS)] = entry(FailoverRecord)
 
     def _read_shift(self, name: str, record: ShiftRecord, mod: int, at: float) -> None:
         before = self._shifts.get(name)

@@ -10,6 +10,7 @@
     /tandem/v1/report/<site>/<system>                    what that city's CTI says (on the engine's lease)
     /tandem/v1/moves/<site>/<system>                     switch times of the agents that arrived there, per Shift
     /tandem/v1/trunk/<namespace>/<name>                  effective routes, and the revision the carrier confirmed
+    /tandem/v1/failover/<site>                           the last emergency of that city: under way, or ended
     /tandem/v1/hold                                      the big red button
     /tandem/v1/hold-request/<site>                       last hold request consumed from that cluster
 
@@ -31,6 +32,7 @@ OBSERVATIONS: Final = PREFIX + "observation/"
 REPORTS: Final = PREFIX + "report/"
 MOVES: Final = PREFIX + "moves/"
 TRUNKS: Final = PREFIX + "trunk/"
+FAILOVERS: Final = PREFIX + "failover/"
 HOLD_REQUESTS: Final = PREFIX + "hold-request/"
 
 SITE: Final = "sites"
@@ -76,6 +78,10 @@ def moves(site: str, system: str) -> str:
 
 def trunk(name: str) -> str:
     return TRUNKS + name
+
+
+def failover(site: str) -> str:
+    return FAILOVERS + site
 
 
 def hold_request(site: str) -> str:

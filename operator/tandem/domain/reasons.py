@@ -28,6 +28,8 @@ class Reason(StrEnum):
     SPEC_NOT_CONSISTENT = "SpecNotConsistent"
     SHIFT_CONFLICT = "ShiftConflict"
     MAINTENANCE = "Maintenance"
+    QUARANTINED = "Quarantined"
+    MANUAL_FAILOVER = "ManualFailover"
     STILL_MOVING = "StillMoving"
     NO_REPORT = "NoReport"
     NOT_ACCEPTED_IN_TIME = "NotAcceptedInTime"
@@ -51,6 +53,8 @@ class Reason(StrEnum):
     ABORTED_BY_USER = "AbortedByUser"
     ABORTING = "Aborting"
     ROLLED_BACK = "RolledBack"
+    FAILED_OVER = "FailedOver"
+    FAILOVER_ENDED = "FailoverEnded"
     ROUTES_CHANGED = "RoutesChanged"
     FORGOTTEN = "Forgotten"
 

@@ -51,7 +51,7 @@ class PlacementRecord(Record):
 
     system: str
     map: dict[str, str] = Field(description="Ranges of buckets by `site` or `from>to`, like {'east': '0-59'}.")
-    cause: str = Field(description="Order, Shift/x, Failover/n, Drill/x or Adopted.")
+    cause: str = Field(description="Order, Shift/x, Failover/east-1, Drill/x or Adopted.")
     pace: int = 0
     drain: Drain = Drain()
     epoch: int = Field(default=0, description="Create revision of the coordinator's key when this was committed.")
@@ -154,6 +154,18 @@ class ObservationRecord(Record):
     since: float
     detail: str = ""
     failure_domain: str = ""
+
+
+class FailoverRecord(Record):
+    """The last emergency of one city."""
+
+    number: int = Field(default=0, description="Counts the city's failovers; part of the placements' cause.")
+    state: Literal["Active", "Ended"] = "Ended"
+    systems: tuple[str, ...] = ()
+    message: str = Field(default="", description="Who said what of the city.")
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    repeated: int = Field(default=0, description="Failovers before this one that are not forgiven yet.")
 
 
 class HoldRecord(Record):

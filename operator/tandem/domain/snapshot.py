@@ -12,6 +12,7 @@ from tandem.domain.placement import BucketMap
 from tandem.domain.reasons import Refusal
 from tandem.domain.records import (
     CoordinatorRecord,
+    FailoverRecord,
     GroupReport,
     HeartbeatRecord,
     HoldRecord,
@@ -125,6 +126,8 @@ class Snapshot:
     """(site, system) -> what that city's CTI and softswitch say."""
     moves: Mapping[tuple[str, str], Entry[MovesRecord]] = field(default_factory=dict)
     routes: Mapping[str, Entry[TrunkRecord]] = field(default_factory=dict)
+    failovers: Mapping[str, Entry[FailoverRecord]] = field(default_factory=dict)
+    """Site -> its last emergency."""
     absent_since: Mapping[str, float] = field(default_factory=dict)
     """Placed groups that no location publishes any more, since when (monotonic)."""
     unreadable: frozenset[str] = frozenset()

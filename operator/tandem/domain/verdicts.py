@@ -3,7 +3,8 @@
 A source is one location's observer (later also the site's deep probes and the clients). Its word about a component is
 a key on its lease: a source that has gone says nothing, and missing evidence is not evidence.
 
-Acting on Down and Absent comes with the failover; what counts as an accusation is decided here already.
+A site is Absent when its heartbeat is gone from the store and two outside locations accuse it. From outside, a city
+that is dead and one that is cut off look the same, and nothing depends on telling them apart.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
+from tandem.api.common import duration_seconds
 from tandem.domain import keys
 from tandem.domain.snapshot import Snapshot
 
@@ -27,6 +29,7 @@ class State(StrEnum):
     MAINTENANCE = "Maintenance"
     UNKNOWN = "Unknown"
     SUSPECT = "Suspect"
+    ABSENT = "Absent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,10 @@ def system_verdict(snapshot: Snapshot, site: str, system: str) -> Verdict:
     if spec is None or spec.system(system) is None:
         return Verdict(State.UNKNOWN, "UnknownSystem", f"{site} has no system {system}", 0.0)
     components = tuple(component_verdict(snapshot, site, system, component) for component in COMPONENTS)
+    gone = absence(snapshot, site, system, 0.0)
+    if gone is not None:
+        since = max((word.since for component in components for word in component.sources_against), default=0.0)
+        return Verdict(State.ABSENT, "HeartbeatGone", gone.sentence, since, components)
     return _judge(site, system, components, spec.maintenance)
 
 
@@ -191,6 +198,39 @@ def _judge(site: str, system: str, components: tuple[ComponentVerdict, ...], mai
             return Verdict(State.UNKNOWN, "NoOutsideWord", sentence, 0.0, components)
     since = max(component.since for component in components)
     return Verdict(State.HEALTHY, "ProbesPass", f"{name}: its own probes and outside ones pass", since, components)
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A city that writes nothing any more and that others cannot reach."""
+
+    sentence: str
+    in_s: float
+    """Seconds until it is confirmed; 0 or less: it is."""
+    evidence: tuple[tuple[str, int], ...]
+    """Keys of the accusing words with their mod revisions: premises of what is done about it."""
+
+
+def absence(snapshot: Snapshot, site: str, system: str, mono: float) -> Absence | None:
+    """What speaks for a system's city being Absent; None while it writes, or while fewer than two accuse it.
+
+    Args:
+        mono: Now, on this engine's monotonic clock: the accusation must have stood unbroken for confirmAfter.
+    """
+    spec = snapshot.site(site)
+    if spec is None or site in snapshot.heartbeats:
+        return None
+    confirm_after = duration_seconds(spec.detection.confirm_after)
+    found: list[Absence] = []
+    for component in COMPONENTS:
+        against = [word for word in words_about(snapshot, site, system, component) if not word.passes]
+        outside = [word for word in against if word.observer != site]
+        weighed = accusation(outside)
+        if weighed.enough:
+            sentence = f"its engine writes nothing, and {_observers(outside)} cannot reach the {component} of {system}"
+            evidence = tuple((word.key, word.mod_revision) for word in outside)
+            found.append(Absence(sentence, weighed.unbroken_since + confirm_after - mono, evidence))
+    return min(found, key=lambda absence: absence.in_s, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Final
 from tandem.constants import MOST_ACCOUNTS_NAMED
 from tandem.domain.placement import Moves, Slot, parse_moves
 from tandem.domain.plan import hold_refusal, unusable_target
+from tandem.domain.quarantine import quarantined
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import GroupPlan, ShiftRecord
 from tandem.domain.snapshot import Placed
@@ -87,7 +88,12 @@ def _targets(turn: Turn) -> set[tuple[str, str]]:
 
 def may_start(turn: Turn) -> Refusal | None:
     """What forbids a wave to start now, whatever was true when it was planned."""
-    return hold_refusal(turn.snapshot) or unusable_target(turn.snapshot, _targets(turn))
+    targets = _targets(turn)
+    quarantine = (quarantined(turn.snapshot, site, turn.now) for site, _ in sorted(targets))
+    refusal = next(filter(None, quarantine), None)
+    if refusal is not None:
+        turn.draft.wake(turn.now.mono + 1.0)
+    return hold_refusal(turn.snapshot) or refusal or unusable_target(turn.snapshot, targets)
 
 
 def staying_now(turn: Turn) -> Staying | None:

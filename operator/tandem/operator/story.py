@@ -15,6 +15,7 @@ from tandem.operator.statuses.common import gaps_of
 
 LOOKED_AT: Final = (
     keys.COORDINATOR, keys.HOLD, keys.SPECS, keys.ORDERS, keys.PLACEMENTS, keys.SHIFTS, keys.OBSERVATIONS, keys.TRUNKS,
+    keys.HEARTBEATS, keys.FAILOVERS,
 )  # fmt: skip
 """Keys without whose change there is nothing to tell."""
 
@@ -34,6 +35,7 @@ def tales(before: Snapshot, after: Snapshot, site: str) -> Iterator[Tale]:
     """What happened between two pictures, as seen from `site`."""
     yield from _coordination(before, after, site)
     yield from _verdicts(before, after)
+    yield from _failovers(before, after)
     yield from _orders(before, after)
     yield from _shifts(before, after)
     yield from _trunks(before, after)
@@ -56,12 +58,14 @@ _TOLD: Final = {
     State.HEALTHY: ("SiteHealthy", "Normal"),
     State.MAINTENANCE: ("SiteInMaintenance", "Normal"),
     State.SUSPECT: ("SiteSuspect", "Warning"),
+    State.ABSENT: ("SiteAbsent", "Warning"),
 }
 
 
 def _verdicts(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
     # Verdicts come from observations: without a change of those, or of a Site, there is nothing to compare.
-    if before.observations == after.observations and before.sites == after.sites:
+    same_words = before.observations == after.observations and before.heartbeats.keys() == after.heartbeats.keys()
+    if same_words and before.sites == after.sites:
         return
     for name in after.sites:
         old, new = site_verdict(before, name), site_verdict(after, name)
@@ -71,6 +75,21 @@ def _verdicts(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
             continue  # Evidence arrived and all is well: no news.
         reason, kind = _TOLD.get(new.state, (f"Site{new.state}", "Warning"))
         yield Tale(SITE, name, reason, new.sentence, "Warning" if kind == "Warning" else "Normal")
+
+
+def _failovers(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
+    for site, entry in after.failovers.items():
+        record, old = entry.record, before.failovers.get(site)
+        if old is not None and (old.record.number, old.record.state) == (record.number, record.state):
+            continue
+        if record.state == "Active":
+            yield Tale(SITE, site, "FailedOver", f"failover {record.number}: {record.message}", "Warning")
+            cause = f"Failover/{site}-{record.number}"
+            for name, placed in after.placements.items():
+                if placed.record.cause == cause:
+                    yield Tale(AGENT_GROUP, name, "FailedOver", f"{site} is lost: its agents go elsewhere", "Warning")
+        elif old is not None:
+            yield Tale(SITE, site, "FailoverEnded", f"{site} is back; nobody returns before a Shift says so")
 
 
 def _orders(before: Snapshot, after: Snapshot) -> Iterator[Tale]:

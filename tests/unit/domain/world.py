@@ -13,6 +13,7 @@ from tandem.domain.placement import BucketMap
 from tandem.domain.records import (
     CoordinatorRecord,
     GroupReport,
+    HeartbeatRecord,
     HoldRecord,
     MovesOfShift,
     MovesRecord,
@@ -84,6 +85,8 @@ class World:
         for city in self.cities:
             self.publish(keys.SITE, city, site_spec(city, *systems, capacity=capacity))
         self.publish(keys.SITE, "witness", WITNESS)
+        for location in (*self.cities, "witness"):
+            self.put(keys.heartbeat(location), HeartbeatRecord(site=location, engine=location, started_at=0))
         for city in self.cities:
             for system in systems:
                 self.healthy(city, system)
@@ -153,6 +156,22 @@ class World:
         for observer in (*self.cities, "witness"):
             for component in ("softswitch", "cti"):
                 self.observe(observer, site, system, component)
+
+    def die(self, city: str, seen_by: Sequence[str] = ("west", "witness")) -> None:
+        """A city falls silent: what it wrote on leases goes, and those who still look find nobody."""
+        for key in [key for key in self.store if _of(city, key)]:
+            self.delete(key)
+        for observer in seen_by:
+            for system in self.systems:
+                for component in ("softswitch", "cti"):
+                    self.observe(observer, city, system, component, passes=False)
+
+    def come_back(self, city: str) -> None:
+        """It writes again, and everybody reaches it."""
+        self.put(keys.heartbeat(city), HeartbeatRecord(site=city, engine=city, started_at=self.mono))
+        for system in self.systems:
+            self.healthy(city, system)
+            self.report(city, system, {})
 
     def report(self, site: str, system: str, groups: Mapping[str, GroupReport]) -> None:
         self.put(keys.report(site, system), SystemReport(boot=f"boot-{site}", confirmed=True, groups=dict(groups)))
@@ -242,3 +261,8 @@ class World:
 
     def reasons(self) -> list[str]:
         return [note.reason for note in self.decide().notes]
+
+
+def _of(city: str, key: str) -> bool:
+    """Whether a key is on the lease of that city's engine."""
+    return key == keys.heartbeat(city) or key.startswith((f"{keys.OBSERVATIONS}{city}/", f"{keys.REPORTS}{city}/"))

@@ -10,6 +10,7 @@ from tests.unit.domain.world import World
 
 def test_a_witness_is_known_by_its_role_and_alive_by_its_heartbeat() -> None:
     world = World()
+    world.delete(keys.heartbeat("witness"))
     assert around(world.snapshot, "east", world.mono).witness_alive_s is None
     world.put(keys.heartbeat("west"), HeartbeatRecord(site="west", engine="w", started_at=0))
     assert around(world.snapshot, "east", world.mono).witness_alive_s is None

@@ -1,0 +1,149 @@
+"""What the death of a city did to each of its agents. Pure: the same input gives the same figures.
+
+    power off         detected          confirmed       committed      door open, first sign-in ... last sign-in
+      |------------------|------------------|---------------|--------------------|------------------|
+                     first accusation   two, unbroken   first placement
+
+Every time counts from the moment at which the power went off, in seconds of CLOCK_REALTIME (the lab is one machine).
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from demo.commits import Accusation, Commit
+from demo.measure import NOTICED, SHARES
+from demo.timeline import AgentEvent, Call
+from tandem.domain.records import FailoverRecord
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A city that lost its power, and who worked there. Times in seconds of CLOCK_REALTIME."""
+
+    city: str
+    accounts: frozenset[str]
+    killed_at: float
+    until: float
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Seconds from the power-off; None: it did not come to that."""
+
+    detected: float | None
+    confirmed: float | None
+    committed: float | None
+    first_sign_in: float | None
+    last_sign_in: float | None
+    first_call: float | None
+
+
+@dataclass(frozen=True)
+class Rescue:
+    """The figures of one failover."""
+
+    agents: int
+    phases: Phases
+    time_to: Mapping[float, float | None]
+    missing: tuple[str, ...]
+    in_two_places: tuple[str, ...]
+    control_agents: int
+    control_noticed: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everybody works again, in one place, and nobody else noticed."""
+        return not (self.missing or self.in_two_places or self.control_noticed)
+
+
+def rescue(
+    loss: Loss,
+    events: Iterable[AgentEvent],
+    calls: Iterable[Call],
+    *,
+    account_of: Mapping[str, str],
+    control: frozenset[str],
+    accusations: Sequence[Accusation],
+    failovers: Sequence[tuple[str, FailoverRecord]],
+    commits: Sequence[Commit],
+) -> Rescue:
+    """The figures of one failover.
+
+    Args:
+        loss: What happened.
+        events: The agents' timelines, from their start.
+        calls: The carrier's calls.
+        account_of: Extension or account -> account.
+        control: Accounts elsewhere that were not to notice anything.
+        accusations, failovers, commits: What was seen in the store.
+    """
+    by_account: dict[str, list[AgentEvent]] = {}
+    for event in sorted(events, key=lambda event: event.mono):
+        by_account.setdefault(event.account, []).append(event)
+    back = {account: at for account in loss.accounts if (at := _back_at(by_account.get(account, []), loss)) is not None}
+    arrived = sorted(at - loss.killed_at for at in back.values())
+    answered = [
+        call.answered_at
+        for call in calls
+        if call.answered_at is not None
+        and (account := account_of.get(call.agent, "")) in back
+        and back[account] <= call.answered_at <= loss.until
+    ]
+    phases = Phases(
+        detected=_since(loss, (word.at for word in accusations if word.site == loss.city)),
+        confirmed=_since(loss, (record.started_at for site, record in failovers if site == loss.city)),
+        committed=_since(loss, (commit.at for commit in commits if commit.cause.startswith(f"Failover/{loss.city}-"))),
+        first_sign_in=arrived[0] if arrived else None,
+        last_sign_in=arrived[-1] if arrived else None,
+        first_call=_since(loss, answered),
+    )
+    return Rescue(
+        agents=len(loss.accounts),
+        phases=phases,
+        time_to={share: _share(arrived, share, len(loss.accounts)) for share in SHARES},
+        missing=tuple(sorted(loss.accounts - back.keys())),
+        in_two_places=tuple(sorted(a for a in loss.accounts if _overlaps(by_account.get(a, []), loss))),
+        control_agents=len(control),
+        control_noticed=tuple(
+            sorted(
+                account
+                for account in control
+                if any(event.event in NOTICED and _during(event, loss) for event in by_account.get(account, []))
+            )
+        ),
+    )
+
+
+def _during(event: AgentEvent, loss: Loss) -> bool:
+    return loss.killed_at <= event.at <= loss.until
+
+
+def _since(loss: Loss, times: Iterable[float | None]) -> float | None:
+    """Seconds from the power-off to the first of these moments that lies after it."""
+    after = [at for at in times if at is not None and loss.killed_at <= at <= loss.until]
+    return min(after) - loss.killed_at if after else None
+
+
+def _back_at(own: Sequence[AgentEvent], loss: Loss) -> float | None:
+    """When an agent was signed in at another city, the phone registered there."""
+    phones = {event.site for event in own if event.event == "registered" and event.at <= loss.until} - {loss.city}
+    again = (event for event in own if event.event == "signed-in" and event.site in phones and _during(event, loss))
+    return next((event.at for event in again), None)
+
+
+def _overlaps(own: Sequence[AgentEvent], loss: Loss) -> bool:
+    here: str | None = None
+    for event in own:
+        if event.event == "signed-in":
+            if here is not None and here != event.site and _during(event, loss):
+                return True
+            here = event.site
+        elif event.event in ("released", "lost", "out") and event.site == here:
+            here = None
+    return False
+
+
+def _share(arrived: Sequence[float], share: float, of: int) -> float | None:
+    needed = max(1, math.ceil(round(of * share / 100, 9)))
+    return arrived[needed - 1] if needed <= len(arrived) else None

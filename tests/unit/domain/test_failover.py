@@ -1,0 +1,400 @@
+"""Failover: everybody of a dead city gets another one, and nobody is moved by mistake."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tandem.constants import QUARANTINE_FORGIVEN_S, QUARANTINE_S
+from tandem.domain import keys
+from tandem.domain.reasons import Reason
+from tandem.domain.records import FailoverRecord, HeartbeatRecord
+from tandem.domain.verdicts import State, site_verdict
+from tests.unit.domain.world import GROUP, World, site_spec
+
+OTHER = "callcenter/hotel-south-support"
+CONFIRM_AFTER_S = 2.0
+
+
+def a_world(**changes: Any) -> World:
+    """A hundred agents at east, fifty at west."""
+    world = World()
+    world.group({"east": 100}, **changes)
+    world.group({"west": 100}, name=OTHER, agents=50)
+    world.settle()
+    world.sessions("east", GROUP, dict.fromkeys(range(100), 1))
+    return world
+
+
+def after_confirmation(world: World) -> World:
+    world.advance(CONFIRM_AFTER_S + 0.01)
+    return world
+
+
+def failover(world: World, site: str = "east") -> FailoverRecord:
+    return world.snapshot.failovers[site].record
+
+
+def test_a_dead_citys_buckets_go_where_there_is_room_and_nobody_else_is_touched() -> None:
+    world = a_world()
+    others = world.snapshot.placements[OTHER].revision
+    world.die("east")
+    assert site_verdict(world.snapshot, "east").state is State.ABSENT
+    after_confirmation(world).settle()
+    assert world.placement() == {"west": "0-99"}
+    assert world.record().cause == "Failover/east-1"
+    assert (failover(world).state, failover(world).number) == ("Active", 1)
+    assert "west and witness cannot reach" in failover(world).message
+    assert world.snapshot.placements[OTHER].revision == others
+    assert world.settle() == []
+
+
+def test_nothing_happens_before_the_accusation_has_stood_for_confirm_after() -> None:
+    world = a_world()
+    world.die("east")
+    world.advance(CONFIRM_AFTER_S - 0.01)
+    assert world.settle() == []
+    assert world.decide().wake_at == pytest.approx(world.mono + 0.011, abs=0.01)
+    # One of the two takes it back for a moment: it counts anew from there.
+    for component in ("cti", "softswitch"):
+        world.observe("witness", "east", "hotel", component)
+    world.advance(0.5)
+    for component in ("cti", "softswitch"):
+        world.observe("witness", "east", "hotel", component, passes=False)
+    world.advance(CONFIRM_AFTER_S - 0.01)
+    assert world.settle() == []
+    world.advance(0.02)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def only_the_receiver_accuses(world: World) -> None:
+    world.die("east", seen_by=("west",))
+
+
+def only_the_witness_accuses(world: World) -> None:
+    world.die("east", seen_by=("witness",))
+
+
+def it_still_writes(world: World) -> None:
+    world.die("east")
+    world.put(keys.heartbeat("east"), HeartbeatRecord(site="east", engine="e", started_at=0))
+
+
+def only_its_engine_is_dead(world: World) -> None:
+    world.delete(keys.heartbeat("east"))
+
+
+def nobody_says_anything(world: World) -> None:
+    world.die("east", seen_by=())
+    for observer in ("west", "witness"):
+        for component in ("cti", "softswitch"):
+            world.delete(keys.observation(observer, "east", "hotel", component))
+
+
+def its_own_word_and_one_other(world: World) -> None:
+    world.die("east", seen_by=("west",))
+    for component in ("cti", "softswitch"):
+        world.observe("east", "east", "hotel", component, passes=False)
+
+
+def two_accuse_different_parts(world: World) -> None:
+    world.delete(keys.heartbeat("east"))
+    world.observe("west", "east", "hotel", "cti", passes=False)
+    world.observe("witness", "east", "hotel", "softswitch", passes=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        only_the_receiver_accuses,
+        only_the_witness_accuses,
+        it_still_writes,
+        only_its_engine_is_dead,
+        nobody_says_anything,
+        its_own_word_and_one_other,
+        two_accuse_different_parts,
+    ],
+)
+def test_nobody_is_moved_unless_a_city_is_silent_and_two_accuse_the_same_part(
+    change: Callable[[World], None],
+) -> None:
+    world = a_world()
+    change(world)
+    world.advance(60)
+    assert world.settle() == []
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_observers_of_one_failure_domain_are_one() -> None:
+    world = a_world()
+    world.die("east", seen_by=("west",))
+    word = world.snapshot.observations[("east", "hotel", "cti")]["west"].record
+    world.put(keys.observation("witness", "east", "hotel", "cti"), word)
+    world.advance(60)
+    assert world.settle() == []
+
+
+def comes_back(world: World) -> None:
+    world.put(keys.heartbeat("east"), HeartbeatRecord(site="east", engine="e", started_at=0))
+
+
+def one_reaches_it(world: World) -> None:
+    world.observe("witness", "east", "hotel", "cti")
+    world.observe("witness", "east", "hotel", "softswitch")
+
+
+def the_target_fails(world: World) -> None:
+    world.observe("west", "west", "hotel", "cti", passes=False)
+
+
+def another_reigns(world: World) -> None:
+    world.delete(keys.COORDINATOR)
+    world.put(keys.COORDINATOR, World.record_of_another_coordinator())
+
+
+def somebody_moved_it(world: World) -> None:
+    world.put(keys.placement(GROUP), world.record())
+
+
+@pytest.mark.parametrize(
+    "change", [comes_back, one_reaches_it, the_target_fails, another_reigns, somebody_moved_it, World.hold]
+)
+def test_what_changes_between_decision_and_commit_stops_it(change: Callable[[World], None]) -> None:
+    world = a_world()
+    world.die("east")
+    after_confirmation(world)
+    [commit] = world.decide().commits
+    change(world)
+    assert not world.commit(commit)
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_hold_stops_a_failover_and_says_so() -> None:
+    world = a_world()
+    world.die("east")
+    world.hold()
+    after_confirmation(world)
+    assert world.settle() == []
+    assert Reason.HELD in world.reasons()
+    world.delete(keys.HOLD)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_a_target_that_is_not_usable_gets_nobody() -> None:
+    world = a_world()
+    world.die("east")
+    world.observe("west", "west", "hotel", "cti", passes=False)
+    after_confirmation(world)
+    assert world.settle() == []
+    [note] = [note for note in world.decide().notes if note.reason is Reason.TARGET_NOT_USABLE]
+    assert "own probe of the cti" in note.sentence
+
+
+def test_a_manual_group_waits_for_a_person() -> None:
+    world = a_world(failover="Manual")
+    world.die("east")
+    after_confirmation(world)
+    assert world.settle() == []
+    assert Reason.MANUAL_FAILOVER in world.reasons()
+
+
+def test_the_more_important_enter_first_and_the_rest_is_named() -> None:
+    world = World(capacity=150)
+    world.group({"east": 100}, name="callcenter/a", priority=10)
+    world.group({"east": 50, "west": 50}, name="callcenter/b", priority=500, agents=80)
+    world.settle()
+    world.die("east")
+    after_confirmation(world).settle()
+    assert world.placement("callcenter/b") == {"west": "0-99"}
+    # 150 fit, 80 are there: 70 of the less important hundred follow.
+    shares = world.map("callcenter/a").end_shares
+    assert (shares["west"], shares["east"]) == (70, 30)
+    [note] = [note for note in world.decide().notes if note.reason is Reason.NO_CAPACITY]
+    assert note.subject == "AgentGroup callcenter/a"
+
+
+def test_without_any_room_it_says_what_is_needed() -> None:
+    world = World(capacity=50)
+    world.group({"west": 100}, name=OTHER, agents=50)
+    world.group({"east": 100}, agents=40)
+    world.settle()
+    world.die("east")
+    after_confirmation(world)
+    assert world.settle() == []
+    [note] = [note for note in world.decide().notes if note.reason is Reason.NO_CAPACITY]
+    assert "room for 40 more" in note.sentence
+
+
+def test_room_that_comes_later_is_used() -> None:
+    world = World(capacity=50)
+    world.group({"west": 100}, name=OTHER, agents=50)
+    world.group({"east": 100}, agents=40)
+    world.settle()
+    world.die("east")
+    after_confirmation(world).settle()
+    assert world.placement() == {"east": "0-99"}
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=500))
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+    assert failover(world).number == 1
+
+
+def test_a_move_to_the_dead_city_turns_back_and_one_from_it_goes_on() -> None:
+    world = a_world()
+    world.shift(selector={"names": [GROUP.rpartition("/")[2]]}, to="west", percent=40)
+    world.settle()
+    assert world.placement() == {"east": "0-59", "east>west": "60-99"}
+    world.die("west", seen_by=("east", "witness"))
+    after_confirmation(world).settle()
+    assert world.placement() == {"east": "0-99"}
+    shift = world.shift_record()
+    assert (shift.phase, shift.reason) == ("Interrupted", Reason.FAILED_OVER)
+    assert "wave 1" in shift.message
+
+
+def test_a_move_that_just_arrived_at_the_dead_city_turns_back_all_the_same() -> None:
+    world = a_world()
+    world.shift(selector={"names": [GROUP.rpartition("/")[2]]}, to="west", percent=40)
+    world.settle()
+    world.die("west", seen_by=("east", "witness"))
+    after_confirmation(world)
+    world.sessions("east", GROUP, dict.fromkeys(range(60), 1))  # east says: those forty have left
+    world.settle()
+    assert world.placement() == {"east": "0-99"}
+    assert world.shift_record().phase == "Interrupted"
+
+
+def test_a_move_under_way_from_the_dead_city_is_finished_at_once() -> None:
+    world = a_world()
+    world.shift(selector={"names": [GROUP.rpartition("/")[2]]}, to="west", percent=40)
+    world.settle()
+    world.die("east")
+    after_confirmation(world).settle()
+    assert world.placement() == {"west": "0-99"}
+    assert world.shift_record().phase == "Interrupted"
+
+
+def test_a_shift_that_is_approved_in_this_moment_is_interrupted_all_the_same() -> None:
+    world = a_world()
+    world.shift(selector={"names": [GROUP.rpartition("/")[2]]}, to="west", approval="Manual")
+    world.settle()
+    world.die("east")
+    world.change_shift(approved=True, approved_by="ada")
+    after_confirmation(world).settle()
+    assert world.shift_record().phase == "Interrupted"
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_shifts_of_others_go_on() -> None:
+    world = a_world()
+    world.shift(name="callcenter/s2", selector={"names": [OTHER.rpartition("/")[2]]}, to="east", approval="Manual")
+    world.settle()
+    world.die("east")
+    after_confirmation(world).settle()
+    assert world.shift_record("callcenter/s2").phase == "AwaitingApproval"
+
+
+def test_a_return_moves_nobody_and_begins_the_quarantine() -> None:
+    world = a_world()
+    world.die("east")
+    after_confirmation(world).settle()
+    world.sessions("west", GROUP, dict.fromkeys(range(100), 1))
+    world.come_back("east")
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+    assert failover(world).state == "Ended"
+    world.shift(selector={"system": "hotel"}, to="east")
+    world.settle()
+    assert (world.shift_record().phase, world.shift_record().reason) == ("Preparing", Reason.QUARANTINED)
+    world.advance(QUARANTINE_S + 0.1)
+    world.settle()
+    assert world.placement() == {"west>east": "0-99"}
+
+
+def fails_again(world: World) -> FailoverRecord:
+    world.die("east")
+    after_confirmation(world).settle()
+    record = failover(world)
+    world.come_back("east")
+    world.settle()
+    world.put(keys.placement(GROUP), world.record().model_copy(update={"map": {"east": "0-99"}}))
+    return record
+
+
+def test_a_city_that_fails_again_and_again_waits_longer_each_time_until_it_is_forgiven() -> None:
+    world = a_world()
+    assert [fails_again(world).repeated for _ in range(3)] == [0, 1, 2]
+    world.advance(QUARANTINE_FORGIVEN_S + 1)
+    record = fails_again(world)
+    assert (record.repeated, record.number) == (0, 4)
+
+
+def test_a_city_that_failed_is_still_the_way_out_when_there_is_no_other() -> None:
+    world = a_world()
+    world.die("east")
+    after_confirmation(world).settle()
+    world.come_back("east")
+    world.settle()
+    world.die("west", seen_by=("east", "witness"))
+    after_confirmation(world).settle()
+    assert world.placement() == {"east": "0-99"}
+
+
+def three_cities(west: int = 1500, north: int = 1500) -> World:
+    """A hundred agents at east, who may go to west and to north."""
+    world = World()
+    for city, capacity in (("north", north), ("west", west)):
+        world.publish(keys.SITE, city, site_spec(city, "hotel", capacity=capacity))
+    world.put(keys.heartbeat("north"), HeartbeatRecord(site="north", engine="n", started_at=0))
+    for component in ("softswitch", "cti"):
+        for observer in ("north", "west", "witness"):
+            world.observe(observer, "north", "hotel", component)
+    world.report("north", "hotel", {})
+    world.group({"east": 100}, sites=["east", "west", "north"])
+    world.settle()
+    return world
+
+
+def test_three_cities_share_the_load_by_their_room() -> None:
+    world = three_cities(west=100, north=300)
+    world.die("east")
+    after_confirmation(world).settle()
+    assert dict(world.map().end_shares) == {"west": 25, "north": 75}
+
+
+def test_those_on_their_way_go_on_to_where_they_were_going() -> None:
+    world = three_cities(north=120)
+    world.shift(selector={"system": "hotel"}, to="north", percent=40)
+    world.settle()
+    assert world.placement() == {"east": "0-59", "east>north": "60-99"}
+    world.die("east")
+    after_confirmation(world).settle()
+    assert {world.map().slots[bucket].site for bucket in range(60, 100)} == {"north"}
+
+
+def test_a_city_that_has_failed_itself_is_no_choice_while_there_is_another() -> None:
+    world = three_cities()
+    world.put(keys.failover("west"), FailoverRecord(number=1, state="Active"))
+    world.observe("west", "west", "hotel", "cti", passes=False)  # not healthy yet, so its failover has not ended
+    world.observe("west", "west", "hotel", "cti")
+    world.observe("north", "west", "hotel", "cti", passes=False)
+    world.die("east")
+    after_confirmation(world).settle()
+    assert world.placement() == {"north": "0-99"}
+
+
+def test_two_hundred_groups_fail_over_in_transactions_that_fit() -> None:
+    world = World(capacity=100_000)
+    names = [f"callcenter/g{number:03d}" for number in range(200)]
+    for name in names:
+        world.group({"east": 100}, name=name, agents=20)
+    world.settle()
+    world.die("east")
+    after_confirmation(world)
+    commits = world.decide().commits
+    assert len(commits) <= 6
+    world.settle()
+    assert all(world.placement(name) == {"west": "0-99"} for name in names)
+    assert failover(world).number == 1
