@@ -9,7 +9,7 @@ from demo import machine, orders
 from demo.callcentre import CallCentre
 from demo.cli import look_around, verdict, write
 from demo.report import Report, table
-from demo.story import Storyteller, tell
+from demo.story import Storyteller, disaster, tell
 from tests.e2e.callcenter_fixtures import E2E_OUT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -20,14 +20,18 @@ async def test_the_story_ends_well_and_its_report_says_so(centre: CallCentre) ->
     planned = orders.story(centre.quickstart)
 
     moves = await tell(centre, planned, say)
+    rescue, home = await disaster(centre, say)
 
     assert [move.agents for move in moves] == [order.agents for order in planned]
-    assert verdict(moves) == 0
+    moves.append(home)
+    assert verdict(moves, rescue) == 0
     homes = centre.quickstart.agents_by_home
-    report = Report(say.started_at, time.time() - say.started_at, machine.describe(), homes, moves, say.lines)
+    report = Report(say.started_at, time.time() - say.started_at, machine.describe(), homes, moves, say.lines, rescue)
     write(report, E2E_OUT)
     document = json.loads((E2E_OUT / "report.json").read_text())
     assert document["agents"] == sum(homes.values())
+    assert document["failover"]["agents"] == homes["east"]
+    assert None not in document["failover"]["time_to"].values()
     for move in document["moves"]:
         assert set(move["switch_seconds"]) == {"p50", "p95", "max"}
         assert None not in move["time_to"].values()

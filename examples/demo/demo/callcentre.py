@@ -253,6 +253,16 @@ class CallCentre:
         except NotInTimeError as e:
             raise MoveError(f"{begun.order.name}: {e}. {await self._shift_words()}") from e
 
+    async def planned(self, order: Order, *, timeout: float = 20) -> None:
+        """Wait until an order's Shift shows its plan."""
+
+        async def has_plan() -> tuple[bool, str]:
+            found = await self.clusters[order.cities[0]].get("shift", order.shift)
+            status = found.get("status", {})
+            return bool(status.get("plan")), f"{status.get('phase')}: {status.get('message')}"
+
+        await until(f"the plan of {order.shift}", has_plan, timeout=timeout, told=self._now_and_then())
+
     async def _no_shift_under_way(self) -> tuple[bool, str]:
         found, _ = await self.store.range(keys.SHIFTS, timeout=STORE_PATIENCE_S)
         records = {kv.key.removeprefix(keys.SHIFTS): ShiftRecord.model_validate_json(kv.value) for kv in found}

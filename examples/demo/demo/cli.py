@@ -11,9 +11,10 @@ from pathlib import Path
 import lab
 from demo import machine, orders, page, pictures, quickstart, report
 from demo.callcentre import CallCentre
+from demo.disaster import Rescue
 from demo.errors import DemoError
 from demo.paths import OUT, shown
-from demo.story import Storyteller, tell
+from demo.story import Storyteller, disaster, tell
 from lab.errors import LabError
 
 DEMO_OUT = OUT / "demo"
@@ -47,6 +48,7 @@ async def _run(say: Storyteller, *, keep: bool, scale: float) -> int:
     try:
         await centre.start()
         moves = await tell(centre, orders.story(chosen), say)
+        rescue, home = await disaster(centre, say)
     except (DemoError, LabError):
         # Who asked to keep the lab wants to look around most of all when something went wrong.
         if keep:
@@ -59,17 +61,19 @@ async def _run(say: Storyteller, *, keep: bool, scale: float) -> int:
         raise
     if not keep:
         await _end(centre, cities)
-    result = report.Report(
-        say.started_at, time.time() - say.started_at, machine.describe(), chosen.agents_by_home, moves, say.lines
-    )
+    moves.append(home)
+    took = time.time() - say.started_at
+    homes = chosen.agents_by_home
+    result = report.Report(say.started_at, took, machine.describe(), homes, moves, say.lines, rescue)
     write(result, folder)
     print("\n" + report.table(result) + "\n\n" + "\n".join(report.LEGEND))
+    print("\n" + report.rescue_table(rescue))
     print(
         f"\nread {shown(folder / 'report.html')}; {shown(folder / 'report.json')}, {shown(folder / 'switch-times.png')}"
     )
     if keep:
         print(look_around(centre))
-    return verdict(moves)
+    return verdict(moves, rescue)
 
 
 def clear(folder: Path) -> None:
@@ -94,13 +98,13 @@ async def _end(centre: CallCentre, cities: lab.Lab) -> None:
 
 def write(result: report.Report, folder: Path) -> None:
     """`report.json`, `report.html` and `switch-times.png`."""
-    picture = pictures.switch_times(result.moves)
+    picture = pictures.switch_times(result.moves, result.rescue)
     (folder / "switch-times.png").write_bytes(picture)
     (folder / "report.html").write_text(page.html(result, picture), encoding="utf-8")
     (folder / "report.json").write_text(json.dumps(report.to_json(result), indent=2) + "\n", encoding="utf-8")
 
 
-def verdict(moves: Sequence[report.Move]) -> int:
+def verdict(moves: Sequence[report.Move], rescue: Rescue | None = None) -> int:
     """Say which promise did not hold, and which goal of speed was missed; the exit status tells of promises only."""
     for move in moves:
         for words in move.missed:
@@ -109,7 +113,11 @@ def verdict(moves: Sequence[report.Move]) -> int:
             )
         if not move.complete:
             print(f"demo: {move.name}: a promise did not hold, see its row", file=sys.stderr)
-    return 0 if all(move.complete for move in moves) else 1
+    if rescue is not None and not rescue.complete:
+        print("demo: the disaster: a promise did not hold, see the report", file=sys.stderr)
+    if rescue is not None and rescue.missed:
+        print(f"demo: the disaster: {rescue.missed}", file=sys.stderr)
+    return 0 if all(move.complete for move in moves) and (rescue is None or rescue.complete) else 1
 
 
 def look_around(centre: CallCentre) -> str:

@@ -10,11 +10,15 @@ Every time counts from the moment at which the power went off, in seconds of CLO
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from demo.commits import Accusation, Commit
 from demo.measure import NOTICED, SHARES
 from demo.timeline import AgentEvent, Call
 from tandem.domain.records import FailoverRecord
+
+GOAL_RESCUE_S: Final = 4.0
+"""Seconds from the power-off within which the last of 1,000 agents is to be signed in elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Rescue:
     agents: int
     phases: Phases
     time_to: Mapping[float, float | None]
+    arrived: tuple[float, ...]
+    """Each agent's return, seconds from the power-off, in order."""
     missing: tuple[str, ...]
     in_two_places: tuple[str, ...]
     control_agents: int
@@ -55,6 +61,14 @@ class Rescue:
     def complete(self) -> bool:
         """Whether everybody works again, in one place, and nobody else noticed."""
         return not (self.missing or self.in_two_places or self.control_noticed)
+
+    @property
+    def missed(self) -> str:
+        """Whether the goal of speed was missed, in words; empty when it was not."""
+        last = self.phases.last_sign_in
+        if last is None or last <= GOAL_RESCUE_S:
+            return ""
+        return f"the last agent was signed in {last:.2f} s after the power-off, the goal is {GOAL_RESCUE_S:g} s"
 
 
 def rescue(
@@ -102,6 +116,7 @@ def rescue(
         agents=len(loss.accounts),
         phases=phases,
         time_to={share: _share(arrived, share, len(loss.accounts)) for share in SHARES},
+        arrived=tuple(arrived),
         missing=tuple(sorted(loss.accounts - back.keys())),
         in_two_places=tuple(sorted(a for a in loss.accounts if _overlaps(by_account.get(a, []), loss))),
         control_agents=len(control),

@@ -37,6 +37,12 @@ class Order:
         return self.file.stem if self.file.parent.name == "shifts" else ""
 
 
+def home_again(quickstart: Quickstart) -> Order:
+    """Everyone's way home after a disaster: a Shift that waits for a person's approval."""
+    file = quickstart.folder / "shifts" / "everyone-home-approved.yaml"
+    return Order("everyone, home after it", file, ("west",), quickstart.choose("east"), "east", with_calls=False)
+
+
 def story(quickstart: Quickstart) -> list[Order]:
     """Everyone, idle, to west and home again; then a skill group, a region and a system under load."""
     folder = quickstart.folder

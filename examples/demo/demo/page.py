@@ -4,7 +4,7 @@ import base64
 from html import escape
 from typing import Final
 
-from demo.report import COLUMNS, PUBLISHED_LATER, Move, Report, reference_rows, row, seconds
+from demo.report import COLUMNS, PUBLISHED_LATER, Move, Report, reference_rows, rescue_rows, row, seconds
 
 STYLE: Final = """
 :root { --ink: #22303a; --soft: #5c6b75; --line: #dfe5e9; --accent: #0b6e8f; --bad: #b3261e; }
@@ -21,7 +21,8 @@ p { max-width: 46rem; } .soft { color: var(--soft); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .4rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; } th:first-child, td:first-child { text-align: left; }
-tr.published td { color: var(--soft); font-style: italic; } td.bad { color: var(--bad); font-weight: 700; }
+tr.published td { color: var(--soft); font-style: italic; } table.phases { width: auto; }
+table.phases td:last-child { text-align: left; color: var(--soft); } td.bad { color: var(--bad); font-weight: 700; }
 img { width: 100%; height: auto; border: 1px solid var(--line); border-radius: .5rem; }
 code { background: #f2f5f7; padding: .1rem .35rem; border-radius: .25rem; font-size: .92em; }
 ol.story { list-style: none; padding: 0; } ol.story li { display: flex; gap: 1rem; padding: .12rem 0; }
@@ -52,6 +53,7 @@ city; agents in a call finish it and their wrap-up first. <em>calls</em>: in pro
 move; <em>cut</em>: how many calls of theirs were cut; <em>control</em>: agents at the other city who noticed
 anything. The goal is Tandem's own, for idle agents. The published figures are a large travel company's, for a switch
 between its two call centres.</p>
+{_disaster(report)}
 <h2>The switch times</h2>
 <img alt="Histogram of the agents' own gaps, and cumulative share of agents arrived since the commit"
  src="data:image/png;base64,{image}">
@@ -110,6 +112,33 @@ def _table(report: Report) -> str:
         for cells in reference_rows()
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}{published}</tbody></table>"
+
+
+def _disaster(report: Report) -> str:
+    """The section about the city that lost its power; nothing when none did."""
+    found = report.rescue
+    if found is None:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{escape(time)}</td><td>{escape(meaning)}</td></tr>"
+        for name, time, meaning in rescue_rows(found)
+    )
+    bad = [
+        f"{len(accounts)} {words}"
+        for accounts, words in (
+            (found.missing, "agents did not come back"),
+            (found.in_two_places, "agents were in two places"),
+            (found.control_noticed, "agents elsewhere noticed"),
+        )
+        if accounts
+    ]
+    verdict = f"<p><b>{escape('; '.join(bad))}</b></p>" if bad else ""
+    return f"""<h2>A city loses its power</h2>
+<p>Every process of the city was killed at once and its links were taken down, with {found.agents:,} agents signed in
+there. From that moment on, by itself:</p>
+<div class="scroll"><table class="phases"><tbody>{rows}</tbody></table></div>{verdict}
+<p class="soft">{found.control_agents:,} agents worked in the other city all along. The others came home later by a
+Shift that waited for a person's approval.</p>"""
 
 
 def _cells(move: Move) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import matplotlib as mpl
 import numpy as np
 
+from demo.disaster import Rescue
 from demo.measure import SHARES
 from demo.report import PUBLISHED, PUBLISHED_LATER, Move, seconds
 
@@ -18,10 +19,11 @@ LEAST_SECONDS: Final = 1e-3
 """Where the time axes begin: a gap under a millisecond is drawn at a millisecond."""
 
 
-def switch_times(moves: Sequence[Move]) -> bytes:
+def switch_times(moves: Sequence[Move], rescue: Rescue | None = None) -> bytes:
     """A PNG: a histogram of the agents' own gaps, and beside it the share of agents arrived since the commit.
 
     Both time axes are logarithmic: Tandem's times and the published ones lie five decades apart.
+    `rescue`, if there was one, is drawn with the arrivals, from the power-off on.
     """
     mpl.use("Agg")
     from matplotlib import pyplot as plt
@@ -31,7 +33,9 @@ def switch_times(moves: Sequence[Move]) -> bytes:
         figure, (left, right) = plt.subplots(1, 2, figsize=(14, 6.6), dpi=110, layout="constrained")
         _histogram(left, drawn)
         _arrivals(right, drawn)
-        figure.suptitle("Planned moves between two cities: every agent, one by one", fontsize=13, fontweight="bold")
+        if rescue is not None and rescue.arrived:
+            _returns(right, rescue)
+        figure.suptitle("Between two cities: every agent, one by one", fontsize=13, fontweight="bold")
         # One legend for both: a move has the same colour in either drawing.
         figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
         out = BytesIO()
@@ -65,6 +69,18 @@ def _histogram(axes: Any, moves: Sequence[Move]) -> None:
     axes.set_title("Own gap: out here until signed in there", loc="left")
     axes.set_xlabel("switch time of one agent (seconds, logarithmic scale)")
     axes.set_ylabel("agents")
+
+
+def _returns(axes: Any, rescue: Rescue) -> None:
+    shares = [100 * (rank + 1) / rescue.agents for rank in range(len(rescue.arrived))]
+    axes.step(
+        [LEAST_SECONDS, *rescue.arrived],
+        [0.0, *shares],
+        where="post",
+        color="black",
+        linewidth=2.4,
+        label=f"a city dies: {len(rescue.arrived)} agents, all in {seconds(rescue.time_to[100.0])} from the power-off",
+    )
 
 
 def _arrivals(axes: Any, moves: Sequence[Move]) -> None:

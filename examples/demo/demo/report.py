@@ -5,9 +5,10 @@ The keys of the JSON are an interface: other tools read them. Times are seconds.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from demo.disaster import GOAL_RESCUE_S, Rescue
 from demo.measure import SHARES, Measures
 
 PUBLISHED: Final[Mapping[float, float]] = {63.5: 180.0, 93.1: 240.0, 100.0: 600.0}
@@ -80,6 +81,8 @@ class Report:
     agents_by_home: Mapping[str, int]
     moves: Sequence[Move]
     story: Sequence[StoryLine] = field(default=())
+    rescue: Rescue | None = None
+    """What became of the agents of the city that lost its power."""
 
     @property
     def agents(self) -> int:
@@ -100,7 +103,26 @@ def to_json(report: Report) -> dict[str, Any]:
             "time_to_all_later": PUBLISHED_LATER,
         },
         "moves": [move_json(move) for move in report.moves],
+        "failover": None if report.rescue is None else rescue_json(report.rescue),
     }
+
+
+def rescue_json(found: Rescue) -> dict[str, Any]:
+    """The entry `failover`: seconds from the power-off."""
+    phases = {name: _rounded(value) for name, value in asdict(found.phases).items()}
+    return {
+        "agents": found.agents,
+        **phases,
+        "time_to": {_share(share): _rounded(found.time_to[share]) for share in SHARES},
+        "missing": _named(found.missing),
+        "in_two_places": _named(found.in_two_places),
+        "control_agents": found.control_agents,
+        "control_noticed": _named(found.control_noticed),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 def move_json(move: Move) -> dict[str, Any]:
@@ -182,6 +204,37 @@ LEGEND: Final = (
     "call finish it and their wrap-up first. calls, cut: calls in progress at the commit on agents who move, and how",
     "many of theirs were cut. control: agents at the other city who noticed anything.",
 )
+
+
+PHASES: Final = {
+    "detected": "a first location says that something there fails",
+    "confirmed": "two locations say so, unbroken, and the city writes nothing",
+    "committed": "its groups are placed elsewhere",
+    "first_sign_in": "the first agent works again",
+    "last_sign_in": "the last one does",
+    "first_call": "one of them has answered a call",
+}
+
+
+def rescue_rows(found: Rescue) -> list[tuple[str, str, str]]:
+    """Phase, time from the power-off, meaning."""
+    times = asdict(found.phases)
+    rows = [(name.replace("_", " "), seconds(times[name]), meaning) for name, meaning in PHASES.items()]
+    rows += [(f"{_share(share)} % signed in", seconds(found.time_to[share]), "") for share in SHARES]
+    rows.append(("goal", seconds(GOAL_RESCUE_S), "the last of 1,000 agents signed in"))
+    return rows
+
+
+def rescue_table(found: Rescue) -> str:
+    """The disaster, for a terminal."""
+    title = f"{found.agents} agents of a city that lost its power, from that moment on"
+    notes = [
+        *([f"{len(found.missing)} agents did not come back"] if found.missing else []),
+        *([f"{len(found.in_two_places)} agents were in two places"] if found.in_two_places else []),
+        *([f"{len(found.control_noticed)} agents elsewhere noticed"] if found.control_noticed else []),
+    ]
+    lines = [f"  {name:18} {time:>8}  {meaning}".rstrip() for name, time, meaning in rescue_rows(found)]
+    return "\n".join([title, *lines, *notes])
 
 
 def plain_table(columns: Sequence[str], *blocks: Sequence[Sequence[str]]) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from demo.callcentre import CallCentre
-from demo.orders import Order
+from demo.disaster import Rescue
+from demo.orders import Order, home_again
 from demo.quickstart import Group
 from demo.report import Move, StoryLine
 
@@ -58,6 +59,27 @@ async def tell(centre: CallCentre, orders: list[Order], say: Callable[[str], Non
     if called:
         await centre.load(0)
     return moves
+
+
+async def disaster(centre: CallCentre, say: Callable[[str], None]) -> tuple[Rescue, Move]:
+    """East loses its power with everyone signed in there and calls flowing; it comes back, and its agents come home."""
+    everyone = centre.quickstart.choose("east")
+    order = home_again(centre.quickstart)
+    groups = centre.quickstart.groups
+    wanted = math.ceil(centre.quickstart.agents_by_home["east"] * IN_PROGRESS_SHARE)
+    say(f"--- the disaster: {order.agents} agents work at east")
+    await centre.load(ABUNDANCE * wanted / MEAN_TALK_S * len(groups) / len(everyone), groups)
+    await centre.calls_reach(wanted, everyone)
+    found = await centre.lose("east")
+    await centre.load(0)
+    await centre.restore("east")
+    say(f"--- the way home: {order.name}, {order.agents} agents")
+    begun = await centre.begin(order)
+    say(f"$ kubectl tandem approve {order.shift} -n callcenter")
+    await centre.planned(order)
+    await centre.tandem("approve", order.shift, "-n", "callcenter")
+    await centre.finish(begun, timeout=90)
+    return found, await centre.measured(begun)
 
 
 def rate_of(wanted: int, order: Order, groups: Sequence[Group]) -> float:

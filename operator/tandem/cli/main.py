@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tandem.cli import apply, certs, hold, shift, status
+from tandem.cli import apply, approve, certs, hold, shift, status
 from tandem.cli.contexts import Clusters, chosen, kubeconfig_files
 from tandem.errors import TandemError
 
@@ -50,6 +50,10 @@ def parser() -> argparse.ArgumentParser:
     moved.add_argument("--wait", action="store_true", help="tell what happens until it has ended")
     moved.add_argument("--timeout", type=float, default=600.0, help="seconds to wait at most")
 
+    approved = command("approve", "Approve the plan of a Shift that waits for it.")
+    approved.add_argument("name", help="name of the Shift")
+    approved.add_argument("-n", "--namespace", default="", help="its namespace; default: the context's")
+
     applied = command("apply", "Apply the same manifests to every cluster.")
     applied.add_argument("-f", "--filename", action="append", required=True, help="file or folder; can be repeated")
 
@@ -78,6 +82,8 @@ async def run(arguments: argparse.Namespace) -> int:
             return await status.run(clusters)
         if arguments.command in ("hold", "resume"):
             return await hold.run(clusters, arguments.command, arguments.reason)
+        if arguments.command == "approve":
+            return await approve.run(clusters, arguments.name, arguments.namespace)
         wait_s = arguments.timeout if arguments.wait else 0.0
         return await shift.run(clusters, wanted(arguments), arguments.namespace, wait_s)
 

@@ -233,6 +233,17 @@ def absence(snapshot: Snapshot, site: str, system: str, mono: float) -> Absence 
     return min(found, key=lambda absence: absence.in_s, default=None)
 
 
+def accusers(snapshot: Snapshot, site: str, system: str) -> frozenset[str]:
+    """Locations of different failure domains that watch a system's city from outside: who could call it Absent."""
+    by_domain = {
+        word.failure_domain or word.observer: word.observer
+        for component in COMPONENTS
+        for word in words_about(snapshot, site, system, component)
+        if word.observer != site
+    }
+    return frozenset(by_domain.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Usability:
     """Whether a site's system may receive agents by a planned move."""

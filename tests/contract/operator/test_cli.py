@@ -99,6 +99,31 @@ async def test_a_hold_that_nobody_carries_out_says_so(running: OperatorProcess, 
     assert "NOT CONFIRMED" in said
 
 
+async def test_a_plan_is_approved_by_name_and_by_whom(
+    running: OperatorProcess, store: StoreClient, tandem: Tandem, kube: KubeApi
+) -> None:
+    code, said = await tandem("approve", "nobody", "-n", "callcenter")
+    assert code == 1
+    assert "not approved: no cluster has this Shift" in said
+
+    arguments = ("--to", "west", "--names", "sales", "-n", "callcenter", "--name", "night")
+    assert (await tandem("shift", *arguments, "--approval"))[0] == 0
+    code, said = await tandem("approve", "night", "-n", "callcenter")
+    assert code == 0, said
+    assert "Shift callcenter/night approved by admin (by way of kube)" in said
+
+    async def told() -> bool:
+        found = await store.get(keys.shift("callcenter/night"))
+        return found is not None and ShiftRecord.model_validate_json(found.value).spec.approved_by == "admin"
+
+    await until("the store knows", told)
+    assert "was approved by admin already" in (await tandem("approve", "night", "-n", "callcenter"))[1]
+
+    assert (await tandem("shift", *arguments[:-1], "day"))[0] == 0
+    code, said = await tandem("approve", "day", "-n", "callcenter")
+    assert (code, "needs no approval" in said) == (1, True)
+
+
 async def test_a_shift_is_made_once_and_followed_to_its_end(
     running: OperatorProcess, store: StoreClient, tandem: Tandem, kube: KubeApi
 ) -> None:

@@ -3,13 +3,15 @@
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from demo.disaster import Phases, Rescue
 from demo.measure import Spread, Window, measure
 from demo.page import html
 from demo.pictures import switch_times
-from demo.report import Move, Report, StoryLine, plain_table, seconds, table, to_json
+from demo.report import Move, Report, StoryLine, plain_table, rescue_table, seconds, table, to_json
 from demo.timeline import AgentEvent, Call
 
 GROUP = "callcenter/hotel-north-sales"
@@ -88,6 +90,47 @@ def test_a_goal_that_was_missed_is_said_and_is_no_broken_promise() -> None:
     assert document["goals"] == {"switch_seconds_p95": 0.5, "time_to_all_idle": 3.0}
     assert re.search(r"goal, idle agents .* 500 ms .* 3.00 s", table(a_report(idle)))
     assert "<td class=bad>19.0 s</td>" in html(a_report(idle), b"")
+
+
+def a_rescue(last: float = 3.7, **changes: Any) -> Rescue:
+    phases = Phases(0.6, 2.7, 2.8, 2.9, last, 3.9)
+    return replace(
+        Rescue(1000, phases, {63.5: 3.5, 93.1: 3.6, 100.0: last}, (2.9, 3.5, last), (), (), 200, ()), **changes
+    )
+
+
+def test_the_disaster_has_its_key_its_table_and_its_section() -> None:
+    report = replace(a_report(a_move()), rescue=a_rescue())
+
+    assert to_json(report)["failover"] == {
+        "agents": 1000,
+        "detected": 0.6,
+        "confirmed": 2.7,
+        "committed": 2.8,
+        "first_sign_in": 2.9,
+        "last_sign_in": 3.7,
+        "first_call": 3.9,
+        "time_to": {"63.5": 3.5, "93.1": 3.6, "100": 3.7},
+        "missing": {"count": 0, "accounts": []},
+        "in_two_places": {"count": 0, "accounts": []},
+        "control_agents": 200,
+        "control_noticed": {"count": 0, "accounts": []},
+    }
+    assert re.search(r"last sign in +3.70 s", rescue_table(a_rescue()))
+    assert "<h2>A city loses its power</h2>" in html(report, b"")
+    assert switch_times(report.moves, report.rescue).startswith(b"\x89PNG")
+    assert to_json(a_report(a_move()))["failover"] is None
+    assert "loses its power" not in html(a_report(a_move()), b"")
+
+
+def test_who_was_lost_or_disturbed_by_the_disaster_is_said() -> None:
+    found = a_rescue(missing=("a1",), control_noticed=("c1", "c2"))
+
+    assert not found.complete
+    assert "1 agents did not come back" in rescue_table(found)
+    assert "2 agents elsewhere noticed" in html(replace(a_report(a_move()), rescue=found), b"")
+    assert a_rescue().missed == ""
+    assert a_rescue(last=4.4).missed == "the last agent was signed in 4.40 s after the power-off, the goal is 4 s"
 
 
 def test_the_page_is_self_contained_and_escapes_what_it_shows() -> None:

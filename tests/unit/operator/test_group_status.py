@@ -204,6 +204,17 @@ def full(world: World) -> None:
     world.put(keys.placement("callcenter/other"), PlacementRecord(system="hotel", map={"west": "0-99"}, cause="Order"))
 
 
+def watched_by_one(world: World) -> None:
+    for component in ("softswitch", "cti"):
+        world.delete(keys.observation("witness", "east", "hotel", component))
+
+
+def watched_from_one_domain(world: World) -> None:
+    for component in ("softswitch", "cti"):
+        word = world.snapshot.observations[("east", "hotel", component)]["west"].record
+        world.put(keys.observation("witness", "east", "hotel", component), word)
+
+
 def _site(world: World, name: str) -> dict[str, Any]:
     published = world.snapshot.sites[name].spec
     assert published is not None
@@ -222,6 +233,19 @@ def _site(world: World, name: str) -> dict[str, Any]:
         ),
         pytest.param(full, group(), ("False", "NoCapacity"), ("room for 50 of the 100 agents",), id="other-site-full"),
         pytest.param(unplaced, group(), ("False", "NotPlacedYet"), ("nothing to fail over",), id="not-placed"),
+        pytest.param(World.hold, group(), ("False", "Held"), ("held by ada", "resume"), id="held"),
+        pytest.param(
+            lambda world: world.delete(keys.COORDINATOR), group(), ("False", "NoCoordinator"), ("nobody could commit",),
+            id="no-coordinator",
+        ),
+        pytest.param(
+            watched_by_one, group(), ("False", "TooFewObservers"), ("east is watched from outside by west only",),
+            id="one-observer",
+        ),
+        pytest.param(
+            watched_from_one_domain, group(), ("False", "TooFewObservers"), ("it takes two locations",),
+            id="observers-of-one-domain",
+        ),
         pytest.param(
             lambda world: world.group(EAST, failover="Manual"),
             group(failover="Manual"),

@@ -8,7 +8,7 @@ from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.digest import order_digest
 from tandem.domain.placement import Slot
 from tandem.domain.snapshot import Placed, Published, ShiftEntry, Snapshot
-from tandem.domain.verdicts import usability
+from tandem.domain.verdicts import accusers, usability
 from tandem.operator.objects import Seen
 from tandem.operator.statuses.common import Said, Scene, blindness, consistency, gaps_of, people, settle
 
@@ -220,6 +220,16 @@ def _failover(scene: Scene, spec: AgentGroupSpec | None, placed: Placed | None, 
     others = [site for site in spec.sites if site != home]
     if not others:
         return no("NoOtherSite", f"spec.sites names only {home}; add a second site")
+    hold = scene.snapshot.hold
+    if hold is not None:
+        return no("Held", f"held by {hold.record.by}: nothing is failed over; `kubectl tandem resume` lifts it")
+    if scene.snapshot.coordinator is None:
+        return no("NoCoordinator", "no engine is coordinator, so nobody could commit a failover")
+    watching = accusers(scene.snapshot, home, spec.system)
+    if len(watching) < 2:
+        seen_by = " and ".join(sorted(watching)) or "nobody"
+        message = f"{home} is watched from outside by {seen_by} only; it takes two locations to call it Absent"
+        return no("TooFewObservers", f"{message}: look at the other locations' engines")
     agents = agents_in(shares[home], spec.agents)
     reasons = []
     for site in others:
