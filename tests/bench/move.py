@@ -3,8 +3,8 @@
 Idle agents first, unpaced, so that nothing but Tandem and the call centre is measured; then once there and home again
 with calls in progress, which the agents finish first.
 
-    make bench                                  three rounds there and home again
-    .venv/bin/python -m tests.bench --runs 10   more of them
+    .venv/bin/python -m tests.bench.move             three rounds there and home again
+    .venv/bin/python -m tests.bench.move --runs 10   more of them
 
 Writes `out/bench/move.json` and `out/bench/move.txt`. A figure is the median of the runs with idle agents, with the
 least and the most beside it.
@@ -34,11 +34,13 @@ from demo.story import Storyteller, tell
 from lab.errors import LabError
 
 BENCH_OUT: Final = OUT / "bench"
+WORK: Final = BENCH_OUT / "move"
+"""Logs and manifests of a run; what is measured lies beside it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 measured, 1 something failed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.move", description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=3, help="rounds there and home again (default %(default)s)")
     options = parser.parse_args(argv)
     say = Storyteller(lambda line: print(line, flush=True))
@@ -56,10 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _run(runs: int, say: Storyteller) -> list[Move]:
-    clear(BENCH_OUT)
+    clear(WORK)
     cities = lab.current()
     await fresh(cities)
-    centre = CallCentre(cities, quickstart.load(), BENCH_OUT, say=say)
+    centre = CallCentre(cities, quickstart.load(), WORK, say=say)
     try:
         await centre.start()
         return await tell(centre, _orders(centre, runs), say)
@@ -82,11 +84,11 @@ def _orders(centre: CallCentre, runs: int) -> list[Order]:
     return orders
 
 
-def renamed(file: Path, number: int) -> Path:
-    """A copy of a Shift's manifest under a name with a number."""
+def renamed(file: Path, suffix: object, into: Path = WORK) -> Path:
+    """A copy of a Shift's manifest under a name with a suffix."""
     manifest = next(quickstart.documents(file))
-    manifest["metadata"]["name"] += f"-{number}"
-    copy = BENCH_OUT / "shifts" / f"{manifest['metadata']['name']}.yaml"
+    manifest["metadata"]["name"] += f"-{suffix}"
+    copy = into / "shifts" / f"{manifest['metadata']['name']}.yaml"
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
     return copy

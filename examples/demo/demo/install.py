@@ -181,13 +181,14 @@ class Installation:
 
     def store(self) -> StoreClient:
         """A client of the store, for those who look over Tandem's shoulder."""
-        made = self._certificates["demo"]
-        return StoreClient(
-            [f"https://{place.address}:{STORE_PORT}" for place in CITIES.values()],
-            ca=self._pki / "ca.crt",
-            cert=made.certificate,
-            key=made.key,
-        )
+        ca, cert, key = self.credentials("demo")
+        members = [f"https://{place.address}:{STORE_PORT}" for place in CITIES.values()]
+        return StoreClient(members, ca=ca, cert=cert, key=key)
+
+    def credentials(self, name: str) -> tuple[Path, Path, Path]:
+        """Authority, certificate and key of a client of the store."""
+        made = self._certificates[name]
+        return self._pki / "ca.crt", made.certificate, made.key
 
     def _make_certificates(self) -> None:
         """New ones for every run: the last run's may have expired."""

@@ -1,0 +1,179 @@
+"""Bench: a city of 1,000 agents loses its power, again and again; how long until all work in the other one.
+
+    .venv/bin/python -m tests.bench.failover                 three deaths of each kind
+    .venv/bin/python -m tests.bench.failover --runs 10       ten of each
+
+Three kinds: the city holds neither the coordinator nor the leader of the store; it holds the leader; it holds both.
+Writes `out/bench/failover.json`, `failover.txt` and `failover.png`. Times count from the power-off.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from io import BytesIO
+from typing import Any, Final
+
+import lab
+from demo import machine, quickstart
+from demo.callcentre import CallCentre
+from demo.cli import clear, fresh
+from demo.disaster import GOAL_RESCUE_S, Rescue
+from demo.errors import DemoError
+from demo.orders import Order
+from demo.paths import OUT, shown
+from demo.report import PHASES, plain_table, rescue_json, seconds
+from demo.story import Storyteller
+from lab.errors import LabError
+from tandem.domain import keys
+from tandem.engine.ports import Delete
+from tests.bench.leadership import Leadership
+from tests.bench.move import renamed
+
+BENCH_OUT: Final = OUT / "bench"
+WORK: Final = BENCH_OUT / "failover"
+"""Logs and manifests of a run; what is measured lies beside it."""
+
+CITY: Final = "east"
+KINDS: Final[Mapping[str, str]] = {
+    "neither": "it holds neither coordinator nor leader",
+    "leader": "it holds the store's leader",
+    "both": "it holds coordinator and leader",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 measured, 1 something failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.failover", description=__doc__.split("\n")[0])
+    parser.add_argument("--runs", type=int, default=3, help="deaths of each kind (default %(default)s)")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="which kinds (default %(default)s)")
+    options = parser.parse_args(argv)
+    say = Storyteller(lambda line: print(line, flush=True))
+    try:
+        found = asyncio.run(_run(options.runs, options.kinds.split(","), say))
+    except (DemoError, LabError) as e:
+        print(f"bench: {e}", file=sys.stderr)
+        return 1
+    document = summary(found)
+    text = table(document)
+    (BENCH_OUT / "failover.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    (BENCH_OUT / "failover.txt").write_text(text + "\n", encoding="utf-8")
+    (BENCH_OUT / "failover.png").write_bytes(picture(found))
+    print(f"\n{text}\n\n{shown(BENCH_OUT / 'failover.json')}, failover.txt, failover.png")
+    return 0
+
+
+async def _run(runs: int, kinds: Sequence[str], say: Storyteller) -> dict[str, list[Rescue]]:
+    clear(WORK)
+    cities = lab.current()
+    await fresh(cities)
+    centre = CallCentre(cities, quickstart.load(), WORK, say=say)
+    found: dict[str, list[Rescue]] = {kind: [] for kind in kinds}
+    try:
+        await centre.start()
+        leadership = Leadership(centre)
+        for number in range(runs):
+            for kind in kinds:
+                say(f"--- {kind}, {number + 1} of {runs}: {KINDS[kind]}")
+                await _arrange(leadership, kind)
+                found[kind].append(await centre.lose(CITY))
+                await centre.restore(CITY)
+                await _home(centre, f"{kind}-{number}")
+        await leadership.aclose()
+        return found
+    finally:
+        await centre.stop()
+        await cities.down()
+
+
+async def _arrange(leadership: Leadership, kind: str) -> None:
+    """Coordinator and leader where this kind of death wants them, and everybody at rest for a moment."""
+    await asyncio.sleep(5.0)
+    await leadership.lead_from("witness" if kind == "neither" else CITY)
+    await leadership.coordinate_from(CITY if kind == "both" else "witness")
+    await asyncio.sleep(1.0)
+
+
+async def _home(centre: CallCentre, name: str) -> None:
+    """Everybody home. The bench forgives the city its failover: ten of them would be ten minutes of quarantine."""
+    await centre.store.txn([], [Delete(keys.failover(CITY))], timeout=3.0)
+    file = renamed(centre.quickstart.folder / "shifts" / "everyone-home.yaml", name, WORK)
+    everyone = centre.quickstart.choose(CITY)
+    await centre.move(Order(f"home after {name}", file, ("west",), everyone, CITY, with_calls=False), timeout=120)
+
+
+def summary(found: Mapping[str, Sequence[Rescue]]) -> dict[str, Any]:
+    """Per kind of death: each phase's median and worst (seconds), and the runs."""
+    return {
+        "what": "a city loses its power; seconds from then on",
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": machine.describe(),
+        "goal": GOAL_RESCUE_S,
+        "kinds": {
+            kind: {
+                "what": KINDS[kind],
+                "agents": max((run.agents for run in runs), default=0),
+                "phases": {name: _spread([asdict(run.phases)[name] for run in runs]) for name in PHASES},
+                "incomplete": sum(1 for run in runs if not run.complete),
+                "runs": [rescue_json(run) for run in runs],
+            }
+            for kind, runs in found.items()
+        },
+    }
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values) or not known:
+        return {"median": None, "worst": None}
+    return {"median": round(statistics.median(known), 3), "worst": round(max(known), 3)}
+
+
+def table(document: Mapping[str, Any]) -> str:
+    """The summary for a terminal."""
+    blocks = []
+    for kind in document["kinds"].values():
+        rows = [
+            (name.replace("_", " "), seconds(spread["median"]), seconds(spread["worst"]))
+            for name, spread in kind["phases"].items()
+            if name != "first_call"
+        ]
+        title = f"{kind['what']}: {kind['agents']} agents, {len(kind['runs'])} deaths, {kind['incomplete']} incomplete"
+        blocks.append(f"{title}\n{plain_table(('', 'median', 'worst'), rows)}")
+    machine_words = ", ".join(f"{name} {value}" for name, value in document["machine"].items())
+    return f"{document['what']}; the goal is {document['goal']:g} s\n{machine_words}\n\n" + "\n\n".join(blocks)
+
+
+def picture(found: Mapping[str, Sequence[Rescue]]) -> bytes:
+    """A PNG: the share of agents that work again, for each death."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(9, 5.4), dpi=110, layout="constrained")
+    for colour, (kind, runs) in zip(("#0b6e8f", "#e07a1f", "#5b8c3a"), found.items(), strict=False):
+        for number, run in enumerate(runs):
+            shares = [100 * (rank + 1) / run.agents for rank in range(len(run.arrived))]
+            label = f"{KINDS[kind]} ({len(runs)})" if number == 0 else None
+            axes.step([0, *run.arrived], [0, *shares], where="post", color=colour, linewidth=1.4, label=label)
+    axes.axvline(GOAL_RESCUE_S, color="#22303a", linestyle=":", label=f"goal: {GOAL_RESCUE_S:g} s")
+    axes.set_xlim(left=0)
+    axes.set_ylim(0, 104)
+    axes.set_xlabel("time since the power-off (seconds)")
+    axes.set_ylabel("agents signed in elsewhere (%)")
+    axes.set_title("A city of 1,000 agents loses its power", loc="left")
+    axes.grid(True, color="#dfe5e9")
+    axes.legend(loc="upper left", frameon=False)
+    out = BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
+    plt.close(figure)
+    return out.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""The failover bench's summary: median and worst of each kind, and no median that hides who never came back."""
+
+from demo.disaster import Phases, Rescue
+from tests.bench.failover import picture, summary, table
+
+
+def a_death(last: float | None) -> Rescue:
+    phases = Phases(0.6, 2.7, 2.8, 2.9, last, None)
+    arrived = (2.9,) if last is None else (2.9, last)
+    missing = ("a2",) if last is None else ()
+    return Rescue(2, phases, {63.5: last, 93.1: last, 100.0: last}, arrived, missing, (), 200, ())
+
+
+def test_each_phase_has_its_median_and_its_worst() -> None:
+    document = summary({"neither": [a_death(3.5), a_death(3.7), a_death(3.6)], "both": [a_death(4.5)]})
+
+    assert document["kinds"]["neither"]["phases"]["last_sign_in"] == {"median": 3.6, "worst": 3.7}
+    assert document["kinds"]["both"]["phases"]["last_sign_in"] == {"median": 4.5, "worst": 4.5}
+    assert document["kinds"]["neither"]["incomplete"] == 0
+    assert "it holds coordinator and leader: 2 agents, 1 deaths, 0 incomplete" in table(document)
+    assert "3.60 s" in table(document)
+
+
+def test_a_death_after_which_somebody_is_missing_has_no_median() -> None:
+    document = summary({"leader": [a_death(3.5), a_death(None)]})
+
+    assert document["kinds"]["leader"]["phases"]["last_sign_in"] == {"median": None, "worst": None}
+    assert document["kinds"]["leader"]["incomplete"] == 1
+    assert "never" in table(document)
+
+
+def test_the_picture_is_a_png() -> None:
+    assert picture({"neither": [a_death(3.5)], "both": []}).startswith(b"\x89PNG")
