@@ -18,7 +18,7 @@ pytest = $(PYTEST) $(1) $(if $(CI),$(call second_try,$(1)))
 # Files go to whichever worker is free; a file's tests share what it starts.
 side_by_side = -n 4 --dist loadfile
 
-.PHONY: help init format check crds crds-check test unit contract slow e2e bench demo lab-up lab-down lab-status images lock clean
+.PHONY: help init format check crds crds-check test unit contract slow e2e bench matrix demo lab-up lab-down lab-status images lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ test: check slow e2e ## All tests: the fast loop, the slow contract tests, then 
 
 bench: init ## Benchmarks on the lab: JSON and tables in out/bench/.
 	$(PY) -m tests.bench
+
+matrix: init ## Every fault that the lab can make, and what must come of it (about 25 min); table in out/matrix/.
+	$(PY) -m tests.matrix
 
 demo: init ## The main job: two cities and a witness, 1,200 agents, eight planned moves, the picture in out/demo/.
 	$(PY) -m demo $(if $(KEEP),--keep)

@@ -1,0 +1,121 @@
+"""The fault matrix: each fault on a running call centre, what must come of it, and what came of it.
+
+    make matrix                                    all cases (about 25 min)
+    .venv/bin/python -m tests.matrix --only CTI    those with this in their name
+
+Writes `out/matrix/report.json` and `report.txt`. Exit status 0: every case is as expected and nothing was broken.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import lab
+from demo import machine, quickstart
+from demo.callcentre import CallCentre
+from demo.cli import clear, fresh
+from demo.errors import DemoError
+from demo.install import STORE_PORT
+from demo.paths import OUT, shown
+from demo.report import plain_table, seconds
+from demo.story import Storyteller
+from lab.addresses import CITIES
+from lab.errors import LabError
+from tests.bench.leadership import Leadership
+from tests.e2e.callcenter_fixtures import rest
+from tests.matrix.cases import CASES, Case, Scene
+from tests.matrix.runner import Result, forgive, run
+from tests.matrix.watcher import StoreWatcher
+
+MATRIX_OUT: Final = OUT / "matrix"
+SCALE: Final = 0.1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 all as expected, 1 not."""
+    parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__.split("\n")[0])
+    parser.add_argument("--only", default="", help="cases with this in their name")
+    options = parser.parse_args(argv)
+    cases = [case for case in CASES if options.only.lower() in case.name.lower()]
+    say = Storyteller(lambda line: print(line, flush=True))
+    try:
+        results = asyncio.run(_run(cases, say))
+    except (DemoError, LabError) as e:
+        print(f"matrix: {e}", file=sys.stderr)
+        return 1
+    write(results)
+    print(f"\n{table(results)}\n\n{shown(MATRIX_OUT / 'report.json')}")
+    return 0 if all(result.ok for result in results) else 1
+
+
+async def _run(cases: Sequence[Case], say: Storyteller) -> list[Result]:
+    clear(MATRIX_OUT)
+    cities = lab.current()
+    await fresh(cities)
+    centre = CallCentre(cities, quickstart.scaled(SCALE, MATRIX_OUT / "manifests"), MATRIX_OUT, say=say)
+    results: list[Result] = []
+    try:
+        await centre.start()
+        scene, store = Scene(centre, Leadership(centre)), watcher_of(centre)
+        await store.start()
+        for case in cases:
+            try:
+                result = await run(case, scene, store, say)
+                results.append(result)
+                say(f"{'as expected' if result.ok else 'NOT AS EXPECTED'}: {result.observed}")
+                await forgive(centre)
+                await rest(centre)
+            except DemoError as e:
+                results.append(Result(case.name, case.expected, f"stopped: {e}", None))
+                say(f"NOT AS EXPECTED: {e}")
+                await centre.lab.faults.undo_all()
+            write(results)
+        await store.stop()
+        await scene.leadership.aclose()
+        return results
+    finally:
+        await centre.stop()
+        await cities.down()
+
+
+def watcher_of(centre: CallCentre) -> StoreWatcher:
+    """The independent observer of this call centre's store."""
+    members = [f"https://{place.address}:{STORE_PORT}" for place in CITIES.values()]
+    return StoreWatcher(members, *centre.installation.credentials("demo"))
+
+
+def write(results: Sequence[Result]) -> None:
+    """`report.json` and `report.txt`, after each case anew."""
+    document = {
+        "machine": machine.describe(),
+        "agents": "a tenth of the quickstart's",
+        "cases": [result.to_json() for result in results],
+    }
+    (MATRIX_OUT / "report.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    (MATRIX_OUT / "report.txt").write_text(table(results) + "\n", encoding="utf-8")
+
+
+def table(results: Sequence[Result]) -> str:
+    """One line per case, and what was broken below it."""
+    rows = [
+        (
+            result.name,
+            result.expected,
+            result.observed[:60],
+            "-" if result.seconds is None else seconds(result.seconds),
+            str(len(result.invariants_broken)),
+            "ok" if result.ok else "NOT OK",
+        )
+        for result in results
+    ]
+    whole = plain_table(("fault", "expected", "observed", "all back", "broken", ""), rows)
+    broken = [f"{r.name}: {line}" for r in results for line in r.invariants_broken[:10]]
+    good = sum(1 for result in results if result.ok)
+    return "\n".join([whole, "", f"{good} of {len(results)} as expected", *broken])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
