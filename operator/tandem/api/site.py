@@ -1,6 +1,6 @@
 """Site: one city, with the softswitch and CTI of each of its systems."""
 
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -14,6 +14,7 @@ from tandem.api.common import (
     Url,
     Written,
     cel,
+    duration_seconds,
     immutable,
     list_map,
     rules,
@@ -95,7 +96,36 @@ class Detection(Written):
 
     interval: Duration = Field(default="500ms", description="Time between two probes of one component.")
     timeout: Duration = Field(default="500ms", description="Wait for a probe's answer.")
-    confirm_after: Duration = Field(default="2s", description="Unbroken accusation before a site counts as Down.")
+    confirm_after: Duration = Field(default="2s", description="Unbroken accusation before a site counts as lost.")
+    target: Duration = Field(default="10s", description="Everybody of a lost city is to work again within this.")
+
+
+HEARTBEAT_MS: Final = 3500
+"""Until a dead engine's heartbeat is gone from the store, in milliseconds: its lease, and an election when the store's
+leader died with it."""
+
+ACT_MS: Final = 400
+"""To decide, commit and push, in milliseconds."""
+
+_CONFIRMED: Final = " + ".join(
+    f"duration(self.detection.{name}).getMilliseconds()" for name in ("interval", "timeout", "confirmAfter")
+)
+_FULL_HOUSE: Final = "s.cti.capacity.agents * 1000 / s.cti.capacity.signInsPerSecond"
+_TOO_SLOW: Final = (
+    f"({_CONFIRMED} > {HEARTBEAT_MS} ? {_CONFIRMED} : {HEARTBEAT_MS}) + {ACT_MS} + {_FULL_HOUSE}"
+    " > duration(self.detection.target).getMilliseconds()"
+)
+
+
+def rescue_ms(detection: Detection, system: System) -> int:
+    """Milliseconds until a full house of lost agents is signed in at this system, at the rates that its Site states.
+
+    max(interval + timeout + confirmAfter, heartbeat) + time to act + agents / sign-ins per second.
+    """
+    steps = (detection.interval, detection.timeout, detection.confirm_after)
+    confirmed = round(1000 * sum(duration_seconds(step) for step in steps))
+    capacity = system.cti.capacity
+    return max(confirmed, HEARTBEAT_MS) + ACT_MS + capacity.agents * 1000 // capacity.sign_ins_per_second
 
 
 class SiteSpec(Written):
@@ -119,6 +149,14 @@ class SiteSpec(Written):
                 "self.role != 'Witness' || self.guestCapacity == 0",
                 "'is %d, but a Witness admits nobody; remove it'.format([self.guestCapacity])",
                 field=".guestCapacity",
+            ),
+            cel(
+                f"!self.systems.exists(s, {_TOO_SLOW})",
+                f"'target is %s, but interval %s + timeout %s + confirmAfter %s (at least {HEARTBEAT_MS} ms)"
+                f" + {ACT_MS} ms + agents / signInsPerSecond of %s are more; raise its signInsPerSecond with the CTI behind it, or the"
+                " target'.format([self.detection.target, self.detection.interval, self.detection.timeout,"
+                f" self.detection.confirmAfter, self.systems.filter(s, {_TOO_SLOW})[0].name])",
+                field=".detection",
             ),
         )
     )
@@ -151,6 +189,13 @@ class SiteSpec(Written):
             raise ValueError(f"guestCapacity is {self.guest_capacity}, but a Witness admits nobody; remove it")
         if self.role == "Active" and not self.systems:
             raise ValueError("systems: an Active site lists at least one system; add one, or make the role Witness")
+        for system in self.systems:
+            needed = rescue_ms(self.detection, system)
+            if needed > 1000 * duration_seconds(self.detection.target):
+                raise ValueError(
+                    f"detection.target is {self.detection.target}, but by its own figures {system.name} needs "
+                    f"{needed} ms (detection, and agents / signInsPerSecond); raise signInsPerSecond, or the target"
+                )
         return self
 
     def system(self, name: str) -> System | None:

@@ -42,6 +42,13 @@ def refused(manifest: dict[str, Any], field: str, *words: str) -> Any:
         refused(group(drain={"maxTalk": "ten minutes"}), "spec.drain.maxTalk", "ten minutes"),
         refused(site("witness", systems=[system()]), "spec.systems", "lists 1 system(s), first hotel", "role Active"),
         refused(site("witness", guestCapacity=5), "spec.guestCapacity", "is 5", "remove it"),
+        refused(
+            site("east", detection={"target": "4s"}),
+            "spec.detection",
+            "target is 4s, but interval 500ms + timeout 500ms + confirmAfter 2s",
+            "of hotel are more",
+            "raise its signInsPerSecond",
+        ),
         refused(site("east", systems=[]), "spec.systems", "at least one system", "role Witness"),
         refused(site("east", systems=[system(), system()]), "spec.systems[1]", "Duplicate"),
         refused(site("east", engineURL="198.18.0.11:30590"), "spec.engineURL", "198.18.0.11:30590", "https?"),

@@ -47,7 +47,7 @@ def site_spec(name: str, *systems: str, capacity: int = 1500, **changes: Any) ->
                     "deployment": f"callcenter/cti-{system}",
                     "url": f"http://{name}:30580",
                     "controlURL": f"http://{name}:8081",
-                    "capacity": {"agents": capacity, "signInsPerSecond": 1000},
+                    "capacity": {"agents": capacity, "signInsPerSecond": max(1000, capacity // 4)},
                 },
             }
             for system in systems
