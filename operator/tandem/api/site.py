@@ -153,7 +153,8 @@ class SiteSpec(Written):
             cel(
                 f"!self.systems.exists(s, {_TOO_SLOW})",
                 f"'target is %s, but interval %s + timeout %s + confirmAfter %s (at least {HEARTBEAT_MS} ms)"
-                f" + {ACT_MS} ms + agents / signInsPerSecond of %s are more; raise its signInsPerSecond with the CTI behind it, or the"
+                f" + {ACT_MS} ms + agents / signInsPerSecond of %s are more; raise its signInsPerSecond with the CTI"
+                " behind it, or the"
                 " target'.format([self.detection.target, self.detection.interval, self.detection.timeout,"
                 f" self.detection.confirmAfter, self.systems.filter(s, {_TOO_SLOW})[0].name])",
                 field=".detection",
