@@ -64,6 +64,8 @@ class Gatherer:
         self._absent_since: dict[str, float] = {}
         self._dirty: set[_Pair] = set()
         self._dirty_at = 0.0
+        self._roll_call = False
+        """Whether a city was lost or has come back: its copies of the objects count no more, or again."""
 
     # -- changes
 
@@ -110,6 +112,7 @@ class Gatherer:
             self._routes.pop(key.removeprefix(keys.TRUNKS), None)
         elif key.startswith(keys.FAILOVERS):
             self._failovers.pop(key.removeprefix(keys.FAILOVERS), None)
+            self._roll_call = True
 
     def keys(self) -> set[str]:
         """Every key in the picture: what a fresh listing does not name has been deleted meanwhile."""
@@ -187,6 +190,7 @@ class Gatherer:
             self._routes[key.removeprefix(keys.TRUNKS)] = entry(TrunkRecord)
         elif key.startswith(keys.FAILOVERS):
             self._failovers[key.removeprefix(keys.FAILOVERS)] = entry(FailoverRecord)
+            self._roll_call = True
 
     def _read_shift(self, name: str, record: ShiftRecord, mod: int, at: float) -> None:
         before = self._shifts.get(name)
@@ -200,9 +204,11 @@ class Gatherer:
         )
 
     def _agree(self) -> None:
-        if not self._dirty:
+        if not self._dirty and not self._roll_call:
             return
-        participants = participants_of(self._specs)
+        self._roll_call = False
+        lost = {site for site, entry in self._failovers.items() if entry.record.state == "Active"}
+        participants = participants_of(self._specs) - lost
         if participants != self._participants:
             self._participants = participants
             self._dirty |= {known for specs in self._specs.values() for known in specs}

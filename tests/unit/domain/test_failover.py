@@ -313,6 +313,22 @@ def test_a_return_moves_nobody_and_begins_the_quarantine() -> None:
     assert world.placement() == {"west>east": "0-99"}
 
 
+def test_a_lost_citys_copies_of_the_objects_hold_up_nothing() -> None:
+    world = a_world()
+    world.die("east")
+    after_confirmation(world).settle()
+    world.group({"east": 100}, agents=120, by=("west",))
+    assert world.snapshot.participants == {"west"}
+    published = world.snapshot.groups[GROUP]
+    assert published.consistent
+    assert published.spec is not None
+    assert published.spec.agents == 120
+    world.come_back("east")
+    world.settle()
+    assert world.snapshot.participants == {"east", "west"}
+    assert not world.snapshot.groups[GROUP].consistent  # until the same is applied there
+
+
 def fails_again(world: World) -> FailoverRecord:
     world.die("east")
     after_confirmation(world).settle()
