@@ -51,7 +51,7 @@ format: init ## Format the code and mend what the linter can mend.
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-check: init ## The fast loop, about a minute: format, lint, types, layers, CRDs, unit tests and the quick contract tests.
+check: init ## The fast loop, about 90 s: format, lint, types, layers, CRDs, unit tests and the quick contract tests.
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
@@ -85,7 +85,7 @@ bench: init ## Benchmarks on the lab: JSON and tables in out/bench/.
 matrix: init ## Every fault that the lab can make, and what must come of it (about 25 min); table in out/matrix/.
 	$(PY) -m tests.matrix
 
-demo: init ## The main job: two cities and a witness, 1,200 agents, eight planned moves, the picture in out/demo/.
+demo: init ## The main job: two cities and a witness, 1,200 agents, eight planned moves, a city that dies, the picture in out/demo/.
 	$(PY) -m demo $(if $(KEEP),--keep)
 
 lab-up: init ## Start the three cities, the floors and the carrier.
