@@ -12,7 +12,7 @@ from demo.measure import SHARES
 from demo.report import PUBLISHED, PUBLISHED_LATER, Move, seconds
 
 # Chosen so that neighbours differ in lightness as well as in hue.
-COLOURS: Final = ("#0b6e8f", "#e07a1f", "#5b8c3a", "#8a4fa3", "#c23b4b", "#7a6a53", "#3556a8", "#b8901c")
+COLOURS: Final = ("#0b6e8f", "#e07a1f", "#5b8c3a", "#8a4fa3", "#c23b4b", "#7a6a53", "#3556a8", "#b8901c", "#6fb7a9")
 INK: Final = "#22303a"
 GRID: Final = "#dfe5e9"
 LEAST_SECONDS: Final = 1e-3
@@ -108,5 +108,5 @@ def _arrivals(axes: Any, moves: Sequence[Move]) -> None:
     axes.set_ylim(0, 106)
     axes.set_xlim(left=0.01)
     axes.set_title("Arrived since the commit (dashed: idle agents; solid: with calls)", loc="left")
-    axes.set_xlabel("time since the commit (seconds, logarithmic scale)")
+    axes.set_xlabel("time since the commit, or since the power-off (seconds, logarithmic scale)")
     axes.set_ylabel("agents signed in at the other city (%)")

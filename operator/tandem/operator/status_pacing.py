@@ -19,6 +19,10 @@ QUIET_S: Final = 3.0
 """Seconds from the start of a move in which nothing is written about groups and Trunks, and of Sites only news (a hold,
 a verdict): by then a thousand idle agents are there, and what is written after it is the result."""
 
+EMERGENCY_QUIET_S: Final = 5.0
+"""The same from the moment at which a city's heartbeat is gone: it takes a second or two until it counts as lost, and
+then its agents need the processors."""
+
 _COUNTS: Final = frozenset({"signedIn", "available", "talking", "guests", "channelsInUse"})
 """Fields that change with every call and every agent."""
 
@@ -49,16 +53,22 @@ def _without(fields: frozenset[str], status: Any) -> Any:
 
 
 class Quiet:
-    """Keeps the first seconds of a move free of what can be told after them. Times: seconds, monotonic."""
+    """Keeps the first seconds of a move or an emergency free of what can be told later. Times: seconds, monotonic."""
 
     def __init__(self) -> None:
-        self._since: float | None = None
+        self._moving_since: float | None = None
+        self._lost_at = float("-inf")
+        self._alive: frozenset[str] = frozenset()
 
     def wanted(self, snapshot: Snapshot, now: float) -> bool:
-        """Whether agents have been on their way for less than QUIET_S."""
+        """Whether agents began to move less than QUIET_S ago, or a city fell silent less than EMERGENCY_QUIET_S ago."""
+        alive = frozenset(site for site in snapshot.active_sites() if site in snapshot.heartbeats)
+        if self._alive - alive:
+            self._lost_at = now
+        self._alive = alive
         if not any(placed.map.in_transit for placed in snapshot.placements.values()):
-            self._since = None
-            return False
-        if self._since is None:
-            self._since = now
-        return now - self._since < QUIET_S
+            self._moving_since = None
+        elif self._moving_since is None:
+            self._moving_since = now
+        moving = self._moving_since is not None and now - self._moving_since < QUIET_S
+        return moving or now - self._lost_at < EMERGENCY_QUIET_S

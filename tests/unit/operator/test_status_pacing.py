@@ -14,6 +14,7 @@ from tandem.operator.mirror import LocalNotes, StatusMirror
 from tandem.operator.objects import Table
 from tandem.operator.status_pacing import (
     COUNTS_INTERVAL_S,
+    EMERGENCY_QUIET_S,
     PROGRESS_INTERVAL_S,
     QUIET_S,
     Quiet,
@@ -81,6 +82,20 @@ def test_the_first_seconds_of_a_move_are_quiet_and_a_long_one_is_told_of() -> No
     assert not quiet.wanted(world.snapshot, 25.0)
     placed(world, {"west>east": "0-99"})
     assert quiet.wanted(world.snapshot, 26.0), "the next move has seconds of its own"
+
+
+def test_an_emergency_is_quiet_from_the_moment_a_city_falls_silent_and_a_start_is_not() -> None:
+    world, quiet = World(), Quiet()
+    world.delete(keys.heartbeat("west"))
+    assert not quiet.wanted(world.snapshot, 1.0), "who has never been heard has not fallen silent"
+    world.come_back("west")
+    assert not quiet.wanted(world.snapshot, 9.0)
+    world.delete(keys.heartbeat("witness"))
+    assert not quiet.wanted(world.snapshot, 10.0), "the witness has no agents"
+    world.die("east")
+    assert quiet.wanted(world.snapshot, 11.0)
+    assert quiet.wanted(world.snapshot, 11.0 + EMERGENCY_QUIET_S - 0.1)
+    assert not quiet.wanted(world.snapshot, 11.0 + EMERGENCY_QUIET_S)
 
 
 def test_a_hold_is_told_while_a_move_is_young_and_mere_counts_are_not() -> None:
