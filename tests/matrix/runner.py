@@ -42,6 +42,9 @@ async def run(case: Case, scene: Scene, store: StoreWatcher, say: Callable[[str]
     """Make the fault, look, undo it, look again. The call centre is at rest before; it may not be afterwards."""
     centre = scene.centre
     everybody = centre.accounts(centre.quickstart.groups)
+    say(f"--- {case.name}: expected {case.expected}")
+    if case.arrange is not None:
+        await case.arrange(scene)
     await centre.load(CALLS_PER_SECOND)
     await centre.calls_reach(5, centre.quickstart.groups)
     centre.observed.look()
@@ -50,7 +53,6 @@ async def run(case: Case, scene: Scene, store: StoreWatcher, say: Callable[[str]
     before = {group: placement.revision for group, placement in store.newest.items()}
     began_at = time.time()
 
-    say(f"--- {case.name}: expected {case.expected}")
     await case.act(scene)
     back: float | None
     if case.expected == FAILOVER:
