@@ -10,6 +10,8 @@ PYTEST := $(VENV)/bin/pytest
 UV := $(shell command -v uv || echo out/uv/bin/uv)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/examples/demo
 KEEP ?=
+ONLY ?=
+RUNS ?=
 
 # CI's machine is shared and noisy: there, and only there, what failed gets one second try, in the open.
 second_try = || { echo "a second try of what failed"; $(PYTEST) --last-failed --last-failed-no-failures none $(1) -n 0; }
@@ -79,11 +81,11 @@ e2e: init ## End-to-end tests on the lab's three cities; the lab goes down again
 
 test: check slow e2e ## All tests: the fast loop, the slow contract tests, then end to end on the lab (at most 70 min from cold).
 
-bench: init ## Benchmarks on the lab: JSON and tables in out/bench/.
-	$(PY) -m tests.bench
+bench: init ## Benchmarks on the lab (RUNS=10 for more of each): JSON, tables and a picture in out/bench/.
+	$(PY) -m tests.bench $(if $(RUNS),--runs $(RUNS))
 
-matrix: init ## Every fault that the lab can make, and what must come of it (about 25 min); table in out/matrix/.
-	$(PY) -m tests.matrix
+matrix: init ## Every fault and what must come of it (about 25 min; ONLY="engine" for some); table in out/matrix/.
+	$(PY) -m tests.matrix $(if $(ONLY),--only "$(ONLY)")
 
 demo: init ## The main job: two cities and a witness, 1,200 agents, eight planned moves, a city that dies, the picture in out/demo/.
 	$(PY) -m demo $(if $(KEEP),--keep)

@@ -4,4 +4,4 @@ import sys
 
 from tests.bench import failover, move
 
-sys.exit(move.main([]) or failover.main([]))
+sys.exit(move.main(sys.argv[1:]) or failover.main(sys.argv[1:]))

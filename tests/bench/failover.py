@@ -1,7 +1,7 @@
 """Bench: a city of 1,000 agents loses its power, again and again; how long until all work in the other one.
 
-    .venv/bin/python -m tests.bench.failover                 three deaths of each kind
-    .venv/bin/python -m tests.bench.failover --runs 10       ten of each
+    make bench           three deaths of each kind, behind the bench of moves
+    make bench RUNS=10   ten of each
 
 Three kinds: the city holds neither the coordinator nor the leader of the store; it holds the leader; it holds both.
 Writes `out/bench/failover.json`, `failover.txt` and `failover.png`. Times count from the power-off.

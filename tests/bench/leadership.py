@@ -1,9 +1,10 @@
 """Where the store's leader and the coordinator are, and how to get them to another place before a city is killed."""
 
 import asyncio
+import contextlib
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import httpx
@@ -14,8 +15,10 @@ from demo.install import STORE_PORT
 from lab.addresses import CITIES
 from tandem.domain import keys
 from tandem.domain.records import CoordinatorRecord
+from tandem.engine.ports import StoreError
 
-ATTEMPTS: Final = 12
+ATTEMPTS: Final = 100
+ENGINE: Final = "pod/tandem-system/tandem/engine"
 
 
 class Leadership:
@@ -48,22 +51,26 @@ class Leadership:
         await self._wait(self.leader, city)
 
     async def coordinate_from(self, city: str) -> None:
-        """Let this city's engine be coordinator: whoever is it now is killed, and comes back as a candidate."""
-        for _ in range(ATTEMPTS):
-            now = await self.coordinator()
-            if now == city:
-                return
-            if now:
-                await self._centre.lab.faults.kill(now, "pod/tandem-system/tandem/engine")
-            await asyncio.sleep(1.0)
-        raise MoveError(f"{city} did not become coordinator in {ATTEMPTS} attempts")
+        """Let this city's engine be coordinator: the others stand still until it is, and come back as candidates."""
+        if await self.coordinator() == city:
+            return
+        faults = self._centre.lab.faults
+        others = [other for other in CITIES if other != city]
+        for other in others:
+            await faults.freeze(other, ENGINE)
+        try:
+            await self._wait(self.coordinator, city)
+        finally:
+            for other in others:
+                await faults.thaw(other, ENGINE)
 
-    async def _wait(self, look: Any, wanted: str) -> None:
-        for _ in range(50):
-            if await look() == wanted:
-                return
+    async def _wait(self, look: Callable[[], Awaitable[str]], wanted: str) -> None:
+        for _ in range(ATTEMPTS):
+            with contextlib.suppress(StoreError):
+                if await look() == wanted:
+                    return
             await asyncio.sleep(0.1)
-        raise MoveError(f"{wanted} does not lead")
+        raise MoveError(f"{wanted} did not take over within {ATTEMPTS / 10:.0f} s")
 
     async def _members(self) -> tuple[Mapping[str, str], str]:
         ids: dict[str, str] = {}

@@ -3,8 +3,8 @@
 Idle agents first, unpaced, so that nothing but Tandem and the call centre is measured; then once there and home again
 with calls in progress, which the agents finish first.
 
-    .venv/bin/python -m tests.bench.move             three rounds there and home again
-    .venv/bin/python -m tests.bench.move --runs 10   more of them
+    make bench           three rounds there and home again
+    make bench RUNS=10   ten of them
 
 Writes `out/bench/move.json` and `out/bench/move.txt`. A figure is the median of the runs with idle agents, with the
 least and the most beside it.

@@ -1,7 +1,7 @@
 """The fault matrix: each fault on a running call centre, what must come of it, and what came of it.
 
-    make matrix                                    all cases (about 25 min)
-    .venv/bin/python -m tests.matrix --only CTI    those with this in their name
+    make matrix               all cases (about 25 min)
+    make matrix ONLY=engine   those with this in their name
 
 Writes `out/matrix/report.json` and `report.txt`. Exit status 0: every case is as expected and nothing was broken.
 """
@@ -68,7 +68,7 @@ async def _run(cases: Sequence[Case], say: Storyteller) -> list[Result]:
                 say(f"{'as expected' if result.ok else 'NOT AS EXPECTED'}: {result.observed}")
                 await forgive(centre)
                 await rest(centre)
-            except DemoError as e:
+            except (DemoError, LabError) as e:
                 results.append(Result(case.name, case.expected, f"stopped: {e}", None))
                 say(f"NOT AS EXPECTED: {e}")
                 await centre.lab.faults.undo_all()
