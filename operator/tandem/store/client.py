@@ -9,6 +9,7 @@ local member and, when that one fails before its time is over, to the next:
 """
 
 import asyncio
+import contextlib
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -46,6 +47,9 @@ from tandem.store.wire import (
     RangeRequest,
     Request,
     RevokeAnswer,
+    StatusAnswer,
+    StatusRequest,
+    TransferRequest,
     TxnAnswer,
     end_of,
     key_of,
@@ -141,6 +145,27 @@ class StoreClient:
             await self._ask("lease/revoke", LeaseRequest(ID=lease), RevokeAnswer, timeout, repeatable=True)
         except LeaseLostError:
             return  # which is what was wanted
+
+    async def lead(self, *, timeout: float = 1.0) -> bool:
+        """Let the local member, the first of the endpoints, lead the store. True when it took over just now.
+
+        Raises: StoreError when a member does not answer, or does not know a leader.
+        """
+        local = await self._status(self._members[0], timeout)
+        if local.leader in (0, local.header.member_id):
+            return False
+        for member in self._members[1:]:
+            with contextlib.suppress(StoreError):
+                if (await self._status(member, timeout)).header.member_id == local.leader:
+                    wish = TransferRequest(targetID=local.header.member_id)
+                    await member.post("maintenance/transfer-leadership", wish.encode(), timeout)
+                    return True
+        return False
+
+    async def _status(self, member: "_Member", timeout: float) -> StatusAnswer:
+        return StatusAnswer.model_validate_json(
+            await member.post("maintenance/status", StatusRequest().encode(), timeout)
+        )
 
     async def watch(self, prefix: str, from_revision: int) -> AsyncIterator[Sequence[Change]]:
         if from_revision < 1:

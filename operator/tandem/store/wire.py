@@ -63,6 +63,16 @@ class GrantRequest(Request):
     TTL: int
 
 
+class StatusRequest(Request):
+    """What a member says of itself."""
+
+
+class TransferRequest(Request):
+    """Asked of the leader: this member is to lead from now on."""
+
+    targetID: int  # noqa: N815 (the gateway calls it so)
+
+
 class LeaseRequest(Request):
     """Keepalive and revocation."""
 
@@ -88,6 +98,7 @@ class Answer(BaseModel):
 
 class Header(Answer):
     revision: int = 0
+    member_id: int = 0
 
 
 class WireKeyValue(Answer):
@@ -114,6 +125,13 @@ class TxnAnswer(Answer):
 class GrantAnswer(Answer):
     ID: int = 0
     error: str = ""
+
+
+class StatusAnswer(Answer):
+    """`leader`: the leading member's ID, 0 while there is none."""
+
+    header: Header = Header()
+    leader: int = 0
 
 
 class RevokeAnswer(Answer):
