@@ -33,7 +33,7 @@ from tandem.domain import keys
 from tandem.domain.records import ShiftRecord
 from tandem.store.client import StoreClient
 
-SETTLE_S: Final = 0.6
+SETTLE_S: Final = 0.4
 """Time after the last arrival in which a late cut, or a second move of somebody, would still show."""
 
 STORE_PATIENCE_S: Final = 5.0

@@ -1,5 +1,6 @@
 """The demo's story: moves of idle agents, then under load, one after the other, told as they happen."""
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -72,12 +73,13 @@ async def disaster(centre: CallCentre, say: Callable[[str], None]) -> tuple[Resc
     await centre.calls_reach(wanted, everyone)
     found = await centre.lose("east")
     await centre.load(0)
-    await centre.restore("east")
-    say(f"--- the way home: {order.name}, {order.agents} agents")
+    say(f"--- the way home: {order.name}, {order.agents} agents; it is planned when east can take them")
+    restoring = asyncio.create_task(centre.restore("east"))
     begun = await centre.begin(order)
+    await centre.planned(order, timeout=60)
     say(f"$ kubectl tandem approve {order.shift} -n callcenter")
-    await centre.planned(order)
     await centre.tandem("approve", order.shift, "-n", "callcenter")
+    await restoring
     await centre.finish(begun, timeout=90)
     return found, await centre.measured(begun)
 
