@@ -27,7 +27,7 @@ STAY_GRACE_S: Final = 2.0
 FORCE_GRACE_S: Final = 10.0
 """Seconds that a CTI has, after a deadline beyond which nobody is waited for, until its agents count as staying."""
 
-QUARANTINE_S: Final = 10.0
+QUARANTINE_S: Final = 5.0
 """Seconds that a city must have been healthy after a failover before anything is planned onto it."""
 
 QUARANTINE_MOST_S: Final = 600.0

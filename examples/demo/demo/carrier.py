@@ -8,7 +8,7 @@ import httpx
 from demo.errors import DemoError
 from demo.timeline import Call, parse_call
 
-TALK_S: Final = (3.0, 9.0)
+TALK_S: Final = (3.0, 8.0)
 """Shortest and longest talk of the demo's callers, seconds."""
 
 

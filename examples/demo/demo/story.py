@@ -12,8 +12,8 @@ from demo.orders import Order, home_again
 from demo.quickstart import Group
 from demo.report import Move, StoryLine
 
-MEAN_TALK_S: Final = 6.0
-"""Mean of a call: the carrier's talk times are 3 to 9 s, and some agents end theirs earlier."""
+MEAN_TALK_S: Final = 5.4
+"""Mean of a call: the carrier's talk times are 3 to 8 s, and some agents end theirs earlier."""
 
 IN_PROGRESS_SHARE: Final = 0.105
 """A move under load begins when this many calls are in progress on the agents who move, as a share of all agents
