@@ -10,6 +10,7 @@ PYTEST := $(VENV)/bin/pytest
 UV := $(shell command -v uv || echo out/uv/bin/uv)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/examples/demo
 KEEP ?=
+WAY_HOME ?=
 ONLY ?=
 RUNS ?=
 
@@ -88,7 +89,7 @@ matrix: init ## Every fault and what must come of it (about 25 min; ONLY="engine
 	$(PY) -m tests.matrix $(if $(ONLY),--only "$(ONLY)")
 
 demo: init ## The main job: two cities and a witness, 1,200 agents, eight planned moves, a city that dies, the picture in out/demo/.
-	$(PY) -m demo $(if $(KEEP),--keep)
+	$(PY) -m demo $(if $(KEEP),--keep) $(if $(WAY_HOME),--way-home)
 
 lab-up: init ## Start the three cities, the floors and the carrier.
 	$(PY) -m lab up

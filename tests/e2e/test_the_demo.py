@@ -9,7 +9,7 @@ from demo import machine, orders
 from demo.callcentre import CallCentre
 from demo.cli import look_around, verdict, write
 from demo.report import Report, table
-from demo.story import Storyteller, disaster, tell
+from demo.story import Storyteller, disaster, tell, way_home
 from tests.e2e.callcenter_fixtures import E2E_OUT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -20,7 +20,8 @@ async def test_the_story_ends_well_and_its_report_says_so(centre: CallCentre) ->
     planned = orders.story(centre.quickstart)
 
     moves = await tell(centre, planned, say)
-    rescue, home = await disaster(centre, say)
+    rescue = await disaster(centre, say)
+    home = await way_home(centre, say)
 
     assert [move.agents for move in moves] == [order.agents for order in planned]
     moves.append(home)

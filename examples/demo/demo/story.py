@@ -62,17 +62,22 @@ async def tell(centre: CallCentre, orders: list[Order], say: Callable[[str], Non
     return moves
 
 
-async def disaster(centre: CallCentre, say: Callable[[str], None]) -> tuple[Rescue, Move]:
-    """East loses its power with everyone signed in there and calls flowing; it comes back, and its agents come home."""
+async def disaster(centre: CallCentre, say: Callable[[str], None]) -> Rescue:
+    """East loses its power with everyone signed in there and calls flowing."""
     everyone = centre.quickstart.choose("east")
-    order = home_again(centre.quickstart)
     groups = centre.quickstart.groups
     wanted = math.ceil(centre.quickstart.agents_by_home["east"] * IN_PROGRESS_SHARE)
-    say(f"--- the disaster: {order.agents} agents work at east")
+    say(f"--- the disaster: {centre.quickstart.agents_by_home['east']} agents work at east")
     await centre.load(ABUNDANCE * wanted / MEAN_TALK_S * len(groups) / len(everyone), groups)
     await centre.calls_reach(wanted, everyone)
     found = await centre.lose("east")
     await centre.load(0)
+    return found
+
+
+async def way_home(centre: CallCentre, say: Callable[[str], None]) -> Move:
+    """East has its power back, and its agents come home by a Shift that a person approves."""
+    order = home_again(centre.quickstart)
     say(f"--- the way home: {order.name}, {order.agents} agents; it is planned when east can take them")
     restoring = asyncio.create_task(centre.restore("east"))
     begun = await centre.begin(order)
@@ -81,7 +86,7 @@ async def disaster(centre: CallCentre, say: Callable[[str], None]) -> tuple[Resc
     await centre.tandem("approve", order.shift, "-n", "callcenter")
     await restoring
     await centre.finish(begun, timeout=90)
-    return found, await centre.measured(begun)
+    return await centre.measured(begun)
 
 
 def rate_of(wanted: int, order: Order, groups: Sequence[Group]) -> float:
