@@ -359,16 +359,12 @@ class CallCentre:
 
 def rescued(found: Rescue) -> str:
     """A failover's figures in one line, for the story."""
-    phases = found.phases
-
-    def at(value: float | None) -> str:
-        return "never" if value is None else seconds(value)
-
+    at = found.phases
     missing = f"; {len(found.missing)} are missing" if found.missing else ""
     return (
         f"{found.agents - len(found.missing)} of {found.agents} work again{missing}; from the power-off: "
-        f"detected {at(phases.detected)}, confirmed {at(phases.confirmed)}, committed {at(phases.committed)}, "
-        f"signed in {at(phases.first_sign_in)} to {at(phases.last_sign_in)}, first call {at(phases.first_call)}"
+        f"detected {seconds(at.detected)}, confirmed {seconds(at.confirmed)}, committed {seconds(at.committed)}, "
+        f"signed in {seconds(at.first_sign_in)} to {seconds(at.last_sign_in)}, first call {seconds(at.first_call)}"
     )
 
 

@@ -7,13 +7,12 @@
 Every time counts from the moment at which the power went off, in seconds of CLOCK_REALTIME (the lab is one machine).
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from demo.commits import Accusation, Commit
-from demo.measure import NOTICED, SHARES
+from demo.measure import noticed, overlaps, times_to
 from demo.timeline import AgentEvent, Call
 from tandem.domain.records import FailoverRecord
 
@@ -60,7 +59,17 @@ class Rescue:
     @property
     def complete(self) -> bool:
         """Whether everybody works again, in one place, and nobody else noticed."""
-        return not (self.missing or self.in_two_places or self.control_noticed)
+        return not self.broken
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Each promise that did not hold, in words."""
+        found = (
+            (self.missing, "agents did not come back"),
+            (self.in_two_places, "agents were in two places"),
+            (self.control_noticed, "agents elsewhere noticed"),
+        )
+        return tuple(f"{len(accounts)} {words}" for accounts, words in found if accounts)
 
     @property
     def missed(self) -> str:
@@ -92,6 +101,7 @@ def rescue(
         control: Accounts elsewhere that were not to notice anything.
         accusations, failovers, commits: What was seen in the store.
     """
+    lasted = (loss.killed_at, loss.until)
     by_account: dict[str, list[AgentEvent]] = {}
     for event in sorted(events, key=lambda event: event.mono):
         by_account.setdefault(event.account, []).append(event)
@@ -115,18 +125,12 @@ def rescue(
     return Rescue(
         agents=len(loss.accounts),
         phases=phases,
-        time_to={share: _share(arrived, share, len(loss.accounts)) for share in SHARES},
+        time_to=times_to(arrived, len(loss.accounts)),
         arrived=tuple(arrived),
         missing=tuple(sorted(loss.accounts - back.keys())),
-        in_two_places=tuple(sorted(a for a in loss.accounts if _overlaps(by_account.get(a, []), loss))),
+        in_two_places=tuple(sorted(a for a in loss.accounts if overlaps(by_account.get(a, []), *lasted))),
         control_agents=len(control),
-        control_noticed=tuple(
-            sorted(
-                account
-                for account in control
-                if any(event.event in NOTICED and _during(event, loss) for event in by_account.get(account, []))
-            )
-        ),
+        control_noticed=tuple(sorted(a for a in control if noticed(by_account.get(a, []), *lasted))),
     )
 
 
@@ -145,20 +149,3 @@ def _back_at(own: Sequence[AgentEvent], loss: Loss) -> float | None:
     phones = {event.site for event in own if event.event == "registered" and event.at <= loss.until} - {loss.city}
     again = (event for event in own if event.event == "signed-in" and event.site in phones and _during(event, loss))
     return next((event.at for event in again), None)
-
-
-def _overlaps(own: Sequence[AgentEvent], loss: Loss) -> bool:
-    here: str | None = None
-    for event in own:
-        if event.event == "signed-in":
-            if here is not None and here != event.site and _during(event, loss):
-                return True
-            here = event.site
-        elif event.event in ("released", "lost", "out") and event.site == here:
-            here = None
-    return False
-
-
-def _share(arrived: Sequence[float], share: float, of: int) -> float | None:
-    needed = max(1, math.ceil(round(of * share / 100, 9)))
-    return arrived[needed - 1] if needed <= len(arrived) else None

@@ -120,6 +120,7 @@ def measure(
     for own in by_account.values():
         own.sort(key=lambda event: (event.mono, event.at))
 
+    lasted = (window.applied_at, window.until)
     switches: list[Switch] = []
     twice: list[str] = []
     doubled: list[str] = []
@@ -133,7 +134,7 @@ def measure(
             twice.append(account)
         if any(event.event == "lost" and _inside(event, window) for event in own):
             lapsed.append(account)
-        if _overlaps(own, window):
+        if overlaps(own, *lasted):
             doubled.append(account)
     arrived = {switch.account for switch in switches}
 
@@ -146,13 +147,15 @@ def measure(
         in_two_places=tuple(doubled),
         lapsed=tuple(lapsed),
         switch_seconds=spread([switch.gap for switch in switches]),
-        time_to=_time_to(switches, window),
+        time_to=times_to(
+            sorted(switch.signed_in_at - window.committed_at for switch in switches), len(window.accounts)
+        ),
         calls_in_progress=in_progress,
         calls_cut=cut,
         control_agents=len(control),
         control_noticed=tuple(
             sorted(
-                {account for account in control if _noticed(by_account.get(account, []), window)}
+                {account for account in control if noticed(by_account.get(account, []), *lasted)}
                 | {
                     owner
                     for call in newest.values()
@@ -210,14 +213,14 @@ def _phone_ready(signed_in: AgentEvent, registered: Sequence[AgentEvent]) -> Age
     return min(registered, key=lambda event: event.mono, default=None)
 
 
-def _overlaps(own: Sequence[AgentEvent], window: Window) -> bool:
-    """Whether the agent was signed in at two sites at once at any time in the window."""
+def overlaps(own: Sequence[AgentEvent], since: float, until: float) -> bool:
+    """Whether the agent was signed in at two sites at once at any time in between."""
     here: str | None = None
     for event in own:
-        if event.at > window.until:
+        if event.at > until:
             return False
         if event.event == "signed-in":
-            if here is not None and here != event.site and event.at >= window.applied_at:
+            if here is not None and here != event.site and event.at >= since:
                 return True
             here = event.site
         elif event.event in LEFT and event.site == here:
@@ -225,16 +228,16 @@ def _overlaps(own: Sequence[AgentEvent], window: Window) -> bool:
     return False
 
 
-def _noticed(own: Sequence[AgentEvent], window: Window) -> bool:
-    return any(event.event in NOTICED and _inside(event, window) for event in own)
+def noticed(own: Sequence[AgentEvent], since: float, until: float) -> bool:
+    """Whether the agent's session changed in between."""
+    return any(event.event in NOTICED and since <= event.at <= until for event in own)
 
 
-def _time_to(switches: Sequence[Switch], window: Window) -> dict[float, float | None]:
-    """Seconds from the commit until this share of *all* who were to move was signed in; None if it never was."""
-    arrived = sorted(switch.signed_in_at - window.committed_at for switch in switches)
+def times_to(arrived: Sequence[float], of: int) -> dict[float, float | None]:
+    """Seconds until each share of *all* who were to come was there; None if it never was. `arrived`: in order."""
     times: dict[float, float | None] = {}
     for share in SHARES:
-        needed = max(1, math.ceil(round(len(window.accounts) * share / 100, 9)))
+        needed = max(1, math.ceil(round(of * share / 100, 9)))
         times[share] = max(0.0, arrived[needed - 1]) if needed <= len(arrived) else None
     return times
 

@@ -123,16 +123,7 @@ def _disaster(report: Report) -> str:
         f"<tr><td>{escape(name)}</td><td>{escape(time)}</td><td>{escape(meaning)}</td></tr>"
         for name, time, meaning in rescue_rows(found)
     )
-    bad = [
-        f"{len(accounts)} {words}"
-        for accounts, words in (
-            (found.missing, "agents did not come back"),
-            (found.in_two_places, "agents were in two places"),
-            (found.control_noticed, "agents elsewhere noticed"),
-        )
-        if accounts
-    ]
-    verdict = f"<p><b>{escape('; '.join(bad))}</b></p>" if bad else ""
+    verdict = f"<p><b>{escape('; '.join(found.broken))}</b></p>" if found.broken else ""
     return f"""<h2>A city loses its power</h2>
 <p>Every process of the city was killed at once and its links were taken down, with {found.agents:,} agents signed in
 there. From that moment on, by itself:</p>

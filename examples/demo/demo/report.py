@@ -140,10 +140,7 @@ def move_json(move: Move) -> dict[str, Any]:
             "p95": None if gaps is None else round(gaps.p95, 4),
             "max": None if gaps is None else round(gaps.max, 4),
         },
-        "time_to": {
-            _share(share): None if figures.time_to[share] is None else round(figures.time_to[share] or 0.0, 3)
-            for share in SHARES
-        },
+        "time_to": {_share(share): _rounded(figures.time_to[share]) for share in SHARES},
         "apply_to_commit_seconds": round(move.committed_at - move.applied_at, 3),
         "calls_in_progress": figures.calls_in_progress,
         "calls_cut": figures.calls_cut,
@@ -228,13 +225,8 @@ def rescue_rows(found: Rescue) -> list[tuple[str, str, str]]:
 def rescue_table(found: Rescue) -> str:
     """The disaster, for a terminal."""
     title = f"{found.agents} agents of a city that lost its power, from that moment on"
-    notes = [
-        *([f"{len(found.missing)} agents did not come back"] if found.missing else []),
-        *([f"{len(found.in_two_places)} agents were in two places"] if found.in_two_places else []),
-        *([f"{len(found.control_noticed)} agents elsewhere noticed"] if found.control_noticed else []),
-    ]
     lines = [f"  {name:18} {time:>8}  {meaning}".rstrip() for name, time, meaning in rescue_rows(found)]
-    return "\n".join([title, *lines, *notes])
+    return "\n".join([title, *lines, *found.broken])
 
 
 def plain_table(columns: Sequence[str], *blocks: Sequence[Sequence[str]]) -> str:

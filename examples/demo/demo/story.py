@@ -41,13 +41,13 @@ async def tell(centre: CallCentre, orders: list[Order], say: Callable[[str], Non
     """Make the moves in their order; those under load first have enough calls in progress, the others none."""
     moves: list[Move] = []
     called: tuple[Group, ...] = ()
-    wanted = math.ceil(centre.quickstart.agents_by_home["east"] * IN_PROGRESS_SHARE)
+    wanted = calls_wanted(centre)
     for number, order in enumerate(orders, 1):
         say(f"--- move {number} of {len(orders)}: {order.name}, {order.agents} agents")
         if order.with_calls:
             groups = (*order.groups, *centre.staying(order))
             if groups != called:
-                rate = rate_of(wanted, order, groups)
+                rate = rate_of(wanted, order.groups, groups)
                 say(f"calls flow: {rate:.0f} a second to {len(groups)} groups, those that move and those that stay")
                 await centre.load(rate, groups)
                 called = groups
@@ -64,11 +64,9 @@ async def tell(centre: CallCentre, orders: list[Order], say: Callable[[str], Non
 
 async def disaster(centre: CallCentre, say: Callable[[str], None]) -> Rescue:
     """East loses its power with everyone signed in there and calls flowing."""
-    everyone = centre.quickstart.choose("east")
-    groups = centre.quickstart.groups
-    wanted = math.ceil(centre.quickstart.agents_by_home["east"] * IN_PROGRESS_SHARE)
+    everyone, groups, wanted = centre.quickstart.choose("east"), centre.quickstart.groups, calls_wanted(centre)
     say(f"--- the disaster: {centre.quickstart.agents_by_home['east']} agents work at east")
-    await centre.load(ABUNDANCE * wanted / MEAN_TALK_S * len(groups) / len(everyone), groups)
+    await centre.load(rate_of(wanted, everyone, groups), groups)
     await centre.calls_reach(wanted, everyone)
     found = await centre.lose("east")
     await centre.load(0)
@@ -89,6 +87,11 @@ async def way_home(centre: CallCentre, say: Callable[[str], None]) -> Move:
     return await centre.measured(begun)
 
 
-def rate_of(wanted: int, order: Order, groups: Sequence[Group]) -> float:
+def calls_wanted(centre: CallCentre) -> int:
+    """Calls that are to be in progress before anything happens."""
+    return math.ceil(centre.quickstart.agents_by_home["east"] * IN_PROGRESS_SHARE)
+
+
+def rate_of(wanted: int, moving: Sequence[Group], groups: Sequence[Group]) -> float:
     """Calls a second, evenly over the groups' numbers, that keep `wanted` in progress on those who move."""
-    return ABUNDANCE * wanted / MEAN_TALK_S * len(groups) / len(order.groups)
+    return ABUNDANCE * wanted / MEAN_TALK_S * len(groups) / len(moving)
