@@ -146,7 +146,7 @@ class CallCentre:
             there = self.observed.at(site, accounts)
             settled = self._settled(chosen, site)
             words = f"{there} of {len(accounts)} agents signed in at {site}{left.words(there, len(accounts))}"
-            return there == len(accounts) and settled, words
+            return there == len(accounts) and settled, words if settled else f"{words}, placement under way"
 
         await until(f"everybody at {site}", all_there, timeout=timeout, told=self._now_and_then())
 

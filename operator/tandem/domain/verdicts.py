@@ -220,15 +220,25 @@ def absence(snapshot: Snapshot, site: str, system: str, mono: float) -> Absence 
     spec = snapshot.site(site)
     if spec is None or site in snapshot.heartbeats:
         return None
+    outside = {
+        component: [
+            word
+            for word in words_about(snapshot, site, "" if component == ENGINE else system, component)
+            if word.observer != site
+        ]
+        for component in (*COMPONENTS, ENGINE)
+    }
+    everything = [word for words in outside.values() for word in words]
+    if any(word.passes for word in everything):
+        return None  # a city that answers anybody is not gone; it may be slow
+    evidence = tuple((word.key, word.mod_revision) for word in everything)
     confirm_after = duration_seconds(spec.detection.confirm_after)
     found: list[Absence] = []
     for component in COMPONENTS:
-        against = [word for word in words_about(snapshot, site, system, component) if not word.passes]
-        outside = [word for word in against if word.observer != site]
-        weighed = accusation(outside)
+        weighed = accusation(outside[component])
         if weighed.enough:
-            sentence = f"its engine writes nothing, and {_observers(outside)} cannot reach the {component} of {system}"
-            evidence = tuple((word.key, word.mod_revision) for word in outside)
+            accused_by = _observers(outside[component])
+            sentence = f"its engine writes nothing, and {accused_by} cannot reach the {component} of {system}"
             found.append(Absence(sentence, weighed.unbroken_since + confirm_after - mono, evidence))
     return min(found, key=lambda absence: absence.in_s, default=None)
 

@@ -98,6 +98,17 @@ def its_own_word_and_one_other(world: World) -> None:
         world.observe("east", "east", "hotel", component, passes=False)
 
 
+def it_answers_the_witness_now_and_then(world: World) -> None:
+    """A city that is only slow: seen when another program had both processors of the lab."""
+    world.die("east")
+    world.observe("witness", "east", "hotel", "softswitch")
+
+
+def its_engine_answers(world: World) -> None:
+    world.die("east")
+    world.observe("west", "east", "", "engine")
+
+
 def two_accuse_different_parts(world: World) -> None:
     world.delete(keys.heartbeat("east"))
     world.observe("west", "east", "hotel", "cti", passes=False)
@@ -113,6 +124,8 @@ def two_accuse_different_parts(world: World) -> None:
         only_its_engine_is_dead,
         nobody_says_anything,
         its_own_word_and_one_other,
+        it_answers_the_witness_now_and_then,
+        its_engine_answers,
         two_accuse_different_parts,
     ],
 )
