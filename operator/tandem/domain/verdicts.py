@@ -46,6 +46,8 @@ class Word:
     detail: str = ""
     key: str = ""
     mod_revision: int = 0
+    firm: bool = False
+    """Against it, and of enough measured failures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ def words_about(snapshot: Snapshot, site: str, system: str, component: str) -> t
                 detail=entry.record.detail,
                 key=keys.observation(observer, site, system, component),
                 mod_revision=entry.mod_revision,
+                firm=entry.record.firm,
             )
         )
     return tuple(words)
@@ -235,7 +238,7 @@ def absence(snapshot: Snapshot, site: str, system: str, mono: float) -> Absence 
     confirm_after = duration_seconds(spec.detection.confirm_after)
     found: list[Absence] = []
     for component in COMPONENTS:
-        weighed = accusation(outside[component])
+        weighed = accusation([word for word in outside[component] if word.firm])
         if weighed.enough:
             accused_by = _observers(outside[component])
             sentence = f"its engine writes nothing, and {accused_by} cannot reach the {component} of {system}"

@@ -13,7 +13,7 @@ from tandem.api.site import Detection
 from tandem.domain import keys
 from tandem.domain.records import ObservationRecord
 from tandem.domain.snapshot import Snapshot
-from tandem.domain.streaks import Streak, disqualified, follow
+from tandem.domain.streaks import Row, Rule, Streak, disqualified, follow
 from tandem.domain.verdicts import CTI, ENGINE, SOFTSWITCH
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Clock, Prober, ProbeResult
@@ -32,6 +32,7 @@ class Target:
     address: str
     interval: float
     timeout: float
+    rule: Rule
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -61,7 +62,7 @@ class Observer:
         self._publisher = publisher
         self._prober = prober
         self._clock = clock
-        self._streaks: dict[tuple[str, str, str], Streak] = {}
+        self._rows: dict[tuple[str, str, str], Row] = {}
         self._tasks: dict[Target, asyncio.Task[None]] = {}
         self._disqualified = False
         self.void_probes = 0
@@ -88,7 +89,7 @@ class Observer:
         for target in [target for target in self._tasks if wanted.get(target.key) != target]:
             self._tasks.pop(target).cancel()
             if target.key not in wanted:
-                self._streaks.pop(target.key, None)
+                self._rows.pop(target.key, None)
                 self._publisher.unsay(keys.observation(self._me, *target.key))
         for target in wanted.values():
             if target not in self._tasks:
@@ -111,11 +112,19 @@ class Observer:
 
     def _take(self, target: Target, result: ProbeResult) -> None:
         self.void_probes += result.void
-        before = self._streaks.get(target.key)
-        streak = follow(before, result.ok, result.void, self._clock.now(), result.detail)
-        if streak is None or streak is before:
+        before = self._rows.get(target.key)
+        now, mono = self._clock.now(), self._clock.monotonic()
+        row = follow(before, target.rule, result.ok, result.void, now, mono, result.detail)
+        if row is None:
+            if before is not None:
+                log.info("accusation of %s withdrawn: nothing was measured for a while", "/".join(target.key))
+                del self._rows[target.key]
+                self._publisher.unsay(keys.observation(self._me, *target.key))
             return
-        self._streaks[target.key] = streak
+        self._rows[target.key] = row
+        streak = row.streak
+        if before is not None and streak == before.streak:
+            return
         log.info(
             "%s %s of %s %s%s",
             target.system or "the",
@@ -131,7 +140,7 @@ class Observer:
     def _judge_ourselves(self) -> bool:
         """Withdraw or restore what we say of other locations. True when that was all there was to publish."""
         others = {site for site, _, component in self._tasks_keys() if component == ENGINE}
-        now = disqualified({site: self._streaks.get((site, "", ENGINE)) for site in others})
+        now = disqualified({site: self._streak_of(site) for site in others}, self._disqualified)
         if now == self._disqualified:
             return False
         self._disqualified = now
@@ -139,9 +148,13 @@ class Observer:
             log.warning("this location reaches no other engine: its words about other sites are withdrawn")
         else:
             log.info("this location reaches another engine again: its words count again")
-        for key, streak in self._streaks.items():
-            self._publish(key, streak)
+        for key, row in self._rows.items():
+            self._publish(key, row.streak)
         return True
+
+    def _streak_of(self, engine: str) -> Streak | None:
+        row = self._rows.get((engine, "", ENGINE))
+        return row.streak if row is not None else None
 
     def _tasks_keys(self) -> list[tuple[str, str, str]]:
         return [target.key for target in self._tasks]
@@ -156,10 +169,12 @@ class Observer:
             state="Pass" if streak.passes else "Fail",
             since=streak.since,
             detail=streak.detail,
+            firm=streak.firm,
             failure_domain=own.failure_domain if own else "",
         )
         self._publisher.say(key, record)
 
 
-def _pace(detection: Detection) -> tuple[float, float]:
-    return duration_seconds(detection.interval), duration_seconds(detection.timeout)
+def _pace(detection: Detection) -> tuple[float, float, Rule]:
+    interval, timeout = duration_seconds(detection.interval), duration_seconds(detection.timeout)
+    return interval, timeout, Rule.of(interval, timeout, duration_seconds(detection.confirm_after))

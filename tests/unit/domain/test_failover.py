@@ -8,7 +8,7 @@ import pytest
 from tandem.constants import QUARANTINE_FORGIVEN_S, QUARANTINE_S
 from tandem.domain import keys
 from tandem.domain.reasons import Reason
-from tandem.domain.records import FailoverRecord, HeartbeatRecord
+from tandem.domain.records import FailoverRecord, HeartbeatRecord, ObservationRecord
 from tandem.domain.verdicts import State, site_verdict
 from tests.unit.domain.world import GROUP, World, site_spec
 
@@ -68,6 +68,21 @@ def test_nothing_happens_before_the_accusation_has_stood_for_confirm_after() -> 
     assert world.placement() == {"west": "0-99"}
 
 
+def test_a_word_that_becomes_firm_has_stood_since_its_first_failure() -> None:
+    world = a_world()
+    world.die("east", seen_by=())
+    said_at = world.mono
+    for firm in (False, True):
+        for observer in ("west", "witness"):
+            for component in ("cti", "softswitch"):
+                key = keys.observation(observer, "east", "hotel", component)
+                world.put(key, ObservationRecord(state="Fail", since=said_at, firm=firm, failure_domain=observer))
+        world.advance(1.0)
+    world.advance(0.01)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
 def only_the_receiver_accuses(world: World) -> None:
     world.die("east", seen_by=("west",))
 
@@ -109,6 +124,13 @@ def its_engine_answers(world: World) -> None:
     world.observe("west", "east", "", "engine")
 
 
+def one_of_two_measured_a_single_failure(world: World) -> None:
+    """A row of void probes may follow it: that confirms nothing."""
+    world.die("east", seen_by=("witness",))
+    for component in ("cti", "softswitch"):
+        world.observe("west", "east", "hotel", component, passes=False, firm=False)
+
+
 def two_accuse_different_parts(world: World) -> None:
     world.delete(keys.heartbeat("east"))
     world.observe("west", "east", "hotel", "cti", passes=False)
@@ -126,6 +148,7 @@ def two_accuse_different_parts(world: World) -> None:
         its_own_word_and_one_other,
         it_answers_the_witness_now_and_then,
         its_engine_answers,
+        one_of_two_measured_a_single_failure,
         two_accuse_different_parts,
     ],
 )

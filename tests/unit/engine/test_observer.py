@@ -78,6 +78,27 @@ def test_a_void_probe_accuses_nobody() -> None:
     run_virtual(story())
 
 
+def test_an_accusation_that_nothing_measured_stands_for_is_withdrawn() -> None:
+    async def story() -> None:
+        cities = await ready()
+        prober = cities.engines["witness"].prober
+        prober.broken.add("east:30580")
+        await cities.until(lambda: words(cities, *CTI_OF_EAST).get("witness") == "Fail")
+        prober.void.add("east:30580")
+        took = await cities.until(lambda: "witness" not in words(cities, *CTI_OF_EAST))
+        assert took < 2.0, "before it could have been confirmed"
+        prober.void.clear()
+        await cities.until(lambda: firm(cities, "witness"))
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def firm(cities: Cities, observer: str) -> bool:
+    entry = cities.snapshot.observations.get(CTI_OF_EAST, {}).get(observer)
+    return entry is not None and entry.record.firm
+
+
 def test_an_observer_that_reaches_no_other_engine_withdraws_what_it_says_of_others() -> None:
     async def story() -> None:
         cities = await ready()
