@@ -27,6 +27,13 @@ STAY_GRACE_S: Final = 2.0
 FORCE_GRACE_S: Final = 10.0
 """Seconds that a CTI has, after a deadline beyond which nobody is waited for, until its agents count as staying."""
 
+DOWN_EXTRA_S: Final = 1.0
+"""Seconds beyond `confirmAfter` until a broken part of a city that still writes counts as Down: what is only restarted
+is back by then."""
+
+DOWN_ACK_S: Final = 1.0
+"""Seconds that the CTI of a system that is Down has to take the order to release its agents; then they may just go."""
+
 QUARANTINE_S: Final = 5.0
 """Seconds that a city must have been healthy after a failover before anything is planned onto it."""
 

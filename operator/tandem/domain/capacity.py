@@ -46,6 +46,8 @@ class Ledger:
         for name, placed in snapshot.placements.items():
             self.reserve(name, placed.record.system, self.agents_of(name), placed.map)
         for shift in snapshot.unfinished_shifts():
+            if shift.is_question:
+                continue  # while a person thinks it over, others may need the room
             for plan in shift.record.plan:
                 for encoded in (plan.before, plan.after):
                     self.reserve(plan.group, plan.system, self.agents_of(plan.group), BucketMap.parse(encoded))

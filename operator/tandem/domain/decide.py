@@ -26,7 +26,11 @@ def decide(snapshot: Snapshot, now: Instant) -> Decision:
     ledger = Ledger(snapshot)
     handle_failovers(draft, ledger, now)  # an emergency comes first: it has whatever room there is
     finish_buckets(draft, now)  # what is on its way is next, whatever else is held or refused
-    unfinished = [shift for shift in snapshot.unfinished_shifts() if keys.shift(shift.name) not in draft.written]
+    unfinished = [
+        shift
+        for shift in snapshot.unfinished_shifts()
+        if keys.shift(shift.name) not in draft.written and not shift.is_question
+    ]
     for shift in unfinished:
         if shift.record.phase not in ("Pending", "AwaitingApproval"):
             advance(draft, ledger, shift, now)

@@ -173,7 +173,7 @@ class Gatherer:
         elif key.startswith(keys.PLACEMENTS):
             placement = PlacementRecord.model_validate_json(value)
             name = key.removeprefix(keys.PLACEMENTS)
-            self._placements[name] = Placed(placement, BucketMap.parse(placement.map), mod, create)
+            self._placements[name] = Placed(placement, BucketMap.parse(placement.map), mod, create, at)
         elif key.startswith(keys.ORDERS):
             self._orders[key.removeprefix(keys.ORDERS)] = entry(OrderRecord)
         elif key.startswith(keys.SHIFTS):

@@ -14,7 +14,7 @@ from tandem.domain import keys
 from tandem.domain.records import ObservationRecord
 from tandem.domain.snapshot import Snapshot
 from tandem.domain.streaks import Row, Rule, Streak, disqualified, follow
-from tandem.domain.verdicts import CTI, ENGINE, SOFTSWITCH
+from tandem.domain.words import CTI, ENGINE, SOFTSWITCH
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Clock, Prober, ProbeResult
 from tandem.engine.publisher import Publisher

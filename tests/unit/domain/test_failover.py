@@ -228,14 +228,6 @@ def test_a_target_that_is_not_usable_gets_nobody() -> None:
     assert "own probe of the cti" in note.sentence
 
 
-def test_a_manual_group_waits_for_a_person() -> None:
-    world = a_world(failover="Manual")
-    world.die("east")
-    after_confirmation(world)
-    assert world.settle() == []
-    assert Reason.MANUAL_FAILOVER in world.reasons()
-
-
 def test_the_more_important_enter_first_and_the_rest_is_named() -> None:
     world = World(capacity=150)
     world.group({"east": 100}, name="callcenter/a", priority=10)

@@ -5,13 +5,12 @@ import pytest
 from tandem.domain import keys
 from tandem.domain.verdicts import (
     State,
-    Word,
-    accusation,
     component_verdict,
     site_verdict,
     system_verdict,
     usability,
 )
+from tandem.domain.words import Word, accusation
 from tests.unit.domain.world import World, site_spec
 
 
@@ -53,11 +52,46 @@ def silence(world: World, *observers: str, components: tuple[str, ...] = ("softs
     [
         pytest.param(lambda w: None, State.HEALTHY, "ProbesPass", True, id="all-pass"),
         pytest.param(
-            lambda w: w.observe("west", "east", "hotel", "cti", passes=False),
+            lambda w: w.observe("west", "east", "hotel", "cti", passes=False, firm=False),
             State.SUSPECT,
             "AccusedByOne",
             True,
             id="one-accuser-while-own-and-witness-pass",
+        ),
+        pytest.param(
+            lambda w: w.observe("west", "east", "hotel", "cti", passes=False),
+            State.DEGRADED,
+            "AccusedByOne",
+            True,
+            id="one-firm-accuser-of-a-usable-site",
+        ),
+        pytest.param(
+            lambda w: [w.observe(o, "east", "hotel", "cti", passes=False) for o in ("east", "west", "witness")],
+            State.DOWN,
+            "OwnWordToo",
+            False,
+            id="it-says-so-itself-and-nobody-gets-through",
+        ),
+        pytest.param(
+            lambda w: w.observe("west", "east", "hotel", "call", passes=False),
+            State.DEGRADED,
+            "AccusedByOne",
+            True,
+            id="a-call-that-one-outsider-cannot-make",
+        ),
+        pytest.param(
+            lambda w: w.observe("east", "east", "hotel", "sign-in", passes=False),
+            State.SUSPECT,
+            "AccusedByOne",
+            False,
+            id="its-own-test-agent-cannot-sign-in",
+        ),
+        pytest.param(
+            lambda w: [w.observe(o, "east", "hotel", "call", passes=False) for o in ("east", "witness")],
+            State.DOWN,
+            "OwnWordToo",
+            False,
+            id="refuses-calls-while-options-answer",
         ),
         pytest.param(
             lambda w: [w.observe(o, "east", "hotel", "cti", passes=False) for o in ("west", "witness")],
@@ -118,7 +152,7 @@ def test_systems_are_judged_apart_and_the_site_shows_the_worst() -> None:
     world = World(systems=("hotel", "flight"))
     world.observe("west", "east", "flight", "softswitch", passes=False)
     assert system_verdict(world.snapshot, "east", "hotel").state == State.HEALTHY
-    assert site_verdict(world.snapshot, "east").state == State.SUSPECT
+    assert site_verdict(world.snapshot, "east").state == State.DEGRADED
     assert "flight at east" in site_verdict(world.snapshot, "east").sentence
 
 

@@ -52,7 +52,7 @@ def test_a_healthy_site_says_what_it_carries_and_who_says_so() -> None:
 
 def test_a_suspect_site_names_its_accuser() -> None:
     world = World()
-    world.observe("witness", "east", "hotel", "cti", passes=False)
+    world.observe("witness", "east", "hotel", "cti", passes=False, firm=False)
     world.delete(keys.heartbeat("east"))
     status = of_site(world)
     assert status.verdict == "Suspect"

@@ -77,7 +77,7 @@ def _readiness(scene: Scene, seen: Seen, verdict: Verdict, published: Published[
         message = f"{scene.site} has not published this object to the store yet"
         yield Said("Ready", "False", "Publishing", message)
         yield Said("Reconciling", "True", "Publishing", message)
-    elif verdict.state in (State.HEALTHY, State.MAINTENANCE):
+    elif verdict.state in (State.HEALTHY, State.DEGRADED, State.MAINTENANCE):
         yield Said("Ready", "True", verdict.reason, verdict.sentence)
     elif verdict.state is State.UNKNOWN:
         yield Said("Ready", "Unknown", verdict.reason, verdict.sentence)
