@@ -1,6 +1,7 @@
 """`failover: Manual`: the plan is ready, and a person decides."""
 
 from tandem.domain import keys
+from tandem.domain.capacity import Ledger
 from tandem.domain.reasons import Reason
 from tests.unit.domain.world import GROUP, World
 
@@ -61,6 +62,8 @@ def test_an_approval_that_is_taken_back_in_the_last_moment_moves_nobody() -> Non
     [commit] = world.decide().commits
     world.change_shift(QUESTION, abort=True)
     assert not world.commit(commit)
+    world.settle()
+    assert world.placement() == {"east": "0-99"}
 
 
 def test_declined_it_is_over_and_is_not_asked_again() -> None:
@@ -120,6 +123,10 @@ def test_what_an_approved_failover_has_begun_it_finishes_without_asking_again() 
     world.advance(1.01)
     world.settle()
     assert world.placement() == {"west": "0-99"}
+
+
+def test_while_a_person_thinks_it_over_others_may_have_the_room() -> None:
+    assert Ledger(lost().snapshot).load("west", "hotel") == 50, "of the automatic group only"
 
 
 def test_each_namespace_has_its_own_question() -> None:
