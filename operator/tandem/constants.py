@@ -85,6 +85,9 @@ PROGRESS_PAUSE_S: Final = 0.25
 ARRIVALS_WAIT_S: Final = 10.0
 """Seconds that one question for arrivals stays open when nobody arrives."""
 
+EVIDENCE_INTERVAL_S: Final = 1.0
+"""Seconds between two questions to the CTI for what its clients say of other cities."""
+
 SOFTSWITCH_INTERVAL_S: Final = 1.0
 """Seconds between two looks at a softswitch's uptime. It has forgotten everything when the uptime fell."""
 

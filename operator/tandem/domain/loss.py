@@ -47,7 +47,7 @@ def _absences(snapshot: Snapshot, site: str, system: str, mono: float) -> list[L
         component: [
             word
             for word in words_about(snapshot, site, "" if component == ENGINE else system, component)
-            if word.observer != site
+            if word.observer != site and not word.by_clients  # a silent city takes two locations
         ]
         for component in (*COMPONENTS, *DEEP, ENGINE)
     }

@@ -18,6 +18,9 @@ SIGN_IN: Final = "sign-in"
 CALL: Final = "call"
 COMPONENTS: Final = (SOFTSWITCH, CTI)
 """What every location probes all the time."""
+CLIENTS: Final = "clients@"
+"""What the name of the source begins with that speaks for the clients signed in at a location."""
+
 DEEP: Final = (SIGN_IN, CALL)
 """What is probed through and through, at a slower beat, where the Site has test agents for it."""
 
@@ -39,6 +42,10 @@ class Word:
     firm: bool = False
     """Against it, and of enough measured failures."""
 
+    @property
+    def by_clients(self) -> bool:
+        return self.observer.startswith(CLIENTS)
+
 
 @dataclass(frozen=True, slots=True)
 class Accusation:
@@ -57,12 +64,12 @@ def accusation(against: Sequence[Word], receiving: str = "") -> Accusation:
 
     Args:
         against: Words that say it does not work.
-        receiving: Site that would receive the agents. It may accuse, but never alone.
+        receiving: Site that would receive the agents. It may accuse, but never alone; no more may the clients.
     """
     domains: dict[str, float] = {}
     for word in sorted(against, key=lambda w: w.seen_at):
         domains.setdefault(word.failure_domain or word.observer, word.seen_at)
-    others = {word.observer for word in against} - {receiving}
+    others = {word.observer for word in against if not word.by_clients} - {receiving}
     enough = len(domains) >= 2 and bool(others)
     second = sorted(domains.values())[1] if enough else 0.0
     return Accusation(len(domains), enough, second)
@@ -97,7 +104,7 @@ def accusers(snapshot: Snapshot, site: str, system: str) -> frozenset[str]:
         word.failure_domain or word.observer: word.observer
         for component in COMPONENTS
         for word in words_about(snapshot, site, system, component)
-        if word.observer != site
+        if word.observer != site and not word.by_clients
     }
     return frozenset(by_domain.values())
 

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from tandem.api.site import System
 from tandem.api.trunk import Carrier
+from tandem.domain.clients import ClientCount
 from tandem.domain.records import GroupReport, PlacementRecord
 from tandem.errors import DependencyError
 
@@ -145,6 +146,10 @@ class CTICapabilities:
     max_rate: int = 0
 
 
+ClientCounts = Mapping[str, Mapping[str, ClientCount]]
+"""Site -> group -> how many clients say anything of it, and how many have lost it."""
+
+
 class AdapterError(DependencyError):
     """The thing behind an adapter did not answer usefully; the message names it and what it said."""
 
@@ -159,6 +164,9 @@ class CTIAdapter(Protocol):
         """Groups that changed after `after`; waits up to `wait` seconds for a change."""
 
     async def arrivals(self, after: int, wait: float) -> tuple[int, Sequence[Arrival]]: ...
+
+    async def evidence(self) -> ClientCounts:
+        """What clients here say now of their connections to other cities: site -> group -> counts."""
 
     async def push(self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]]) -> PushResult:
         """Give this CTI the maps of these groups (group -> revision, record). Idempotent; older revisions refused."""

@@ -67,6 +67,16 @@ def test_its_agents_are_released_and_nobody_is_waited_for(component: str) -> Non
     assert world.snapshot.placements[OTHER].revision == others
 
 
+def test_its_own_word_and_its_clients_are_two_sources() -> None:
+    world = a_world()
+    breaks(world, by=("east", "clients@west"))
+    for observer in ("west", "witness"):
+        world.delete(keys.observation(observer, "east", "hotel", "cti"))
+    world.advance(CONFIRMED_S + 0.01)
+    world.settle()
+    assert world.placement() == {"east>west": "0-99"}
+
+
 def test_a_cti_that_takes_the_order_is_waited_for_until_it_is_empty() -> None:
     world = confirmed(a_world())
     world.settle()

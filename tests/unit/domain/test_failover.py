@@ -119,6 +119,11 @@ def it_answers_the_witness_now_and_then(world: World) -> None:
     world.observe("witness", "east", "hotel", "softswitch")
 
 
+def one_location_and_the_clients_there(world: World) -> None:
+    world.die("east", seen_by=("west",))
+    world.observe("clients@west", "east", "hotel", "cti", passes=False)
+
+
 def its_engine_answers(world: World) -> None:
     world.die("east")
     world.observe("west", "east", "", "engine")
@@ -147,6 +152,7 @@ def two_accuse_different_parts(world: World) -> None:
         nobody_says_anything,
         its_own_word_and_one_other,
         it_answers_the_witness_now_and_then,
+        one_location_and_the_clients_there,
         its_engine_answers,
         one_of_two_measured_a_single_failure,
         two_accuse_different_parts,

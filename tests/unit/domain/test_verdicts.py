@@ -10,8 +10,15 @@ from tandem.domain.verdicts import (
     system_verdict,
     usability,
 )
-from tandem.domain.words import Word, accusation
+from tandem.domain.words import CLIENTS, Word, accusation, accusers
 from tests.unit.domain.world import World, site_spec
+
+
+def test_clients_are_a_source_of_their_own_and_never_the_only_one_beside_the_receiver() -> None:
+    by_clients = word(f"{CLIENTS}west", "clients")
+    assert accusation([word("witness"), by_clients]).enough
+    assert not accusation([by_clients, word(f"{CLIENTS}north", "clients")]).enough
+    assert not accusation([by_clients, word("west")], receiving="west").enough
 
 
 def word(observer: str, domain: str = "", seen_at: float = 0.0) -> Word:
@@ -173,3 +180,10 @@ def test_the_evidence_of_usability_names_the_words_that_it_rests_on() -> None:
         for component in ("softswitch", "cti")
     }
     assert all(world.store[key][2] == revision for key, revision in evidence.items())
+
+
+def test_clients_watch_nobody_from_outside() -> None:
+    """Who could call a city Absent: locations only."""
+    world = World()
+    world.observe("clients@west", "east", "hotel", "cti", passes=False)
+    assert accusers(world.snapshot, "east", "hotel") == {"west", "witness"}

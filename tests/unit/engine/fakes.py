@@ -13,6 +13,7 @@ from tandem.engine.ports import (
     AdapterError,
     Arrival,
     CarrierRoute,
+    ClientCounts,
     CTICapabilities,
     CTIGroups,
     ProbeResult,
@@ -47,6 +48,7 @@ class FakeCTI:
         self.moves: list[Arrival] = []
         self.pushes: list[tuple[float, str, dict[str, int]]] = []
         self.signed_in_twice: list[str] = []
+        self.said_by_clients: ClientCounts = {}
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -70,6 +72,10 @@ class FakeCTI:
         if after >= len(self.moves):
             await self._wait_for_change(wait)
         return len(self.moves), self.moves[after:]
+
+    async def evidence(self) -> ClientCounts:
+        await self._travel()
+        return self.said_by_clients
 
     async def push(self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]]) -> PushResult:
         await self._travel()

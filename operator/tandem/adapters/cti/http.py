@@ -8,8 +8,9 @@ from pydantic.alias_generators import to_camel
 
 from tandem.adapters.json_http import JsonHttp
 from tandem.api.common import duration_seconds
+from tandem.domain.clients import ClientCount
 from tandem.domain.records import GroupReport, PlacementRecord
-from tandem.engine.ports import Arrival, CTICapabilities, CTIGroups, PushResult
+from tandem.engine.ports import Arrival, ClientCounts, CTICapabilities, CTIGroups, PushResult
 
 ANSWER_S: Final = 2.0
 """Seconds for an answer; for a long poll, on top of what it may wait."""
@@ -71,6 +72,19 @@ class _WrongBoot(_Read):
     boot: str
 
 
+class _ClientCount(_Read):
+    clients: int
+    lost: int
+
+
+class _SaidOfSite(_Read):
+    groups: dict[str, _ClientCount]
+
+
+class _Evidence(_Read):
+    sites: dict[str, _SaidOfSite]
+
+
 class _Capabilities(_Read):
     """`CTICapabilities` in the contract's spelling."""
 
@@ -119,6 +133,14 @@ class HttpCTI:
             Arrival(move.account, move.group, move.bucket, move.from_, move.released_at, move.signed_in_at, move.gap)
             for move in found.moves
         ]
+
+    async def evidence(self) -> ClientCounts:
+        answer = await self._http.ask("GET", "/v1/evidence", timeout=ANSWER_S)
+        found = self._http.read(_Evidence, answer.document, "GET /v1/evidence")
+        return {
+            site: {group: ClientCount(count.clients, count.lost) for group, count in said.groups.items()}
+            for site, said in found.sites.items()
+        }
 
     async def push(self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]]) -> PushResult:
         body = {
