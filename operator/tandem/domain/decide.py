@@ -6,6 +6,7 @@ from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Decision, Draft, Premise
 from tandem.domain.failover import handle_failovers
 from tandem.domain.finish import finish_buckets
+from tandem.domain.homecoming import handle_homecomings
 from tandem.domain.orders import handle_orders
 from tandem.domain.plan import groups_in_the_way
 from tandem.domain.reasons import Reason
@@ -38,6 +39,7 @@ def decide(snapshot: Snapshot, now: Instant) -> Decision:
         if shift.record.phase in ("Pending", "AwaitingApproval"):  # after those under way: they have their room
             advance(draft, ledger, shift, now)
     handle_orders(draft, ledger, now)
+    handle_homecomings(draft, ledger, now)
     handle_routes(draft, now)
     _forget(draft, now)
     _tidy(draft)
