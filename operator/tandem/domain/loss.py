@@ -6,7 +6,7 @@
 
 From outside, a city that is dead and one that is cut off look the same, and nothing depends on telling them apart. Both
 need firm accusations that stand without a break for `confirmAfter`; Down for a moment longer, in which what Kubernetes
-restarts is back.
+restarts is back. Where a person has announced work (`spec.maintenance`), nothing is Down.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from typing import Literal
 from tandem.api.common import duration_seconds
 from tandem.constants import DOWN_EXTRA_S
 from tandem.domain.snapshot import Snapshot
-from tandem.domain.words import COMPONENTS, DEEP, ENGINE, Word, accusation, observers, words_about
+from tandem.domain.words import COMPONENTS, CTI, DEEP, ENGINE, Word, accusation, observers, words_about
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Loss:
     """Seconds until it is confirmed; 0 or less: it is."""
     evidence: tuple[tuple[str, int], ...]
     """Keys of the words that this rests on, with their mod revisions: premises of what is done about it."""
+    can_release: bool
+    """Whether its CTI can be asked to release its agents: it answers its own engine."""
 
 
 def loss(snapshot: Snapshot, site: str, system: str, mono: float) -> Loss | None:
@@ -61,12 +63,15 @@ def _absences(snapshot: Snapshot, site: str, system: str, mono: float) -> list[L
         if weighed.enough:
             sentence = f"its engine writes nothing, and {observers(firm)} cannot reach the {component} of {system}"
             confirmed_in = weighed.unbroken_since + _confirm_after(snapshot, site) - mono
-            found.append(Loss("Absent", sentence, confirmed_in, _evidence(everything)))
+            found.append(Loss("Absent", sentence, confirmed_in, _evidence(everything), can_release=False))
     return found
 
 
 def _breakdowns(snapshot: Snapshot, site: str, system: str, mono: float) -> list[Loss]:
-    found = []
+    found: list[Loss] = []
+    spec = snapshot.site(site)
+    if spec is None or spec.maintenance:
+        return found
     for component in (*COMPONENTS, *DEEP):
         words = words_about(snapshot, site, system, component)
         firm = [word for word in words if word.firm]
@@ -76,7 +81,7 @@ def _breakdowns(snapshot: Snapshot, site: str, system: str, mono: float) -> list
         if weighed.enough and confesses and not any(word.passes for word in words):
             sentence = f"{observers(firm)} find that the {component} of {system} does not work ({firm[0].detail})"
             confirmed_in = weighed.unbroken_since + _confirm_after(snapshot, site) + DOWN_EXTRA_S - mono
-            found.append(Loss("Down", sentence, confirmed_in, _evidence(words)))
+            found.append(Loss("Down", sentence, confirmed_in, _evidence(words), can_release=component != CTI))
     return found
 
 

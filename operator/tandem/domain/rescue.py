@@ -1,8 +1,11 @@
 """Rescue: where the buckets of a lost site go, group by group.
 
-Absent  b: A        ->  b: B     at once: nobody there can be asked
-Down    b: A        ->  b: A>B   its CTI releases everybody, nobody is waited for
-        b: A>B      ->  b: B     when that CTI has not taken the order within DOWN_ACK_S, else when A is empty
+Nobody is waited for:
+
+    Absent, or Down with its CTI    b: A    ->  b: B     at once: nobody there can be asked
+    Down, and its CTI answers       b: A    ->  b: A>B   its CTI releases everybody
+                                    b: A>B  ->  b: B     when it has not taken the order within DOWN_ACK_S, else when
+                                                         A is empty
 """
 
 from collections.abc import Iterator, Mapping
@@ -60,10 +63,10 @@ def rescue(
     spec = published.spec if published else None
     if spec is None:
         return Refusal(Reason.INVALID_SPEC, f"{group}: no location has published what it may be moved to")
-    if why.kind == "Absent":
-        moves, lost = _of_absent(placed, site)
+    if why.can_release:
+        moves, lost = _by_release(draft, site, group, placed, cause, now)
     else:
-        moves, lost = _of_down(draft, site, group, placed, cause, now)
+        moves, lost = _at_once(placed, site)
     if not settled:
         lost = [bucket for bucket in lost if placed.map.slots[bucket].to]
     rest: list[int] = []
@@ -79,7 +82,7 @@ def rescue(
             message = f"{group}: {site} is {why.kind}, and nobody can take over: {why_not}"
             return Refusal(Reason.TARGET_NOT_USABLE, message)
         for bucket, target in zip(rest, _spread(room, len(rest)), strict=False):
-            moves[bucket] = Slot(target) if why.kind == "Absent" else Slot(site, target)
+            moves[bucket] = Slot(site, target) if why.can_release else Slot(target)
         if not moves:
             first = next(iter(room))
             needs = agents_in(len(rest), spec.agents)
@@ -88,11 +91,11 @@ def rescue(
     if not moves:
         return None
     left = sum(1 for bucket in rest if bucket not in moves)
-    drain = Drain() if why.kind == "Absent" else FORCED
+    drain = FORCED if why.can_release else Drain()
     return Rescue(group, placed, placed.map.change(moves), moves, drain, left)
 
 
-def _of_absent(placed: Placed, site: str) -> tuple[dict[int, Slot], list[int]]:
+def _at_once(placed: Placed, site: str) -> tuple[dict[int, Slot], list[int]]:
     """Moves that need no room, and the buckets that need a new site."""
     slots = placed.map.slots
     # What was on its way there goes back to where it came from.
@@ -100,7 +103,7 @@ def _of_absent(placed: Placed, site: str) -> tuple[dict[int, Slot], list[int]]:
     return moves, [bucket for bucket, slot in enumerate(slots) if slot.site == site]
 
 
-def _of_down(
+def _by_release(
     draft: Draft, site: str, group: str, placed: Placed, cause: str, now: Instant
 ) -> tuple[dict[int, Slot], list[int]]:
     report = draft.snapshot.group_report(site, placed.record.system, group)

@@ -32,7 +32,7 @@ def breaks(world: World, component: str = "cti", by: tuple[str, ...] = EVERYBODY
         world.observe(observer, "east", "hotel", component, passes=passes)
 
 
-def confirmed(world: World, component: str = "cti") -> World:
+def confirmed(world: World, component: str = "softswitch") -> World:
     breaks(world, component)
     world.advance(CONFIRMED_S + 0.01)
     return world
@@ -55,7 +55,7 @@ def move_westwards(world: World) -> None:
     assert world.placement() == {"east": "0-59", "east>west": "60-99"}
 
 
-@pytest.mark.parametrize("component", ["cti", "softswitch", "sign-in", "call"])
+@pytest.mark.parametrize("component", ["softswitch", "sign-in", "call"])
 def test_its_agents_are_released_and_nobody_is_waited_for(component: str) -> None:
     world = a_world()
     others = world.snapshot.placements[OTHER].revision
@@ -67,6 +67,26 @@ def test_its_agents_are_released_and_nobody_is_waited_for(component: str) -> Non
     assert world.snapshot.placements[OTHER].revision == others
 
 
+def test_a_cti_that_does_not_answer_its_own_engine_cannot_be_asked() -> None:
+    world = confirmed(a_world(), "cti")
+    assert site_verdict(world.snapshot, "east").state is State.DOWN
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+    assert world.record().cause == "Failover/east-1"
+
+
+def test_announced_work_is_no_breakdown() -> None:
+    world = a_world()
+    world.publish(keys.SITE, "east", site_spec("east", "hotel", maintenance=True))
+    confirmed(world)
+    world.advance(60)
+    assert world.settle() == []
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}, "a city that dies in the middle of it is lost all the same"
+
+
 def test_its_own_word_and_its_clients_are_two_sources() -> None:
     world = a_world()
     breaks(world, by=("east", "clients@west"))
@@ -74,7 +94,7 @@ def test_its_own_word_and_its_clients_are_two_sources() -> None:
         world.delete(keys.observation(observer, "east", "hotel", "cti"))
     world.advance(CONFIRMED_S + 0.01)
     world.settle()
-    assert world.placement() == {"east>west": "0-99"}
+    assert world.placement() == {"west": "0-99"}
 
 
 def test_a_cti_that_takes_the_order_is_waited_for_until_it_is_empty() -> None:
@@ -163,7 +183,7 @@ def test_nobody_is_moved_unless_it_says_so_itself_and_nobody_gets_through(change
 
 
 def works_again_for_one(world: World) -> None:
-    breaks(world, by=("witness",), passes=True)
+    breaks(world, "softswitch", by=("witness",), passes=True)
 
 
 def the_target_fails(world: World) -> None:
@@ -188,7 +208,7 @@ def test_what_changes_between_decision_and_commit_stops_it(change: Callable[[Wor
 def test_a_system_that_works_again_in_the_middle_finishes_what_is_on_its_way() -> None:
     world = confirmed(a_world())
     world.settle()
-    breaks(world, passes=True)
+    breaks(world, "softswitch", passes=True)
     world.advance(60)
     world.settle()
     assert world.placement() == {"east>west": "0-99"}  # east has not said yet that anybody left
@@ -231,7 +251,7 @@ def test_two_cities_that_are_down_do_not_throw_agents_at_each_other() -> None:
     world.settle()
     says(world, dict.fromkeys(range(100), 1))  # its CTI has taken the order: they are on their way
     for observer in EVERYBODY:
-        world.observe(observer, "west", "hotel", "cti", passes=False)
+        world.observe(observer, "west", "hotel", "softswitch", passes=False)
     world.advance(CONFIRMED_S + 0.01)
     world.settle()
     assert world.placement() == {"east>west": "0-99"}
@@ -247,7 +267,7 @@ def test_another_system_of_the_city_stays() -> None:
     assert world.placement("callcenter/flight") == {"east": "0-99"}
     assert world.snapshot.failovers["east"].record.systems == ("hotel",)
     for observer in EVERYBODY:
-        world.observe(observer, "east", "flight", "cti", passes=False)
+        world.observe(observer, "east", "flight", "softswitch", passes=False)
     world.advance(CONFIRMED_S + 0.01)
     world.settle()
     assert world.placement("callcenter/flight") == {"east>west": "0-99"}
