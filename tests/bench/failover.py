@@ -3,9 +3,10 @@
     make bench           three deaths of each kind, behind the bench of moves
     make bench RUNS=10   ten of each
 
-Four kinds. Its power goes off while it holds neither the coordinator nor the leader of the store, or the leader, or
-both; or its CTIs stand still while its engine goes on writing (Down). Writes `out/bench/failover.json`, `failover.txt`
-and `failover.png`. Times count from the fault.
+Five kinds. Its power goes off while it holds neither the coordinator nor the leader of the store, or the leader, or
+both; or its CTIs stand still while its engine goes on writing (Down); and, as the
+baseline, its power goes off without Tandem (`baseline.py`), once for every five of the others. Writes
+`out/bench/failover.json`, `failover.txt` and `failover.png`. Times count from the fault.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from demo.story import Storyteller
 from lab.errors import LabError
 from tandem.domain import keys
 from tandem.engine.ports import Delete
+from tests.bench.baseline import TIME_OUT_S, without_tandem
 from tests.bench.leadership import Leadership
 from tests.bench.move import renamed
 
@@ -40,6 +42,8 @@ WORK: Final = BENCH_OUT / "failover"
 """Logs and manifests of a run; what is measured lies beside it."""
 
 CITY: Final = "east"
+OTHER: Final = "west"
+BASELINE: Final = "baseline"
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "leader": Kind("no power; it held the store's leader", 5.0),
     "both": Kind("no power; it held coordinator and leader", 5.0),
     "down": Kind("its CTIs stand still, its engine writes", 7.0),
+    "baseline": Kind(f"no power, no Tandem: clients fail over by themselves after {TIME_OUT_S} s", TIME_OUT_S + 10.0),
 }
 
 
@@ -79,6 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+COLOURS: Final = ("#0b6e8f", "#e07a1f", "#5b8c3a", "#8a4f9e", "#7a8790")
+"""One per kind."""
+
+
 async def _run(runs: int, kinds: Sequence[str], say: Storyteller) -> dict[str, list[Rescue]]:
     clear(WORK)
     cities = lab.current()
@@ -89,7 +98,7 @@ async def _run(runs: int, kinds: Sequence[str], say: Storyteller) -> dict[str, l
         await centre.start()
         leadership = Leadership(centre)
         for number in range(runs):
-            for kind in kinds:
+            for kind in (kind for kind in kinds if kind != BASELINE):
                 say(f"--- {kind}, {number + 1} of {runs}: {KINDS[kind].words}")
                 await _arrange(leadership, kind)
                 strike = _frozen_ctis(centre) if kind == "down" else centre.power_of(CITY)
@@ -97,6 +106,8 @@ async def _run(runs: int, kinds: Sequence[str], say: Storyteller) -> dict[str, l
                 await centre.restore(CITY, strike)
                 await _home(centre, f"{kind}-{number}")
         await leadership.aclose()
+        if BASELINE in kinds:
+            found[BASELINE] = await _baseline(centre, -(-runs // 5))
         return found
     finally:
         await centre.stop()
@@ -109,6 +120,17 @@ async def _arrange(leadership: Leadership, kind: str) -> None:
     await leadership.lead_from(CITY if kind in ("leader", "both") else "witness")
     await leadership.coordinate_from(CITY if kind == "both" else "witness")
     await asyncio.sleep(1.0)
+
+
+async def _baseline(centre: CallCentre, runs: int) -> list[Rescue]:
+    found = []
+    for number in range(runs):
+        centre.say(f"--- {BASELINE}, {number + 1} of {runs}: {KINDS[BASELINE].words}")
+        strike = await without_tandem(centre, CITY, OTHER)
+        found.append(await centre.lose(CITY, strike, timeout=3 * TIME_OUT_S))
+        await strike.undo()
+        await _home(centre, f"{BASELINE}-{number}")
+    return found
 
 
 def _frozen_ctis(centre: CallCentre) -> Strike:
@@ -182,7 +204,7 @@ def picture(found: Mapping[str, Sequence[Rescue]]) -> bytes:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(9, 5.4), dpi=110, layout="constrained")
-    for colour, (kind, runs) in zip(("#0b6e8f", "#e07a1f", "#5b8c3a", "#8a4f9e"), found.items(), strict=False):
+    for colour, (kind, runs) in zip(COLOURS, found.items(), strict=False):
         for number, run in enumerate(runs):
             shares = [100 * (rank + 1) / run.agents for rank in range(len(run.arrived))]
             label = f"{KINDS[kind].words} ({len(runs)})" if number == 0 else None
