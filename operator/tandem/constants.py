@@ -78,6 +78,13 @@ PROGRESS_PAUSE_S: Final = 0.25
 ARRIVALS_WAIT_S: Final = 10.0
 """Seconds that one question for arrivals stays open when nobody arrives."""
 
+DEEP_BEAT_S: Final = 2.0
+"""Least seconds between two deep probes of one system by one location, while all is well."""
+
+DEEP_PATIENCE: Final = 2
+"""How many times `detection.timeout` a deep probe waits for each answer: what it asks takes some work, and the CTI that
+takes a lost city's agents in is the last one to accuse."""
+
 SOFTSWITCH_INTERVAL_S: Final = 1.0
 """Seconds between two looks at a softswitch's uptime. It has forgotten everything when the uptime fell."""
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from tandem.api.site import ComponentHeartbeat, HoldStatus, SiteSpec, SiteStatus, SystemUse
 from tandem.domain.capacity import Ledger
+from tandem.domain.components import DEEP
 from tandem.domain.snapshot import Published
-from tandem.domain.verdicts import ComponentVerdict, State, Verdict, site_verdict, system_verdict
+from tandem.domain.verdicts import ComponentVerdict, State, Verdict, component_verdict, site_verdict, system_verdict
 from tandem.operator.objects import Seen
 from tandem.operator.statuses.common import Said, Scene, blindness, consistency, rfc3339, settle
 
@@ -32,7 +33,7 @@ def site_status(scene: Scene, seen: Seen, ledger: Ledger, local: Iterable[Said] 
         verdict=verdict.state.value,
         reason=verdict.reason,
         message=verdict.sentence,
-        heartbeat=tuple(_heartbeat(component) for component in verdict.components),
+        heartbeat=tuple(_heartbeat(component) for component in (*verdict.components, *_deep(scene, name, verdict))),
         systems=systems,
         here=name == scene.site,
         signed_in=sum(system.signed_in for system in systems),
@@ -54,6 +55,17 @@ def _use(scene: Scene, site: str, system: str, ledger: Ledger) -> SystemUse:
         signed_in=sum(group.signed_in for group in report.groups.values()) if report else 0,
         capacity=ledger.capacity(site, system),
     )
+
+
+def _deep(scene: Scene, site: str, verdict: Verdict) -> Iterator[ComponentVerdict]:
+    """What the deep probes say, as far as the verdict does not list it already."""
+    spec = scene.snapshot.site(site)
+    listed = {(component.system, component.component) for component in verdict.components}
+    for system in spec.systems if spec else ():
+        for component in DEEP:
+            found = component_verdict(scene.snapshot, site, system.name, component)
+            if (found.sources_for or found.sources_against) and (system.name, component) not in listed:
+                yield found
 
 
 def _heartbeat(component: ComponentVerdict) -> ComponentHeartbeat:
