@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from callcenter.directory import GroupSize, generate, save
+from callcenter.directory import Directory, GroupSize, generate, save
 from tandem.adapters.softswitch.kamailio import KamailioSoftswitch
 from tandem.domain.probe_agents import ProbeAgent, probe_agent
 from tandem.engine.clock import RealClock
@@ -29,11 +29,17 @@ from tests.contract.softswitch.kamailio import TOKEN, Softswitch, missing
 from tests.support.ports import free_port
 
 __all__ = ["http_to"]
-pytestmark = pytest.mark.contract
+pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 TIMEOUT_S = 1.0
 LOCATIONS = ("east", "west", "witness")
 WITNESS = probe_agent("hotel", "witness")
+
+
+def the_directory() -> Directory:
+    return generate(
+        [GroupSize(GROUP, "hotel", 4)], cities=["east", "west"], realm="callcenter", seed="test", observers=LOCATIONS
+    )
 
 
 @dataclass
@@ -68,10 +74,7 @@ class City:
 async def a_city(folder: Path, **cti_env: str) -> AsyncIterator[City]:
     lacking = missing()
     assert not lacking, f"this machine lacks {lacking}"
-    directory = generate(
-        [GroupSize(GROUP, "hotel", 4)], cities=["east", "west"], realm="callcenter", seed="test", observers=LOCATIONS
-    )
-    save(directory, folder / "directory.json.gz")
+    save(the_directory(), folder / "directory.json.gz")
     softswitch = Softswitch("east", folder / "directory.json.gz", folder / "softswitch")
     cti = a_cti(folder, "east", {"east": free_port(), "west": free_port()}, evapi=softswitch.evapi[1], **cti_env)
     cti.env |= {"TANDEM_EVAPI": f"{softswitch.ip}:{softswitch.evapi[1]}", "TANDEM_SIP_ADDRESS": softswitch.address}
@@ -170,10 +173,7 @@ def adapter_of(city: City, http_to: HttpTo) -> KamailioSoftswitch:
 
 
 def the_line(city: City, location: str) -> Line:
-    directory = generate(
-        [GroupSize(GROUP, "hotel", 4)], cities=["east", "west"], realm="callcenter", seed="test", observers=LOCATIONS
-    )
-    agent = directory.by_account[probe_agent("hotel", location).account]
+    agent = the_directory().by_account[probe_agent("hotel", location).account]
     return Line(agent.extensions["east"], "callcenter", agent.password)
 
 
@@ -225,10 +225,7 @@ async def test_a_frozen_softswitch_fails_the_call_and_not_the_sign_in(city: City
 
 async def test_only_a_test_phone_calls_a_test_phone(city: City) -> None:
     """Anybody else could keep it busy, and a city would look broken."""
-    directory = generate(
-        [GroupSize(GROUP, "hotel", 4)], cities=["east", "west"], realm="callcenter", seed="test", observers=LOCATIONS
-    )
-    somebody = directory.agents[0]
+    somebody = the_directory().agents[0]
     caller = Caller()
     try:
         for line in (
@@ -239,6 +236,34 @@ async def test_only_a_test_phone_calls_a_test_phone(city: City) -> None:
                 await caller.call(city.softswitch.sip, line, WITNESS.number, TIMEOUT_S)
     finally:
         caller.close()
+
+
+async def test_a_test_call_needs_no_carriers_address_and_goes_to_no_other_city(tmp_path: Path) -> None:
+    """Without a CTI customers' calls go to the other city. A test call that did would say that this one works."""
+    save(the_directory(), tmp_path / "directory.json.gz")
+    east = Softswitch(
+        "east",
+        tmp_path / "directory.json.gz",
+        tmp_path / "east",
+        environment={"TANDEM_CARRIER_NETWORKS": "198.51.100.0/24"},
+    )
+    west = Softswitch("west", tmp_path / "directory.json.gz", tmp_path / "west")
+    caller = Caller()
+    try:
+        east.start(peer=west)
+        west.start(peer=east)
+        for softswitch in (east, west):
+            softswitch.rpc("htable.sets", "numbers", WITNESS.number, WITNESS.group)
+        await until(lambda: east.htable("control", "peer_up") == 1, within=8, what="east has a peer")
+        agent = the_directory().by_account[WITNESS.account]
+        line = Line(agent.extensions["east"], "callcenter", agent.password)
+        with pytest.raises(NotWorkingError, match=r"queued .182 Queued., but the phone was not rung"):
+            await caller.call(east.sip, line, WITNESS.number, TIMEOUT_S)
+        assert west.rpc("stats.fetchn", "dialog:")["dialog.processed_dialogs"] == 0
+    finally:
+        caller.close()
+        east.kill()
+        west.kill()
 
 
 async def test_what_an_engine_that_died_in_the_middle_leaves_behind_counts_nowhere_and_is_gone_in_seconds(
