@@ -88,6 +88,17 @@ ARRIVALS_WAIT_S: Final = 10.0
 EVIDENCE_INTERVAL_S: Final = 1.0
 """Seconds between two questions to the CTI for what its clients say of other cities."""
 
+LATE_ANSWER_S: Final = 3.0
+"""Seconds after which nobody listens for a probe's answer any more. One that comes between the probe's timeout and this
+is a sign of life: what it comes from is slow, and sessions live on there."""
+
+DEEP_BEAT_S: Final = 2.0
+"""Least seconds between two deep probes of one system by one location, while all is well."""
+
+DEEP_PATIENCE: Final = 2
+"""How many times `detection.timeout` a deep probe waits for each answer: what it asks takes some work, and the CTI that
+takes a lost city's agents in is the last one to accuse."""
+
 SOFTSWITCH_INTERVAL_S: Final = 1.0
 """Seconds between two looks at a softswitch's uptime. It has forgotten everything when the uptime fell."""
 

@@ -27,6 +27,10 @@ FIRST_EXTENSION: Final = 510_001
 MOST_AGENTS: Final = POOL_SIZE - 10_001
 """Agents that fit before one city's extensions would run into the next city's."""
 
+TEST_NAMESPACE: Final = "tandem-probe"
+"""Groups in this namespace are Tandem's test agents: one for each location that observes a system. They belong to no
+city and count nowhere; people's groups must be elsewhere."""
+
 
 class DirectoryError(Exception):
     """The directory, or what it should be generated from, is wrong; waiting will not help."""
@@ -43,6 +47,11 @@ class Agent:
     mac: str
     extensions: Mapping[str, str]
     password: str
+
+    @property
+    def is_test(self) -> bool:
+        """Whether this is one of Tandem's test agents, and nobody's colleague."""
+        return is_test_group(self.group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,11 @@ def _index(agents: Sequence[Agent], what: str, keys: Iterable[str]) -> dict[str,
     return indexed
 
 
+def is_test_group(group: str) -> bool:
+    """Whether a group (`namespace/name`) holds a test agent of Tandem's."""
+    return group.startswith(TEST_NAMESPACE + "/")
+
+
 def bucket(account: str) -> int:
     """The bucket 0..99 of a domain account.
 
@@ -103,7 +117,9 @@ def ha1(extension: str, realm: str, password: str) -> str:
     return hashlib.md5(f"{extension}:{realm}:{password}".encode(), usedforsecurity=False).hexdigest()
 
 
-def generate(sizes: Sequence[GroupSize], *, cities: Sequence[str], realm: str, seed: str) -> Directory:
+def generate(
+    sizes: Sequence[GroupSize], *, cities: Sequence[str], realm: str, seed: str, observers: Sequence[str] = ()
+) -> Directory:
     """Make up a directory: the same arguments give the same agents, so both cities can be given it independently.
 
     Args:
@@ -111,6 +127,7 @@ def generate(sizes: Sequence[GroupSize], *, cities: Sequence[str], realm: str, s
         cities: Names of the cities, each with a pool of its own and one extension per agent.
         realm: Digest realm of the phones.
         seed: What the made-up passwords are derived from. Whoever knows it knows them all.
+        observers: Names of the locations whose engines probe the cities: each gets a test agent in every system.
     Raises: DirectoryError when names repeat, are empty, or more agents are asked for than extensions exist.
     """
     total = sum(size.agents for size in sizes)
@@ -122,6 +139,8 @@ def generate(sizes: Sequence[GroupSize], *, cities: Sequence[str], realm: str, s
     for size in sizes:
         if size.group in named:
             raise DirectoryError(f"group {size.group!r} is listed twice")
+        if is_test_group(size.group):
+            raise DirectoryError(f"group {size.group!r}: the namespace {TEST_NAMESPACE} is for Tandem's test agents")
         if size.agents < 1:
             raise DirectoryError(f"group {size.group!r} has {size.agents} agents; it needs at least 1")
         named.add(size.group)
@@ -131,6 +150,11 @@ def generate(sizes: Sequence[GroupSize], *, cities: Sequence[str], realm: str, s
     for size in sizes:
         for _ in range(size.agents):
             agents.append(_agent(len(agents), size, width=width, cities=cities, seed=seed))
+    systems = dict.fromkeys(size.system for size in sizes)
+    testers = [(system, observer) for system in systems for observer in observers]
+    agents += [
+        _test_agent(n, system, observer, cities=cities, seed=seed) for n, (system, observer) in enumerate(testers)
+    ]
     pools = {city: ((n + 1) * POOL_SIZE, (n + 2) * POOL_SIZE - 1) for n, city in enumerate(cities)}
     return Directory(realm=realm, pools=pools, agents=tuple(agents))
 
@@ -146,8 +170,29 @@ def _agent(index: int, size: GroupSize, *, width: int, cities: Sequence[str], se
         virtual_id=f"V{index + 1:06d}",
         mac=mac.hex(":"),
         extensions={city: str(FIRST_EXTENSION + n * POOL_SIZE + index) for n, city in enumerate(cities)},
-        password=hashlib.sha256(f"{seed}/{account}".encode()).hexdigest()[:20],
+        password=_password(seed, account),
     )
+
+
+def _test_agent(index: int, system: str, observer: str, *, cities: Sequence[str], seed: str) -> Agent:
+    """The engine at `observer` knows account and MAC by the same rule; the rest the CTI tells it."""
+    account = f"{TEST_NAMESPACE}.{system}.{observer}"
+    # Locally administered too, and never one of the agents' above.
+    mac = bytes([6]) + hashlib.sha256(account.encode()).digest()[:5]
+    return Agent(
+        account=account,
+        group=f"{TEST_NAMESPACE}/{observer}",
+        system=system,
+        virtual_id=f"P{index + 1:06d}",
+        mac=mac.hex(":"),
+        # The leading zero tells a test phone from everybody's.
+        extensions={city: f"0{FIRST_EXTENSION + n * POOL_SIZE + index}" for n, city in enumerate(cities)},
+        password=_password(seed, account),
+    )
+
+
+def _password(seed: str, account: str) -> str:
+    return hashlib.sha256(f"{seed}/{account}".encode()).hexdigest()[:20]
 
 
 def ha1_rows(directory: Directory, *, city: str, system: str) -> list[tuple[str, str]]:

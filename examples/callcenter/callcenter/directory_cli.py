@@ -7,20 +7,24 @@ kubectl -n callcenter create configmap directory --from-file=directory.json.gz
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from callcenter.directory import DirectoryError, GroupSize, generate, save
+
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 EXAMPLE = """\
 groups.yaml:
 
   realm: callcenter            # digest realm of the phones (default: callcenter)
   cities: [east, west]         # (default: these two)
+  observers: [east, west, witness]  # Tandem's locations: each gets a test agent in every system (default: none)
   groups:
     - {group: callcenter/hotel-north-sales, system: hotel, agents: 200}
     - {group: callcenter/flight-south-service, system: flight, agents: 150}
@@ -31,7 +35,7 @@ def read_groups(document: Any) -> tuple[list[GroupSize], list[str], str]:
     """The groups, cities and realm of a parsed `groups.yaml`. Raises: DirectoryError naming the entry that is wrong."""
     if not isinstance(document, dict) or not isinstance(document.get("groups"), list) or not document["groups"]:
         raise DirectoryError("there must be a list `groups` with at least one entry")
-    unknown = set(document) - {"groups", "cities", "realm"}
+    unknown = set(document) - {"groups", "cities", "realm", "observers"}
     if unknown:
         raise DirectoryError(f"unknown: {', '.join(sorted(unknown))}")
     sizes = []
@@ -43,6 +47,18 @@ def read_groups(document: Any) -> tuple[list[GroupSize], list[str], str]:
         sizes.append(GroupSize(group=str(entry["group"]), system=str(entry["system"]), agents=entry["agents"]))
     cities = [str(city) for city in document.get("cities", ["east", "west"])]
     return sizes, cities, str(document.get("realm", "callcenter"))
+
+
+def read_observers(document: Mapping[str, Any]) -> list[str]:
+    """The locations that get test agents, of a `groups.yaml` that `read_groups` has checked. Raises: DirectoryError."""
+    observers = document.get("observers", [])
+    if not isinstance(observers, list) or not all(
+        isinstance(name, str) and _NAME.fullmatch(name) for name in observers
+    ):
+        raise DirectoryError(f"`observers` must be a list of locations' names, like [east, west], not {observers!r}")
+    if len(set(observers)) != len(observers):
+        raise DirectoryError(f"`observers` names a location twice: {observers!r}")
+    return observers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,13 +74,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", default="demo", help="what the phones' passwords are derived from (default: demo)")
     args = parser.parse_args(argv)
     try:
-        sizes, cities, realm = read_groups(yaml.safe_load(args.groups.read_text(encoding="utf-8")))
-        directory = generate(sizes, cities=cities, realm=realm, seed=args.seed)
+        document = yaml.safe_load(args.groups.read_text(encoding="utf-8"))
+        sizes, cities, realm = read_groups(document)
+        observers = read_observers(document)
+        directory = generate(sizes, cities=cities, realm=realm, seed=args.seed, observers=observers)
         save(directory, args.out)
     except (DirectoryError, OSError, yaml.YAMLError) as e:
         sys.stderr.write(f"callcenter-directory: {args.groups}: {e}\n")
         return 2
-    sys.stdout.write(f"{args.out}: {len(directory.agents)} agents in {len(sizes)} groups\n")
+    testers = sum(agent.is_test for agent in directory.agents)
+    besides = f", and {testers} test agents" if testers else ""
+    sys.stdout.write(f"{args.out}: {len(directory.agents) - testers} agents in {len(sizes)} groups{besides}\n")
     return 0
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callcenter.directory import Directory, generate, save
-from callcenter.directory_cli import read_groups
+from callcenter.directory_cli import read_groups, read_observers
 from demo.quickstart import Group, Quickstart, documents
 
 SEED = "demo"
@@ -33,8 +33,9 @@ class People:
 
 def make(quickstart: Quickstart, folder: Path) -> People:
     """Write the directory of a quickstart's `groups.yaml` into `folder`."""
-    sizes, cities, realm = read_groups(next(documents(quickstart.folder / "groups.yaml")))
-    directory = generate(sizes, cities=cities, realm=realm, seed=SEED)
+    document = next(documents(quickstart.folder / "groups.yaml"))
+    sizes, cities, realm = read_groups(document)
+    directory = generate(sizes, cities=cities, realm=realm, seed=SEED, observers=read_observers(document))
     file, packed = folder / "directory.json", folder / "directory.json.gz"
     save(directory, file)
     save(directory, packed)

@@ -89,6 +89,10 @@ class System(Written):
     name: Name = Field(description="Name of the system, the same in every city.")
     softswitch: Softswitch = Field(description="The softswitch.")
     cti: CTI = Field(description="The CTI.")
+    deep_probes: Literal["None", "SignIn", "SignInAndCall"] = Field(
+        default="None",
+        description="What each location's test agent does here every 2 s. The CTI's directory must have these agents.",
+    )
 
 
 class Detection(Written):
@@ -207,7 +211,7 @@ class ComponentHeartbeat(Reported):
     """What all sources together say of one component."""
 
     system: str = Field(description="System, or empty for the engine.")
-    component: str = Field(description="softswitch, cti or engine.")
+    component: str = Field(description="softswitch, cti, sign-in, call or engine.")
     state: Literal["Pass", "Fail", "Unknown"] = Field(description="What the sources together say.")
     since: str = Field(default="", description="Since when, RFC 3339.")
     sources_for: tuple[str, ...] = Field(default=(), description="Locations that say it works.")

@@ -1,25 +1,37 @@
 """The observer: probes every city's softswitches and CTIs and the other engines, and publishes edges.
 
-One task per component, each at the pace its Site asks for, so that a slow answer delays nobody else's probe.
+One task per component, each at the pace its Site asks for, so that a slow answer delays nobody else's probe. Where a
+Site asks for it, one more per system for the deep probes: a test agent of this location's own signs in and is called.
 """
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
 from zlib import crc32
 
 from tandem.api.common import duration_seconds
 from tandem.api.site import Detection
+from tandem.constants import DEEP_BEAT_S, DEEP_PATIENCE, LATE_ANSWER_S
 from tandem.domain import keys
+from tandem.domain.probe_agents import ProbeAgent, probe_agent
 from tandem.domain.records import ObservationRecord
 from tandem.domain.snapshot import Snapshot
 from tandem.domain.streaks import Row, Rule, Streak, disqualified, follow
-from tandem.domain.words import CTI, ENGINE, SOFTSWITCH
+from tandem.domain.words import CALL, CTI, DEEP, ENGINE, SIGN_IN, SOFTSWITCH
 from tandem.engine.picture import Picture
-from tandem.engine.ports import Clock, Prober, ProbeResult
+from tandem.engine.ports import Clock, DeepProber, Prober, ProbeResult
 from tandem.engine.publisher import Publisher
+from tandem.engine.wakeup import Signal
 
 log = logging.getLogger(__name__)
+
+Key = tuple[str, str, str]
+"""Site, system ("" of an engine), component."""
+
+_DEEPER: Final = {CTI: SIGN_IN, SOFTSWITCH: CALL}
+"""What cannot work while the component does not even answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +47,36 @@ class Target:
     rule: Rule
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> Key:
         return self.site, self.system, self.component
 
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        return (self.key,)
 
-def targets_of(snapshot: Snapshot, me: str) -> dict[tuple[str, str, str], Target]:
+
+@dataclass(frozen=True, slots=True)
+class DeepTarget:
+    """One system of one city, as the test agent of this location works there. `sip` None: it is not called."""
+
+    site: str
+    system: str
+    cti: str
+    sip: str | None
+    agent: ProbeAgent
+    interval: float
+    """Seconds between two probes while the last one failed."""
+    timeout: float
+    """Seconds of silence that are a failure."""
+    rule: Rule
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        components = DEEP if self.sip is not None else (SIGN_IN,)
+        return tuple((self.site, self.system, component) for component in components)
+
+
+def targets_of(snapshot: Snapshot, me: str) -> dict[Key, Target]:
     """What this location probes: everything of every site except its own engine, which is itself."""
     found: list[Target] = []
     for name, published in snapshot.sites.items():
@@ -55,15 +92,54 @@ def targets_of(snapshot: Snapshot, me: str) -> dict[tuple[str, str, str], Target
     return {target.key: target for target in found}
 
 
+def deep_targets_of(snapshot: Snapshot, me: str) -> dict[tuple[str, str], DeepTarget]:
+    """Where this location's test agents work: every system of every city whose Site asks for deep probes."""
+    found: dict[tuple[str, str], DeepTarget] = {}
+    for name, published in snapshot.sites.items():
+        for system in published.spec.systems if published.spec else ():
+            if published.spec is None or system.deep_probes == "None":
+                continue
+            detection = published.spec.detection
+            interval, timeout, _ = _pace(detection)
+            found[name, system.name] = DeepTarget(
+                site=name,
+                system=system.name,
+                cti=system.cti.url,
+                sip=system.softswitch.sip if system.deep_probes == "SignInAndCall" else None,
+                agent=probe_agent(system.name, me),
+                interval=interval,
+                timeout=DEEP_PATIENCE * timeout,
+                rule=Rule.of(interval, DEEP_PATIENCE * timeout, duration_seconds(detection.confirm_after)),
+            )
+    return found
+
+
 class Observer:
-    def __init__(self, me: str, picture: Picture, publisher: Publisher, prober: Prober, clock: Clock) -> None:
+    """See the module's docstring. `deep` None: no deep probes, whatever the Sites ask for."""
+
+    def __init__(
+        self,
+        me: str,
+        picture: Picture,
+        publisher: Publisher,
+        prober: Prober,
+        clock: Clock,
+        deep: DeepProber | None = None,
+    ) -> None:
         self._me = me
         self._picture = picture
         self._publisher = publisher
         self._prober = prober
         self._clock = clock
-        self._rows: dict[tuple[str, str, str], Row] = {}
-        self._tasks: dict[Target, asyncio.Task[None]] = {}
+        self._deep = deep
+        self._rows: dict[Key, Row] = {}
+        self._tasks: dict[Target | DeepTarget, asyncio.Task[None]] = {}
+        self._hurries: dict[tuple[str, str], Signal] = {}
+        """Site and system -> its deep probe is due now."""
+        self._untested: set[Key] = set()
+        """What a deep probe could not be made of, so far: said once."""
+        self._slow_at: dict[Key, float] = {}
+        """When it last answered late, on the monotonic clock: a deep probe that fails about then says nothing."""
         self._disqualified = False
         self.void_probes = 0
 
@@ -85,20 +161,22 @@ class Observer:
             self._tasks.clear()
 
     def _follow_targets(self) -> None:
-        wanted = targets_of(self._picture.snapshot, self._me)
-        for target in [target for target in self._tasks if wanted.get(target.key) != target]:
+        snapshot = self._picture.snapshot
+        wanted: set[Target | DeepTarget] = set(targets_of(snapshot, self._me).values())
+        if self._deep is not None:
+            wanted |= set(deep_targets_of(snapshot, self._me).values())
+        for target in self._tasks.keys() - wanted:
             self._tasks.pop(target).cancel()
-            if target.key not in wanted:
-                self._rows.pop(target.key, None)
-                self._publisher.unsay(keys.observation(self._me, *target.key))
-        for target in wanted.values():
-            if target not in self._tasks:
-                name = f"probe-{target.site}-{target.system}-{target.component}"
-                self._tasks[target] = asyncio.create_task(self._probe_for_ever(target), name=name)
+        spoken_of = {key for target in wanted for key in target.keys}
+        for key in self._rows.keys() - spoken_of:
+            del self._rows[key]
+            self._publisher.unsay(keys.observation(self._me, *key))
+        for target in wanted - self._tasks.keys():
+            probing = self._probe_for_ever(target) if isinstance(target, Target) else self._probe_deeply(target)
+            self._tasks[target] = asyncio.create_task(probing, name="probe-" + "-".join(target.keys[0]))
 
     async def _probe_for_ever(self, target: Target) -> None:
-        # Spread over the interval, always alike: probes of one moment would wait for each other.
-        await self._clock.sleep(target.interval * (crc32(repr(target.key).encode()) % 97) / 97)
+        await self._clock.sleep(_phase(target.key, target.interval))
         due = self._clock.monotonic()
         while True:
             self._take(target, await self._probe(target))
@@ -107,40 +185,99 @@ class Observer:
 
     async def _probe(self, target: Target) -> ProbeResult:
         if target.component == SOFTSWITCH:
-            return await self._prober.sip_options(target.address, target.timeout)
-        return await self._prober.http_health(target.address, target.timeout)
+            return await self._prober.sip_options(target.address, target.timeout, partial(self._answered_late, target))
+        return await self._prober.http_health(target.address, target.timeout, partial(self._answered_late, target))
+
+    def _answered_late(self, target: Target) -> None:
+        """It is slow, not gone, and its sessions live: what accuses it is taken back, and counts anew from here."""
+        about = [target.key]
+        if target.component in _DEEPER:
+            about.append((target.site, target.system, _DEEPER[target.component]))
+        for key in about:
+            self._slow_at[key] = self._clock.monotonic()
+            row = self._rows.get(key)
+            if row is not None and not row.streak.passes:
+                self._withdraw(key, "it answers, late")
+
+    def _withdraw(self, key: Key, why: str) -> None:
+        log.info("accusation of %s withdrawn: %s", "/".join(key), why)
+        del self._rows[key]
+        self._publisher.unsay(keys.observation(self._me, *key))
 
     def _take(self, target: Target, result: ProbeResult) -> None:
-        self.void_probes += result.void
-        before = self._rows.get(target.key)
-        now, mono = self._clock.now(), self._clock.monotonic()
-        row = follow(before, target.rule, result.ok, result.void, now, mono, result.detail)
-        if row is None:
-            if before is not None:
-                log.info("accusation of %s withdrawn: nothing was measured for a while", "/".join(target.key))
-                del self._rows[target.key]
-                self._publisher.unsay(keys.observation(self._me, *target.key))
-            return
-        self._rows[target.key] = row
-        streak = row.streak
-        if before is not None and streak == before.streak:
-            return
-        log.info(
-            "%s %s of %s %s%s",
-            target.system or "the",
-            target.component,
-            target.site,
-            "passes" if streak.passes else "fails: ",
-            streak.detail,
-        )
-        if target.component == ENGINE and self._judge_ourselves():
+        streak = self._follow(target.key, target.rule, result)
+        if streak is None or (target.component == ENGINE and self._judge_ourselves()):
             return
         self._publish(target.key, streak)
+        if target.component in _DEEPER:
+            self._imply((target.site, target.system, _DEEPER[target.component]), target.rule, streak)
+
+    async def _probe_deeply(self, target: DeepTarget) -> None:
+        """Probe at the slower beat while all is well; where something fails, as often as all other probes.
+
+        A failure would otherwise stand unbroken for the whole beat, which is as long as it takes to believe it: one
+        hiccup that two locations saw would move a city's agents.
+        """
+        assert self._deep is not None
+        hurry = self._hurries.setdefault((target.site, target.system), Signal())
+        beat = max(DEEP_BEAT_S, target.interval)
+        # The locations take turns.
+        await self._clock.sleep(_phase((*target.keys[0], self._me), beat))
+        while True:
+            started = self._clock.monotonic()
+            result = await self._deep.deep(target.cti, target.sip, target.agent, target.timeout)
+            self._take_deep((target.site, target.system, SIGN_IN), target.rule, result.sign_in)
+            if result.call is not None:
+                self._take_deep((target.site, target.system, CALL), target.rule, result.call)
+            words = [self._streak_of(key) for key in target.keys]
+            failing = any(streak is not None and not streak.passes for streak in words)
+            due = started + (target.interval if failing else beat)
+            await hurry.wait(max(due - self._clock.monotonic(), 0.0))
+
+    def _take_deep(self, key: Key, rule: Rule, result: ProbeResult) -> None:
+        if result.void and key not in self._rows and key not in self._untested:
+            self._untested.add(key)
+            log.warning("%s %s of %s cannot be tested: %s", key[1], key[2], key[0], result.detail)
+        if not result.ok and self._clock.monotonic() - self._slow_at.get(key, float("-inf")) < LATE_ANSWER_S:
+            result = replace(result, void=True)
+        streak = self._follow(key, rule, result)
+        if streak is not None:
+            self._publish(key, streak)
+
+    def _imply(self, deep: Key, rule: Rule, shallow: Streak) -> None:
+        """What does not answer a plain question does none of its work: nobody need wait for the deep probe to say so.
+
+        Whether it works again only that one can tell, at once.
+        """
+        if deep not in self._rows:
+            return
+        if not shallow.passes:
+            self._take_deep(deep, rule, ProbeResult(ok=False, void=False, seconds=0.0, detail=shallow.detail))
+        self._hurries[deep[0], deep[1]].give()
+
+    def _follow(self, key: Key, rule: Rule, result: ProbeResult) -> Streak | None:
+        """The component's new streak; None when nothing has changed, or when nothing is said of it any more."""
+        self.void_probes += result.void
+        before = self._rows.get(key)
+        now, mono = self._clock.now(), self._clock.monotonic()
+        row = follow(before, rule, result.ok, result.void, now, mono, result.detail)
+        if row is None:
+            if before is not None:
+                self._withdraw(key, "nothing was measured for a while")
+            return None
+        self._rows[key] = row
+        streak = row.streak
+        if before is not None and streak == before.streak:
+            return None
+        site, system, component = key
+        outcome = "passes" if streak.passes else "fails: "
+        log.info("%s %s of %s %s%s", system or "the", component, site, outcome, streak.detail)
+        return streak
 
     def _judge_ourselves(self) -> bool:
         """Withdraw or restore what we say of other locations. True when that was all there was to publish."""
-        others = {site for site, _, component in self._tasks_keys() if component == ENGINE}
-        now = disqualified({site: self._streak_of(site) for site in others}, self._disqualified)
+        engines = {target.site for target in self._tasks if isinstance(target, Target) and target.component == ENGINE}
+        now = disqualified({site: self._streak_of((site, "", ENGINE)) for site in engines}, self._disqualified)
         if now == self._disqualified:
             return False
         self._disqualified = now
@@ -152,14 +289,11 @@ class Observer:
             self._publish(key, row.streak)
         return True
 
-    def _streak_of(self, engine: str) -> Streak | None:
-        row = self._rows.get((engine, "", ENGINE))
+    def _streak_of(self, key: Key) -> Streak | None:
+        row = self._rows.get(key)
         return row.streak if row is not None else None
 
-    def _tasks_keys(self) -> list[tuple[str, str, str]]:
-        return [target.key for target in self._tasks]
-
-    def _publish(self, about: tuple[str, str, str], streak: Streak) -> None:
+    def _publish(self, about: Key, streak: Streak) -> None:
         key = keys.observation(self._me, *about)
         if self._disqualified and about[0] != self._me:
             self._publisher.unsay(key)
@@ -173,6 +307,11 @@ class Observer:
             failure_domain=own.failure_domain if own else "",
         )
         self._publisher.say(key, record)
+
+
+def _phase(key: tuple[str, ...], interval: float) -> float:
+    """Spread over the interval, always alike: probes of one moment would wait for each other."""
+    return interval * (crc32(repr(key).encode()) % 97) / 97
 
 
 def _pace(detection: Detection) -> tuple[float, float, Rule]:

@@ -1,12 +1,13 @@
 """What the engine asks of the world. Adapters, probes and the store implement these; the simulation does as well."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from tandem.api.site import System
 from tandem.api.trunk import Carrier
 from tandem.domain.clients import ClientCount
+from tandem.domain.probe_agents import ProbeAgent
 from tandem.domain.records import GroupReport, PlacementRecord
 from tandem.errors import DependencyError
 
@@ -219,10 +220,35 @@ class ProbeResult:
     detail: str = ""
 
 
-class Prober(Protocol):
-    async def sip_options(self, address: str, timeout: float) -> ProbeResult: ...
+Late = Callable[[], None]
+"""Called when a probe that was given up is answered after all, within LATE_ANSWER_S."""
 
-    async def http_health(self, url: str, timeout: float) -> ProbeResult: ...
+
+class Prober(Protocol):
+    async def sip_options(self, address: str, timeout: float, late: Late = lambda: None) -> ProbeResult: ...
+
+    async def http_health(self, url: str, timeout: float, late: Late = lambda: None) -> ProbeResult: ...
+
+
+@dataclass(frozen=True)
+class DeepResult:
+    """A synthetic sign-in, and the synthetic call that it made possible; `call` None: none was asked for."""
+
+    sign_in: ProbeResult
+    call: ProbeResult | None = None
+
+
+class DeepProber(Protocol):
+    async def deep(self, cti: str, sip: str | None, agent: ProbeAgent, timeout: float) -> DeepResult:
+        """Sign the test agent in at the CTI `cti` (URL), call it through the softswitch `sip` (host:port), sign it out.
+
+        A sign-in that has to stand at the door passes, with a detail: it was answered. A call that nobody could be
+        signed in for is void.
+
+        Args:
+            sip: None: no call.
+            timeout: Seconds of silence, wherever an answer is due.
+        """
 
 
 class Clock(Protocol):

@@ -7,6 +7,7 @@ import logging
 
 from tandem.constants import REPAIR_INTERVAL_S, SOFTSWITCH_INTERVAL_S
 from tandem.domain import keys
+from tandem.domain.probe_agents import probe_agent
 from tandem.domain.snapshot import Placed, Snapshot
 from tandem.engine.picture import Picture
 from tandem.engine.ports import AdapterError, Clock, SoftswitchAdapter, SoftswitchState
@@ -18,9 +19,17 @@ _UPTIME_SLACK_S = 2.5  # uptimes are whole seconds, and an answer takes its time
 _PUSH_PAUSE_S = 0.1  # a softswitch uses shares, not single buckets: a burst of revisions is one push
 
 
-def numbers_of(snapshot: Snapshot, system: str) -> dict[str, str]:
-    """Called number -> group (`namespace/name`), from all Trunks of the system."""
+def numbers_of(snapshot: Snapshot, site: str, system: str) -> dict[str, str]:
+    """Called number -> group (`namespace/name`), from all Trunks of the system; and the test agents' numbers.
+
+    With these they are pushed and forgotten: a test call finds its number where a customer's call would find one.
+    """
     found: dict[str, str] = {}
+    spec = snapshot.site(site)
+    here = spec.system(system) if spec is not None else None
+    if here is not None and here.deep_probes == "SignInAndCall":
+        agents = [probe_agent(system, location) for location in snapshot.sites]
+        found = {agent.number: agent.group for agent in agents}
     for name, trunk in sorted(snapshot.trunks.items()):
         if trunk.spec is None or trunk.spec.system != system:
             continue
@@ -90,7 +99,7 @@ class SoftswitchLink:
 
     async def _push(self) -> bool:
         """Push what differs and read it back. True when something was pushed."""
-        numbers = numbers_of(self._picture.snapshot, self._system)
+        numbers = numbers_of(self._picture.snapshot, self._site, self._system)
         due = {
             name: (placed.revision, placed.record)
             for name, placed in self._placements().items()

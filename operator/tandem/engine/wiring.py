@@ -61,7 +61,7 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
         me = CoordinatorRecord(site=settings.site, engine=identity)
         election = CoordinatorElection(store, clock, me, surroundings)
         coordinator = Coordinator(picture, store, election, clock)
-        observer = Observer(settings.site, picture, publisher, prober, clock)
+        observer = Observer(settings.site, picture, publisher, prober, clock, prober)
         actuator = Actuator(settings.site, picture, publisher, adapters, clock)
         trunks = TrunkPusher(picture, store, election, adapters, clock)
 

@@ -1,4 +1,4 @@
-"""`engine.ports.Prober` on the real network.
+"""`engine.ports.Prober` and `DeepProber` on the real network.
 
 A failed probe is void, and accuses nobody, when it says something about ourselves: our event loop stalled meanwhile,
 we have no socket, we could not resolve the name, or a connection to ourselves fails as well. A probe that passes is
@@ -9,10 +9,15 @@ import asyncio
 import ipaddress
 import socket
 from typing import Self
+from urllib.parse import urlsplit
 
-from tandem.engine.ports import Clock, ProbeResult
+from tandem.domain.probe_agents import ProbeAgent
+from tandem.engine.ports import Clock, DeepResult, Late, ProbeResult
 from tandem.probes import http, stall
+from tandem.probes.call import Caller
+from tandem.probes.outcome import NotTestedError, NotWorkingError
 from tandem.probes.reference import Reference
+from tandem.probes.sign_in import Line, SignIn
 from tandem.probes.sip import NotSentError, SipOptions
 
 
@@ -22,12 +27,18 @@ class NetworkProber:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sip = SipOptions()
+        self._http = http.HttpHealth()
+        self._sign_in = SignIn()
+        self._caller = Caller()
+        self._lines: dict[tuple[str, str], Line] = {}
+        """CTI and account -> the test phone, as last told."""
         self._reference = Reference()
         self._stalls = stall.Stalls(clock.monotonic())
         self._watch: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self._reference.start()
+        await self._sign_in.start()
         self._watch = asyncio.create_task(stall.watch(self._stalls, self._clock), name="stall-watch")
         return self
 
@@ -36,9 +47,12 @@ class NetworkProber:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
         self._sip.close()
+        self._http.close()
+        self._caller.close()
+        await self._sign_in.stop()
         await self._reference.stop()
 
-    async def sip_options(self, address: str, timeout: float) -> ProbeResult:
+    async def sip_options(self, address: str, timeout: float, late: Late = lambda: None) -> ProbeResult:
         """Ask the softswitch at `address` (host:port) by OPTIONS."""
         start = self._clock.monotonic()
         host, _, port = address.rpartition(":")
@@ -48,7 +62,7 @@ class NetworkProber:
         except (TimeoutError, socket.gaierror) as error:
             return self._void(start, f"OPTIONS to {address}: cannot resolve {host}: {error}")
         try:
-            status = await self._sip.ask(ip, int(port), timeout - (self._clock.monotonic() - start))
+            status = await self._sip.ask(ip, int(port), timeout - (self._clock.monotonic() - start), late)
         except TimeoutError:
             return await self._failure(start, f"OPTIONS to {address}: no answer within {timeout:g} s", timeout)
         except NotSentError as error:
@@ -57,19 +71,60 @@ class NetworkProber:
             return await self._failure(start, f"OPTIONS to {address}: {status.code} {status.reason}".strip(), timeout)
         return self._pass(start)
 
-    async def http_health(self, url: str, timeout: float) -> ProbeResult:
+    async def http_health(self, url: str, timeout: float, late: Late = lambda: None) -> ProbeResult:
         """Ask `url` by GET; any 2xx is health."""
         start = self._clock.monotonic()
         try:
-            await http.check(url, timeout)
+            await self._http.check(url, timeout, late)
         except http.HealthError as error:
             return await self._failure(start, f"{url}: {error}", timeout)
         except http.NotAskedError as error:
             return self._void(start, f"{url}: {error}")
         return self._pass(start)
 
-    def _pass(self, start: float) -> ProbeResult:
-        return ProbeResult(ok=True, void=False, seconds=self._clock.monotonic() - start)
+    async def deep(self, cti: str, sip: str | None, agent: ProbeAgent, timeout: float) -> DeepResult:
+        """Sign the test agent in, call it, sign it out."""
+        start = self._clock.monotonic()
+        passed = self._pass(start)
+        call: ProbeResult | None = None
+        try:
+            await _resolvable(urlsplit(cti).hostname or "", timeout)
+            async with self._sign_in.signed_in(cti, agent, timeout) as seat:
+                self._lines[cti, agent.account] = seat.line
+                passed = self._pass(start, f"stands at the door: {seat.waits}" if seat.waits else "")
+                if sip is not None:
+                    why_not = "" if seat.state == "available" else f"the test agent is {seat.state or 'at the door'}"
+                    call = await self._call(sip, seat.line, agent.number, timeout, why_not)
+            sign_in = passed
+        except NotWorkingError as error:
+            sign_in = await self._failure(start, f"sign-in at {cti}: {error}", timeout)
+        except NotTestedError as error:
+            sign_in = self._void(start, f"sign-in at {cti}: {error}")
+        if sip is not None and call is None:
+            line = self._lines.get((cti, agent.account))
+            call = await self._call(sip, line, agent.number, timeout, "the test agent is not signed in")
+        return DeepResult(sign_in, call)
+
+    async def _call(self, sip: str, line: Line | None, number: str, timeout: float, why_not: str) -> ProbeResult:
+        """One call; where nobody would answer it (`why_not`), only whether the phone can register."""
+        start = self._clock.monotonic()
+        host, _, port = sip.rpartition(":")
+        try:
+            if line is None:
+                raise NotTestedError(why_not)
+            server = await _resolvable(host, timeout), int(port)
+            await self._caller.register(server, line, timeout)
+            if why_not:
+                raise NotTestedError(why_not)
+            await self._caller.call(server, line, number, timeout)
+        except NotWorkingError as error:
+            return await self._failure(start, f"call at {sip}: {error}", timeout)
+        except NotTestedError as error:
+            return self._void(start, f"call at {sip}: {error}")
+        return self._pass(start)
+
+    def _pass(self, start: float, detail: str = "") -> ProbeResult:
+        return ProbeResult(ok=True, void=False, seconds=self._clock.monotonic() - start, detail=detail)
 
     def _void(self, start: float, detail: str) -> ProbeResult:
         return ProbeResult(ok=False, void=True, seconds=self._clock.monotonic() - start, detail=detail)
@@ -81,6 +136,15 @@ class NetworkProber:
         if not await self._reference.passes(timeout):
             return self._void(start, f"{detail} (a connection to ourselves fails as well)")
         return ProbeResult(ok=False, void=False, seconds=end - start, detail=detail)
+
+
+async def _resolvable(host: str, timeout: float) -> str:
+    """The address of `host`. Raises NotTestedError: a name server that we cannot reach says nothing of others."""
+    try:
+        async with asyncio.timeout(timeout):
+            return await _resolve(host)
+    except (TimeoutError, socket.gaierror) as error:
+        raise NotTestedError(f"cannot resolve {host}: {error}") from error
 
 
 async def _resolve(host: str) -> str:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +49,7 @@ class Target:
     url: str
     token: str
     group: str | None
+    client_url: str | None = None
 
 
 @dataclass
@@ -163,7 +164,7 @@ class CtiProcess:
 
     @property
     def target(self) -> Target:
-        return Target(f"http://127.0.0.1:{self.control_port}", TOKEN, GROUP)
+        return Target(f"http://127.0.0.1:{self.control_port}", TOKEN, GROUP, self.url)
 
     def launch(self) -> None:
         """Start the process, without waiting for it."""
@@ -207,9 +208,9 @@ class CtiProcess:
         return re.findall(r"^.*(?:ERROR|CRITICAL|Traceback).*$", self.log.read_text(), re.MULTILINE)
 
 
-def a_directory(agents: int = 40) -> Directory:
+def a_directory(agents: int = 40, observers: Sequence[str] = ()) -> Directory:
     sizes = [GroupSize(GROUP, "hotel", agents), GroupSize("callcenter/flight-south", "flight", 2)]
-    return generate(sizes, cities=["east", "west"], realm="callcenter", seed="test")
+    return generate(sizes, cities=["east", "west"], realm="callcenter", seed="test", observers=observers)
 
 
 def a_cti(tmp_path: Path, site: str, ports: dict[str, int], evapi: int, **more_env: str) -> CtiProcess:

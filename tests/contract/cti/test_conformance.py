@@ -9,6 +9,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from callcenter.cti import openapi
+from tandem.domain.probe_agents import probe_agent
+from tandem.engine.clock import RealClock
+from tandem.probes.prober import NetworkProber
+from tandem.probes.sign_in import SignIn
 from tests.contract.cti.support import Control, Target, control, now
 
 pytestmark = pytest.mark.contract
@@ -178,3 +182,43 @@ async def test_a_wrong_query_names_its_parameter(engine: Control, query: str) ->
     status, body = await engine.get(f"/v1/progress?{query}")
     assert status == 400
     assert body["field"] == query.split("=")[0]
+
+
+# -- the synthetic sign-in
+
+
+async def test_a_test_agent_is_signed_in_and_out_again_and_again(
+    engine: Control, client_url: str, location: str
+) -> None:
+    _, status = await engine.get("/v1/status")
+    agent = probe_agent(status["system"], location)
+    async with NetworkProber(RealClock()) as prober:
+        for _ in range(3):
+            result = (await prober.deep(client_url, None, agent, 2.0)).sign_in
+            assert result.ok, result.detail
+
+
+async def test_a_test_agent_is_counted_nowhere(engine: Control, client_url: str, location: str) -> None:
+    _, before = await engine.get("/v1/status")
+    agent = probe_agent(before["system"], location)
+    sign_in = SignIn()
+    await sign_in.start()
+    try:
+        async with sign_in.signed_in(client_url, agent, 2.0) as seat:
+            assert seat.state == "available"
+            assert seat.line.extension
+            _, during = await engine.get("/v1/status")
+    finally:
+        await sign_in.stop()
+    assert agent.group not in during["groups"]
+    assert {name: group["signed_in"] for name, group in during["groups"].items()} == {
+        name: group["signed_in"] for name, group in before["groups"].items()
+    }
+
+
+async def test_a_test_agent_that_the_directory_does_not_have_is_told_so(engine: Control, client_url: str) -> None:
+    _, status = await engine.get("/v1/status")
+    async with NetworkProber(RealClock()) as prober:
+        result = (await prober.deep(client_url, None, probe_agent(status["system"], "no-such-location"), 2.0)).sign_in
+    assert result.void
+    assert "UnknownAccount" in result.detail

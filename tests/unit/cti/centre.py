@@ -1,5 +1,6 @@
 """A whole CTI without its sockets, as the tests drive it: agents by account, calls by ID, time by argument."""
 
+from math import inf
 from typing import Any
 
 from callcenter.cti.agents import AgentBook
@@ -26,12 +27,19 @@ def a_directory() -> Directory:
 class Office:
     """East's CTI; `agents` sign in by number, answer every ping, and see what their desktops show."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Directory | None = None, rate: float = inf) -> None:
         self.now = 100.0
-        self.directory = a_directory()
+        self.directory = directory or a_directory()
         book = AgentBook(self.directory, site="east", system="hotel", registrar="198.18.0.11:30560", wrapup=WRAPUP)
         server = SessionServer(
-            site="east", boot="b1", secret=b"secret!!", desk=book, timing=Timing(1.5, 0.5), now=self.now, wall=WALL
+            site="east",
+            boot="b1",
+            secret=b"secret!!",
+            desk=book,
+            timing=Timing(1.5, 0.5),
+            now=self.now,
+            wall=WALL,
+            rate=rate,
         )
         self.centre = Centre(server, book, WALL - self.now)
         self.book = book

@@ -20,6 +20,7 @@ from callcenter.directory import (
     parse,
     save,
 )
+from tandem.domain.probe_agents import probe_agent
 
 SIZES = [GroupSize("callcenter/hotel-north-sales", "hotel", 3), GroupSize("callcenter/flight-south", "flight", 2)]
 
@@ -143,3 +144,47 @@ def test_two_agents_with_one_account_or_mac_are_refused(field: str) -> None:
 def test_agents_are_found_by_account_and_mac_in_any_case() -> None:
     directory = a_directory()
     assert directory.by_account["agent0002"] is directory.by_mac["02:00:00:00:00:02"]
+
+
+# -- Tandem's test agents
+
+
+def with_observers(*observers: str) -> Directory:
+    return generate(SIZES, cities=["east", "west"], realm="callcenter", seed="test", observers=observers)
+
+
+def test_each_location_gets_a_test_agent_in_each_system_and_nobody_else_changes() -> None:
+    directory = with_observers("east", "west", "witness")
+    people, testers = directory.agents[:5], directory.agents[5:]
+    assert people == a_directory().agents
+    assert [(agent.system, agent.group) for agent in testers] == [
+        (system, f"tandem-probe/{location}")
+        for system in ("hotel", "flight")
+        for location in ("east", "west", "witness")
+    ]
+    assert {agent.is_test for agent in people} == {False}
+    assert {agent.is_test for agent in testers} == {True}
+
+
+def test_a_test_agent_is_the_one_that_the_contract_shows() -> None:
+    agent = with_observers("east").agents[5]
+    assert (agent.account, agent.mac) == ("tandem-probe.hotel.east", "06:62:9e:4d:75:61")
+    assert agent.extensions == {"east": "0510001", "west": "0610001"}
+
+
+def test_the_engine_knows_the_test_agents_by_the_same_rule() -> None:
+    for agent in with_observers("east", "witness").agents[5:]:
+        location = agent.group.partition("/")[2]
+        known = probe_agent(agent.system, location)
+        assert (known.account, known.mac, known.group) == (agent.account, agent.mac, agent.group)
+        assert known.number == f"tandem-probe.{location}"
+
+
+def test_a_softswitch_knows_the_test_phones_of_its_system() -> None:
+    rows = ha1_rows(with_observers("east", "west"), city="west", system="flight")
+    assert [extension for extension, _ in rows] == ["610004", "610005", "0610003", "0610004"]
+
+
+def test_people_cannot_be_in_the_test_agents_namespace() -> None:
+    with pytest.raises(DirectoryError, match="test agents"):
+        a_directory([GroupSize("tandem-probe/east", "hotel", 1)])

@@ -34,6 +34,15 @@ def test_realm_and_cities_can_be_named(tmp_path: Path) -> None:
     assert list(directory.pools) == ["north", "south"]
 
 
+def test_observers_get_test_agents_and_are_not_counted_as_people(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "observers: [east, witness]\n" + GROUPS) == 0
+    directory = load(tmp_path / "directory.json.gz")
+    assert next(agent.account for agent in directory.agents if agent.is_test) == "tandem-probe.hotel.east"
+    assert "3 agents in 2 groups, and 4 test agents" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("groups", "words"),
     [
@@ -42,6 +51,9 @@ def test_realm_and_cities_can_be_named(tmp_path: Path) -> None:
         pytest.param("groups: [{group: a/b, system: hotel, agents: many}]", "must be a number", id="count-no-number"),
         pytest.param("colour: red\n" + GROUPS, "colour", id="unknown-field"),
         pytest.param("groups: {", "groups.yaml", id="not-yaml"),
+        pytest.param("observers: east\n" + GROUPS, "`observers`", id="observers-no-list"),
+        pytest.param("observers: [East.1]\n" + GROUPS, "`observers`", id="observer-no-name"),
+        pytest.param("observers: [east, east]\n" + GROUPS, "twice", id="observer-named-twice"),
     ],
 )
 def test_a_wrong_list_is_refused_with_what_is_wrong(

@@ -21,7 +21,7 @@ from tandem.store.election import CoordinatorElection
 from tandem.store.preference import Surroundings
 from tests.support.memory_store import MemoryEtcd, MemoryStore
 from tests.unit.domain.world import GROUP, WITNESS, group_spec, site_spec
-from tests.unit.engine.fakes import FakeAdapters, FakeCarrier, FakeCTI, FakeProber
+from tests.unit.engine.fakes import FakeAdapters, FakeCarrier, FakeCTI, FakeDeepProber, FakeProber
 from tests.unit.engine.virtual import VirtualClock
 
 CITIES = ("east", "west")
@@ -36,6 +36,7 @@ class Engine:
         self.site = site
         self.store = store
         self.prober = FakeProber()
+        self.deep = FakeDeepProber()
         self.picture = Picture(store, clock)
         self.publisher = Publisher(store, clock)
 
@@ -47,7 +48,7 @@ class Engine:
         me = CoordinatorRecord(site=site, engine=f"{site}-{number}")
         self.election = CoordinatorElection(store, clock, me, surroundings)
         self.coordinator = Coordinator(self.picture, store, self.election, clock)
-        self.observer = Observer(site, self.picture, self.publisher, self.prober, clock)
+        self.observer = Observer(site, self.picture, self.publisher, self.prober, clock, self.deep)
         self.actuator = Actuator(site, self.picture, self.publisher, adapters, clock)
         self.trunks = TrunkPusher(self.picture, store, self.election, adapters, clock)
         self.publisher.say(keys.heartbeat(site), HeartbeatRecord(site=site, engine=me.engine, started_at=clock.now()))

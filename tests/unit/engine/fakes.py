@@ -8,6 +8,7 @@ from tandem.api.site import System
 from tandem.api.trunk import Carrier
 from tandem.domain.buckets import bucket_of
 from tandem.domain.placement import BucketMap
+from tandem.domain.probe_agents import ProbeAgent
 from tandem.domain.records import GroupReport, PlacementRecord
 from tandem.engine.ports import (
     AdapterError,
@@ -16,6 +17,8 @@ from tandem.engine.ports import (
     ClientCounts,
     CTICapabilities,
     CTIGroups,
+    DeepResult,
+    Late,
     ProbeResult,
     PushResult,
     SoftswitchState,
@@ -271,25 +274,49 @@ class FakeAdapters:
 
 
 class FakeProber:
-    """Everything passes, except addresses in `broken`; addresses in `void` give void probes."""
+    """Everything passes, except addresses in `broken`; those in `void` give void probes, those in `slow` late answers."""
 
     def __init__(self) -> None:
         self.broken: set[str] = set()
         self.void: set[str] = set()
+        self.slow: set[str] = set()
         self.probes = 0
 
-    async def sip_options(self, address: str, timeout: float) -> ProbeResult:
-        return await self._probe(address, timeout)
+    async def sip_options(self, address: str, timeout: float, late: Late = lambda: None) -> ProbeResult:
+        return await self._probe(address, timeout, late)
 
-    async def http_health(self, url: str, timeout: float) -> ProbeResult:
-        return await self._probe(url, timeout)
+    async def http_health(self, url: str, timeout: float, late: Late = lambda: None) -> ProbeResult:
+        return await self._probe(url, timeout, late)
 
-    async def _probe(self, address: str, timeout: float) -> ProbeResult:
+    async def _probe(self, address: str, timeout: float, late: Late) -> ProbeResult:
         self.probes += 1
         broken = any(part in address for part in self.broken)
+        if any(part in address for part in self.slow):
+            broken = True
+            asyncio.get_running_loop().call_later(timeout + 0.7, late)
         await asyncio.sleep(timeout if broken else 0.003)
         void = any(part in address for part in self.void)
         return ProbeResult(not broken and not void, void, 0.003, "no answer" if broken else "")
+
+
+class FakeDeepProber:
+    """Test agents sign in and are called, except where `broken` or `void` names (city, component)."""
+
+    def __init__(self) -> None:
+        self.broken: set[tuple[str, str]] = set()
+        self.void: set[tuple[str, str]] = set()
+        self.probes: list[tuple[float, str, str]] = []
+        """(when, city, account)."""
+
+    async def deep(self, cti: str, sip: str | None, agent: ProbeAgent, timeout: float) -> DeepResult:
+        city = cti.removeprefix("http://").partition(":")[0]
+        self.probes.append((asyncio.get_running_loop().time(), city, agent.account))
+        await asyncio.sleep(0.01)
+        return DeepResult(self._result(city, "sign-in"), self._result(city, "call") if sip is not None else None)
+
+    def _result(self, city: str, component: str) -> ProbeResult:
+        void, broken = (city, component) in self.void, (city, component) in self.broken
+        return ProbeResult(not broken and not void, void, 0.01, f"no {component}" if broken or void else "")
 
 
 class FakeElection:

@@ -8,7 +8,7 @@ from tandem.api.trunk import TrunkSpec
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.digest import trunk_digest
-from tandem.domain.records import GroupReport, HeartbeatRecord, TrunkRecord
+from tandem.domain.records import GroupReport, HeartbeatRecord, ObservationRecord, TrunkRecord
 from tandem.operator.statuses.common import Said, Scene
 from tandem.operator.statuses.site import site_status
 from tandem.operator.statuses.trunk import trunk_status
@@ -31,6 +31,18 @@ def of_site(world: World, name: str = "east", *local: Said, **changes: Any) -> A
 
 def of_trunk(world: World, silent_s: float = 0.0) -> Any:
     return trunk_status(scene(world, silent_s), seen(trunk()))
+
+
+def test_what_deep_probes_say_is_listed_beside_the_rest() -> None:
+    world = World()
+    for location in ("east", "witness"):
+        word = ObservationRecord(state="Pass" if location == "east" else "Fail", since=5.0, detail="call: 503")
+        world.put(keys.observation(location, "east", "hotel", "call"), word)
+    beats = {(beat.system, beat.component): beat for beat in of_site(world).heartbeat}
+    assert beats["hotel", "call"].sources_for == ("east",)
+    assert beats["hotel", "call"].sources_against == ("witness",)
+    assert ("hotel", "sign-in") not in beats
+    assert len(beats) == len(of_site(world).heartbeat), "each component once"
 
 
 def test_a_healthy_site_says_what_it_carries_and_who_says_so() -> None:

@@ -50,10 +50,11 @@ def select(directory: Directory, groups: Sequence[str] | None, shard: tuple[int,
     Raises: SelectionError when nobody is left, or a group is unknown.
     """
     if groups is not None:
-        unknown = set(groups) - {agent.group for agent in directory.agents}
+        unknown = set(groups) - {agent.group for agent in directory.agents if not agent.is_test}
         if unknown:
             raise SelectionError(f"the directory has no agents of {', '.join(sorted(unknown))}")
-    chosen = [agent for agent in directory.agents if groups is None or agent.group in groups]
+    people = [agent for agent in directory.agents if not agent.is_test]
+    chosen = [agent for agent in people if groups is None or agent.group in groups]
     chosen = chosen[shard[0] :: shard[1]]
     if not chosen:
         raise SelectionError("these groups and this shard hold no agent")

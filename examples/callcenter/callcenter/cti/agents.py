@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from callcenter.cti.numbers import NumberPool
-from callcenter.directory import Agent, Directory, bucket
+from callcenter.directory import Agent, Directory, bucket, is_test_group
 from callcenter.session.events import Activity, Badge, Member
 from callcenter.session.messages import AgentState, CarriedState, PhoneLine
 
@@ -108,6 +108,8 @@ class AgentBook:
             self._by_extension[line.extension] = member.account
         number = self._numbers.take(member.account, lambda account: self._agents[account].state != "out")
         agent.wants_break = carried == "break"
+        if member.is_test:
+            agent.call = None  # what an engine that died in a test call has left behind
         if agent.call is not None or carried == "talking":
             self._set(agent, "talking", now)
         else:
@@ -192,8 +194,8 @@ class AgentBook:
 
     @property
     def groups(self) -> list[str]:
-        """The groups that the directory knows in this system."""
-        return list(self._groups)
+        """The groups that the directory knows in this system, without those of Tandem's test agents."""
+        return [group for group in self._groups if not is_test_group(group)]
 
     def state(self, account: str) -> State:
         """What the agent is doing; `out` without a session."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 from callcenter.cti.agents import AgentBook
 from callcenter.cti.calls import CallDesk
 from callcenter.cti.distribution import PeerGroup
+from callcenter.directory import is_test_group
 from callcenter.session.door import Door
 from callcenter.session.events import Button, Close, Gone, MoveMade, Out, Reply, Started
 from callcenter.session.messages import Call, ClientFrame, Register
@@ -214,9 +215,11 @@ class Centre:
         """Number the groups that changed, and name those whose queues deserve a look."""
         changed = self.server.take_changed() | self.agents.changed | self.calls.changed
         self.agents.changed, self.calls.changed = set(), set()
-        if changed:
+        # What test agents do is news to nobody.
+        news = [group for group in changed if not is_test_group(group)]
+        if news:
             self.seq += 1
-            for group in changed:
+            for group in news:
                 self.group_seq[group] = self.seq
         return {group for group in changed if self.calls.waiting(group)}
 

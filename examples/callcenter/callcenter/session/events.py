@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
 
+from callcenter.directory import is_test_group
 from callcenter.session.messages import AgentState, CarriedState, PhoneLine, ServerFrame
 
 
@@ -22,6 +23,11 @@ class Member:
     account: str
     group: str
     bucket: int
+
+    @property
+    def is_test(self) -> bool:
+        """Whether this is a test agent of Tandem's, who belongs to no city: no door is shut to it."""
+        return is_test_group(self.group)
 
 
 @dataclass(frozen=True, slots=True)

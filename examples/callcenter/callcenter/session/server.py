@@ -326,6 +326,9 @@ class SessionServer:
     def _decide(self, knock: Knock, now: float, out: list[Out]) -> None:
         """Decide about one sign-in by the door as it is now: let in, send elsewhere, or let stand."""
         seat = knock.conn.seat
+        if seat.member.is_test:
+            self._enter(knock, now, out)  # in turn with everybody: it asks whether this CTI signs in at all
+            return
         group, bucket = seat.member.group, seat.member.bucket
         shut = self.book.why_shut(group, now)
         held, place = self.book.get(group), self.book.place(group, bucket)
@@ -409,6 +412,8 @@ class SessionServer:
 
     def _would_enter(self, knock: Knock, now: float) -> bool:
         seat = knock.conn.seat
+        if seat.member.is_test:
+            return True
         if self.book.why_shut(seat.member.group, now) is not None:
             return False
         return self._lets_in(knock.conn, has_ticket=knock.ticket is not None)

@@ -62,9 +62,20 @@ class _Uptime(_Read):
 
 
 class _Counts(_Read):
-    registered: int = Field(alias="usrloc.registered_users")
-    calls: int = Field(alias="dialog.active_dialogs")
-    calls_not_answered: int = Field(alias="dialog.early_dialogs")
+    all_registered: int = Field(alias="usrloc.registered_users")
+    active: int = Field(alias="dialog.active_dialogs")
+    not_answered: int = Field(alias="dialog.early_dialogs")
+    # Tandem's own test phones and their calls count nowhere. A configuration that knows of none has none of these.
+    test_phones: int = Field(default=0, alias="usrloc.test_phones_users")
+    test_calls: int = Field(default=0, alias="script.test_calls")
+
+    @property
+    def registered(self) -> int:
+        return max(self.all_registered - self.test_phones, 0)
+
+    @property
+    def calls(self) -> int:
+        return max(self.active + self.not_answered - self.test_calls, 0)
 
 
 class KamailioSoftswitch:
@@ -76,8 +87,9 @@ class KamailioSoftswitch:
     async def state(self) -> SoftswitchState:
         uptime = self._http.read(_Uptime, await self._call("core.uptime"), "core.uptime")
         # Counters, which are cheap at any size; `ul.dump` and the list of dialogs are not.
-        counts = self._http.read(_Counts, await self._call("stats.fetchn", "usrloc:", "dialog:"), "stats.fetchn")
-        return SoftswitchState(uptime.uptime, counts.registered, counts.calls + counts.calls_not_answered)
+        fetched = await self._call("stats.fetchn", "usrloc:", "dialog:", "script:")
+        counts = self._http.read(_Counts, fetched, "stats.fetchn")
+        return SoftswitchState(uptime.uptime, counts.registered, counts.calls)
 
     async def push(
         self, site: str, numbers: Mapping[str, str], placements: Mapping[str, tuple[int, PlacementRecord]]
