@@ -274,7 +274,7 @@ class FakeAdapters:
 
 
 class FakeProber:
-    """Everything passes, except addresses in `broken`; those in `void` give void probes, those in `slow` late answers."""
+    """Everything passes, except addresses in `broken`. Those in `void` give void probes, in `slow` late answers."""
 
     def __init__(self) -> None:
         self.broken: set[str] = set()
