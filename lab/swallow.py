@@ -18,7 +18,7 @@ TABLE: Final = "tandem_swallow"
 
 def rules(city: City, words: Swallowed) -> str:
     """Input of `nft -f`: the table, if it is not there, and one rule in it."""
-    match = f"@ih,{words.offset * 8},{len(words.begins) * 8} 0x{words.begins.hex()} drop"
+    match = f"@ih,{words.offset * 8},{len(words.begins) * 8} 0x{words.begins.hex()} counter drop"
     # Asked before the port is rewritten to the pod's; answers are known by their connection, whatever they show.
     into = f"ip daddr {city.address} {words.protocol} dport {words.port} {match}"
     out = (
