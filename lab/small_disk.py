@@ -39,12 +39,13 @@ def shrink(volume: Path) -> None:
     """Put a volume that nobody uses now onto a small disk."""
     if is_small(volume):
         return
+    # Not mounted elsewhere and moved: below a shared mount, as most machines' root is, that is refused.
     beside = volume.with_name(f"{volume.name}.small")
-    beside.mkdir(exist_ok=True)
-    run(["mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m,mode=0700", SOURCE, str(beside)])
-    run(["cp", "--archive", "--sparse=always", f"{volume}/.", str(beside)])
-    run(["mount", "--move", str(beside), str(volume)])
-    beside.rmdir()
+    shutil.rmtree(beside, ignore_errors=True)
+    run(["cp", "--archive", "--sparse=always", str(volume), str(beside)])
+    run(["mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m,mode=0700", SOURCE, str(volume)])
+    run(["cp", "--archive", "--sparse=always", f"{beside}/.", str(volume)])
+    shutil.rmtree(beside)
 
 
 def restore(volume: Path) -> None:

@@ -38,6 +38,9 @@ OUTCOMES: Final = {
 EAST: Final = frozenset({"east"})
 EAST_HOTEL: Final = frozenset({"east/hotel"})
 BOTH: Final = frozenset({"east", "west"})
+HOTEL: Final = frozenset({"hotel"})
+IMPORTANT: Final = frozenset({"callcenter/hotel-coast-premium", "callcenter/flight-coast-premium"})
+"""The groups of the highest priority."""
 NOBODY: Final[frozenset[str]] = frozenset()
 
 
@@ -52,7 +55,7 @@ class Case:
         lasts_s: How long it is left alone when nothing is to happen.
         within_s: Bound for everybody to work again, from the fault on (Failover), else from its undoing on.
         arrange: What is so before the fault: it takes time, and is no part of it.
-        system: A Failover concerns this system alone; empty: all of the city.
+        concerns: Systems or groups that a Failover concerns, and no other; empty: all of the city.
         changes: Cities that an agent may change.
         afterwards: What is looked at when everything is mended and has been judged.
     """
@@ -65,7 +68,7 @@ class Case:
     lasts_s: float = 8.0
     within_s: float = 30.0
     arrange: Act | None = None
-    system: str = ""
+    concerns: frozenset[str] = NOBODY
     changes: int = 1
     afterwards: Act | None = None
 
@@ -87,6 +90,8 @@ CASES: Final = (
          lasts_s=10.0, arrange=made.held),
     Case("city powered off after the witness", NOTHING, lambda s: s.power_off("east"), EAST, EAST,
          lasts_s=12.0, within_s=60.0, arrange=made.witness_gone),
+    Case("city powered off, the other has room for the important", FAILOVER, lambda s: s.power_off("east"), EAST, EAST,
+         within_s=10.0, arrange=made.room_for_the_important, concerns=IMPORTANT),
     Case("city cut off from the other locations, not from its floors", GIVEN_UP,
          lambda s: s.cut(("east", "west"), ("east", "witness")), within_s=10.0),
     Case("witness powered off", NOTHING, lambda s: s.power_off("witness")),
@@ -129,13 +134,13 @@ CASES: Final = (
          frozenset({"east/flight"})),
     Case("CTI frozen for 5 s", NOTHING, lambda s: s.freeze("east", CTI, 5.0), EAST_HOTEL, lasts_s=2.0),
     Case("CTI signs nobody in", FAILOVER, lambda s: s.swallow("east", OFFERS), EAST_HOTEL, within_s=12.0,
-         system="hotel"),
+         concerns=HOTEL),
     Case("softswitch killed", NOTHING, lambda s: s.kill("east", SOFTSWITCH)),
     Case("softswitch frozen for 2 s", NOTHING, lambda s: s.freeze("east", SOFTSWITCH, 2.0), lasts_s=4.0),
     Case("softswitch frozen", FAILOVER, lambda s: s.freeze("east", SOFTSWITCH), EAST_HOTEL, EAST, within_s=12.0,
-         system="hotel"),
+         concerns=HOTEL),
     Case("softswitch takes no calls and answers OPTIONS", FAILOVER, lambda s: s.swallow("east", INVITES), EAST_HOTEL,
-         within_s=12.0, system="hotel"),
+         within_s=12.0, concerns=HOTEL),
     # -- clocks and processor time
     Case("wall clocks of a city an hour ahead", NOTHING, made.clocks_of_a_city, lasts_s=10.0),
     Case("wall clocks of the coordinator an hour back", NOTHING, made.clocks_of_the_coordinator, lasts_s=10.0),
@@ -149,7 +154,8 @@ CASES: Final = (
     Case("busy loops take three quarters of the machine", NOTHING, lambda s: s.burden(0.75, 15.0), BOTH, BOTH,
          lasts_s=4.0, within_s=60.0),
     # -- pairs
-    Case("city powered off in a sign-in peak of the other", FAILOVER, made.sign_in_peak, BOTH, EAST, within_s=12.0),
+    Case("city powered off in a sign-in peak of the other", FAILOVER, made.sign_in_peak, BOTH, EAST, within_s=12.0,
+         afterwards=made.the_important_came_first),
     Case("city powered off, witness's engine frozen for 6 s", FAILOVER, made.without_a_second_accuser, EAST, EAST,
          within_s=18.0),
     Case("city powered off, store without a quorum for 6 s", FAILOVER, made.without_a_quorum, EAST, EAST,

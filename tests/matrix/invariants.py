@@ -185,6 +185,17 @@ def _works_on(own: Diary, site: str, at: float) -> bool:
     return here == site
 
 
+def important_not_last(diary: Diary, important: frozenset[str], others: frozenset[str], since: float) -> list[str]:
+    """Of all who sign in after `since`, the last of the important ones is not later than the last of the others."""
+    last = dict.fromkeys((important, others), since)
+    for line in diary:
+        for group in last:
+            if line["event"] == "signed-in" and line["account"] in group:
+                last[group] = max(last[group], line["at"])
+    late = last[important] - last[others]
+    return [f"the last of the important was {late:.2f} s later than the last of the others"] if late > 0 else []
+
+
 # -- the calls
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from demo.callcentre import CallCentre
 from demo.errors import NotInTimeError
-from demo.quickstart import documents
+from demo.quickstart import Group, documents
 from demo.waiting import until
 from tandem.domain import keys
 from tandem.engine.ports import Delete
@@ -26,6 +26,9 @@ ROLL_CALL_PER_S: Final = 20.0
 ROLL_CALL_TALK_S: Final = (1.0, 2.0)
 ROLL_CALL_WITHIN_S: Final = 40.0
 """At the end every agent must answer a real call: many short ones, and whoever has been idle longest gets the next."""
+
+ALL_MENDED_WITHIN_S: Final = 60.0
+"""From the undoing of a fault that moved some, for those whom it did not move."""
 
 LEARNS_WITHIN_S: Final = 20.0
 """For a city that was given up and is back: until its CTIs hold the newer maps."""
@@ -72,12 +75,14 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
 
     spared = may_be_lost()
     before = scene.revisions()
-    began_at = time.time()
+    began_at = scene.began_at = time.time()
 
     await case.act(scene)
     back: float | None = None
     if case.expected == FAILOVER:
-        back = await _all_back(scene, everybody, case.within_s, since=began_at, lost=_lost(case, centre))
+        moving = centre.accounts(group for group in centre.quickstart.groups if concerns(case, group))
+        who = moving | (everybody - struck)
+        back = await _all_back(scene, who, case.within_s, since=began_at, lost=moving)
     elif case.expected == GIVEN_UP:
         back = await _given_up(scene, before, case.within_s, since=began_at)
         await asyncio.sleep(case.lasts_s)
@@ -92,6 +97,8 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
         scene.broken += await _learned(scene)
     elif case.expected != FAILOVER:
         back = await _all_back(scene, everybody, case.within_s, since=undone_at)
+    elif await _all_back(scene, everybody, ALL_MENDED_WITHIN_S, since=undone_at) is None:
+        scene.broken.append(f"not everybody works {ALL_MENDED_WITHIN_S:g} s after everything was mended")
     unreached = await _roll_call(centre, calls, phones, everybody)
     await asyncio.sleep(SETTLE_S)
 
@@ -137,9 +144,9 @@ def routes_of(centre: CallCentre) -> list[Mapping[str, str]]:
     return [route for trunk in trunks for route in trunk["spec"]["routes"]]
 
 
-def _lost(case: Case, centre: CallCentre) -> frozenset[str]:
-    """The accounts that a Failover must bring to the other city."""
-    return centre.accounts(g for g in centre.quickstart.groups if case.system in ("", g.system))
+def concerns(case: Case, group: Group) -> bool:
+    """Whether a Failover must bring this group to the other city."""
+    return not case.concerns or bool(case.concerns & {group.system, group.name})
 
 
 def _observed(before: Mapping[str, int], scene: Scene, back: float | None, case: Case) -> str:
@@ -152,8 +159,7 @@ def _observed(before: Mapping[str, int], scene: Scene, back: float | None, case:
         )
     if not moved:
         return NOTHING
-    systems = {group.name: group.system for group in scene.centre.quickstart.groups}
-    concerned = {group for group in before if case.system in ("", systems[group])}
+    concerned = {group.name for group in scene.centre.quickstart.groups if concerns(case, group)}
     if set(moved) <= concerned and all(set(newest[group].map) == {"west"} for group in concerned):
         return GIVEN_UP if case.expected == GIVEN_UP else FAILOVER
     return f"{len(moved)} groups placed anew: {', '.join(moved[:3])}"

@@ -11,12 +11,13 @@ import httpx
 
 from demo.callcentre import CallCentre
 from demo.errors import NotInTimeError
-from demo.quickstart import Group
+from demo.quickstart import Group, documents
 from demo.waiting import until
 from lab.interface import Swallowed
 from tests.bench.leadership import Leadership
-from tests.e2e.callcenter_fixtures import shift
-from tests.matrix.watcher import StoreWatcher
+from tests.e2e.callcenter_fixtures import shift, write
+from tests.matrix.invariants import important_not_last
+from tests.matrix.watcher import StoreWatcher, read_diaries
 
 ENGINE: Final = "pod/tandem-system/tandem/engine"
 OPERATOR: Final = "pod/tandem-system/tandem/operator"
@@ -46,6 +47,8 @@ class Scene:
     leadership: Leadership
     store: StoreWatcher
     broken: list[str] = field(default_factory=list)
+    began_at: float = 0.0
+    """When the fault that is being made began, in seconds of CLOCK_REALTIME."""
 
     async def power_off(self, city: str) -> None:
         await self.centre.lab.faults.kill_city(city)
@@ -158,6 +161,29 @@ async def store_on_a_small_disk(scene: Scene) -> None:
     await asyncio.sleep(3.0)
 
 
+async def room_for_the_important(scene: Scene) -> None:
+    """The other city has room for its own agents, for those of the highest priority, and for nobody else."""
+    centre = scene.centre
+    room: dict[str, int] = {}
+    for group in centre.quickstart.groups:
+        if group.home == "west" or group.name in _important(centre):
+            room[group.system] = room.get(group.system, 0) + group.agents
+    sites = list(documents(centre.quickstart.folder / "sites.yaml"))
+    for site in sites:
+        for system in site["spec"].get("systems", []) if site["metadata"]["name"] == "west" else ():
+            system["cti"]["capacity"]["agents"] = room[system["name"]]
+    file = write("sites-with-little-room", *sites)
+    await asyncio.gather(*(cluster.apply(file) for cluster in centre.clusters.values()))
+    await asyncio.sleep(5.0)  # every location has read it, and they agree
+
+
+def _important(centre: CallCentre) -> set[str]:
+    """Groups of the highest priority."""
+    groups = list(documents(centre.quickstart.folder / "agentgroups.yaml"))
+    most = max(group["spec"].get("priority", 0) for group in groups)
+    return {f"callcenter/{g['metadata']['name']}" for g in groups if g["spec"].get("priority", 0) == most}
+
+
 async def _store_whole(scene: Scene) -> None:
     async def whole() -> tuple[bool, str]:
         return True, await scene.leadership.leader()
@@ -256,6 +282,16 @@ async def off_and_on_twice(scene: Scene) -> None:
 
 
 # -- what is looked at when it is over
+
+
+async def the_important_came_first(scene: Scene) -> None:
+    """Of those who came from the dead city, the ones with the highest priority were not the last."""
+    centre = scene.centre
+    east = scene.groups("east")
+    important = centre.accounts(group for group in east if group.name in _important(centre))
+    scene.broken += important_not_last(
+        read_diaries(centre.floors.timelines), important, centre.accounts(east) - important, scene.began_at
+    )
 
 
 async def nothing_is_planned_onto_it(scene: Scene) -> None:

@@ -10,6 +10,7 @@ from tests.matrix.invariants import (
     every_bucket_once,
     everybody_answers,
     goes_through,
+    important_not_last,
     no_call_is_cut,
     no_two_fresh_doors,
     nobody_changes_often,
@@ -125,6 +126,16 @@ def test_an_agent_who_goes_to_and_fro_is_seen() -> None:
     assert nobody_changes_often(back, since=10, most=2) == []
     assert nobody_changes_often(there, since=10, most=0) == ["a went east > west"]
     assert nobody_changes_often(back, since=13) == [], "what was before the fault is no part of it"
+
+
+def test_important_agents_who_come_last_are_seen() -> None:
+    diary = [line("a", 5, "signed-in", "west"), line("b", 6, "signed-in", "west"), line("a", 7, "lost", "west")]
+    a, b = frozenset({"a"}), frozenset({"b"})
+    assert important_not_last(diary, a, b, since=1) == []
+    assert important_not_last(diary, b, a, since=1) == [
+        "the last of the important was 1.00 s later than the last of the others"
+    ]
+    assert important_not_last(diary, b, a, since=8) == []
 
 
 ACCOUNTS = {"a": "n/g", "b": "n/g", "c": "n/other"}
