@@ -88,6 +88,8 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
         await asyncio.sleep(case.lasts_s)
     else:
         await asyncio.sleep(case.lasts_s)
+        if case.reason:
+            await scene.is_said(case.reason)
     await calls.look()
     spared |= may_be_lost()
     undone_at = time.time()

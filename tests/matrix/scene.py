@@ -36,6 +36,9 @@ OFFERS: Final = Swallowed("tcp", 30580, "out", b'{"t":"offer"', offset=2)
 connections, greets, and pings the sessions that it has."""
 
 HOUR: Final = 3600
+SAID_WITHIN_S: Final = 10.0
+"""For why nobody is moved to be read in Kubernetes."""
+
 STORE_BACK_WITHIN_S: Final = 30.0
 
 
@@ -118,14 +121,29 @@ class Scene:
         """Group -> revision of its map, as last seen."""
         return {group: placement.revision for group, placement in self.store.newest.items()}
 
-    async def nothing_moves(self, for_s: float, why: str) -> None:
-        """Look on for a while; whoever is placed anew meanwhile is so without a right."""
+    async def is_said(self, reason: str) -> None:
+        """Why nobody is moved can be read in the surviving city: in FailoverReady of a group of the lost one."""
+
+        async def said() -> tuple[bool, str]:
+            found = await self.centre.clusters["west"].get("agentgroup", "hotel-north-sales")
+            conditions = {c["type"]: c for c in found.get("status", {}).get("conditions", [])}
+            ready = conditions.get("FailoverReady", {})
+            return ready.get("reason") == reason, f"FailoverReady is {ready.get('reason')}: {ready.get('message')}"
+
+        try:
+            await until(f"FailoverReady says {reason}", said, timeout=SAID_WITHIN_S)
+        except NotInTimeError as error:
+            self.broken.append(str(error))
+
+    async def nothing_moves(self, for_s: float, reason: str) -> None:
+        """Look on for a while; whoever is placed anew meanwhile is so without a right. And the reason is said."""
         before = self.revisions()
         await asyncio.sleep(for_s)
+        await self.is_said(reason)
         await self.store.look()
         moved = sorted(group for group, revision in self.revisions().items() if before[group] != revision)
         if moved:
-            self.broken.append(f"{len(moved)} groups were placed anew although {why}: {', '.join(moved[:3])}")
+            self.broken.append(f"{len(moved)} groups were placed anew in spite of {reason}: {', '.join(moved[:3])}")
 
 
 Act = Callable[[Scene], Awaitable[None]]
@@ -243,13 +261,13 @@ async def sign_in_peak(scene: Scene) -> None:
 
 async def without_a_second_accuser(scene: Scene) -> None:
     await asyncio.gather(scene.power_off("east"), scene.freeze("witness", ENGINE))
-    await scene.nothing_moves(6.0, "the receiving city was the only accuser")
+    await scene.nothing_moves(6.0, "TooFewObservers")
     await scene.centre.lab.faults.thaw("witness", ENGINE)
 
 
 async def without_a_quorum(scene: Scene) -> None:
     await asyncio.gather(scene.power_off("east"), scene.freeze("witness", STORE))
-    await scene.nothing_moves(6.0, "the store has no quorum")
+    await scene.nothing_moves(6.0, "StoreUnreachable")
     await scene.centre.lab.faults.thaw("witness", STORE)
 
 
