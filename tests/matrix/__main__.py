@@ -72,7 +72,7 @@ async def _run(cases: Sequence[Case], say: Storyteller) -> list[Result]:
                 await forgive(centre)
                 await rest(centre)
             except (DemoError, LabError) as e:
-                results.append(Result(case.name, case.expected, f"stopped: {e}", None))
+                results.append(Result(case.name, case.must_be, f"stopped: {e}", None))
                 say(f"NOT AS EXPECTED: {e}")
                 await centre.lab.faults.undo_all()
             write(results)

@@ -74,6 +74,11 @@ class Case:
     reason: str = ""
     afterwards: Act | None = None
 
+    @property
+    def must_be(self) -> str:
+        """The expectation with its reason, as the report shows it."""
+        return f"{self.expected}: {self.reason}" if self.reason else self.expected
+
 
 CASES: Final = (
     # -- a city

@@ -46,7 +46,7 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        return self.observed in OUTCOMES.get(self.expected, ()) and not self.invariants_broken
+        return self.observed in OUTCOMES.get(self.expected, {self.expected}) and not self.invariants_broken
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "ok": self.ok}
@@ -79,6 +79,7 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
 
     await case.act(scene)
     back: float | None = None
+    said = ""
     if case.expected == FAILOVER:
         moving = centre.accounts(group for group in centre.quickstart.groups if concerns(case, group))
         who = moving | (everybody - struck)
@@ -88,8 +89,7 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
         await asyncio.sleep(case.lasts_s)
     else:
         await asyncio.sleep(case.lasts_s)
-        if case.reason:
-            await scene.is_said(case.reason)
+        said = case.reason if case.reason and await scene.is_said(case.reason) else ""
     await calls.look()
     spared |= may_be_lost()
     undone_at = time.time()
@@ -126,7 +126,7 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
         broken += invariants.nobody_is_given_up_by_mistake(seen.placements, diary, group_of, began_at, ended_at)
     if case.afterwards is not None:
         await case.afterwards(scene)
-    return Result(case.name, case.expected, observed, back, [*broken, *scene.broken])
+    return Result(case.name, case.must_be, f"{observed}: {said}" if said else observed, back, [*broken, *scene.broken])
 
 
 def struck_by(case: Case, centre: CallCentre) -> frozenset[str]:

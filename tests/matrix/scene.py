@@ -121,7 +121,7 @@ class Scene:
         """Group -> revision of its map, as last seen."""
         return {group: placement.revision for group, placement in self.store.newest.items()}
 
-    async def is_said(self, reason: str) -> None:
+    async def is_said(self, reason: str) -> bool:
         """Why nobody is moved can be read in the surviving city: in FailoverReady of a group of the lost one."""
 
         async def said() -> tuple[bool, str]:
@@ -134,6 +134,8 @@ class Scene:
             await until(f"FailoverReady says {reason}", said, timeout=SAID_WITHIN_S)
         except NotInTimeError as error:
             self.broken.append(str(error))
+            return False
+        return True
 
     async def nothing_moves(self, for_s: float, reason: str) -> None:
         """Look on for a while; whoever is placed anew meanwhile is so without a right. And the reason is said."""

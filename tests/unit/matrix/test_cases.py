@@ -28,6 +28,8 @@ def test_every_expectation_says_what_may_be_observed() -> None:
         (EITHER, NOTHING, [], True),
         (EITHER, FAILOVER, [], True),
         (EITHER, "3 groups placed anew: n/g", [], False),
+        ("Nothing: Held", "Nothing: Held", [], True),
+        ("Nothing: Held", NOTHING, [], False),
         (NOTHING, "stopped: the lab is not running", [], False),
     ],
 )
