@@ -45,7 +45,7 @@ class Doors:
     held: Mapping[str, Mapping[str, int]]
     """Site -> group -> revision of the map that its CTI holds and has confirmed; who says nothing is left out."""
     given_up: frozenset[str] = frozenset()
-    """Sites that count as lost: no heartbeat, or a failover that has not ended."""
+    """Sites that count as lost: they fell silent, and their failover has not ended."""
 
 
 @dataclass
@@ -58,8 +58,9 @@ class Seen:
     maps: dict[tuple[str, int], Mapping[str, str]] = field(default_factory=dict)
     """(group, revision) -> map, of every revision that the store or a CTI has named."""
     doors: list[Doors] = field(default_factory=list)
-    failovers: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Site -> the newest record of its failover."""
+    silent: set[str] = field(default_factory=set)
+    """Sites that had no heartbeat at some moment of a failover that has not ended. One that is broken but writes has
+    lost its doors in an orderly way: nothing excuses it."""
 
 
 class StoreWatcher:
@@ -140,7 +141,7 @@ def take(seen: Seen, placements: Rows, reports: Rows, heartbeats: Rows, failover
             seen.placements.append(placement)
         seen.newest[placement.group] = placement
         seen.maps[placement.group, placement.revision] = placement.map
-    seen.failovers = {_name(kv, FAILOVERS): _value(kv) for kv in failovers}
+    failing = {_name(kv, FAILOVERS) for kv in failovers if _value(kv).get("state") == "Active"}
     alive = {_name(kv, HEARTBEATS) for kv in heartbeats}
     held: dict[str, dict[str, int]] = {}
     for kv in reports:
@@ -148,8 +149,8 @@ def take(seen: Seen, placements: Rows, reports: Rows, heartbeats: Rows, failover
         if report.get("confirmed"):
             revisions = {group: int(said.get("revision", 0)) for group, said in report["groups"].items()}
             held.setdefault(_name(kv, REPORTS).partition("/")[0], {}).update(revisions)
-    lost = {site for site, record in seen.failovers.items() if record.get("state") == "Active"}
-    doors = Doors(at, held, frozenset(lost | (held.keys() - alive)))
+    seen.silent = (seen.silent & failing) | (failing - alive)
+    doors = Doors(at, held, frozenset(seen.silent | (held.keys() - alive)))
     if not seen.doors or (seen.doors[-1].held, seen.doors[-1].given_up) != (doors.held, doors.given_up):
         seen.doors.append(doors)
 

@@ -4,7 +4,7 @@ import base64
 import json
 from typing import Any
 
-from tests.matrix.watcher import Phones, Seen, take, unknown_maps
+from tests.matrix.watcher import Doors, Phones, Seen, take, unknown_maps
 
 
 def row(key: str, value: dict[str, Any], revision: int = 1) -> dict[str, Any]:
@@ -32,16 +32,29 @@ def test_each_revision_of_a_map_is_noted_once() -> None:
     assert set(seen.maps) == {("n/g", 3), ("n/g", 5)}
 
 
-def test_doors_are_those_of_confirmed_ctis_and_a_city_without_heartbeat_or_with_a_failover_is_given_up() -> None:
+def test_doors_are_those_of_confirmed_ctis() -> None:
     seen = Seen()
     reports = [report("east", 3), report("west", 4, confirmed=False)]
-    take(seen, [], reports, [row("heartbeat/east", {})], [row("failover/west", {"state": "Active"})], at=1.0)
-    assert seen.doors[0].held == {"east": {"n/g": 3}}
-    assert seen.doors[0].given_up == {"west"}
-    take(seen, [], reports, [], [row("failover/west", {"state": "Ended"})], at=2.0)
-    assert seen.doors[1].given_up == {"east"}
-    take(seen, [], reports, [], [row("failover/west", {"state": "Ended"})], at=3.0)
-    assert len(seen.doors) == 2, "only changes are kept"
+    for at in (1.0, 2.0):
+        take(seen, [], reports, [row("heartbeat/east", {})], [], at=at)
+    assert seen.doors == [Doors(1.0, {"east": {"n/g": 3}})], "only changes are kept"
+
+
+def test_a_city_is_given_up_from_its_silence_in_a_failover_until_that_has_ended() -> None:
+    seen = Seen()
+    active, ended = ([row("failover/east", {"state": state})] for state in ("Active", "Ended"))
+    alive = [row("heartbeat/east", {})]
+    looks = [(alive, []), (alive, active), ([], active), (alive, active), (alive, ended), ([], ended)]
+    for at, (heartbeats, failovers) in enumerate(looks):
+        take(seen, [], [report("east", at)], heartbeats, failovers, at=float(at))
+    assert [bool(picture.given_up) for picture in seen.doors] == [
+        False,  # nothing is wrong
+        False,  # broken, but it writes: it can shut its doors
+        True,
+        True,  # back, and it may not have heard of the newer map yet
+        False,
+        True,  # what it said last is still there, and it is not
+    ]
 
 
 def test_a_map_that_only_a_cti_names_is_asked_for() -> None:
