@@ -69,6 +69,8 @@ async def _run(cases: Sequence[Case], say: Storyteller) -> list[Result]:
                 result = await run(case, scene, calls, say)
                 results.append(result)
                 say(f"{'as expected' if result.ok else 'NOT AS EXPECTED'}: {result.observed}")
+                for line in result.invariants_broken[:10]:
+                    say(f"broken: {line}")
                 await forgive(centre)
                 await rest(centre)
             except (DemoError, LabError) as e:

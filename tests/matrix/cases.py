@@ -38,6 +38,7 @@ OUTCOMES: Final = {
 EAST: Final = frozenset({"east"})
 EAST_HOTEL: Final = frozenset({"east/hotel"})
 BOTH: Final = frozenset({"east", "west"})
+LINK: Final = frozenset({"east-west"})
 HOTEL: Final = frozenset({"hotel"})
 IMPORTANT: Final = frozenset({"callcenter/hotel-coast-premium", "callcenter/flight-coast-premium"})
 """The groups of the highest priority."""
@@ -51,7 +52,8 @@ class Case:
     Attributes:
         act: Makes it; what lasts until then is undone afterwards, by the lab.
         struck: Whose sessions may end by the fault itself: agents at a `site`, of a `site/system`, or of a group.
-        cuts: Cities through which the fault may end calls.
+        cuts: Cities, or the link between them, through which the fault may end calls. A link that is away for more than
+            ten seconds does: whoever hangs up meanwhile is not heard at the other end.
         lasts_s: How long it is left alone when nothing is to happen.
         within_s: Bound for everybody to work again, from the fault on (Failover), else from its undoing on.
         arrange: What is so before the fault: it takes time, and is no part of it.
@@ -100,7 +102,7 @@ CASES: Final = (
     Case("city powered off, the other has room for the important", FAILOVER, lambda s: s.power_off("east"), EAST, EAST,
          within_s=10.0, arrange=made.room_for_the_important, concerns=IMPORTANT),
     Case("city cut off from the other locations, not from its floors", GIVEN_UP,
-         lambda s: s.cut(("east", "west"), ("east", "witness")), within_s=10.0),
+         lambda s: s.cut(("east", "west"), ("east", "witness")), cuts=LINK, within_s=10.0),
     Case("witness powered off", NOTHING, lambda s: s.power_off("witness")),
     # -- links
     Case("link between the cities cut", NOTHING, lambda s: s.cut(("east", "west"))),

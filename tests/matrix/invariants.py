@@ -208,14 +208,16 @@ def no_call_is_cut(calls: Iterable[Mapping[str, Any]], since: float, spared: Abs
     ]
 
 
-def goes_through(call: Mapping[str, Any], cities: AbstractSet[str], phones: Phones, sites: Mapping[str, str]) -> bool:
-    """Whether a call's way leads through one of these cities: the last route it took, or the phone that answered.
+def goes_through(call: Mapping[str, Any], places: AbstractSet[str], phones: Phones, sites: Mapping[str, str]) -> bool:
+    """Whether a call's way leads through one of these places: by the last route it took and the phone that answered.
 
     Args:
+        places: Sites, or links between them like `east-west`.
         sites: Route's name -> site.
     """
     route = (call.get("routes_tried") or [""])[-1]
-    return sites.get(route, route) in cities or phones.city_of.get(call.get("agent") or "") in cities
+    entered, answered = sites.get(route, route), phones.city_of.get(call.get("agent") or "", "")
+    return bool(places & {entered, answered, f"{entered}-{answered}", f"{answered}-{entered}"})
 
 
 def everybody_answers(

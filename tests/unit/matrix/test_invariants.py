@@ -209,6 +209,15 @@ def test_only_calls_whose_way_led_through_a_city_may_be_lost_with_it(made: dict[
     assert goes_through(made, {"east"}, PHONES, {"overflow": "west"}) is through
 
 
+@pytest.mark.parametrize(
+    ("entered", "agent", "through"),
+    [("east", "61", True), ("west", "51", True), ("west", "61", False), ("east", "", False)],
+)
+def test_only_calls_that_took_the_link_may_be_lost_with_it(entered: str, agent: str, through: bool) -> None:
+    made = call("1", routes_tried=[entered], agent=agent)
+    assert goes_through(made, {"east-west"}, PHONES, {}) is through
+
+
 def test_an_agent_whom_no_call_reaches_is_seen() -> None:
     calls = [call("1", agent="61"), call("2", agent="52", placed_at=0.5), call("3", agent="52", answered_at=None)]
     assert everybody_answers(calls, PHONES, {"a", "b"}, since=1.0) == ["b is reached by no call"]
