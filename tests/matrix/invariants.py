@@ -208,6 +208,11 @@ def no_call_is_cut(calls: Iterable[Mapping[str, Any]], since: float, spared: Abs
     ]
 
 
+def under_way(calls: Iterable[Mapping[str, Any]], since: float, until: float) -> list[Mapping[str, Any]]:
+    """Calls that were in progress, or waited, at any moment of that time."""
+    return [c for c in calls if c["placed_at"] <= until and (c.get("ended_at") or until) >= since]
+
+
 def goes_through(call: Mapping[str, Any], places: AbstractSet[str], phones: Phones, sites: Mapping[str, str]) -> bool:
     """Whether a call's way leads through one of these places: by the last route it took and the phone that answered.
 

@@ -64,16 +64,10 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
     await centre.load(CALLS_PER_SECOND)
     await centre.calls_reach(5, centre.quickstart.groups)
     await store.look()
-    await calls.look()
     centre.observed.look()
     struck = struck_by(case, centre)
     sites = {route["name"]: route["site"] for route in routes_of(centre)}
 
-    def may_be_lost() -> set[str]:
-        through = (c for c in calls.under_way() if invariants.goes_through(c, case.cuts, phones, sites))
-        return {str(call["id"]) for call in through}
-
-    spared = may_be_lost()
     before = scene.revisions()
     began_at = scene.began_at = time.time()
 
@@ -90,8 +84,6 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
     else:
         await asyncio.sleep(case.lasts_s)
         said = case.reason if case.reason and await scene.is_said(case.reason) else ""
-    await calls.look()
-    spared |= may_be_lost()
     undone_at = time.time()
     await centre.lab.faults.undo_all()
     await centre.tandem("resume")
@@ -109,6 +101,11 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
     await calls.look()
     diary = read_diaries(centre.floors.timelines)
     seen = store.seen
+    spared = {
+        str(call["id"])
+        for call in invariants.under_way(calls.calls.values(), began_at, undone_at)
+        if invariants.goes_through(call, case.cuts, phones, sites)
+    }
     observed = _observed(before, scene, back, case)
     broken = [
         *invariants.revisions_only_grow(seen.placements),

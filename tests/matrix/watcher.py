@@ -190,10 +190,6 @@ class CallWatcher:
         self.calls.update({call["id"]: call for call in answer["calls"]})
         self._seq = answer["seq"]
 
-    def under_way(self) -> list[Mapping[str, Any]]:
-        """Calls that had not ended at the last look."""
-        return [call for call in self.calls.values() if not call.get("ended_at")]
-
     async def aclose(self) -> None:
         await self._http.aclose()
 

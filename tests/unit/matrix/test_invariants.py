@@ -18,6 +18,7 @@ from tests.matrix.invariants import (
     nobody_notices,
     revisions_only_grow,
     sessions_never_overlap,
+    under_way,
 )
 from tests.matrix.watcher import Doors, Phones, Placement
 
@@ -216,6 +217,17 @@ def test_only_calls_whose_way_led_through_a_city_may_be_lost_with_it(made: dict[
 def test_only_calls_that_took_the_link_may_be_lost_with_it(entered: str, agent: str, through: bool) -> None:
     made = call("1", routes_tried=[entered], agent=agent)
     assert goes_through(made, {"east-west"}, PHONES, {}) is through
+
+
+def test_only_calls_of_the_time_of_the_fault_may_be_lost_with_it() -> None:
+    calls = [
+        call("before", ended_at=4.0),
+        call("into it", ended_at=6.0),
+        call("within it", placed_at=6.0, ended_at=7.0),
+        call("still there"),
+        call("afterwards", placed_at=11.0, ended_at=12.0),
+    ]
+    assert [c["id"] for c in under_way(calls, 5.0, 10.0)] == ["into it", "within it", "still there"]
 
 
 def test_an_agent_whom_no_call_reaches_is_seen() -> None:
