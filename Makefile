@@ -85,7 +85,7 @@ test: check slow e2e ## All tests: the fast loop, the slow contract tests, then 
 bench: init ## Benchmarks on the lab (RUNS=10 for more of each): JSON, tables and a picture in out/bench/.
 	$(PY) -m tests.bench $(if $(RUNS),--runs $(RUNS))
 
-matrix: init ## Every fault and what must come of it (about 25 min; ONLY="engine" for some); table in out/matrix/.
+matrix: init ## Every fault and what must come of it (about 55 min; ONLY="engine|clock" for some); table in out/matrix/.
 	$(PY) -m tests.matrix $(if $(ONLY),--only "$(ONLY)")
 
 demo: init ## The main job: two cities and a witness, 1,200 agents, eight planned moves, a city that dies, the picture in out/demo/.
