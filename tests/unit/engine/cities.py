@@ -37,7 +37,7 @@ class Engine:
         self.store = store
         self.prober = FakeProber()
         self.picture = Picture(store, clock)
-        self.publisher = Publisher(store, clock)
+        self.publisher = Publisher(store, clock, lambda: self.picture.held if self.picture.live else None)
 
         def surroundings() -> Surroundings:
             found = around(self.picture.snapshot, site, clock.monotonic())
