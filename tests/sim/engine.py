@@ -44,7 +44,7 @@ class Engine:
         self.site = site = process.place
         store = SimStore(world.cluster, process)
         self.picture = picture = Picture(store, process)
-        publisher = Publisher(store, process)
+        publisher = Publisher(store, process, lambda: picture.held if picture.live else None)
 
         def surroundings() -> Surroundings:
             found = around(picture.snapshot, site, process.monotonic())
@@ -70,7 +70,7 @@ class Engine:
     def run(self) -> None:
         """Begin, within the process."""
         loop = self.process.loop
-        loop.create_task(self.prober.watch())
+        self.prober.watch()
         main = loop.create_task(supervise(self.parts, self.process))
         main.add_done_callback(self._ended)
 
@@ -89,8 +89,10 @@ class SimProber(NetworkProber):
         self._stalls = stall.Stalls(process.monotonic())
         self._reference = _Reference()  # type: ignore[assignment]
 
-    async def watch(self) -> None:
-        await stall.watch(self._stalls, self._process)
+    def watch(self) -> None:
+        """Tick for ever, as `stall.watch` does; without a task, for it is the commonest event of all."""
+        self._stalls.tick(self._process.monotonic())
+        self._process.loop.call_later(stall.TICK_S, self.watch)
 
     async def sip_options(self, address: str, timeout: float) -> ProbeResult:
         site, _, _ = address.partition(":")

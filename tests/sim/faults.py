@@ -132,7 +132,32 @@ def lost_packets(world: "World", rng: Random) -> Undo:
 
 def _stall(process: Process, rng: Random, longest: float) -> Undo:
     process.stall(rng.uniform(0.2, longest))
-    return lambda: setattr(process, "stalled_until", min(process.stalled_until, process.scheduler.now))
+    return process.thaw
+
+
+def stall_engine_of(world: "World", place: str, rng: Random) -> Undo:
+    return _stall(world.engines[place].process, rng, 4.0)
+
+
+def kill_engine_of(world: "World", place: str) -> Undo:
+    world.kill_engine(place)
+    return lambda: world.start_engine(place)
+
+
+def kill_cti_of(world: "World", city: str) -> Undo:
+    world.kill_cti(city)
+    return lambda: world.start_cti(city)
+
+
+def two_engines(world: "World", rng: Random) -> Undo:
+    """One stands still, another is started in its place, and then the first wakes up and goes on as if nothing was."""
+    place = rng.choice(PLACES)
+    old = world.engines[place].process
+    if not old.alive:
+        return _nothing
+    old.stall(rng.uniform(1.0, 5.0))
+    world.start_engine(place, beside=True)
+    return old.kill
 
 
 def engine_stands_still(world: "World", rng: Random) -> Undo:
@@ -161,21 +186,16 @@ def client_stands_still(world: "World", rng: Random) -> Undo:
 
 
 def engine_dies(world: "World", rng: Random) -> Undo:
-    place = rng.choice(PLACES)
-    world.kill_engine(place)
-    return lambda: world.start_engine(place)
+    return kill_engine_of(world, rng.choice(PLACES))
 
 
 def coordinator_dies(world: "World", rng: Random) -> Undo:
     place = next((place for place, engine in world.engines.items() if engine.election._reign), "witness")
-    world.kill_engine(place)
-    return lambda: world.start_engine(place)
+    return kill_engine_of(world, place)
 
 
 def cti_dies(world: "World", rng: Random) -> Undo:
-    city = rng.choice(CITIES)
-    world.kill_cti(city)
-    return lambda: world.start_cti(city)
+    return kill_cti_of(world, rng.choice(CITIES))
 
 
 def cti_starts_with_an_old_disk(world: "World", rng: Random) -> Undo:
@@ -292,6 +312,7 @@ KINDS: Final = (
     Kind("softswitch stands still", switch_stands_still, 5.0, 5.0),
     Kind("store member stands still", member_stands_still, 6.0, 6.0),
     Kind("client stands still", client_stands_still, 4.0, 4.0),
+    Kind("two engines in one place", two_engines, 2.0, 8.0),
     Kind("engine dies", engine_dies, 0.3, 6.0),
     Kind("coordinator dies", coordinator_dies, 0.3, 6.0, 3),
     Kind("CTI dies", cti_dies, 0.3, 5.0, 3),

@@ -32,7 +32,7 @@ class Network:
         self.rng = rng
         self.far_s = far_s
         self.late = 0.0
-        """Share of messages that lose a packet, which TCP sends again 0.2 to 2 s later; datagrams are gone."""
+        """Share of messages that lose a packet, which TCP sends again 0.2 to 3 s later; datagrams are gone."""
         self.slow: Counter[tuple[str, str]] = Counter()
         """Links whose way takes up to 0.6 s more."""
         self._cuts: Counter[tuple[str, str]] = Counter()
@@ -71,13 +71,11 @@ class Network:
     def delay(self, source: str, target: str) -> float:
         """Seconds of one way."""
         rng = self.rng
-        if source == target:
-            return rng.random() * NEAR_S
-        seconds = (0.2 + 0.8 * rng.random()) * self.far_s
+        seconds = rng.random() * NEAR_S if source == target else (0.2 + 0.8 * rng.random()) * self.far_s
         if self.slow and self.slow[source, target]:
             seconds += 0.6 * rng.random()
         if self.late and rng.random() < self.late:
-            seconds += 0.2 + 1.8 * rng.random()
+            seconds += 0.2 + 2.8 * rng.random()
         return seconds
 
     def carry(self, source: str, target: str, arrives: Callable[[], object], not_before: float = 0.0) -> float:

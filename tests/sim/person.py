@@ -52,6 +52,7 @@ class Person:
 
     def restart(self) -> None:
         """The desktop's process dies and another one starts; the cities' ends learn of it as its host says so."""
+        self.world.watch.befell(self.account)
         for site, line in list(self.lines.items()):
             self._hang_up(site, line)
         if self._timer is not None:
@@ -184,6 +185,7 @@ class Person:
 
     def reset(self, site: str, *, client_told: bool, city_told: bool) -> None:
         """Something on the way ends the connection, for those who are told."""
+        self.world.watch.befell(self.account)
         line = self.lines.get(site)
         if line is not None:
             if client_told:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from callcenter.session.door import Door
 from callcenter.session.events import Gone, Out, Started
+from callcenter.session.placements import UNCONFIRMED_AFTER
 from tandem.domain import keys
 from tandem.domain.placement import BucketMap, Slot
 from tandem.domain.records import PlacementRecord, ShiftRecord
@@ -29,8 +30,8 @@ LOOK_S: Final = 0.1
 RECENT_S: Final = 4.0
 """A failover's reasons must have been true within this time before it."""
 
-LASTED_S: Final = 1.0
-"""Seconds for which they must have been true in the last `LONG_S`."""
+LASTED_S: Final = 1.3
+"""Seconds for which they must have been true in the last `LONG_S`: confirmAfter, less two probes' time."""
 
 LONG_S: Final = 9.0
 
@@ -93,6 +94,8 @@ class Truth:
     mute: bool
     """Its engine could not have renewed its lease."""
     unseen: frozenset[str]
+    """Locations that could not have reached anything there."""
+    lame: frozenset[str]
     """Locations that could not have reached its CTI, or not its softswitch."""
 
 
@@ -187,13 +190,19 @@ class Watch:
         for promise in self.promises:
             promise.word(cti, word)
 
+    def befell(self, account: str) -> None:
+        for promise in self.promises:
+            if isinstance(promise, FailStatic):
+                promise.befell(account)
+
     # -- the truth
 
     def _look(self) -> None:
         world = self.world
         for city in world.cities:
             known = self.truth[city]
-            known.append(Truth(world.scheduler.now, self._mute(city), frozenset(self._unseen(city))))
+            unseen, lame = (frozenset(self._unseen(city, wholly=wholly)) for wholly in (True, False))
+            known.append(Truth(world.scheduler.now, self._mute(city), unseen, lame))
             while known[0].at < world.scheduler.now - LONG_S:
                 known.popleft()
         for promise in self.promises:
@@ -209,12 +218,14 @@ class Watch:
         slow = bool(network.slow or network.late > 0.02)
         return slow or not members or not all(network.both(city, place) for place in cluster.members)
 
-    def _unseen(self, city: str) -> Iterable[str]:
+    def _unseen(self, city: str, *, wholly: bool) -> Iterable[str]:
+        """Locations that reach nothing there (`wholly`), or not all that agents need."""
         world = self.world
-        broken = not world.ctis[city].process.serves or not world.switches[city].process.serves
+        needed = [world.ctis[city].process.serves, world.switches[city].process.serves]
+        serves = any([*needed, world.engines[city].process.serves]) if wholly else all(needed)
         for place in world.engines:
             slow = world.network.slow[city, place] or world.network.slow[place, city] or world.network.late > 0.02
-            if place != city and (broken or slow or not world.network.both(city, place)):
+            if place != city and (not serves or slow or not world.network.both(city, place)):
                 yield place
 
 
@@ -283,7 +294,9 @@ class AdmittingRevisionsOnlyGrow(Promise):
         if placement is None:
             raise self.broken(f"{cti.site} admits {out.member.account} without a map of {out.member.group}")
         if not book.confirmed(out.member.group):
-            return  # the map of its disk, after ten seconds without an engine
+            if book.why_shut(out.member.group, now) is not None or now < book.boot_at + UNCONFIRMED_AFTER:
+                raise self.broken(f"{cti.site} admits {out.member.account} before its engine has confirmed a map")
+            return  # by the map of its disk, after ten seconds without an engine
         about = (cti.site, out.member.group)
         if placement.revision < self._admitted.get(about, 0):
             raise self.broken(
@@ -481,7 +494,9 @@ class NobodyMovedByMistake(Promise):
         others = [place for place in self.world.engines if place != site]
         self._demand(site, "its engine could write", [(t.at, t.mute) for t in known])
         for other in others:
-            self._demand(site, f"{other} could reach it", [(t.at, other in t.unseen) for t in known])
+            self._demand(site, f"{other} could reach all of it", [(t.at, other in t.lame) for t in known])
+            if not any(other in t.unseen for t in known if t.at >= self.world.scheduler.now - RECENT_S):
+                raise self.broken(f"{site} fails over, but {other} could reach something there")
 
     def _demand(self, site: str, otherwise: str, looks: Sequence[tuple[float, bool]]) -> None:
         now = self.world.scheduler.now
@@ -499,8 +514,56 @@ class CallsOnlyToValidSessions(Promise):
         if word.get("a") != "ring":
             return
         person = self.world.by_extension[word["ext"]]
-        if not cti.centre.server.valid(person.account, cti.process.monotonic()):
+        server = cti.centre.server
+        if not server.valid(person.account, cti.process.monotonic()):
             raise self.broken(f"{cti.site} rings {person.account}, who has no valid session there")
+        if server._leaving(server._t.seats[person.account]):
+            raise self.broken(f"{cti.site} rings {person.account}, who is about to leave")
+
+
+class FailStatic(Promise):
+    """Sessions end by a release, or because something befell the agent's own desk, way or CTI: nothing else ends one.
+
+    No engine, no store, no coordinator, no other city and no verdict.
+    """
+
+    name = "FailStatic"
+
+    LASTS_S: Final = 10.0
+    """Seconds for which what befell somebody may show: a lease, a reconnection, and a second one."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch)
+        self._struck: dict[object, float] = {}
+
+    def looked(self) -> None:
+        world, now = self.world, self.world.scheduler.now
+        if world.network.late:
+            self._struck["everybody"] = now
+        for city, cti in world.ctis.items():
+            if not cti.process.serves:
+                self._struck[city] = now
+        for person in world.people.values():
+            floor = person.process.place
+            if not person.process.serves:
+                self._struck[person.account] = now
+            for city in world.cities:
+                if not world.network.both(floor, city):
+                    self._struck[floor, city] = now
+
+    def befell(self, account: str) -> None:
+        """The agent's connections were broken, or the desktop restarted."""
+        self._struck[account] = self.world.scheduler.now
+
+    def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None:
+        if not isinstance(out, Gone) or out.reason == "Released":
+            return
+        account = out.member.account
+        floor = self.world.people[account].process.place
+        about = ("everybody", account, cti.site, (floor, cti.site))
+        last = max(self._struck.get(key, -math.inf) for key in about)
+        if self.world.scheduler.now - last > self.LASTS_S:
+            raise self.broken(f"{account} loses the session at {cti.site} ({out.reason}), and nothing had befallen it")
 
 
 def _failed_over(commit: Commit) -> str | None:
@@ -525,4 +588,5 @@ PROMISES: Final[tuple[type[Promise], ...]] = (
     NobodyMovesUnasked,
     NobodyMovedByMistake,
     CallsOnlyToValidSessions,
+    FailStatic,
 )

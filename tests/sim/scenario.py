@@ -58,7 +58,8 @@ class Scenario:
         self.healed = False
         self.ends = SETTLED_S + self.rng.uniform(7.0, 13.0)
         self.theme = self.rng.choices(
-            ["move", "order", "disaster", "disaster while moving", "faults only"], [30, 12, 28, 15, 15]
+            ["move", "order", "disaster", "disaster while moving", "half truths", "faults only"],
+            [28, 12, 26, 14, 10, 10],
         )[0]
         self._plan()
 
@@ -74,6 +75,8 @@ class Scenario:
             self._at(first, lambda: self.world.order(group, _shares(rng), 1))
         if self.theme.startswith("disaster"):
             self._plan_disaster(first + rng.uniform(0.0, 2.0))
+        if self.theme == "half truths":
+            self._plan_half_truth(first + rng.uniform(0.0, 2.0))
         few = 1 if self.theme.startswith("disaster") else 2
         for _ in range(rng.choice([0, 0, 1, 1, 2, 3]) + (few if self.theme == "faults only" else 0)):
             kind = faults.draw(rng)
@@ -110,6 +113,35 @@ class Scenario:
             self._at(when, lambda: self._begin("city powered off", lasts, lambda: self._power_off(city)))
         else:
             self._at(when, lambda: self._begin("city cut off", lasts, lambda: faults.isolate(world, city)))
+
+    def _plan_half_truth(self, when: float) -> None:
+        """Something speaks for a city being lost, and not enough: nobody may be moved."""
+        rng, world = self.rng, self.world
+        city = rng.choice(CITIES)
+        one, other = rng.sample([world.other(city), WITNESS_SITE], 2)
+        mute = rng.uniform(4.0, 8.0)
+        self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, city)))
+        later = when + rng.uniform(0.0, 3.0)
+        match rng.choice(
+            ["one accuser", "one accuser, and a witness that is gone", "not for long", "half of it", "late"]
+        ):
+            case "one accuser":
+                self._at(later, lambda: self._begin("link cut", mute, lambda: faults.isolate(world, city, (one,))))
+            case "one accuser, and a witness that is gone":
+                self._at(later, lambda: self._begin("link cut", mute, lambda: faults.isolate(world, city, (one,))))
+                self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, other)))
+            case "not for long":
+                self._at(when + 2.6, lambda: self._begin("city cut off", 1.1, lambda: faults.isolate(world, city)))
+            case "half of it":
+                self._at(later, lambda: self._begin("CTI dies", mute, lambda: faults.kill_cti_of(world, city)))
+            case "late":
+                for place in (one, other):
+                    self._at(
+                        later,
+                        lambda place=place: self._begin(  # type: ignore[misc]
+                            "engine stands still", 8.0, lambda: faults.stall_engine_of(world, place, rng)
+                        ),
+                    )
 
     def _power_off(self, city: str) -> faults.Undo:
         self.world.power_off(city)
@@ -187,7 +219,7 @@ class Scenario:
         world.run(0.5)
 
     def unsettled(self) -> str | None:
-        """Who does not work, or what is still on its way; None when all is well."""
+        """Who does not work, what is still on its way, who is not seen to live; None when all is well."""
         world = self.world
         for person in world.people.values():
             site = person.works_at
@@ -195,6 +227,9 @@ class Scenario:
                 person.account, world.ctis[site].process.monotonic()
             ):
                 return f"{person.account} is not signed in"
+        missing = set(world.engines) - world.watch.heartbeats
+        if missing:
+            return f"the engines of {sorted(missing)} live and have no heartbeat"
         for group, (_, _, placed) in world.watch.placements.items():
             if placed.in_transit:
                 return f"buckets of {group} are still on their way: {placed.encode()}"

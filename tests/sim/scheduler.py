@@ -90,8 +90,7 @@ class Scheduler:
             if not process.alive:
                 return
             if self.now < process.stalled_until:
-                self._order += 1
-                heapq.heappush(self._later, (process.stalled_until, self._order, event))
+                process.parked.append(event)
                 return
         self.steps += 1
         loop = process.loop if process is not None else None
@@ -138,6 +137,8 @@ class Process:
         self.wall = wall
         self.alive = True
         self.stalled_until = 0.0
+        self.parked: list[Event] = []
+        """What has come while it stood still."""
         self.failure: BaseException | None = None
         self.disk_s = 0.01
         """Seconds that a write to its disk takes."""
@@ -176,6 +177,17 @@ class Process:
     def stall(self, seconds: float) -> None:
         """Stand still; what comes meanwhile is dealt with afterwards, in order."""
         self.stalled_until = max(self.stalled_until, self.scheduler.now + seconds)
+        self.scheduler.at(self.stalled_until, self._wake)
+
+    def thaw(self) -> None:
+        """Go on now."""
+        self.stalled_until = min(self.stalled_until, self.scheduler.now)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self.scheduler.now >= self.stalled_until:
+            self.scheduler._ready.extend(self.parked)
+            self.parked.clear()
 
     def kill(self) -> None:
         """As kill -9: nothing is given back, nothing is said."""

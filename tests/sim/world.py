@@ -285,8 +285,9 @@ class World:
     def kill_engine(self, place: str) -> None:
         self.engines[place].process.kill()
 
-    def start_engine(self, place: str) -> None:
-        if not self.engines[place].process.alive and self.powered(place):
+    def start_engine(self, place: str, *, beside: bool = False) -> None:
+        """`beside`: although there is one, which nobody could stop."""
+        if (beside or not self.engines[place].process.alive) and self.powered(place):
             self.engines[place] = engine = self._new_engine(place)
             engine.process.call(engine.run)
 
@@ -314,11 +315,12 @@ class World:
             if other != place:
                 self.network.cut(place, other)
                 self.network.cut(other, place)
-        self.kill_engine(place)
-        self.kill_member(place)
         if place in CITIES:
             self.kill_switch(place)
             self.kill_cti(place)
+        for process in self.scheduler.processes:
+            if process.place == place:
+                process.kill()
 
     def power_on(self, place: str) -> None:
         if place not in self._off:
