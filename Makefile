@@ -23,7 +23,7 @@ pytest = $(PYTEST) $(1) $(if $(CI),$(call second_try,$(1)))
 # Files go to whichever worker is free; a file's tests share what it starts.
 side_by_side = -n 4 --dist loadfile
 
-.PHONY: help init format check crds crds-check test unit contract sim slow e2e bench matrix demo lab-up lab-down lab-status images lock clean
+.PHONY: help init format check crds crds-check test unit contract sim sim-mutations slow e2e bench matrix demo lab-up lab-down lab-status images lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ contract: init ## Contract tests, the slow ones too: each adapter against the re
 
 sim: init ## Deterministic simulation, 10,000 seeds (SEEDS=200 for some, SEED=4711 to see one); report in out/sim/.
 	$(PY) -m tests.sim $(if $(SEED),--seed $(SEED),$(if $(SEEDS),--seeds $(SEEDS)))
+
+sim-mutations: init ## Each promise broken on purpose in the code: by which seed the simulation finds it (about 10 min).
+	$(PY) -m tests.sim.mutations $(SEEDS)
 
 slow: init ## The contract tests that `make check` leaves out.
 	$(PY) -m lab tools

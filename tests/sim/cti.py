@@ -140,12 +140,19 @@ class SimCti(app.Cti):
         loop = self.process.loop
         self._alive_at = self.now()
         self._tasks = [loop.create_task(task) for task in (self._tick(), self._save())]
+        self._tasks.append(loop.create_task(self._list_calls()))
         if self.site == self.world.cities[0]:
-            loop.create_task(self._connect_to_peer())
-        loop.create_task(self._list_calls())
+            self._tasks.append(loop.create_task(self._connect_to_peer()))
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
         switch = self.world.switches[self.site]
         self.process.scheduler.after(0.02, switch.say_hello, self, "")
         self.world.watch.cti_started(self)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """A part of a CTI that ends has failed."""
+        if not task.cancelled():
+            self.process.scheduler.stopped_by = task.exception() or RuntimeError(f"{task} of {self.site} has ended")
 
     # -- what tells the checkers
 
@@ -353,7 +360,7 @@ class SimHttp(JsonHttp):
             async def handle() -> None:
                 reply(await _HANDLERS[path](cti.control, request))
 
-            cti.process.call(lambda: cti.process.loop.create_task(handle()))
+            cti.process.call(lambda: cti.process.loop.create_task(handle()).add_done_callback(_must_not_fail))
 
         try:
             answer = await self._world.network.ask(self._caller, self._site, serve, timeout, connect_s=1.0)
@@ -362,6 +369,11 @@ class SimHttp(JsonHttp):
         if answer.status not in good:
             raise AdapterError(f"{self._who}: {method} {path} was answered {answer.status}: {answer.text}")
         return Answer(answer.status, json.loads(answer.text))
+
+
+def _must_not_fail(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        cast("ProcessLoop", task.get_loop())._process.scheduler.stopped_by = error
 
 
 _HANDLERS: Final[dict[str, Callable[[Any, Any], Any]]] = {

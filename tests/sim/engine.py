@@ -1,6 +1,7 @@
 """A location's engine: the real parts as the product's wiring puts them together, on one simulated process."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,12 +72,21 @@ class Engine:
         """Begin, within the process."""
         loop = self.process.loop
         self.prober.watch()
-        main = loop.create_task(supervise(self.parts, self.process))
+        parts = {name: functools.partial(self._part, part) for name, part in self.parts.items()}
+        main = loop.create_task(supervise(parts, self.process))
         main.add_done_callback(self._ended)
+
+    async def _part(self, part: Callable[[], Awaitable[None]]) -> None:
+        """A part that fails is started again by its supervisor, and is a bug all the same."""
+        try:
+            await part()
+        except Exception as error:
+            self.process.scheduler.stopped_by = error
+            raise
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.process.failure = error
+            self.process.scheduler.stopped_by = error
 
 
 class SimProber(NetworkProber):

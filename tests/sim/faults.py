@@ -281,6 +281,14 @@ def connections_break(world: "World", rng: Random) -> Undo:
     return _nothing
 
 
+def lose_connections(world: "World", city: str, rng: Random) -> Undo:
+    """Some clients are told that theirs to this city are gone; the city is not."""
+    for person in world.people.values():
+        if rng.random() < 0.4:
+            person.reset(city, client_told=True, city_told=False)
+    return _nothing
+
+
 def desktops_restart(world: "World", rng: Random) -> Undo:
     for person in world.people.values():
         if rng.random() < 0.3:

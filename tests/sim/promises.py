@@ -254,7 +254,9 @@ class Promise:
     def looked(self) -> None: ...
 
     def broken(self, said: str) -> BrokenPromiseError:
-        return BrokenPromiseError(self.name, said)
+        error = BrokenPromiseError(self.name, said)
+        self.world.scheduler.stopped_by = error
+        return error
 
 
 class OneWriter(Promise):

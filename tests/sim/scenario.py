@@ -109,10 +109,18 @@ class Scenario:
         lasts = rng.uniform(3.0, 11.0)
         if rng.random() < 0.25:  # with the coordinator, the store's leader, or both in the lost city
             self._at(SETTLED_S - 1.0, lambda: self._lead_from(city, rng.random() < 0.6, rng.random() < 0.6))
-        if rng.random() < 0.6:
-            self._at(when, lambda: self._begin("city powered off", lasts, lambda: self._power_off(city)))
+        kind = rng.choices(["city powered off", "city cut off", "city cut off, its agents are not"], [5, 3, 2])[0]
+        if kind == "city powered off":
+            self._at(when, lambda: self._begin(kind, lasts, lambda: self._power_off(city)))
+        elif kind == "city cut off":
+            self._at(when, lambda: self._begin(kind, lasts, lambda: faults.isolate(world, city)))
         else:
-            self._at(when, lambda: self._begin("city cut off", lasts, lambda: faults.isolate(world, city)))
+            self._at(when, lambda: self._begin(kind, lasts + 3.0, lambda: faults.isolate(world, city, faults.PLACES)))
+            for _ in range(2):  # some of them lose it later, when the other door is open, and it does not know
+                self._at(
+                    when + rng.uniform(2.5, 6.0),
+                    lambda: self._begin("connections break", 0.1, lambda: faults.lose_connections(world, city, rng)),
+                )
 
     def _plan_half_truth(self, when: float) -> None:
         """Something speaks for a city being lost, and not enough: nobody may be moved."""

@@ -49,6 +49,8 @@ class Scheduler:
         self._ready: deque[Event] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.processes: list[Process] = []
+        self.stopped_by: BaseException | None = None
+        """Ends the run: also what was raised within a task, where it would only end the task."""
 
     def at(self, when: float, callback: Callable[..., object], *args: Any, process: "Process | None" = None) -> Event:
         """Let something happen at a moment of true time, in a process if one is named."""
@@ -98,6 +100,8 @@ class Scheduler:
             events._set_running_loop(loop)
             self._loop = loop
         event.callback(*event.args)
+        if self.stopped_by is not None:
+            raise self.stopped_by
 
     def bury(self) -> None:
         """Let go of everything quietly: coroutines of dead processes never get to their `finally`."""
@@ -139,7 +143,6 @@ class Process:
         self.stalled_until = 0.0
         self.parked: list[Event] = []
         """What has come while it stood still."""
-        self.failure: BaseException | None = None
         self.disk_s = 0.01
         """Seconds that a write to its disk takes."""
         self.loop = ProcessLoop(self)
@@ -213,6 +216,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def __init__(self, process: Process) -> None:
         self._process = process
         self.tasks: set[asyncio.Task[Any]] = set()
+        self.failures: list[dict[str, Any]] = []
 
     def time(self) -> float:
         return self._process.monotonic()
@@ -269,7 +273,8 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        self._process.failure = context.get("exception") or RuntimeError(context.get("message", "?"))
+        # Of a dead process's tasks, mostly; those whose end matters have callbacks of their own.
+        self.failures.append(context)
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         self.call_exception_handler(context)

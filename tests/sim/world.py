@@ -168,12 +168,6 @@ class World:
 
     def run(self, seconds: float) -> None:
         self.scheduler.run(self.scheduler.now + seconds)
-        self._look_for_failures()
-
-    def _look_for_failures(self) -> None:
-        for process in self.scheduler.processes:
-            if process.failure is not None and process.alive:
-                raise process.failure
 
     def bury(self) -> None:
         self.scheduler.bury()
