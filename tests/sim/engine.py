@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from tandem.adapters.cti.http import HttpCTI
 from tandem.api.site import System
 from tandem.api.trunk import Carrier
+from tandem.constants import LATE_ANSWER_S
 from tandem.domain import keys
 from tandem.domain.records import CoordinatorRecord, HeartbeatRecord, PlacementRecord
 from tandem.engine.actuator import Actuator
 from tandem.engine.coordinator import Coordinator
 from tandem.engine.observer import Observer
 from tandem.engine.picture import Picture
-from tandem.engine.ports import AdapterError, CarrierAdapter, ProbeResult, SoftswitchState
+from tandem.engine.ports import AdapterError, CarrierAdapter, Late, ProbeResult, SoftswitchState
 from tandem.engine.publisher import Publisher
 from tandem.engine.supervisor import supervise
 from tandem.engine.surroundings import around
@@ -104,23 +105,25 @@ class SimProber(NetworkProber):
         self._stalls.tick(self._process.monotonic())
         self._process.loop.call_later(stall.TICK_S, self.watch)
 
-    async def sip_options(self, address: str, timeout: float) -> ProbeResult:
+    async def sip_options(self, address: str, timeout: float, late: Late = lambda: None) -> ProbeResult:
         site, _, _ = address.partition(":")
-        return await self._probe(address, self._world.switches[site].process, timeout, datagram=True)
+        return await self._probe(address, self._world.switches[site].process, timeout, late, datagram=True)
 
-    async def http_health(self, url: str, timeout: float) -> ProbeResult:
+    async def http_health(self, url: str, timeout: float, late: Late = lambda: None) -> ProbeResult:
         host, _, rest = url.removeprefix("http://").partition(":")
         port = rest.partition("/")[0]
         process = self._world.ctis[host].process if port == CTI else self._world.engines[host].process
-        return await self._probe(url, process, timeout, datagram=False)
+        return await self._probe(url, process, timeout, late, datagram=False)
 
-    async def _probe(self, what: str, target: Process, timeout: float, *, datagram: bool) -> ProbeResult:
+    async def _probe(self, what: str, target: Process, timeout: float, late: Late, *, datagram: bool) -> ProbeResult:
         start = self._process.monotonic()
         world, here, there = self._world, self._process.place, target.place
         network = world.network
         way = network.delay(here, there) + network.delay(there, here) + ANSWER_S
         lost = (datagram and way > 0.2) or not network.both(here, there)
         if lost or way * self._process.rate >= timeout:
+            if not lost and way < LATE_ANSWER_S:
+                self._process.loop.call_later(way, self._late, target, late)
             await asyncio.sleep(timeout)
             return await self._failure(start, f"{what}: no answer within {timeout:g} s", timeout)
         await asyncio.sleep(way * self._process.rate)
@@ -130,6 +133,12 @@ class SimProber(NetworkProber):
         if not target.alive:
             return await self._failure(start, f"{what}: refused", timeout)
         return self._pass(start)
+
+    def _late(self, target: Process, late: Late) -> None:
+        """The answer comes after the timeout, if it comes at all."""
+        there = target.place
+        if target.serves and self._world.powered(there) and self._world.network.both(self._process.place, there):
+            late()
 
 
 class _Reference:

@@ -17,11 +17,11 @@ from unittest.mock import patch
 from callcenter.session import client, placements
 from callcenter.session.placements import PlaceAnswer, PlacementBook
 from callcenter.session.server import SessionServer
-from tandem.domain import abort, failover, finish, orders, plan, verdicts, waves
+from tandem.domain import abort, failover, finish, homecoming, loss, orders, plan, waves
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.placement import BucketMap, Slot
-from tandem.domain.verdicts import Accusation
+from tandem.domain.words import Accusation
 from tandem.probes.prober import NetworkProber
 from tandem.store.election import CoordinatorElection
 from tests.sim.scenario import Outcome, Scenario, play
@@ -54,13 +54,13 @@ def _one_accuser() -> Sequence[Any]:
         seen = sorted(word.seen_at for word in against)
         return Accusation(len(seen), bool(seen), seen[0] if seen else 0.0)
 
-    return [patch.object(verdicts, "accusation", accusation)]
+    return [patch.object(loss, "accusation", accusation)]
 
 
 def _heartbeat_ignored() -> Sequence[Any]:
-    real = verdicts.absence
+    real = loss.loss
 
-    def absence(snapshot: Any, site: str, system: str, mono: float) -> Any:
+    def lost(snapshot: Any, site: str, system: str, mono: float) -> Any:
         beats = {name: beat for name, beat in snapshot.heartbeats.items() if name != site}
         return real(replace(snapshot, heartbeats=beats), site, system, mono)
 
@@ -68,30 +68,30 @@ def _heartbeat_ignored() -> Sequence[Any]:
         commit(self, subject, reason, sentence, writes, tuple(p for p in premises if "/heartbeat/" not in p.key))
 
     commit = Draft.commit
-    return [patch.object(failover, "absence", absence), patch.object(Draft, "commit", no_heartbeat)]
+    return [patch.object(failover, "loss", lost), patch.object(Draft, "commit", no_heartbeat)]
 
 
 def _not_confirmed() -> Sequence[Any]:
-    real = verdicts.absence
+    """The first failure is enough."""
+    real, words = loss.loss, loss.words_about
 
-    def absence(snapshot: Any, site: str, system: str, mono: float) -> Any:
+    def lost(snapshot: Any, site: str, system: str, mono: float) -> Any:
         found = real(snapshot, site, system, mono)
         return None if found is None else replace(found, in_s=0.0)
 
-    return [patch.object(failover, "absence", absence)]
+    def words_about(*about: Any) -> Any:
+        return tuple(replace(word, firm=not word.passes) for word in words(*about))
+
+    return [patch.object(failover, "loss", lost), patch.object(loss, "words_about", words_about)]
 
 
 def _praise_ignored() -> Sequence[Any]:
-    real = verdicts.words_about
+    real = loss.words_about
 
     def words_about(*about: Any) -> Any:
         return tuple(word for word in real(*about) if not word.passes)
 
-    def absence(*args: Any) -> Any:
-        with patch.object(verdicts, "words_about", words_about):
-            return verdicts.absence(*args)
-
-    return [patch.object(failover, "absence", absence)]
+    return [patch.object(loss, "words_about", words_about)]
 
 
 def _no_epoch() -> Sequence[Any]:
@@ -165,17 +165,17 @@ def _boundless() -> Sequence[Any]:
 
 
 def _hold_ignored() -> Sequence[Any]:
-    places = [plan, failover, waves, abort, orders]
+    places = [plan, failover, waves, abort, orders, homecoming]
     ignored = [patch.object(module, "hold_refusal", lambda snapshot: None) for module in places]
     return [*ignored, patch.object(Draft, "no_hold", property(lambda self: NO_PREMISE))]
 
 
 def _survivors_moved() -> Sequence[Any]:
-    real = failover._rescue
+    real = failover.rescue
 
-    def rescue(snapshot: Any, ledger: Any, site: str, *args: Any) -> Any:
-        found = real(snapshot, ledger, site, *args)
-        if not isinstance(found, failover._Rescue):
+    def rescue(draft: Any, ledger: Any, site: str, *args: Any, **more: Any) -> Any:
+        found = real(draft, ledger, site, *args, **more)
+        if not isinstance(found, failover.Rescue):
             return found
         slots = tuple(
             Slot(slot.site, site) if before == slot and not slot.to else slot
@@ -183,7 +183,7 @@ def _survivors_moved() -> Sequence[Any]:
         )
         return replace(found, after=BucketMap(slots))
 
-    return [patch.object(failover, "_rescue", rescue)]
+    return [patch.object(failover, "rescue", rescue)]
 
 
 def _returns_by_itself() -> Sequence[Any]:
