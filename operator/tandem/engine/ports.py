@@ -160,8 +160,13 @@ class CTIAdapter(Protocol):
 
     async def arrivals(self, after: int, wait: float) -> tuple[int, Sequence[Arrival]]: ...
 
-    async def push(self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]]) -> PushResult:
-        """Give this CTI the maps of these groups (group -> revision, record). Idempotent; older revisions refused."""
+    async def push(
+        self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]], *, guest_capacity: int | None = None
+    ) -> PushResult:
+        """Give this CTI the maps of these groups (group -> revision, record). Idempotent; older revisions refused.
+
+        `guest_capacity`: agents of other cities whom it may take in; None: as before.
+        """
 
 
 @dataclass(frozen=True)

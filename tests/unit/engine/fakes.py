@@ -46,6 +46,7 @@ class FakeCTI:
         self.seq = 0
         self.moves: list[Arrival] = []
         self.pushes: list[tuple[float, str, dict[str, int]]] = []
+        self.guest_capacity = -1  # never told
         self.signed_in_twice: list[str] = []
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,13 +72,17 @@ class FakeCTI:
             await self._wait_for_change(wait)
         return len(self.moves), self.moves[after:]
 
-    async def push(self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]]) -> PushResult:
+    async def push(
+        self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]], *, guest_capacity: int | None = None
+    ) -> PushResult:
         await self._travel()
         if boot != self.boot:
             return PushResult(self.boot, wrong_boot=True)
         now = asyncio.get_running_loop().time()
         self.pushes.append((now, boot, {name: revision for name, (revision, _) in placements.items()}))
         self.confirmed = True
+        if guest_capacity is not None:
+            self.guest_capacity = guest_capacity
         accepted: dict[str, int] = {}
         refused: dict[str, str] = {}
         for name, (revision, record) in placements.items():
