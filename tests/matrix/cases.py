@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from tests.matrix import guests
 from tests.matrix import scene as made
 from tests.matrix.scene import (
     CTI,
@@ -26,11 +27,15 @@ GIVEN_UP: Final = "GivenUp"
 EITHER: Final = "Failover or Nothing"
 """The city may be beyond use or may not; whichever it is, nobody is moved who could work on."""
 
-Expected = Literal["Failover", "Nothing", "GivenUp", "Failover or Nothing"]
+GUESTS: Final = "Guests"
+"""No placement changes; those who lost their path home work as guests elsewhere within 5 s, and come home after it."""
+
+Expected = Literal["Failover", "Nothing", "GivenUp", "Guests", "Failover or Nothing"]
 OUTCOMES: Final = {
     FAILOVER: frozenset({FAILOVER}),
     NOTHING: frozenset({NOTHING}),
     GIVEN_UP: frozenset({GIVEN_UP}),
+    GUESTS: frozenset({GUESTS}),
     EITHER: frozenset({FAILOVER, NOTHING}),
 }
 """Expectation -> what may be observed."""
@@ -145,6 +150,8 @@ CASES: Final = (
     Case("CTI frozen", FAILOVER, lambda s: s.freeze("east", CTI), EAST_HOTEL, within_s=12.0, concerns=HOTEL),
     Case("CTI signs nobody in", FAILOVER, lambda s: s.swallow("east", OFFERS), EAST_HOTEL, within_s=12.0,
          concerns=HOTEL),
+    Case("floor cut off one city", GUESTS, lambda s: guests.floor_cut_off(s.centre), EAST_HOTEL, EAST, lasts_s=2.0,
+         changes=2),
     Case("softswitch killed", NOTHING, lambda s: s.kill("east", SOFTSWITCH)),
     Case("softswitch frozen for 2 s", NOTHING, lambda s: s.freeze("east", SOFTSWITCH, 2.0), lasts_s=4.0),
     Case("softswitch frozen", FAILOVER, lambda s: s.freeze("east", SOFTSWITCH), EAST_HOTEL, EAST, within_s=12.0,
@@ -201,4 +208,5 @@ IN_TESTS: Final = (
     "CTI killed",
     "wall clocks of a city an hour ahead",
     "city powered off while agents move to it",
+    "floor cut off one city",
 )

@@ -169,8 +169,13 @@ class CTIAdapter(Protocol):
     async def evidence(self) -> ClientCounts:
         """What clients here say now of their connections to other cities: site -> group -> counts."""
 
-    async def push(self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]]) -> PushResult:
-        """Give this CTI the maps of these groups (group -> revision, record). Idempotent; older revisions refused."""
+    async def push(
+        self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]], *, guest_capacity: int | None = None
+    ) -> PushResult:
+        """Give this CTI the maps of these groups (group -> revision, record). Idempotent; older revisions refused.
+
+        `guest_capacity`: agents of other cities whom it may take in; None: as before.
+        """
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ class FakeCTI:
         self.seq = 0
         self.moves: list[Arrival] = []
         self.pushes: list[tuple[float, str, dict[str, int]]] = []
+        self.guest_capacity = -1  # never told
         self.signed_in_twice: list[str] = []
         self.said_by_clients: ClientCounts = {}
         self._changed = asyncio.Event()
@@ -80,13 +81,17 @@ class FakeCTI:
         await self._travel()
         return self.said_by_clients
 
-    async def push(self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]]) -> PushResult:
+    async def push(
+        self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]], *, guest_capacity: int | None = None
+    ) -> PushResult:
         await self._travel()
         if boot != self.boot:
             return PushResult(self.boot, wrong_boot=True)
         now = asyncio.get_running_loop().time()
         self.pushes.append((now, boot, {name: revision for name, (revision, _) in placements.items()}))
         self.confirmed = True
+        if guest_capacity is not None:
+            self.guest_capacity = guest_capacity
         accepted: dict[str, int] = {}
         refused: dict[str, str] = {}
         for name, (revision, record) in placements.items():

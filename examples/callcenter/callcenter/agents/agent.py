@@ -173,6 +173,8 @@ class Agent:
                     self._register(site, line.extension, line.registrar, line.realm, line.password)
                 case HasSignedIn(site, cause, gap):
                     self._note("signed-in", site, cause=cause, gap=None if gap is None else round(gap, 6))
+                    if action.guest:
+                        self._note("guest", site)
                 case Released(site, to):
                     self._note("released", site, to=to)
                 case Lost(site, reason):

@@ -16,6 +16,8 @@ ANSWER_S: Final = 2.0
 """Seconds for an answer; for a long poll, on top of what it may wait."""
 
 _CONFLICT: Final = 409
+_STRAY: Final = "Guest"
+"""Cause of a move that no order made: a guest's, or a guest's way home."""
 
 
 class _Read(BaseModel):
@@ -132,6 +134,7 @@ class HttpCTI:
         return found.seq, [
             Arrival(move.account, move.group, move.bucket, move.from_, move.released_at, move.signed_in_at, move.gap)
             for move in found.moves
+            if move.cause != _STRAY
         ]
 
     async def evidence(self) -> ClientCounts:
@@ -142,12 +145,16 @@ class HttpCTI:
             for site, said in found.sites.items()
         }
 
-    async def push(self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]]) -> PushResult:
-        body = {
+    async def push(
+        self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]], *, guest_capacity: int | None = None
+    ) -> PushResult:
+        body: dict[str, Any] = {
             "boot": boot,
             "confirmed": True,
             "groups": {name: _placement(revision, record) for name, (revision, record) in placements.items()},
         }
+        if guest_capacity is not None:
+            body["guestCapacity"] = guest_capacity
         answer = await self._http.ask("PUT", "/v1/placements", body=body, timeout=ANSWER_S, good=(200, _CONFLICT))
         if answer.status == _CONFLICT:
             return PushResult(
