@@ -60,11 +60,26 @@ class _MapStore:
         disk.placements = dict(placements)
 
 
+class _LoanStore:
+    """Stands for `callcenter.cti.loanstore`."""
+
+    Kept = Kept
+
+    @staticmethod
+    def load(disk: "Disk") -> Kept:
+        return disk.loans
+
+    @staticmethod
+    def save(disk: "Disk", kept: Kept) -> None:
+        disk.loans = kept
+
+
 @dataclass
 class Disk:
     """What survives a CTI's death."""
 
     placements: dict[str, Placement] = field(default_factory=dict)
+    loans: Kept = Kept(frozenset(), GUEST_CAPACITY)
     boots: int = 0
 
 
@@ -86,6 +101,7 @@ def _boot() -> str:
 
 app.time = _Time  # type: ignore[assignment]
 app.mapstore = _MapStore  # type: ignore[assignment]
+app.loanstore = _LoanStore  # type: ignore[assignment]
 app.boot_id = _boot
 app.Centre = WatchedCentre  # type: ignore[misc]
 
@@ -139,7 +155,7 @@ class SimCti(app.Cti):
         """Begin, within the process."""
         loop = self.process.loop
         self._alive_at = self.now()
-        self._tasks = [loop.create_task(task) for task in (self._tick(), self._save())]
+        self._tasks = [loop.create_task(task) for task in (self._tick(), self._save(), self._keep_loans())]
         self._tasks.append(loop.create_task(self._list_calls()))
         if self.site == self.world.cities[0]:
             self._tasks.append(loop.create_task(self._connect_to_peer()))

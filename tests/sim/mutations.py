@@ -1,5 +1,6 @@
 """Each promise broken on purpose in the real code, and that the simulation finds it.
 
+What breaks inside the session protocol is looked for in `tests/unit/session/test_never_twice.py`, in a smaller world.
 `python -m tests.sim.mutations` plays seeds with one mutation after the other until a promise is broken, and prints the
 table that docs/simulation.md keeps.
 """
@@ -15,6 +16,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from callcenter.session import client, placements
+from callcenter.session.door import Door
 from callcenter.session.placements import PlaceAnswer, PlacementBook
 from callcenter.session.server import SessionServer
 from tandem.domain import abort, failover, finish, homecoming, loss, orders, plan, waves
@@ -46,6 +48,8 @@ class Mutation:
     themes: tuple[str, ...] = ("",)
 
 
+_LOSS: Final = loss.loss
+_WORDS_ABOUT: Final = loss.words_about
 NO_PREMISE: Final = Premise("/tandem/v1/coordinator")
 
 
@@ -54,42 +58,43 @@ def _one_accuser() -> Sequence[Any]:
         seen = sorted(word.seen_at for word in against)
         return Accusation(len(seen), bool(seen), seen[0] if seen else 0.0)
 
-    return [patch.object(loss, "accusation", accusation)]
+    return [patch.object(loss, "accusation", accusation), *_praise_ignored()]
 
 
 def _heartbeat_ignored() -> Sequence[Any]:
-    real = loss.loss
+    """Nor is it heard when somebody speaks for the city: its engine is reached, or how could it write?"""
+    commit = Draft.commit
+
+    def words_about(*about: Any) -> Any:
+        return tuple(word for word in _WORDS_ABOUT(*about) if not word.passes)
 
     def lost(snapshot: Any, site: str, system: str, mono: float) -> Any:
         beats = {name: beat for name, beat in snapshot.heartbeats.items() if name != site}
-        return real(replace(snapshot, heartbeats=beats), site, system, mono)
+        with patch.object(loss, "words_about", words_about):
+            return _LOSS(replace(snapshot, heartbeats=beats), site, system, mono)
 
     def no_heartbeat(self: Draft, subject: str, reason: Any, sentence: str, writes: Any, premises: Any = ()) -> None:
         commit(self, subject, reason, sentence, writes, tuple(p for p in premises if "/heartbeat/" not in p.key))
 
-    commit = Draft.commit
     return [patch.object(failover, "loss", lost), patch.object(Draft, "commit", no_heartbeat)]
 
 
 def _not_confirmed() -> Sequence[Any]:
     """The first failure is enough."""
-    real, words = loss.loss, loss.words_about
 
     def lost(snapshot: Any, site: str, system: str, mono: float) -> Any:
-        found = real(snapshot, site, system, mono)
+        found = _LOSS(snapshot, site, system, mono)
         return None if found is None else replace(found, in_s=0.0)
 
     def words_about(*about: Any) -> Any:
-        return tuple(replace(word, firm=not word.passes) for word in words(*about))
+        return tuple(replace(word, firm=not word.passes) for word in _WORDS_ABOUT(*about))
 
     return [patch.object(failover, "loss", lost), patch.object(loss, "words_about", words_about)]
 
 
 def _praise_ignored() -> Sequence[Any]:
-    real = loss.words_about
-
     def words_about(*about: Any) -> Any:
-        return tuple(word for word in real(*about) if not word.passes)
+        return tuple(word for word in _WORDS_ABOUT(*about) if not word.passes)
 
     return [patch.object(loss, "words_about", words_about)]
 
@@ -128,18 +133,6 @@ def _open_at_once() -> Sequence[Any]:
 
 def _no_waiting() -> Sequence[Any]:
     return [patch.object(client._Link, "shadow", property(lambda self: 0.0))]
-
-
-def _lease_from_the_answer() -> Sequence[Any]:
-    real = SessionServer._on_pong
-
-    def on_pong(self: SessionServer, conn: Any, frame: Any, now: float, out: Any) -> None:
-        session = self._t.sessions.get(frame.session)
-        if session is not None:
-            session.pings = type(session.pings)((n, now) for n, _ in session.pings)
-        real(self, conn, frame, now, out)
-
-    return [patch.object(SessionServer, "_on_pong", on_pong)]
 
 
 def _released_in_a_call() -> Sequence[Any]:
@@ -229,18 +222,17 @@ def _calls_to_anybody() -> Sequence[Any]:
     return [patch.object(SessionServer, "may_take_call", lambda self, account, now: True)]
 
 
-def _sessions_end_with_the_engine() -> Sequence[Any]:
-    """A CTI whose engine has not pushed for five seconds sends its agents away."""
-    real = SessionServer.tick
+def _a_map_ends_sessions() -> Sequence[Any]:
+    """A CTI that learns that a bucket is elsewhere now ends its sessions."""
+    real = SessionServer._apply
 
-    def tick(self: SessionServer, now: float) -> list[Any]:
-        out = real(self, now)
-        if not self.book.any_confirmed and now > self.book.boot_at + 5.0:
-            for session in [seat.session for seat in self._t.seats.values() if seat.session is not None]:
-                self._end(session, "Lapsed", out)
-        return out
+    def apply(self: SessionServer, name: str, placement: Any, now: float, out: list[Any]) -> None:
+        real(self, name, placement, now, out)
+        for seat in list(self._t.group(name).seated):
+            if self._door(seat) is Door.CLOSED and seat.session is not None:
+                self._end(seat.session, "Lapsed", out)
 
-    return [patch.object(SessionServer, "tick", tick)]
+    return [patch.object(SessionServer, "_apply", apply)]
 
 
 def _void_accuses() -> Sequence[Any]:
@@ -258,8 +250,8 @@ _LOST: Final = ("disaster", "half")
 _MOVED: Final = ("move", "order", "disaster while")
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
-    Mutation("one accuser is enough", ("NobodyMovedByMistake",), _one_accuser, ("half",)),
-    Mutation("the heartbeat is not asked for", ("NobodyMovedByMistake",), _heartbeat_ignored, ("half", "faults")),
+    Mutation("one accuser is enough, whatever others say", ("NobodyMovedByMistake",), _one_accuser, ("half",)),
+    Mutation("neither heartbeat nor praise counts", ("NobodyMovedByMistake",), _heartbeat_ignored, ("faults", "half")),
     Mutation("an accusation need not last", ("NobodyMovedByMistake",), _not_confirmed, ("half",)),
     Mutation("words that speak for a city are not heard", ("NobodyMovedByMistake",), _praise_ignored, ("half",)),
     Mutation("void probes accuse, and need not last", ("NobodyMovedByMistake",), _void_accuses, ("half",)),
@@ -268,7 +260,6 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("a CTI takes older maps", ("AdmittingRevisionsOnlyGrow",), _older_taken, _MOVED),
     Mutation("a CTI opens with the map of its disk", ("AdmittingRevisionsOnlyGrow", "OneFreshDoor"), _open_at_once),
     Mutation("a client asks elsewhere at once", ("NeverInTwoPlaces",), _no_waiting, _LOST),
-    Mutation("a lease counts from the answer", ("NeverInTwoPlaces",), _lease_from_the_answer, _LOST),
     Mutation("agents are released in a call", ("NoCallCut",), _released_in_a_call, _MOVED),
     Mutation("buckets finish without a report", ("OneFreshDoor",), _finished_unasked, _MOVED),
     Mutation("buckets never finish", ("Liveness",), _never_finished, _MOVED),
@@ -278,7 +269,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("agents return by themselves", ("NobodyMovesUnasked",), _returns_by_itself, _LOST),
     Mutation("wanted is not actual: moved", ("NobodyMovesUnasked",), _orders_replayed, (*_LOST, *_MOVED)),
     Mutation("phones ring for anybody", ("CallsOnlyToValidSessions",), _calls_to_anybody),
-    Mutation("sessions end with the store", ("FailStatic",), _sessions_end_with_the_engine),
+    Mutation("a newer map ends sessions", ("FailStatic",), _a_map_ends_sessions, ("disaster",)),
 )
 
 

@@ -18,7 +18,6 @@ from typing import Any, Final
 
 from tests.sim.scenario import Outcome, play
 
-OUT: Final = Path("out/sim")
 CHUNK: Final = 25
 PROGRESS_S: Final = 5.0
 
@@ -35,10 +34,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="play this one alone, and tell what happens")
     parser.add_argument("--log", action="store_true", help="with --seed: what the parts log, too")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--out", type=Path, default=Path("out/sim"), help="where the report goes")
     options = parser.parse_args()
     if options.seed is not None:
         return replay(options.seed, log=options.log)
-    return many(range(options.first, options.first + options.seeds), options.processes)
+    return many(range(options.first, options.first + options.seeds), options.processes, options.out)
 
 
 def replay(seed: int, *, log: bool) -> int:
@@ -67,7 +67,7 @@ def play_some(seeds: Sequence[int]) -> list[Outcome]:
     return outcomes
 
 
-def many(seeds: range, processes: int) -> int:
+def many(seeds: range, processes: int, out: Path) -> int:
     """All of `seeds`, with a report at the end."""
     began = time.monotonic()
     chunks = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
@@ -87,10 +87,10 @@ def many(seeds: range, processes: int) -> int:
                     flush=True,
                 )
     report = summary(outcomes, time.monotonic() - began)
-    OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     text = table(report)
-    (OUT / "table.md").write_text(text)
+    (out / "table.md").write_text(text)
     print(text)
     return 1 if report["broken"] else 0
 
