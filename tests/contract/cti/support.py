@@ -185,7 +185,7 @@ class CtiProcess:
 
     async def start(self) -> None:
         self.launch()
-        await until(self.serves, within=15, what=f"{self.site} serves")
+        await until(self.serves, within=60, what=f"{self.site} serves")
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
         process, self.process = self.process, None
@@ -252,7 +252,7 @@ async def two_cities(tmp_path: Path, agents: int = 40, **more_env: str) -> Async
             running[site].softswitch = softswitch
             running[site].launch()
         for city in running.values():
-            await until(city.serves, within=15, what=f"{city.site} serves")
+            await until(city.serves, within=60, what=f"{city.site} serves")
         yield running
     finally:
         for city in running.values():

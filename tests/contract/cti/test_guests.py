@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 Cities = dict[str, CtiProcess]
 STRAYS, OTHERS, CAPACITY = 10, 5, 10
+WORKS = 15.0
+"""Seconds for what a test only begins with; how soon it must be is the first test's business."""
 
 
 @dataclass
@@ -168,7 +170,7 @@ async def test_a_floor_that_loses_its_city_works_as_guests_within_5_s_and_comes_
 
 async def test_a_home_that_is_killed_still_knows_whom_it_has_lent(story: Story) -> None:
     story.wire.cut()
-    await until(lambda: all_at(story.floor, "west"), within=5.0, what="the floor working as guests")
+    await until(lambda: all_at(story.floor, "west"), within=WORKS, what="the floor working as guests")
     east = story.cities["east"]
     east.stop(signal.SIGKILL)
     await east.start()
@@ -188,18 +190,18 @@ async def test_a_home_that_is_killed_still_knows_whom_it_has_lent(story: Story) 
 
 async def test_guests_whose_host_dies_go_home_by_themselves_if_they_can(story: Story) -> None:
     story.wire.cut()
-    await until(lambda: all_at(story.floor, "west"), within=5.0, what="the floor working as guests")
+    await until(lambda: all_at(story.floor, "west"), within=WORKS, what="the floor working as guests")
     story.wire.mend()
     story.cities["west"].stop(signal.SIGKILL)
-    await until(lambda: all_at(story.floor, "east"), within=12.0, what="the floor at home again")
+    await until(lambda: all_at(story.floor, "east"), within=30.0, what="the floor at home again")
 
 
 async def test_guests_become_ordinary_agents_when_their_group_is_moved(story: Story) -> None:
     story.wire.cut()
-    await until(lambda: all_at(story.floor, "west"), within=5.0, what="the floor working as guests")
+    await until(lambda: all_at(story.floor, "west"), within=WORKS, what="the floor working as guests")
     for engine in (story.east, story.west):
         await place(engine, 11, {"east>west": "0-99"})
-    await until(lambda: all_at(story.others, "west"), within=5.0, what="the others following")
+    await until(lambda: all_at(story.others, "west"), within=WORKS, what="the others following")
     assert (await story.east.group())["buckets"] == {}
     for engine in (story.east, story.west):
         await place(engine, 12, {"west": "0-99"})
@@ -214,10 +216,10 @@ async def test_guests_become_ordinary_agents_when_their_group_is_moved(story: St
 async def test_no_more_guests_than_there_is_room_for(story: Story) -> None:
     await place(story.west, 10, {"east": "0-99"}, guestCapacity=4)
     story.wire.cut()
-    await story.until_guests(4, within=5.0)
+    await story.until_guests(4, within=WORKS)
     await asyncio.sleep(1.0)
     assert await story.guests() == 4
     records = [(await story.west.get(f"/v1/agents/{desk.account}"))[1] for desk in story.floor]
     assert sorted(str(record["at_door"]) for record in records) == ["GuestsFull"] * 6 + ["None"] * 4
     await place(story.west, 10, {"east": "0-99"}, guestCapacity=CAPACITY)
-    await story.until_guests(STRAYS, within=3.0)
+    await story.until_guests(STRAYS, within=WORKS)

@@ -3,6 +3,7 @@
 import pytest
 
 from callcenter.session.client import (
+    PHONE_GONE_AFTER,
     QUIET_GRACE,
     Action,
     AtDoor,
@@ -166,6 +167,14 @@ def test_its_phone_is_registered_in_both_cities_once_and_again_when_told() -> No
     assert person.frame("west", Register()) == [RegisterPhone("west", line("west"))]
     person.disconnected("west")
     assert not [action for action in person.welcome("west") if isinstance(action, RegisterPhone)]
+
+
+@pytest.mark.parametrize(("away", "again"), [(PHONE_GONE_AFTER - 1.0, 0), (PHONE_GONE_AFTER + 1.0, 1)])
+def test_its_phone_is_registered_again_at_a_city_that_was_away_for_long(away: float, again: int) -> None:
+    person = as_guest()
+    living(person, 2.0 + away)
+    actions = person.welcome("east")
+    assert len([action for action in actions if isinstance(action, RegisterPhone)]) == again
 
 
 def test_a_session_is_real_for_the_agent_when_the_city_confirms_it() -> None:

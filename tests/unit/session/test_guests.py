@@ -7,6 +7,7 @@ import pytest
 
 from callcenter.session import tickets
 from callcenter.session.events import Activity, Gone, MoveMade, Out, Say
+from callcenter.session.guests import REASONS_A_LOOK
 from callcenter.session.loan_frames import Borrow, Lent, LoanFrame, Renew, Renewed, Returned, Who
 from callcenter.session.loans import ANSWER_WITHIN, HOME_STABLE, LOAN, PEER_FRESH
 from callcenter.session.messages import Ended, Moved, Offer, Other, Pong, Refused, Release, SignedIn, Wait
@@ -152,10 +153,10 @@ def test_why_a_stray_waits_is_said(west_owns: East) -> None:
     request = west_owns.stray(1, "a1")
     outs = west_owns.peer(Lent(request.n, {}, {"a1": "SessionAlive"}))
     assert only(outs, Wait).reason == "NoRelease"
-    outs = west_owns.later(PEER_FRESH + 0.1)
+    outs = west_owns.later(PEER_FRESH + 0.2)
     assert [wait.reason for wait in frames(outs, Wait)] == ["PeerUnreachable"]
     west_owns.hear()
-    outs = west_owns.later(ANSWER_WITHIN + TICK)
+    outs = west_owns.later(ANSWER_WITHIN + 0.15)
     assert said(outs, Borrow)[0].wanted == (("a1", "i-a1"),)
 
 
@@ -167,7 +168,7 @@ def test_a_full_house_takes_the_next_one_when_a_guest_has_left() -> None:
     assert only(cti.ask(2, wait=True), Wait).reason == "GuestsFull"
     assert said(cti.later(0.3), Borrow) == []
     cti.server.disconnected(1, cti.now)
-    outs = cti.later(TICK)
+    outs = cti.later(0.15)
     assert said(outs, Returned) == [Returned(("w.l1",))]
     assert said(outs, Borrow)[0].wanted == (("a2", "i-a2"),)
 
@@ -318,7 +319,7 @@ def test_guests_go_home_no_faster_than_they_arrive_there() -> None:
     assert frames(cti.connected(HOME_STABLE - 0.05), Release) == []
     assert len(frames(cti.living(0.5), Release)) == WINDOW
     cti.server.arrived_at_peer("w1", 15, cti.now)
-    assert len(frames(cti.living(0.1), Release)) == 15
+    assert len(frames(cti.living(0.15), Release)) == 15
 
 
 # ---- lending
@@ -436,7 +437,7 @@ def test_a_new_life_that_knows_of_a_loan_asks_and_lets_in_whom_the_borrower_does
     for conn, account in ((1, "a1"), (2, "a2")):
         cti.hello(conn, account)
         assert only(cti.ask(conn), Wait).reason == "LentOut"
-    question = said(cti.later(ANSWER_WITHIN + 0.1), Who)[0]
+    question = said(cti.later(ANSWER_WITHIN + 0.2), Who)[0]
     outs = cti.peer(Renew("w1.4", (("b0.l3", "a1", "elsewhere"),), question.n))
     assert [out.conn for out in outs if hasattr(out, "frame") and isinstance(out.frame, Offer)] == [2]
 
@@ -446,9 +447,9 @@ def test_a_new_life_without_a_disk_lets_in_nobody_before_it_has_asked() -> None:
     cti.place(EAST)
     cti.hello(1, "a1")
     assert only(cti.ask(1), Wait).reason == "LoansUnknown"
-    question = said(cti.later(ANSWER_WITHIN + 0.1), Who)[0]
+    question = said(cti.later(ANSWER_WITHIN + 0.2), Who)[0]
     cti.peer(Renew("w1.4", (), question.n))
-    assert frames(cti.later(TICK), Offer) != []
+    assert frames(cti.later(0.15), Offer) != []
 
 
 def test_the_borrower_answers_with_all_its_guests(west_owns: East) -> None:
@@ -460,3 +461,20 @@ def test_the_borrower_answers_with_all_its_guests(west_owns: East) -> None:
 def test_nobody_is_told_off_for_standing_at_a_door(west_owns: East) -> None:
     west_owns.stray(1, "a1")
     assert frames(west_owns.later(5.0), Refused) == []
+
+
+def test_a_lost_citys_agents_are_not_told_one_by_one_why_they_wait_before_the_door_opens() -> None:
+    cti = East(capacity=1000)
+    cti.place(WEST)
+    for n in range(200):
+        cti.hello(n, f"a{n}")
+        cti.ask(n, wait=True)
+    assert len(said(cti.later(TICK), Borrow)[0].wanted) == 200
+    assert not cti.server.is_moving, "an idle door ticks slowly"
+    outs = cti.later(PEER_FRESH)
+    news = frames(cti.later(0.5), Wait)
+    assert {wait.reason for wait in news} == {"PeerUnreachable"}
+    assert len(news) <= 6 * REASONS_A_LOOK
+    outs = cti.place(EAST)
+    assert len(frames(outs, Offer)) == 200
+    assert said(cti.later(1.0), Borrow) == []

@@ -260,10 +260,11 @@ def test_no_more_are_asked_for_than_there_is_room() -> None:
     borrower = a_borrower(capacity=2)
     request = asked(borrower, "a1", "a2", "a3")
     assert [account for account, _ in request.wanted] == ["a1", "a2"]
-    assert borrower.ask("a3", "i-a3", "g", "knock of a3", 0.0) == "GuestsFull"
+    assert borrower.requests(0.0)[1]["a3"] == "GuestsFull"
     borrower.lent(Lent(request.n, {"a1": "b1.l1", "a2": "b1.l2"}, {}), 0.1)
     assert borrower.requests(5.0)[1] == {"a3": "PeerUnreachable"}
     borrower.heard(5.0)
+    assert borrower.ask("a3", "i-a3", "g", "knock of a3", 5.0) == "GuestsFull"
     assert borrower.requests(5.0) == (None, {"a3": "GuestsFull"})
     borrower.end("a1", 5.0)
     again, _ = borrower.requests(5.0)

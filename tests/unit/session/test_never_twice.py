@@ -219,6 +219,7 @@ def home_promises_less_than_the_borrower_holds(patch: pytest.MonkeyPatch) -> Non
         return loan
 
     patch.setattr(Lender, "lend", lend)
+    patch.setattr(Lender, "_renew", lambda self, loan, now: True)
 
 
 def a_guest_stays_without_a_loan(patch: pytest.MonkeyPatch) -> None:

@@ -111,6 +111,10 @@ ASK_AGAIN_FIRST: Final = 0.2
 ASK_AGAIN_MOST: Final = 3.0
 """Seconds before a city that said no is asked again; doubled each time, with 50-100 % jitter."""
 
+PHONE_GONE_AFTER: Final = 45.0
+"""Seconds without a city after which its softswitch may have forgotten the phone: registrations last 120 s, and are
+renewed every 60 s at the latest. Who comes home without a phone would be rung in vain."""
+
 DOOR_PATIENCE: Final = 2.0
 """Leases that a client stands at one door before it asks at the other one, if it can reach it."""
 
@@ -375,13 +379,14 @@ class ClientSession:
         link = self._links[site]
         # A new CTI may mean a new softswitch, which has forgotten every phone: after a power-off both are.
         reborn = link.boot not in ("", frame.boot)
+        long_gone = link.boot != "" and now - link.ok_since >= PHONE_GONE_AFTER
         link.welcome, link.failures, link.boot = frame, 0, frame.boot
         link.beat_at = now + self.beat
         if frame.lease > self.lease:
             self.lease = frame.lease
             # The earlier instance, if there was one, had the longer lease too.
             self._settled_at = max(self._settled_at, gone_by(self._started_at, frame.lease))
-        if frame.phone != link.phone or reborn:
+        if frame.phone != link.phone or reborn or long_gone:
             link.phone = frame.phone
             out.append(RegisterPhone(site, frame.phone))
         if frame.home in self._links and self._held is None and self._ticket is None:

@@ -15,8 +15,15 @@ from callcenter.session.loans import Borrower, Guest, Lender
 from callcenter.session.placements import PlacementBook
 from callcenter.session.seats import Conn, Knock, Seat, Session, Tables
 
-HOMEWARD_A_TICK: Final = 16
-"""Guests sent home in one tick at most."""
+LOOK_EVERY: Final = 0.1
+"""Seconds between two looks at guests and strays, unless a stray has just come."""
+
+HOMEWARD_A_LOOK: Final = 16
+"""Guests sent home in one look at most."""
+
+REASONS_A_LOOK: Final = 16
+"""Strays who are told in one look that they wait for another reason now. When a city dies, all its agents stand at the
+other one's door for one, and the word that lets them in must not wait behind that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,7 @@ class GuestDoor:
         self._lender = Lender(boot, now, lent=lent, keeps=keeps)
         self._borrower: Borrower[Knock] = Borrower(boot)
         self._shut = not self._lender.is_sure
+        self._looked_at = float("-inf")
         self._kept_capacity = self._writing_capacity = -1
 
     # ---- what others may ask
@@ -306,18 +314,21 @@ class GuestDoor:
 
     def tick(self, now: float, out: list[Out]) -> None:
         """Ask home, renew, send home who can go."""
-        if not self.peer:
+        if not self.peer or (now < self._looked_at + LOOK_EVERY and not self._borrower.is_asking):
             return
+        self._looked_at = now
         for guest in self._borrower:
             self._end_if_unused(guest.account, now, out)
         for account, knock in self._borrower.waiting():
             if not self._still_asks(knock):
                 self._borrower.forget(account)
         borrow, reasons = self._borrower.requests(now)
+        told = 0
         for account, reason in reasons.items():
-            knock_now = self._t.seats[account].knock
-            if knock_now is not None and knock_now.reason != reason:
-                self._do.stand(knock_now, reason, out)
+            standing = self._t.seats[account].knock
+            if standing is not None and standing.reason != reason and told < REASONS_A_LOOK:
+                self._do.stand(standing, reason, out)
+                told += 1
         words = (borrow, self._borrower.renewal(now), self._lender.question(now))
         out += [Say(word) for word in words if word is not None]
         self._send_home(now, out)
@@ -335,7 +346,7 @@ class GuestDoor:
             return
         sent = 0
         for guest in self._borrower:
-            if sent == HOMEWARD_A_TICK:
+            if sent == HOMEWARD_A_LOOK:
                 return
             seat = self._t.seats[guest.account]
             if self._can_go_home(guest, seat, now):

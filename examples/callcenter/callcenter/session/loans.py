@@ -248,8 +248,6 @@ class _Ask(Generic[T]):
     sent_at: float = -inf
     again_at: float = -inf
     reason: str = "PlacedElsewhere"
-    fresh: bool = True
-    """`requests` has not seen it yet."""
 
 
 @dataclass(slots=True)
@@ -276,6 +274,7 @@ class Borrower(Generic[T]):
         """Loans that we gave back, and until when home may still name them."""
         self._homecomings: dict[str, _Homecoming] = {}
         self._ids = 0
+        self._has_fresh = False
 
     def __len__(self) -> int:
         return len(self._guests)
@@ -311,7 +310,7 @@ class Borrower(Generic[T]):
     @property
     def is_asking(self) -> bool:
         """Whether somebody has come to the door of whom `requests` does not know yet."""
-        return any(ask.fresh for ask in self._asks.values())
+        return self._has_fresh
 
     def ask(self, account: str, instance: str, group: str, token: T, now: float) -> str:
         """Somebody stands at the door. Returns: Why the client waits there, as far as is known."""
@@ -320,15 +319,10 @@ class Borrower(Generic[T]):
             if not self.capacity:
                 return "PlacedElsewhere"
             ask = self._asks[account] = _Ask(account, instance, group, token)
-        return self._reason(ask, now)
-
-    def _reason(self, ask: _Ask[T], now: float) -> str:
+            self._has_fresh = True
         if not self.reaches_peer(now):
             return "PeerUnreachable"
-        waiting = sum(1 for other in self._asks.values() if other.sent_at + ANSWER_WITHIN > now and other is not ask)
-        if len(self._guests) + waiting >= self.capacity:
-            return "GuestsFull"
-        return ask.reason
+        return "GuestsFull" if len(self._guests) >= self.capacity else ask.reason
 
     def waiting(self) -> list[tuple[str, T]]:
         """Those whom we may take in: account, and the token they were asked with."""
@@ -342,12 +336,12 @@ class Borrower(Generic[T]):
         """What to ask home for now, as many as there is room for; and why each of those who wait does so."""
         due = []
         reasons = {}
+        self._has_fresh = False
         room = self.capacity - len(self._guests)
         for ask in self._asks.values():
             if ask.sent_at + ANSWER_WITHIN > now:
                 room -= 1
         for ask in self._asks.values():
-            ask.fresh = False
             if not self.reaches_peer(now):
                 reasons[ask.account] = "PeerUnreachable"
             elif ask.sent_at + ANSWER_WITHIN > now or now < ask.again_at:
