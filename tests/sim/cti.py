@@ -17,6 +17,7 @@ import aiohttp
 from callcenter.cti import app
 from callcenter.cti.centre import Centre, Effects
 from callcenter.cti.config import Config, HostPort
+from callcenter.cti.loanstore import Kept
 from callcenter.directory import Directory
 from callcenter.session.events import Close, Out, Reply
 from callcenter.session.lease import Timing
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 TOKEN: Final = "control"
+
+
+GUEST_CAPACITY: Final = 100
+"""Guests that each city takes."""
 
 
 class _Time:
@@ -79,7 +84,7 @@ class Disk:
     """What survives a CTI's death."""
 
     placements: dict[str, Placement] = field(default_factory=dict)
-    loans: Kept = Kept(frozenset(), GUEST_CAPACITY)
+    loans: Kept = field(default_factory=lambda: Kept(frozenset(), GUEST_CAPACITY))
     boots: int = 0
 
 
@@ -398,6 +403,7 @@ _HANDLERS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "/v1/progress": lambda port, request: port.progress(request),
     "/v1/placements": lambda port, request: port.placements(request),
     "/v1/moves": lambda port, request: port.moves(request),
+    "/v1/evidence": lambda port, request: port.evidence(request),
 }
 
 

@@ -18,7 +18,7 @@ from tandem.domain import keys
 from tandem.domain.digest import spec_digest
 from tandem.domain.records import HoldRecord, Record, ShiftRecord, SpecRecord
 from tandem.engine.ports import Delete, Put
-from tests.sim.cti import CtiProcess, Disk, SimCti
+from tests.sim.cti import GUEST_CAPACITY, CtiProcess, Disk, SimCti
 from tests.sim.engine import Engine
 from tests.sim.network import Line, Network
 from tests.sim.person import Person
@@ -150,7 +150,7 @@ class World:
     def _declare(self) -> None:
         writes: list[Put | Delete] = []
         for city in CITIES:
-            spec = site_spec(city, "hotel", capacity=self.setting.capacity[city])
+            spec = site_spec(city, "hotel", capacity=self.setting.capacity[city], guestCapacity=GUEST_CAPACITY)
             writes += self._copies(keys.SITE, city, spec)
         writes += self._copies(keys.SITE, WITNESS_SITE, WITNESS)
         for group in self.setting.groups:
