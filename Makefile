@@ -13,6 +13,8 @@ KEEP ?=
 WAY_HOME ?=
 ONLY ?=
 RUNS ?=
+SEEDS ?=
+SEED ?=
 
 # CI's machine is shared and noisy: there, and only there, what failed gets one second try, in the open.
 second_try = || { echo "a second try of what failed"; $(PYTEST) --last-failed --last-failed-no-failures none $(1) -n 0; }
@@ -21,7 +23,7 @@ pytest = $(PYTEST) $(1) $(if $(CI),$(call second_try,$(1)))
 # Files go to whichever worker is free; a file's tests share what it starts.
 side_by_side = -n 4 --dist loadfile
 
-.PHONY: help init format check crds crds-check test unit contract slow e2e bench matrix demo lab-up lab-down lab-status images lock clean
+.PHONY: help init format check crds crds-check test unit contract sim sim-mutations slow e2e bench matrix demo lab-up lab-down lab-status images lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,14 +56,14 @@ format: init ## Format the code and mend what the linter can mend.
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-check: init ## The fast loop, about 90 s: format, lint, types, layers, CRDs, unit tests and the quick contract tests.
+check: init ## The fast loop, about 90 s: format, lint, types, layers, CRDs, unit tests, the quick contract tests and a sample of the simulation.
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PY) -m tandem.api.crd --check crds
 	$(PY) -m lab tools
-	$(call pytest,-q tests/unit tests/contract -m "not slow" $(side_by_side))
+	$(call pytest,-q tests/unit tests/contract tests/sim -m "not slow" $(side_by_side))
 
 crds: init ## Write crds/ and the chart's copy from the pydantic models.
 	$(PY) -m tandem.api.crd --out crds
@@ -72,6 +74,12 @@ unit: init ## Unit tests only.
 contract: init ## Contract tests, the slow ones too: each adapter against the real thing, no lab.
 	$(PY) -m lab tools
 	$(call pytest,-q tests/contract $(side_by_side))
+
+sim: init ## Deterministic simulation, 10,000 seeds (SEEDS=200 for some, SEED=4711 to see one); report in out/sim/.
+	$(PY) -m tests.sim $(if $(SEED),--seed $(SEED),$(if $(SEEDS),--seeds $(SEEDS)))
+
+sim-mutations: init ## Each promise broken on purpose in the code: by which seed the simulation finds it (about 10 min).
+	$(PY) -m tests.sim.mutations $(SEEDS)
 
 slow: init ## The contract tests that `make check` leaves out.
 	$(PY) -m lab tools
@@ -85,7 +93,7 @@ test: check slow e2e ## All tests: the fast loop, the slow contract tests, then 
 bench: init ## Benchmarks on the lab (RUNS=10 for more of each): JSON, tables and a picture in out/bench/.
 	$(PY) -m tests.bench $(if $(RUNS),--runs $(RUNS))
 
-matrix: init ## Every fault and what must come of it (about 25 min; ONLY="engine" for some); table in out/matrix/.
+matrix: init ## Every fault and what must come of it (about 55 min; ONLY="engine|clock" for some); table in out/matrix/.
 	$(PY) -m tests.matrix $(if $(ONLY),--only "$(ONLY)")
 
 demo: init ## The main job: two cities and a witness, 1,200 agents, eight planned moves, a city that dies, the picture in out/demo/.

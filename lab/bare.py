@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from lab import cgroups, cleanup, holder, images, kubeconfigs, network, packages, progress, tools
+from lab import burden, cgroups, cleanup, holder, images, kubeconfigs, network, packages, progress, tools
 from lab.addresses import CITIES, LOCATIONS, OUTSIDE
 from lab.addresses import city as city_named
 from lab.addresses import location as location_named
@@ -116,6 +116,7 @@ class BareLab:
             links_down=frozenset(network.links_down()),
             cuts=frozenset(network.cuts()),
             spawned={name: len(living(cgroups.pids(f"{cgroup_of(name)}/{SPAWNED}"))) for name in LOCATIONS},
+            burdened=burden.burdened(),
         )
 
     def kubeconfig(self, city: str) -> Path:
@@ -125,6 +126,9 @@ class BareLab:
         path = city_paths(city_named(city).name).volumes / name
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+    def processor_seconds(self, city: str) -> float:
+        return cgroups.processor_seconds(cgroup_of(city_named(city).name))
 
     # -- using
 

@@ -17,6 +17,9 @@ ROOT: Final = "tandem-lab"
 BUILDS: Final = "tandem-lab-builds"
 """Builders sit outside `ROOT`: stopping a lab must not stop a build that somebody else runs."""
 
+BURDEN: Final = "tandem-lab-burden"
+"""Busy loops that take the machine away from the lab: beside it, or they would take it from one of its locations."""
+
 CONTROL_PLANE: Final = "system"
 """The leaf for a city's own components."""
 
@@ -27,6 +30,12 @@ WEIGHT_OF_A_CITY: Final = 1024
 WEIGHT_OUTSIDE: Final = 4 * 1024
 """cpu.shares of a location. Floors and carrier stand for a thousand machines of their own: where the processors do not
 suffice for all, an agent's desktop must not be what is late."""
+
+PERIOD_US: Final = 100_000
+"""Microseconds in which a limited group may use its quota; then it stands still until the next period."""
+
+MOST_SHARES: Final = 262_144
+"""The kernel's own limit of cpu.shares."""
 
 WEIGHT_OF_CONTROL_PLANE: Final = 256
 """cpu.shares of a city's Kubernetes components, beside 2048 of its pods: they would sit on machines of their own."""
@@ -131,7 +140,7 @@ def _subtree(path: Path) -> Iterator[Path]:
 def refuse_foreign(name: str) -> None:
     """Raise LabError for any group but the lab's own: what comes out of here may get killed."""
     parts = Path(name).parts
-    if not parts or parts[0] not in (ROOT, BUILDS) or ".." in parts:
+    if not parts or parts[0] not in (ROOT, BUILDS, BURDEN) or ".." in parts:
         raise LabError(f"control group {name!r} is not the lab's")
 
 
@@ -144,6 +153,60 @@ def pids(name: str) -> set[int]:
             with contextlib.suppress(FileNotFoundError, OSError):
                 found.update(int(line) for line in (group / "cgroup.procs").read_text().split())
     return found
+
+
+def set_weight(name: str, shares: int) -> None:
+    """cpu.shares of a group beside its neighbours. Raises LabError for a group that is not the lab's."""
+    refuse_foreign(name)
+    for hierarchy in hierarchies():
+        group = hierarchy.group(name)
+        if "cpu" in hierarchy.controllers:
+            (group / "cpu.shares").write_text(str(min(shares, MOST_SHARES)))
+        elif hierarchy.version == 2:
+            _weigh(group, shares)
+
+
+def limit(name: str, processors: float | None) -> None:
+    """Let a group and all below use at most so much processor time a second; None: as much as there is.
+
+    Raises LabError for a group that is not the lab's, and where the machine cannot limit any.
+    """
+    refuse_foreign(name)
+    quota = None if processors is None else max(1000, round(processors * PERIOD_US))
+    for hierarchy in hierarchies():
+        group = hierarchy.group(name)
+        if "cpu" in hierarchy.controllers and (group / "cpu.cfs_quota_us").exists():
+            (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+            (group / "cpu.cfs_quota_us").write_text(str(-1 if quota is None else quota))
+            return
+        if hierarchy.version == 2 and (group / "cpu.max").exists():
+            (group / "cpu.max").write_text(f"{'max' if quota is None else quota} {PERIOD_US}")
+            return
+    raise LabError(f"no cgroup hierarchy of this machine can limit the processor time of {name}")
+
+
+def limit_of(name: str) -> float | None:
+    """The limit that is in force, in processors; None: none."""
+    for hierarchy in hierarchies():
+        group = hierarchy.group(name)
+        if "cpu" in hierarchy.controllers and (group / "cpu.cfs_quota_us").exists():
+            quota = int((group / "cpu.cfs_quota_us").read_text())
+            return None if quota < 0 else quota / int((group / "cpu.cfs_period_us").read_text())
+        if hierarchy.version == 2 and (group / "cpu.max").exists():
+            most, period = (group / "cpu.max").read_text().split()
+            return None if most == "max" else int(most) / int(period)
+    return None
+
+
+def processor_seconds(name: str) -> float:
+    """Processor time that a group and all below have used so far. Raises LabError where nobody counts it."""
+    for hierarchy in hierarchies():
+        group = hierarchy.group(name)
+        if "cpuacct" in hierarchy.controllers and (group / "cpuacct.usage").exists():
+            return int((group / "cpuacct.usage").read_text()) / 1e9
+        if hierarchy.version == 2 and (group / "cpu.stat").exists():
+            return int((group / "cpu.stat").read_text().split()[1]) / 1e6
+    raise LabError(f"no cgroup hierarchy of this machine counts the processor time of {name}")
 
 
 def kill(name: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab import cgroups, cleanup, kubeconfigs, manifests, network
+from lab import cgroups, cleanup, clocks, kubeconfigs, manifests, network, small_disk, swallow
 from lab.api import KubernetesApi
 from lab.archives import full_name, manifest_digest
 from lab.commands import run, run_async
@@ -245,7 +245,16 @@ class CityRunner:
             api_ready=ready,
             node_ready=node,
             frozen_pods=tuple(f"{c.namespace}/{c.pod}/{c.name}" for c in running(self.paths) if c.frozen),
+            swallows=swallow.swallowing(self.city),
+            full_volumes=tuple(sorted(volume.name for volume in self.full_volumes())),
+            stepped_clocks=len(clocks.all_stepped(cgroups.pids(cgroup_of(self.city.name)))),
+            processors=cgroups.limit_of(cgroup_of(self.city.name)),
         )
+
+    def full_volumes(self) -> list[Path]:
+        """Volumes that were filled."""
+        volumes = self.paths.volumes
+        return [volume for volume in volumes.iterdir() if small_disk.is_full(volume)] if volumes.is_dir() else []
 
     # -- power
 

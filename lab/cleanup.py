@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from lab import cgroups, network
+from lab import burden, cgroups, network
 from lab.addresses import CITIES, MACHINE_LINK
 from lab.commands import run
 from lab.components import cni_network
@@ -33,6 +33,7 @@ def remove_everything(states: Iterable[Path]) -> None:
     Raises: LabError naming what could not be removed.
     """
     folders = [RUN, *states]
+    burden.end()
     end_processes()
     remove_mounts(folders)
     for city in CITIES:
@@ -54,9 +55,10 @@ def leftovers(folders: Iterable[Path]) -> list[str]:
     if Path(f"/sys/class/net/{MACHINE_LINK}").exists():
         found.append(f"link {MACHINE_LINK}")
     found += [
-        f"control group {hierarchy.group(cgroups.ROOT)}"
+        f"control group {hierarchy.group(name)}"
         for hierarchy in cgroups.hierarchies()
-        if hierarchy.group(cgroups.ROOT).exists()
+        for name in (cgroups.ROOT, cgroups.BURDEN)
+        if hierarchy.group(name).exists()
     ]
     found += [f"folder {RUN}"] if RUN.exists() else []
     return found

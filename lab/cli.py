@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from lab import current
 from lab.addresses import CITIES, LINKED, LOCATIONS, location
 from lab.errors import LabError
-from lab.interface import COMPONENTS, Lab, LabStatus
+from lab.interface import COMPONENTS, CityStatus, Lab, LabStatus, Swallowed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,6 +75,18 @@ def _fault_arguments(parser: argparse.ArgumentParser, *, undo: bool) -> None:
         kind("cut", "mend both directions", lambda a: _lab().faults.mend(a.a, a.b), "a", "b")
         kind("freeze", "let it run on", lambda a: _lab().faults.thaw(a.city, a.component), "city", "component")
         kind("kill", "start it again", lambda a: _lab().faults.revive(a.city, a.component), "city", "component")
+        kind("swallow", "lose nothing any more", lambda a: _lab().faults.unswallow(a.city), "city")
+        disk = kind("fill-disk", "the volume is on the city's own disk again", _free_disk, "city", "component")
+        disk.add_argument("--volume", default="store")
+        kind(
+            "step-clock",
+            "as the machine's",
+            lambda a: _lab().faults.true_clock(a.city, a.component),
+            "city",
+            "component",
+        )
+        kind("starve", "as much processor time as there is", lambda a: _lab().faults.feed(a.city), "city")
+        kind("burden", "end the loops", lambda _: _lab().faults.unburden())
         kind("all", "undo every fault there is", lambda _: _lab().faults.undo_all())
         return
     kind("kill-city", "power off: link down, all dead at once", lambda a: _lab().faults.kill_city(a.city), "city")
@@ -82,10 +94,45 @@ def _fault_arguments(parser: argparse.ArgumentParser, *, undo: bool) -> None:
     cut.add_argument("--one-way", dest="both", action="store_false", help="only from A to B")
     kind("freeze", "SIGSTOP", lambda a: _lab().faults.freeze(a.city, a.component), "city", "component")
     kind("kill", "SIGKILL", lambda a: _lab().faults.kill(a.city, a.component), "city", "component")
+    words = kind("swallow", "lose a service's messages that begin in a certain way", _swallow, "city")
+    words.add_argument("protocol", choices=("udp", "tcp"))
+    words.add_argument("port", type=int, help="NodePort of the service")
+    words.add_argument("way", choices=("in", "out"), help="on the way to it, or its answers")
+    words.add_argument("begins", help="how the message begins, like 'INVITE '")
+    words.add_argument("--offset", type=int, default=0, help="bytes before that")
+    disk = kind("fill-disk", "a volume on a small disk of its own, and that full", _fill_disk, "city", "component")
+    disk.add_argument("--volume", default="store")
+    clock = kind("step-clock", "step a pod's wall clock", _step_clock, "city", "component")
+    clock.add_argument("seconds", type=int)
+    starve = kind("starve", "limit a city's processor time", lambda a: _lab().faults.starve(a.city, a.most), "city")
+    starve.add_argument("most", type=float, metavar="PROCESSORS", help="like 0.1")
+    busy = kind("burden", "busy loops beside the lab", lambda a: _lab().faults.burden(a.share))
+    busy.add_argument("share", type=float, help="of the machine, like 0.75")
 
 
 def _lab() -> Lab:
     return current()
+
+
+async def _swallow(arguments: argparse.Namespace) -> None:
+    words = Swallowed(
+        arguments.protocol, arguments.port, arguments.way, arguments.begins.encode(), offset=arguments.offset
+    )
+    await _lab().faults.swallow(arguments.city, words)
+
+
+async def _fill_disk(arguments: argparse.Namespace) -> None:
+    faults = _lab().faults
+    await faults.small_disk(arguments.city, arguments.volume, arguments.component)
+    await faults.fill_disk(arguments.city, arguments.volume, arguments.component)
+
+
+async def _free_disk(arguments: argparse.Namespace) -> None:
+    await _lab().faults.free_disk(arguments.city, arguments.volume, arguments.component)
+
+
+async def _step_clock(arguments: argparse.Namespace) -> None:
+    await _lab().faults.step_clock(arguments.city, arguments.component, arguments.seconds)
 
 
 async def _up(_: argparse.Namespace) -> int:
@@ -154,11 +201,22 @@ def _show(status: LabStatus, lab: Lab) -> int:
     for city in status.cities:
         for pod in city.frozen_pods:
             print(f"frozen in {city.name}: {pod}")
+        for fault in _faults_of(city):
+            print(f"{fault} in {city.name}")
     for source, target in sorted(status.cuts):
         print(f"cut: {source} -> {target}")
+    if status.burdened:
+        print("busy loops beside the lab")
     for name, count in status.spawned.items():
         if count:
             print(f"spawned in {name}: {count} processes")
     for city in status.cities:
         print(f"kubectl --kubeconfig {os.path.relpath(lab.kubeconfig(city.name))} ...")
     return 0 if status.healthy else 3
+
+
+def _faults_of(city: CityStatus) -> list[str]:
+    found = ["messages swallowed"] if city.swallows else []
+    found += [f"volume {volume} full" for volume in city.full_volumes]
+    found += [f"{city.stepped_clocks} processes with a clock of their own"] if city.stepped_clocks else []
+    return found + ([f"at most {city.processors:g} processors"] if city.processors is not None else [])

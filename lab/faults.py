@@ -4,15 +4,16 @@ import asyncio
 import contextlib
 import signal
 import time
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
-from lab import cgroups, containers, holder, network, packages, progress
+from lab import burden, cgroups, clocks, containers, holder, network, packages, progress, small_disk, swallow
 from lab.addresses import CITIES, LINKED, location
 from lab.addresses import city as city_named
 from lab.city import CityRunner
 from lab.components import cgroup_of
 from lab.errors import DeadlineError, NotRunningError
-from lab.interface import COMPONENTS
+from lab.interface import COMPONENTS, Swallowed
 from lab.processes import ProcessState, is_alive, living, read_stat, send, signal_all
 
 if TYPE_CHECKING:
@@ -84,8 +85,92 @@ class BareFaults:
                 raise DeadlineError(f"{component} of {city} did not come back in {POD_BACK_WITHIN_S:.0f} s")
             await asyncio.sleep(0.1)
 
+    # -- services that are reached and do not do their work
+
+    async def swallow(self, city: str, words: Swallowed) -> None:
+        swallow.swallow(city_named(city), words)
+
+    async def unswallow(self, city: str) -> None:
+        swallow.release(city_named(city))
+
+    # -- disks
+
+    async def small_disk(self, city: str, volume: str, component: str) -> None:
+        path = self._lab.volume(city, volume)
+        if not small_disk.is_small(path):
+            async with self._out_of_use(city, component):
+                await asyncio.to_thread(small_disk.shrink, path)
+
+    async def fill_disk(self, city: str, volume: str, component: str) -> None:
+        path = self._lab.volume(city, volume)
+        if not small_disk.is_small(path):
+            raise NotRunningError(f"volume {volume} of {city} is on no small disk; call `small_disk` first")
+        await self.freeze(city, component)
+        try:
+            await asyncio.to_thread(small_disk.fill, path)
+        finally:
+            await self.thaw(city, component)
+
+    async def free_disk(self, city: str, volume: str, component: str) -> None:
+        path = self._lab.volume(city, volume)
+        if small_disk.is_small(path):
+            async with self._out_of_use(city, component):
+                await asyncio.to_thread(small_disk.restore, path)
+
+    @contextlib.asynccontextmanager
+    async def _out_of_use(self, city: str, component: str) -> AsyncIterator[None]:
+        """The pod is dead inside, and the kubelet, which would start it again, stands still. Afterwards it runs."""
+        await self.freeze(city, "kubelet")
+        try:
+            with contextlib.suppress(NotRunningError):  # it may have died of its full disk
+                await self.kill(city, component)
+            yield
+        finally:
+            await self.thaw(city, "kubelet")
+        await self.revive(city, component)
+
+    # -- clocks
+
+    async def step_clock(self, city: str, component: str, seconds: int) -> None:
+        await asyncio.to_thread(self._set_clocks, city, component, seconds)
+
+    async def true_clock(self, city: str, component: str) -> None:
+        await asyncio.to_thread(self._set_clocks, city, component, 0)
+
+    def _set_clocks(self, city: str, component: str, seconds: int) -> None:
+        runner = self._lab.runner(city_named(city).name)
+        for container in containers.select(runner.paths, component):
+            for pid in containers.processes(container):
+                with contextlib.suppress(ProcessLookupError):  # ended meanwhile
+                    clocks.step(pid, seconds)
+
+    # -- processor time
+
+    async def starve(self, city: str, processors: float) -> None:
+        cgroups.limit(cgroup_of(city_named(city).name), processors)
+
+    async def feed(self, city: str) -> None:
+        cgroups.limit(cgroup_of(city_named(city).name), None)
+
+    async def burden(self, share: float) -> None:
+        burden.begin(share)
+
+    async def unburden(self) -> None:
+        burden.end()
+
+    # -- all of them
+
     async def undo_all(self) -> None:
         packages.require_root("Undoing faults")
+        burden.end()
+        for city in CITIES.values():
+            # First what holds up everything else that is to be mended.
+            if cgroups.limit_of(cgroup_of(city.name)) is not None:
+                cgroups.limit(cgroup_of(city.name), None)
+            swallow.release(city)
+            for pid in clocks.all_stepped(cgroups.pids(cgroup_of(city.name))):
+                with contextlib.suppress(ProcessLookupError):
+                    clocks.step(pid, 0)
         for source, target in network.cuts():
             network.mend(location(source), location(target))
         for name in CITIES:
@@ -100,6 +185,10 @@ class BareFaults:
                     await runner.revive(component)
         for name in network.links_down():
             network.set_link(LINKED[name], up=True)
+        for name in CITIES:
+            # There is room at once; that the volume is still a small one is no fault.
+            for volume in self._lab.runner(name).full_volumes():
+                small_disk.empty(volume)
 
     def _stopped(self, city: str) -> set[int]:
         pids = cgroups.pids(cgroup_of(city))

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 COMPONENTS: Final = (
     "etcd",
@@ -35,11 +35,25 @@ class CityStatus:
     """Does that API call its node Ready? False as well when the API cannot be asked."""
     frozen_pods: tuple[str, ...] = ()
     """`<namespace>/<pod>/<container>` whose first process is stopped."""
+    swallows: bool = False
+    """Does its firewall swallow messages?"""
+    full_volumes: tuple[str, ...] = ()
+    """Volumes that were filled."""
+    stepped_clocks: int = 0
+    """Processes with a wall clock of their own."""
+    processors: float | None = None
+    """Processor seconds a second that the city may use at most; None: as many as there are."""
 
     @property
     def healthy(self) -> bool:
         return (
-            self.node_ready and not self.frozen_pods and all(state == "running" for state in self.components.values())
+            self.node_ready
+            and not self.frozen_pods
+            and not self.swallows
+            and not self.full_volumes
+            and not self.stepped_clocks
+            and self.processors is None
+            and all(state == "running" for state in self.components.values())
         )
 
 
@@ -58,6 +72,8 @@ class LabStatus:
     """(from, to): directions that are cut."""
     spawned: Mapping[str, int] = field(default_factory=dict)
     """Location -> number of processes spawned there."""
+    burdened: bool = False
+    """Do busy loops beside the lab take the machine away from it?"""
 
     @property
     def healthy(self) -> bool:
@@ -68,7 +84,36 @@ class LabStatus:
             and all(city.healthy for city in self.cities)
             and not self.links_down
             and not self.cuts
+            and not self.burdened
         )
+
+
+MOST_BYTES: Final = 16
+"""Of a message's beginning: the kernel compares at most 128 bits in one go."""
+
+
+@dataclass(frozen=True)
+class Swallowed:
+    """Messages that are lost.
+
+    Attributes:
+        protocol: `udp` or `tcp`. A segment of TCP that is lost comes again, and is lost again: its connection stands
+            still.
+        port: NodePort of the service.
+        way: `in`: on the way to the service; `out`: its answers.
+        begins: How the message begins, at most `MOST_BYTES`.
+        offset: Bytes before that, like the two of a WebSocket frame's head.
+    """
+
+    protocol: Literal["udp", "tcp"]
+    port: int
+    way: Literal["in", "out"]
+    begins: bytes
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.begins) <= MOST_BYTES:
+            raise ValueError(f"{self.begins!r} is not of 1 to {MOST_BYTES} bytes")
 
 
 class Faults(Protocol):
@@ -100,6 +145,45 @@ class Faults(Protocol):
 
     async def revive(self, city: str, component: str) -> None:
         """Undo `kill`: start the component again and wait until it works, or until one of the pod's containers runs."""
+
+    async def swallow(self, city: str, words: Swallowed) -> None:
+        """Lose the messages of a service that begin in a certain way: it is reached, and does not do its work."""
+
+    async def unswallow(self, city: str) -> None:
+        """Undo every `swallow` in this city."""
+
+    async def small_disk(self, city: str, volume: str, component: str) -> None:
+        """Put a volume, whose only user is the pod, on a disk small enough to be filled: what `fill_disk` needs.
+
+        Restarts the pod. It is no fault, and costs the memory of the disk until `free_disk`.
+        """
+
+    async def fill_disk(self, city: str, volume: str, component: str) -> None:
+        """Leave no byte free on a volume that is on a small disk: whoever writes to it gets ENOSPC."""
+
+    async def free_disk(self, city: str, volume: str, component: str) -> None:
+        """Undo `fill_disk` and `small_disk`: the volume is on the city's own disk again. Restarts the pod."""
+
+    async def step_clock(self, city: str, component: str, seconds: int) -> None:
+        """Step CLOCK_REALTIME of the pod's processes, and of no other, while they run.
+
+        One that restarts is right again.
+        """
+
+    async def true_clock(self, city: str, component: str) -> None:
+        """Undo `step_clock`."""
+
+    async def starve(self, city: str, processors: float) -> None:
+        """Let the city use at most this much processor time a second, in processors."""
+
+    async def feed(self, city: str) -> None:
+        """Undo `starve`."""
+
+    async def burden(self, share: float) -> None:
+        """Take this share (over 0, under 1) of the whole machine away from the lab, by busy loops beside it."""
+
+    async def unburden(self) -> None:
+        """Undo `burden`. The loops end by themselves after two minutes."""
 
     async def undo_all(self) -> None:
         """Undo every fault that is there now, whoever made it."""
@@ -134,6 +218,9 @@ class Lab(Protocol):
 
     async def load(self, image: str, *cities: str) -> None:
         """Bring a built image (`tandem/operator:dev`) into the named cities, or all; skips those that have it."""
+
+    def processor_seconds(self, city: str) -> float:
+        """Processor time that a city's processes have used since it was started."""
 
     def spawn(
         self, location: str, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None

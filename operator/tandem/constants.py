@@ -27,6 +27,13 @@ STAY_GRACE_S: Final = 2.0
 FORCE_GRACE_S: Final = 10.0
 """Seconds that a CTI has, after a deadline beyond which nobody is waited for, until its agents count as staying."""
 
+DOWN_EXTRA_S: Final = 2.0
+"""Seconds beyond `confirmAfter` until a broken part of a city that still writes counts as Down: what is only restarted
+is back by then (a CTI that was killed: 3 s, measured in the lab)."""
+
+DOWN_ACK_S: Final = 1.0
+"""Seconds that the CTI of a system that is Down has to take the order to release its agents; then they may just go."""
+
 QUARANTINE_S: Final = 5.0
 """Seconds that a city must have been healthy after a failover before anything is planned onto it."""
 
@@ -77,6 +84,13 @@ PROGRESS_PAUSE_S: Final = 0.25
 
 ARRIVALS_WAIT_S: Final = 10.0
 """Seconds that one question for arrivals stays open when nobody arrives."""
+
+EVIDENCE_INTERVAL_S: Final = 1.0
+"""Seconds between two questions to the CTI for what its clients say of other cities."""
+
+LATE_ANSWER_S: Final = 3.0
+"""Seconds after which nobody listens for a probe's answer any more. One that comes between the probe's timeout and this
+is a sign of life: what it comes from is slow, and sessions live on there."""
 
 DEEP_BEAT_S: Final = 2.0
 """Least seconds between two deep probes of one system by one location, while all is well."""

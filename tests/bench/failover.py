@@ -1,10 +1,12 @@
-"""Bench: a city of 1,000 agents loses its power, again and again; how long until all work in the other one.
+"""Bench: a city of 1,000 agents is lost, again and again; how long until all work in the other one.
 
     make bench           three deaths of each kind, behind the bench of moves
     make bench RUNS=10   ten of each
 
-Three kinds: the city holds neither the coordinator nor the leader of the store; it holds the leader; it holds both.
-Writes `out/bench/failover.json`, `failover.txt` and `failover.png`. Times count from the power-off.
+Five kinds. Its power goes off while it holds neither the coordinator nor the leader of the store, or the leader, or
+both; or its CTIs stand still while its engine goes on writing (Down); and, as the
+baseline, its power goes off without Tandem (`baseline.py`), once for every five of the others. Writes
+`out/bench/failover.json`, `failover.txt` and `failover.png`. Times count from the fault.
 """
 
 import argparse
@@ -13,14 +15,14 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from typing import Any, Final
 
 import lab
 from demo import machine, quickstart
-from demo.callcentre import CallCentre
+from demo.callcentre import CallCentre, Strike
 from demo.cli import clear, fresh
 from demo.disaster import GOAL_RESCUE_S, Rescue
 from demo.errors import DemoError
@@ -31,6 +33,7 @@ from demo.story import Storyteller
 from lab.errors import LabError
 from tandem.domain import keys
 from tandem.engine.ports import Delete
+from tests.bench.baseline import TIME_OUT_S, without_tandem
 from tests.bench.leadership import Leadership
 from tests.bench.move import renamed
 
@@ -39,10 +42,24 @@ WORK: Final = BENCH_OUT / "failover"
 """Logs and manifests of a run; what is measured lies beside it."""
 
 CITY: Final = "east"
-KINDS: Final[Mapping[str, str]] = {
-    "neither": "it holds neither coordinator nor leader",
-    "leader": "it holds the store's leader",
-    "both": "it holds coordinator and leader",
+OTHER: Final = "west"
+BASELINE: Final = "baseline"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One way to lose a city. `goal`: seconds from the fault within which the last agent is to work again."""
+
+    words: str
+    goal: float
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "neither": Kind("no power; it held neither coordinator nor leader", GOAL_RESCUE_S),
+    "leader": Kind("no power; it held the store's leader", 5.0),
+    "both": Kind("no power; it held coordinator and leader", 5.0),
+    "down": Kind("its CTIs stand still, its engine writes", 7.0),
+    "baseline": Kind(f"no power, no Tandem: clients fail over by themselves after {TIME_OUT_S} s", TIME_OUT_S + 10.0),
 }
 
 
@@ -67,6 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+COLOURS: Final = ("#0b6e8f", "#e07a1f", "#5b8c3a", "#8a4f9e", "#7a8790")
+"""One per kind."""
+
+
 async def _run(runs: int, kinds: Sequence[str], say: Storyteller) -> dict[str, list[Rescue]]:
     clear(WORK)
     cities = lab.current()
@@ -77,13 +98,16 @@ async def _run(runs: int, kinds: Sequence[str], say: Storyteller) -> dict[str, l
         await centre.start()
         leadership = Leadership(centre)
         for number in range(runs):
-            for kind in kinds:
-                say(f"--- {kind}, {number + 1} of {runs}: {KINDS[kind]}")
+            for kind in (kind for kind in kinds if kind != BASELINE):
+                say(f"--- {kind}, {number + 1} of {runs}: {KINDS[kind].words}")
                 await _arrange(leadership, kind)
-                found[kind].append(await centre.lose(CITY))
-                await centre.restore(CITY)
+                strike = _frozen_ctis(centre) if kind == "down" else centre.power_of(CITY)
+                found[kind].append(await centre.lose(CITY, strike))
+                await centre.restore(CITY, strike)
                 await _home(centre, f"{kind}-{number}")
         await leadership.aclose()
+        if BASELINE in kinds:
+            found[BASELINE] = await _baseline(centre, -(-runs // 5))
         return found
     finally:
         await centre.stop()
@@ -93,9 +117,32 @@ async def _run(runs: int, kinds: Sequence[str], say: Storyteller) -> dict[str, l
 async def _arrange(leadership: Leadership, kind: str) -> None:
     """Coordinator and leader where this kind of death wants them, and everybody at rest for a moment."""
     await asyncio.sleep(5.0)
-    await leadership.lead_from("witness" if kind == "neither" else CITY)
+    await leadership.lead_from(CITY if kind in ("leader", "both") else "witness")
     await leadership.coordinate_from(CITY if kind == "both" else "witness")
     await asyncio.sleep(1.0)
+
+
+async def _baseline(centre: CallCentre, runs: int) -> list[Rescue]:
+    found = []
+    for number in range(runs):
+        centre.say(f"--- {BASELINE}, {number + 1} of {runs}: {KINDS[BASELINE].words}")
+        strike = await without_tandem(centre, CITY, OTHER)
+        found.append(await centre.lose(CITY, strike, timeout=3 * TIME_OUT_S))
+        await strike.undo()
+        await _home(centre, f"{BASELINE}-{number}")
+    return found
+
+
+def _frozen_ctis(centre: CallCentre) -> Strike:
+    """They take connections and say nothing, as a process does that hangs."""
+    pods = [f"pod/callcenter/cti-{system}" for system in sorted({g.system for g in centre.quickstart.groups})]
+
+    async def each(act: Callable[[str, str], Awaitable[None]]) -> None:
+        for pod in pods:
+            await act(CITY, pod)
+
+    faults = centre.lab.faults
+    return Strike(f"the CTIs of {CITY} stand still", lambda: each(faults.freeze), lambda: each(faults.thaw))
 
 
 async def _home(centre: CallCentre, name: str) -> None:
@@ -109,13 +156,13 @@ async def _home(centre: CallCentre, name: str) -> None:
 def summary(found: Mapping[str, Sequence[Rescue]]) -> dict[str, Any]:
     """Per kind of death: each phase's median and worst (seconds), and the runs."""
     return {
-        "what": "a city loses its power; seconds from then on",
+        "what": "a city is lost; seconds from then on",
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": machine.describe(),
-        "goal": GOAL_RESCUE_S,
         "kinds": {
             kind: {
-                "what": KINDS[kind],
+                "what": KINDS[kind].words,
+                "goal": KINDS[kind].goal,
                 "agents": max((run.agents for run in runs), default=0),
                 "phases": {name: _spread([asdict(run.phases)[name] for run in runs]) for name in PHASES},
                 "incomplete": sum(1 for run in runs if not run.complete),
@@ -142,10 +189,11 @@ def table(document: Mapping[str, Any]) -> str:
             for name, spread in kind["phases"].items()
             if name != "first_call"
         ]
-        title = f"{kind['what']}: {kind['agents']} agents, {len(kind['runs'])} deaths, {kind['incomplete']} incomplete"
+        counted = f"{kind['agents']} agents, {len(kind['runs'])} times, {kind['incomplete']} incomplete"
+        title = f"{kind['what']}: {counted}; goal {kind['goal']:g} s"
         blocks.append(f"{title}\n{plain_table(('', 'median', 'worst'), rows)}")
     machine_words = ", ".join(f"{name} {value}" for name, value in document["machine"].items())
-    return f"{document['what']}; the goal is {document['goal']:g} s\n{machine_words}\n\n" + "\n\n".join(blocks)
+    return f"{document['what']}\n{machine_words}\n\n" + "\n\n".join(blocks)
 
 
 def picture(found: Mapping[str, Sequence[Rescue]]) -> bytes:
@@ -156,17 +204,17 @@ def picture(found: Mapping[str, Sequence[Rescue]]) -> bytes:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(9, 5.4), dpi=110, layout="constrained")
-    for colour, (kind, runs) in zip(("#0b6e8f", "#e07a1f", "#5b8c3a"), found.items(), strict=False):
+    for colour, (kind, runs) in zip(COLOURS, found.items(), strict=False):
         for number, run in enumerate(runs):
             shares = [100 * (rank + 1) / run.agents for rank in range(len(run.arrived))]
-            label = f"{KINDS[kind]} ({len(runs)})" if number == 0 else None
+            label = f"{KINDS[kind].words} ({len(runs)})" if number == 0 else None
             axes.step([0, *run.arrived], [0, *shares], where="post", color=colour, linewidth=1.4, label=label)
     axes.axvline(GOAL_RESCUE_S, color="#22303a", linestyle=":", label=f"goal: {GOAL_RESCUE_S:g} s")
     axes.set_xlim(left=0)
     axes.set_ylim(0, 104)
-    axes.set_xlabel("time since the power-off (seconds)")
+    axes.set_xlabel("time since the fault (seconds)")
     axes.set_ylabel("agents signed in elsewhere (%)")
-    axes.set_title("A city of 1,000 agents loses its power", loc="left")
+    axes.set_title("A city of 1,000 agents is lost", loc="left")
     axes.grid(True, color="#dfe5e9")
     axes.legend(loc="upper left", frameon=False)
     out = BytesIO()

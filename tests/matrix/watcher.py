@@ -2,6 +2,8 @@
 
 What it knows of the store is the name of a few keys and that their values are JSON; what it knows of the protocol is
 what an agent's desktop shows. A mistake that operator and tests have in common would not be seen by either.
+
+It looks all along, four times a second; `invariants.py` says what must hold in what it saw.
 """
 
 import asyncio
@@ -11,13 +13,17 @@ import json
 import ssl
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
-PLACEMENTS: Final = "/tandem/v1/placement/"
+PREFIX: Final = "/tandem/v1/"
+PLACEMENTS: Final = PREFIX + "placement/"
+REPORTS: Final = PREFIX + "report/"
+HEARTBEATS: Final = PREFIX + "heartbeat/"
+FAILOVERS: Final = PREFIX + "failover/"
 LOOK_EVERY_S: Final = 0.25
 
 
@@ -31,8 +37,34 @@ class Placement:
     at: float
 
 
+@dataclass(frozen=True)
+class Doors:
+    """What the CTIs hold, as one read of the store shows it: whose fresh door is open to whom."""
+
+    at: float
+    held: Mapping[str, Mapping[str, int]]
+    """Site -> group -> revision of the map that its CTI holds and has confirmed; who says nothing is left out."""
+    given_up: frozenset[str] = frozenset()
+    """Sites that count as lost: they fell silent, and their failover has not ended."""
+
+
+@dataclass
+class Seen:
+    """Everything that was seen of the store so far."""
+
+    placements: list[Placement] = field(default_factory=list)
+    """Each revision of each group's map, in the order in which they were seen."""
+    newest: dict[str, Placement] = field(default_factory=dict)
+    maps: dict[tuple[str, int], Mapping[str, str]] = field(default_factory=dict)
+    """(group, revision) -> map, of every revision that the store or a CTI has named."""
+    doors: list[Doors] = field(default_factory=list)
+    silent: set[str] = field(default_factory=set)
+    """Sites that had no heartbeat at some moment of a failover that has not ended. One that is broken but writes has
+    lost its doors in an orderly way: nothing excuses it."""
+
+
 class StoreWatcher:
-    """Reads all placements four times a second, from whichever member answers."""
+    """Reads placements, reports, heartbeats and failovers in one go, from whichever member answers."""
 
     def __init__(self, members: Sequence[str], ca: Path, cert: Path, key: Path) -> None:
         tls = ssl.create_default_context(cafile=str(ca))
@@ -40,11 +72,15 @@ class StoreWatcher:
         self._members = list(members)
         self._http = httpx.AsyncClient(verify=tls, timeout=1.0, trust_env=False)
         self._task: asyncio.Task[None] | None = None
-        self.seen: list[Placement] = []
-        self.newest: dict[str, Placement] = {}
+        self.seen = Seen()
+
+    @property
+    def newest(self) -> Mapping[str, Placement]:
+        """Group -> its newest map."""
+        return self.seen.newest
 
     async def start(self) -> None:
-        await self._look()
+        await self.look()
         self._task = asyncio.create_task(self._follow(), name="matrix store watcher")
 
     async def stop(self) -> None:
@@ -58,100 +94,118 @@ class StoreWatcher:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             with contextlib.suppress(httpx.HTTPError, OSError, KeyError, ValueError):
-                await self._look()
+                await self.look()
 
-    async def _look(self) -> None:
-        end = PLACEMENTS[:-1] + chr(ord("/") + 1)
-        body = json.dumps({"key": _b64(PLACEMENTS), "range_end": _b64(end)})
+    async def look(self) -> None:
+        """Read now. Without an answer from any member nothing is learned."""
+        ranges = [
+            {"request_range": {"key": _b64(prefix), "range_end": _b64(prefix[:-1] + chr(ord("/") + 1))}}
+            for prefix in (PLACEMENTS, REPORTS, HEARTBEATS, FAILOVERS)
+        ]
+        answer = await self._ask("kv/txn", {"success": ranges})
+        if answer is None:
+            return
+        found = [part["response_range"].get("kvs", []) for part in answer["responses"]]
+        take(self.seen, *found, at=time.time())
+        for group, revision in unknown_maps(self.seen):
+            await self._learn(group, revision)
+
+    async def _learn(self, group: str, revision: int) -> None:
+        """A map that was replaced before we saw it."""
+        answer = await self._ask("kv/range", {"key": _b64(PLACEMENTS + group), "revision": str(revision)})
+        for kv in (answer or {}).get("kvs", []):
+            self.seen.maps[group, revision] = _value(kv)["map"]
+
+    async def _ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
         for member in list(self._members):
             try:
-                answer = await self._http.post(f"{member}/v3/kv/range", content=body)
+                answer = await self._http.post(f"{member}/v3/{path}", content=json.dumps(body))
                 answer.raise_for_status()
             except (httpx.HTTPError, OSError):
                 self._members.append(self._members.pop(0))  # ask another one first from now on
                 continue
-            for kv in answer.json().get("kvs", []):
-                self._take(kv)
-            return
+            document: dict[str, Any] = answer.json()
+            return document
+        return None
 
-    def _take(self, kv: Mapping[str, str]) -> None:
-        group = base64.b64decode(kv["key"]).decode().removeprefix(PLACEMENTS)
-        value = json.loads(base64.b64decode(kv["value"]))
-        found = Placement(group, int(kv["mod_revision"]), value["map"], time.time())
-        known = self.newest.get(group)
-        if known is None or known.revision != found.revision:
-            self.seen.append(found)
-        self.newest[group] = found
+
+Rows = Iterable[Mapping[str, Any]]
+
+
+def take(seen: Seen, placements: Rows, reports: Rows, heartbeats: Rows, failovers: Rows, *, at: float) -> None:
+    """Add what one read of the store showed: rows of the four ranges, as etcd's gateway writes them."""
+    for kv in placements:
+        placement = Placement(_name(kv, PLACEMENTS), int(kv["mod_revision"]), _value(kv)["map"], at)
+        known = seen.newest.get(placement.group)
+        if known is None or known.revision != placement.revision:
+            seen.placements.append(placement)
+        seen.newest[placement.group] = placement
+        seen.maps[placement.group, placement.revision] = placement.map
+    failing = {_name(kv, FAILOVERS) for kv in failovers if _value(kv).get("state") == "Active"}
+    alive = {_name(kv, HEARTBEATS) for kv in heartbeats}
+    held: dict[str, dict[str, int]] = {}
+    for kv in reports:
+        report = _value(kv)
+        if report.get("confirmed"):
+            revisions = {group: int(said.get("revision", 0)) for group, said in report["groups"].items()}
+            held.setdefault(_name(kv, REPORTS).partition("/")[0], {}).update(revisions)
+    seen.silent = (seen.silent & failing) | (failing - alive)
+    doors = Doors(at, held, frozenset(seen.silent | (held.keys() - alive)))
+    if not seen.doors or (seen.doors[-1].held, seen.doors[-1].given_up) != (doors.held, doors.given_up):
+        seen.doors.append(doors)
+
+
+def unknown_maps(seen: Seen) -> set[tuple[str, int]]:
+    """Revisions that a CTI holds and whose map was not seen."""
+    if not seen.doors:
+        return set()
+    held = seen.doors[-1].held.values()
+    return {(g, r) for groups in held for g, r in groups.items() if r and (g, r) not in seen.maps}
+
+
+def _name(kv: Mapping[str, Any], prefix: str) -> str:
+    return base64.b64decode(kv["key"]).decode().removeprefix(prefix)
+
+
+def _value(kv: Mapping[str, Any]) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(base64.b64decode(kv["value"]))
+    return document
 
 
 def _b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-# -- what must hold, whatever happens
+class CallWatcher:
+    """The carrier's own list of calls, whole: who answered, over which route, and how it ended."""
+
+    def __init__(self, url: str) -> None:
+        self._http = httpx.AsyncClient(base_url=url, timeout=10.0, trust_env=False)
+        self._seq = 0
+        self.calls: dict[str, Mapping[str, Any]] = {}
+
+    async def look(self) -> None:
+        """Learn what became of the calls since the last look."""
+        answer = (await self._http.get("/v1/calls", params={"after": self._seq})).raise_for_status().json()
+        self.calls.update({call["id"]: call for call in answer["calls"]})
+        self._seq = answer["seq"]
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
 
 
-def revisions_only_grow(seen: Iterable[Placement]) -> list[str]:
-    newest: dict[str, int] = {}
-    broken = []
-    for placement in seen:
-        if placement.revision < newest.get(placement.group, 0):
-            broken.append(f"revision of {placement.group} fell from {newest[placement.group]} to {placement.revision}")
-        newest[placement.group] = placement.revision
-    return broken
+@dataclass(frozen=True)
+class Phones:
+    """Whose extensions are whose, from the directory that phones and softswitches are made from."""
 
+    account_of: Mapping[str, str]
+    city_of: Mapping[str, str]
 
-def every_bucket_once(seen: Iterable[Placement]) -> list[str]:
-    """Each of the hundred buckets has exactly one slot, so at most one door is open to it."""
-    broken = []
-    for placement in seen:
-        buckets = sorted(bucket for ranges in placement.map.values() for bucket in _expand(ranges))
-        if buckets != list(range(100)):
-            broken.append(f"map of {placement.group} at revision {placement.revision}: {dict(placement.map)}")
-    return broken
-
-
-def _expand(ranges: str) -> Iterable[int]:
-    for part in ranges.split(","):
-        first, _, last = part.partition("-")
-        yield from range(int(first), int(last or first) + 1)
-
-
-def sessions_never_overlap(diary: Sequence[Mapping[str, Any]], since: float) -> list[str]:
-    """No agent is signed in at two sites at once."""
-    here: dict[str, str] = {}
-    broken = []
-    for line in sorted(diary, key=lambda line: (line["account"], line["mono"])):
-        account, site = line["account"], line.get("site") or ""
-        if line["event"] == "signed-in":
-            if here.get(account, site) != site and line["at"] >= since:
-                broken.append(f"{account} was signed in at {here[account]} and at {site}")
-            here[account] = site
-        elif line["event"] in ("released", "lost", "out") and here.get(account) == site:
-            del here[account]
-    return broken
-
-
-def nobody_notices(diary: Sequence[Mapping[str, Any]], who: frozenset[str], since: float, until: float) -> list[str]:
-    """None of these agents loses, changes or renews a session."""
-    return sorted(
-        {
-            f"{line['account']} of {line.get('site')} noticed: {line['event']}"
-            for line in diary
-            if line["account"] in who
-            and since <= line["at"] <= until
-            and line["event"] in ("released", "lost", "out", "signed-in", "guest")
-        }
-    )
-
-
-def no_call_is_cut(calls: Iterable[Mapping[str, Any]], since: float, spared: frozenset[str]) -> list[str]:
-    """No answered call is cut, but for those that were in progress where the fault struck (`spared`: call IDs)."""
-    return [
-        f"call {call['id']} to {call['number']} was cut by {call.get('by')}"
-        for call in calls
-        if call["fate"] == "cut" and (call.get("ended_at") or 0) >= since and call["id"] not in spared
-    ]
+    @classmethod
+    def read(cls, directory: Path) -> "Phones":
+        agents = json.loads(directory.read_text(encoding="utf-8"))["agents"]
+        pairs = [(agent["account"], city, ext) for agent in agents for city, ext in agent["extensions"].items()]
+        return cls({ext: account for account, _, ext in pairs}, {ext: city for _, city, ext in pairs})
 
 
 def read_diaries(files: Iterable[Path]) -> list[dict[str, Any]]:

@@ -6,15 +6,12 @@ real one can be made to happen here: a lost quorum, a cut way, answers that get 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
-from math import ceil
 from typing import Final
 
 from tandem.engine.ports import (
     Change,
     Clock,
-    CompactedError,
     Delete,
     Guard,
     KeyValue,
@@ -25,12 +22,7 @@ from tandem.engine.ports import (
     TxnResult,
 )
 from tandem.store.wire import transaction
-
-LEAST_TTL_S: Final = 2
-"""The shortest lease that is granted, whatever is asked."""
-
-ELECTION_S: Final = 0.5
-"""What a new leader adds to every lease's TTL when it renews them all."""
+from tests.support.etcd_state import EtcdState
 
 PROGRESS_S: Final = 1.0
 """Seconds between two signs of life of a watch."""
@@ -47,14 +39,7 @@ class Fate(Enum):
     LATE = "applied when `MemoryEtcd.release` is called, if its guards hold then"
 
 
-@dataclass
-class _Lease:
-    ttl: int
-    until: float
-    keys: set[str] = field(default_factory=set)
-
-
-class MemoryEtcd:
+class MemoryEtcd(EtcdState):
     """The cluster.
 
     Args:
@@ -63,15 +48,10 @@ class MemoryEtcd:
     """
 
     def __init__(self, clock: Clock, expiry_lag: float = 0.25) -> None:
+        super().__init__()
         self.clock = clock
         self.has_quorum = True
-        self.revision = 1
         self._expiry_lag = expiry_lag
-        self._keys: dict[str, KeyValue] = {}
-        self._leases: dict[int, _Lease] = {}
-        self._next_lease = 7_000_000_000
-        self._history: list[Change] = []
-        self._compacted = 0
         self._news = asyncio.Event()
         self._late: list[Callable[[], object]] = []
         self._expiries: set[asyncio.Task[None]] = set()
@@ -95,13 +75,7 @@ class MemoryEtcd:
     def regain_quorum(self) -> None:
         """A new leader renews every lease."""
         self.has_quorum = True
-        for lease in self._leases.values():
-            lease.until = self.clock.monotonic() + lease.ttl + ELECTION_S
-
-    def compact(self, revision: int) -> None:
-        """Forget changes before `revision`."""
-        self._compacted = max(self._compacted, revision)
-        self._history = [change for change in self._history if change.revision >= revision]
+        self.renew_all(self.clock.monotonic())
 
     def release(self) -> None:
         """Apply what was held up on its way (`Fate.LATE`)."""
@@ -114,50 +88,18 @@ class MemoryEtcd:
 
     # -- what clients ask
 
-    def range(self, prefix: str) -> tuple[Sequence[KeyValue], int]:
-        return [self._keys[key] for key in sorted(self._keys) if key.startswith(prefix)], self.revision
-
-    def get(self, key: str) -> KeyValue | None:
-        return self._keys.get(key)
-
-    def txn(self, guards: Sequence[Guard], writes: Sequence[Put | Delete]) -> TxnResult:
-        if not all(self._holds(guard) for guard in guards):
-            return TxnResult(False, self.revision)
-        for write in writes:
-            if isinstance(write, Put) and write.lease and write.lease not in self._leases:
-                raise LeaseLostError(f"lease {write.lease} not found")
-        self._apply(writes)
-        return TxnResult(True, self.revision)
-
     def grant(self, ttl: float) -> int:
-        self._next_lease += 1
-        seconds = max(ceil(ttl), LEAST_TTL_S)
-        self._leases[self._next_lease] = _Lease(seconds, self.clock.monotonic() + seconds)
-        task = asyncio.create_task(self._expire(self._next_lease), name=f"lease-{self._next_lease}")
+        lease = self.new_lease(ttl, self.clock.monotonic())
+        task = asyncio.create_task(self._expire(lease), name=f"lease-{lease}")
         self._expiries.add(task)
         task.add_done_callback(self._expiries.discard)
-        return self._next_lease
+        return lease
 
     def keepalive(self, lease: int) -> float:
-        found = self._leases.get(lease)
-        if found is None:
-            raise LeaseLostError(f"lease {lease} has expired or was revoked")
-        found.until = self.clock.monotonic() + found.ttl
-        return float(found.ttl)
-
-    def revoke(self, lease: int) -> None:
-        found = self._leases.pop(lease, None)
-        if found is not None:
-            self._apply([Delete(key) for key in sorted(found.keys)])
+        return self.renew(lease, self.clock.monotonic())
 
     def later(self, apply: Callable[[], object]) -> None:
         self._late.append(apply)
-
-    def changes(self, prefix: str, from_revision: int) -> list[Change]:
-        """Raises CompactedError."""
-        if from_revision < self._compacted:
-            raise CompactedError(f"compacted up to revision {self._compacted}")
-        return [c for c in self._history if c.revision >= from_revision and c.key.startswith(prefix)]
 
     async def news(self, seconds: float) -> None:
         """Return at the next change, or after `seconds`."""
@@ -169,29 +111,7 @@ class MemoryEtcd:
             timer.cancel()
             change.cancel()
 
-    def _holds(self, guard: Guard) -> bool:
-        found = self._keys.get(guard.key)
-        mod, create = (found.mod_revision, found.create_revision) if found else (0, 0)
-        return guard.mod_revision in (None, mod) and guard.create_revision in (None, create)
-
-    def _apply(self, writes: Sequence[Put | Delete]) -> None:
-        """All writes at one revision. Deleting what is not there changes nothing."""
-        real = [write for write in writes if isinstance(write, Put) or write.key in self._keys]
-        if not real:
-            return
-        self.revision += 1
-        for write in real:
-            before = self._keys.pop(write.key, None)
-            if before is not None and before.lease in self._leases:
-                self._leases[before.lease].keys.discard(write.key)
-            value = None
-            if isinstance(write, Put):
-                created = before.create_revision if before else self.revision
-                value = KeyValue(write.key, write.value, created, self.revision, write.lease)
-                self._keys[write.key] = value
-                if write.lease:
-                    self._leases[write.lease].keys.add(write.key)
-            self._history.append(Change(write.key, value, self.revision))
+    def applied(self, changes: Sequence[Change]) -> None:
         self._news.set()
         self._news = asyncio.Event()
 

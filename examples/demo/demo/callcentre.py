@@ -51,6 +51,15 @@ class Begun:
     applied_at: float
 
 
+@dataclass(frozen=True)
+class Strike:
+    """What happens to a city, in words and in deed, and how it is undone."""
+
+    words: str
+    do: Callable[[], Awaitable[None]]
+    undo: Callable[[], Awaitable[None]]
+
+
 class CallCentre:
     """Bring it up with `start`, end it with `stop`; both may be called again."""
 
@@ -294,16 +303,24 @@ class CallCentre:
 
     # -- a city dies
 
-    async def lose(self, city: str, *, timeout: float = 60) -> Rescue:
-        """Power a city off, wait until all who were signed in there work elsewhere, and measure it."""
+    def power_of(self, city: str) -> Strike:
+        """A city's power goes off, and is given back."""
+        faults = self.lab.faults
+        return Strike(
+            f"the power of {city} goes off", lambda: faults.kill_city(city), lambda: faults.restore_city(city)
+        )
+
+    async def lose(self, city: str, strike: Strike | None = None, *, timeout: float = 60) -> Rescue:
+        """Strike a city (by default its power goes off), wait until all of it work elsewhere, and measure it."""
+        strike = strike or self.power_of(city)
         self.observed.look()
         everybody = self.accounts(self.quickstart.groups)
         there = frozenset(account for account in everybody if self.observed.site_of.get(account) == city)
         await self.carrier.look()
         self._lost_calls |= {call.id for call in self.carrier.calls.values() if call.ended_at is None}
         killed_at = time.time()
-        self.say(f"the power of {city} goes off, with {len(there)} agents signed in there")
-        await self.lab.faults.kill_city(city)
+        self.say(f"{strike.words}, with {len(there)} agents signed in there")
+        await strike.do()
         left = TimeLeft()
 
         async def all_elsewhere() -> tuple[bool, str]:
@@ -329,10 +346,10 @@ class CallCentre:
         self.say(rescued(found))
         return found
 
-    async def restore(self, city: str, *, timeout: float = 120) -> None:
-        """Give a city its power back, and wait until its failover has ended."""
-        self.say(f"{city} has its power back")
-        await self.lab.faults.restore_city(city)
+    async def restore(self, city: str, strike: Strike | None = None, *, timeout: float = 120) -> None:
+        """Undo a strike, and wait until the city's failover has ended."""
+        self.say(f"{city} comes back")
+        await (strike or self.power_of(city)).undo()
 
         async def healthy() -> tuple[bool, str]:
             states = [record.state for site, record in self.commits.failovers if site == city]

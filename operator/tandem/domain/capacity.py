@@ -46,6 +46,8 @@ class Ledger:
         for name, placed in snapshot.placements.items():
             self.reserve(name, placed.record.system, self.agents_of(name), placed.map)
         for shift in snapshot.unfinished_shifts():
+            if shift.is_question:
+                continue  # while a person thinks it over, others may need the room
             for plan in shift.record.plan:
                 for encoded in (plan.before, plan.after):
                     self.reserve(plan.group, plan.system, self.agents_of(plan.group), BucketMap.parse(encoded))
@@ -66,12 +68,27 @@ class Ledger:
             return 0
         return min(found.cti.capacity.agents, found.softswitch.capacity.agents)
 
+    def surplus(self, site: str, system: str, group: str) -> int:
+        """Agents of a group signed in at a site beyond what its buckets there hold on average.
+
+        Buckets are never quite even. Whoever comes in addition comes on top of these.
+        """
+        report = self._snapshot.group_report(site, system, group)
+        placed = self._snapshot.placements.get(group)
+        if report is None or placed is None:
+            return 0
+        expected = agents_in(placed.map.touched_shares.get(site, 0), self.agents_of(group))
+        return max(report.signed_in - expected, 0)
+
     def needs(self, group: str, system: str, agents: int, wanted: BucketMap) -> tuple[Need, ...]:
         """What `wanted` would add, per site."""
         needs = []
         for site, buckets in wanted.touched_shares.items():
             loads = self._load[(site, system)]
-            more = max(agents_in(buckets, agents) - loads.get(group, 0), 0)
+            load = loads.get(group, 0)
+            # Uneven or not, all of the group together are no more than it has.
+            will_be = min(agents_in(buckets, agents) + self.surplus(site, system, group), max(agents, load))
+            more = max(will_be - load, 0)
             if more:
                 needs.append(Need(site, system, more, self.capacity(site, system) - self.load(site, system)))
         return tuple(needs)

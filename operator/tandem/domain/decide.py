@@ -6,6 +6,7 @@ from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Decision, Draft, Premise
 from tandem.domain.failover import handle_failovers
 from tandem.domain.finish import finish_buckets
+from tandem.domain.homecoming import handle_homecomings
 from tandem.domain.orders import handle_orders
 from tandem.domain.plan import groups_in_the_way
 from tandem.domain.reasons import Reason
@@ -26,7 +27,11 @@ def decide(snapshot: Snapshot, now: Instant) -> Decision:
     ledger = Ledger(snapshot)
     handle_failovers(draft, ledger, now)  # an emergency comes first: it has whatever room there is
     finish_buckets(draft, now)  # what is on its way is next, whatever else is held or refused
-    unfinished = [shift for shift in snapshot.unfinished_shifts() if keys.shift(shift.name) not in draft.written]
+    unfinished = [
+        shift
+        for shift in snapshot.unfinished_shifts()
+        if keys.shift(shift.name) not in draft.written and not shift.is_question
+    ]
     for shift in unfinished:
         if shift.record.phase not in ("Pending", "AwaitingApproval"):
             advance(draft, ledger, shift, now)
@@ -34,6 +39,7 @@ def decide(snapshot: Snapshot, now: Instant) -> Decision:
         if shift.record.phase in ("Pending", "AwaitingApproval"):  # after those under way: they have their room
             advance(draft, ledger, shift, now)
     handle_orders(draft, ledger, now)
+    handle_homecomings(draft, ledger, now)
     handle_routes(draft, now)
     _forget(draft, now)
     _tidy(draft)

@@ -1,62 +1,48 @@
-"""Failover: a city that has fallen silent loses its buckets to cities that can carry them.
+"""Failover: a site that is lost loses its buckets to cities that can carry them.
 
-    heartbeat gone, and two outside locations accuse one component, unbroken for confirmAfter  ->  Absent
-    Absent  ->  groups by priority, each onto usable sites with room, in one guarded transaction
+    Absent or Down, confirmed (`loss`)  ->  groups by priority, each onto usable sites with room (`rescue`)
+                                        ->  guarded transactions of as many groups as fit
+    failover: Manual                    ->  the same, once a person has approved it (`approvals`)
 
-From outside a dead city and one that is cut off look the same, and nothing here depends on telling them apart: the new
-city's door opens, and a client goes there only when it has lost the old one by its own evidence. Every premise that
-could be withdrawn (the missing heartbeat, the accusing words, the target's words, the absence of a hold) is part of the
+Nothing here depends on telling a dead city from one that is cut off: the new city's door opens, and a client goes there
+only when it has lost the old one by its own evidence, or when its own CTI releases it. Every premise that could be
+withdrawn (the missing heartbeat, the accusing words, the target's words, the absence of a hold) is part of the
 transaction: when one of them changes in the last moment, nobody is moved.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
 
-from tandem.api.agentgroup import AgentGroupSpec, Drain
-from tandem.constants import BUCKETS, QUARANTINE_FORGIVEN_S, TXN_OPERATIONS
+from tandem.constants import QUARANTINE_FORGIVEN_S, TXN_OPERATIONS
 from tandem.domain import keys
-from tandem.domain.capacity import Ledger, agents_in, no_capacity
+from tandem.domain.approvals import answer, approval_for, approved, close_questions, question
+from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.decision import Draft, Premise
-from tandem.domain.placement import BucketMap, Slot, proportional
+from tandem.domain.loss import Loss, loss
 from tandem.domain.plan import hold_refusal
-from tandem.domain.quarantine import failing, quarantine_s
+from tandem.domain.quarantine import quarantine_s
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import FailoverRecord, Record, ShiftRecord
-from tandem.domain.snapshot import Instant, Placed, ShiftEntry, Snapshot
-from tandem.domain.verdicts import Absence, State, absence, system_verdict, usability
-
-_OTHERS: Final = 4  # premises besides those of groups, targets and accusers: coordinator, hold, heartbeat, record
-_WORDS: Final = 4  # premises of a usable target: two components, two words each
-
-
-@dataclass(frozen=True)
-class _Rescue:
-    """What a failover does with one group."""
-
-    group: str
-    placed: Placed
-    after: BucketMap
-    targets: frozenset[str]
-    buckets: int
-    left: int = 0
-    """Buckets for which there is no room anywhere."""
+from tandem.domain.rescue import Rescue, cause_of, rescue
+from tandem.domain.snapshot import Entry, Instant, ShiftEntry, Snapshot
+from tandem.domain.verdicts import State, system_verdict
 
 
 def handle_failovers(draft: Draft, ledger: Ledger, now: Instant) -> None:
-    """Move the groups of every city that is Absent, and end the failovers of those that are back."""
+    """Move the groups of every system that is lost at a site, and end the failovers of sites that are back."""
+    close_questions(draft, now)
     for site in draft.snapshot.active_sites():
-        absent = {}
+        lost = {}
         for system in _systems(draft.snapshot, site):
-            found = absence(draft.snapshot, site, system, now.mono)
+            found = loss(draft.snapshot, site, system, now.mono)
             if found is None:
                 continue
             if found.in_s > 0:
                 draft.wake(now.mono + found.in_s + 0.001)
                 continue
-            absent[system] = found
-        if absent:
-            _fail_over(draft, ledger, site, absent, now)
+            lost[system] = found
+        if lost:
+            _Failover(draft, ledger, site, lost, now).run()
         else:
             _end(draft, site, now)
 
@@ -66,184 +52,207 @@ def _systems(snapshot: Snapshot, site: str) -> Iterator[str]:
     return (system.name for system in spec.systems) if spec else iter(())
 
 
-def _fail_over(draft: Draft, ledger: Ledger, site: str, absent: Mapping[str, Absence], now: Instant) -> None:
-    rescues = list(_rescues(draft, ledger, site, absent))
-    if not rescues:
-        return
-    held = hold_refusal(draft.snapshot)
-    if held is not None:
-        draft.note(f"Site {site}", held.reason, f"{site} is Absent and nobody is moved: {held.message}")
-        return
-    entry = draft.snapshot.failovers.get(site)
-    before = entry.record if entry else FailoverRecord()
-    going_on = before.state == "Active"
-    record = before if going_on else _next(before, absent, now)
-    for number, batch in enumerate(_batches(rescues)):
-        writes: dict[str, Record | None] = {}
-        premises = [draft.no_hold, Premise(keys.heartbeat(site), mod_revision=0)]
-        if number == 0:
-            premises.append(Premise(keys.failover(site), mod_revision=entry.mod_revision if entry else 0))
-            if not going_on:
-                writes[keys.failover(site)] = record
-        for rescue in batch:
-            _add(draft, rescue, site, record, absent[rescue.placed.record.system], now, writes, premises)
-        targets = {(target, rescue.placed.record.system) for rescue in batch for target in rescue.targets}
-        premises += draft.still_usable(targets)
-        buckets = sum(rescue.buckets for rescue in batch)
-        sentence = (
-            f"failover {record.number}: {site} is Absent ({record.message}); {buckets} buckets of {len(batch)} groups "
-            f"go to {' and '.join(sorted({target for target, _ in targets}))}"
+@dataclass
+class _Batch:
+    """One transaction in the making."""
+
+    writes: dict[str, Record | None] = field(default_factory=dict)
+    premises: dict[Premise, None] = field(default_factory=dict)
+    rescues: list[Rescue] = field(default_factory=list)
+
+    def has_room(self, writes: Mapping[str, Record | None], premises: list[Premise]) -> bool:
+        return (
+            len(self.writes.keys() | writes.keys()) <= TXN_OPERATIONS
+            and len(self.premises.keys() | set(premises)) <= TXN_OPERATIONS
         )
-        draft.commit(f"Site {site}", Reason.FAILED_OVER, sentence, writes, tuple(dict.fromkeys(premises)))
+
+    def add(self, rescue: Rescue, writes: Mapping[str, Record | None], premises: list[Premise]) -> None:
+        self.rescues.append(rescue)
+        self.writes.update(writes)
+        self.premises.update(dict.fromkeys(premises))
 
 
-def _add(
-    draft: Draft,
-    rescue: _Rescue,
-    site: str,
-    record: FailoverRecord,
-    why: Absence,
-    now: Instant,
-    writes: dict[str, Record | None],
-    premises: list[Premise],
-) -> None:
-    """Put one group's part into a transaction: its placement, the end of its Shifts, and what both rest on."""
-    changes = {
-        "map": rescue.after.encode(),
-        "cause": f"Failover/{site}-{record.number}",
-        "pace": 0,
-        "drain": Drain(),
-    }
-    writes[keys.placement(rescue.group)] = draft.stamp(rescue.placed.record.model_copy(update=changes))
-    premises.append(draft.placement(rescue.placed, rescue.group))
-    premises += [Premise(key, mod_revision=revision) for key, revision in why.evidence]
-    for shift in draft.snapshot.unfinished_shifts():
-        key = keys.shift(shift.name)
-        if key not in draft.written and any(plan.group == rescue.group for plan in shift.record.plan):
-            writes[key] = _interrupt(shift, site, now)
-            premises.append(draft.shift(shift))
+class _Failover:
+    """One turn of one site's failover."""
+
+    def __init__(self, draft: Draft, ledger: Ledger, site: str, lost: Mapping[str, Loss], now: Instant) -> None:
+        self._draft = draft
+        self._ledger = ledger
+        self._site = site
+        self._lost = lost
+        self._now = now
+        self._entry: Entry[FailoverRecord] | None = draft.snapshot.failovers.get(site)
+        before = self._entry.record if self._entry else FailoverRecord()
+        self._record = _widened(before, lost) if before.state == "Active" else _next(before, lost, now)
+        self._new = self._record != before
+        self._cause = cause_of(site, self._record.number)
+        self._kind = next(iter(lost.values())).kind  # a site writes or does not: it is the same for all its systems
+
+    def run(self) -> None:
+        """Commit what can be moved now; ask a person about the rest."""
+        rescues: list[Rescue] = []
+        questions: list[Rescue] = []
+        for found, ask in self._rescues():
+            (questions if ask else rescues).append(found)
+        if not rescues and not questions:
+            return
+        held = hold_refusal(self._draft.snapshot)
+        if held is not None:
+            message = f"{self._site} is {self._kind} and nobody is moved: {held.message}"
+            self._draft.note(f"Site {self._site}", held.reason, message)
+        elif rescues:
+            for number, batch in enumerate(self._batches(rescues)):
+                self._commit(batch, first=number == 0)
+        else:
+            self._ask(questions)
+
+    def _rescues(self) -> Iterator[tuple[Rescue, bool]]:
+        """What to do with each group, the most important first: they get the room there is. True: a person decides."""
+        snapshot = self._draft.snapshot
+        for name in sorted(self._groups(), key=lambda name: (-_priority(snapshot, name), name)):
+            if not self._is_manual(name):
+                yield from ((found, False) for found in self._rescue(name))
+                continue
+            asked = approval_for(snapshot, name, self._cause)
+            unanswered = answer(asked, name, self._site) if asked is not None else None
+            may_leave = asked is not None and unanswered is None
+            under_way = list(self._rescue(name, settled=may_leave))
+            yield from ((found, False) for found in under_way)
+            if unanswered is not None:
+                self._draft.note(f"AgentGroup {name}", unanswered.reason, unanswered.message)
+            elif asked is None and not under_way:
+                yield from ((found, True) for found in self._rescue(name, reserve=False))
+
+    def _rescue(self, name: str, *, settled: bool = True, reserve: bool = True) -> Iterator[Rescue]:
+        """What can be done for one group now, if anything; what cannot is noted."""
+        why = self._lost[self._draft.snapshot.placements[name].record.system]
+        found = rescue(self._draft, self._ledger, self._site, name, why, self._cause, self._now, settled=settled)
+        if isinstance(found, Refusal):
+            self._draft.note(f"AgentGroup {name}", found.reason, found.message)
+        elif found is not None:
+            self._note_left(found)
+            if reserve:
+                self._ledger.reserve(name, found.system, self._ledger.agents_of(name), found.after)
+            yield found
+
+    def _groups(self) -> Iterator[str]:
+        for name, placed in self._draft.snapshot.placements.items():
+            here = self._site in placed.map.sites and placed.record.system in self._lost
+            if here and keys.placement(name) not in self._draft.written:
+                yield name
+
+    def _is_manual(self, name: str) -> bool:
+        published = self._draft.snapshot.groups.get(name)
+        return published is not None and published.spec is not None and published.spec.failover == "Manual"
+
+    def _note_left(self, found: Rescue) -> None:
+        if found.left:
+            agents = agents_in(found.left, self._ledger.agents_of(found.group))
+            message = f"{found.group}: about {agents} agents stay without a city"
+            remedy = f"raise the capacity of {found.system} elsewhere"
+            self._draft.note(f"AgentGroup {found.group}", Reason.NO_CAPACITY, f"{message}; {remedy}")
+
+    # -- transactions
+
+    def _batches(self, rescues: list[Rescue]) -> Iterator[_Batch]:
+        """As many groups as fit into one transaction, with everything that it rests on."""
+        batch = self._empty_batch()
+        for found in rescues:
+            writes, premises = self._part(found)
+            if batch.rescues and not batch.has_room(writes, premises):
+                yield batch
+                batch = self._empty_batch()
+            batch.add(found, writes, premises)
+        yield batch
+
+    def _empty_batch(self) -> _Batch:
+        premises = [self._draft.coordinator, self._draft.no_hold, self._own_record]
+        if self._kind == "Absent":
+            premises.append(Premise(keys.heartbeat(self._site), mod_revision=0))
+        return _Batch({keys.failover(self._site): self._record}, dict.fromkeys(premises))
+
+    @property
+    def _own_record(self) -> Premise:
+        return Premise(keys.failover(self._site), mod_revision=self._entry.mod_revision if self._entry else 0)
+
+    def _part(self, found: Rescue) -> tuple[dict[str, Record | None], list[Premise]]:
+        """One group's part: its placement, the end of its Shifts, and what both rest on."""
+        changes = {"map": found.after.encode(), "cause": self._cause, "pace": 0, "drain": found.drain}
+        record = self._draft.stamp(found.placed.record.model_copy(update=changes))
+        writes: dict[str, Record | None] = {keys.placement(found.group): record}
+        premises = [self._draft.placement(found.placed, found.group)]
+        premises += [Premise(key, mod_revision=revision) for key, revision in self._lost[found.system].evidence]
+        premises += self._draft.still_usable({(target, found.system) for target in found.targets})
+        for shift in self._draft.snapshot.unfinished_shifts():
+            key = keys.shift(shift.name)
+            open_question = shift.record.cause == self._cause and not shift.record.spec.approved
+            concerned = any(plan.group == found.group for plan in shift.record.plan)
+            if concerned and not open_question and key not in self._draft.written:
+                writes[key] = self._after(shift)
+                premises.append(self._draft.shift(shift))
+        return writes, premises
+
+    def _after(self, shift: ShiftEntry) -> ShiftRecord:
+        """What becomes of a Shift whose group is moved by this failover."""
+        if shift.record.cause == self._cause:
+            return approved(shift, self._now)
+        record = shift.record
+        done = f"in {record.phase.lower()}, wave {record.wave}" if record.wave else f"in {record.phase.lower()}"
+        message = (
+            f"interrupted {done}: {self._site} is {self._kind}, and its agents came first; "
+            "create a new Shift when it is over"
+        )
+        changes = {"phase": "Interrupted", "reason": Reason.FAILED_OVER, "message": message}
+        return record.model_copy(update={**changes, "finished_at": self._now.wall})
+
+    def _commit(self, batch: _Batch, *, first: bool) -> None:
+        if not (first and self._new):
+            del batch.writes[keys.failover(self._site)]
+        if not first and self._new:
+            del batch.premises[self._own_record]  # the first batch has just changed it
+        buckets = sum(len(found.moves) for found in batch.rescues)
+        targets = " and ".join(sorted({target for found in batch.rescues for target in found.targets}))
+        sentence = (
+            f"failover {self._record.number}: {self._site} is {self._kind} ({self._record.message}); "
+            f"{buckets} buckets of {len(batch.rescues)} groups go to {targets}"
+        )
+        self._draft.commit(f"Site {self._site}", Reason.FAILED_OVER, sentence, batch.writes, tuple(batch.premises)[1:])
+
+    def _ask(self, questions: list[Rescue]) -> None:
+        """Prepare the plan for groups that a person decides on, one Shift per namespace."""
+        writes: dict[str, Record | None] = {}
+        premises = [self._own_record, self._draft.no_hold]
+        if self._new:
+            writes[keys.failover(self._site)] = self._record
+        for namespace in sorted({found.group.rpartition("/")[0] for found in questions}):
+            of = [found for found in questions if found.group.startswith(f"{namespace}/")]
+            why = self._lost[of[0].system]
+            name, record = question(self._draft, namespace, of, self._site, self._cause, why, self._now)
+            writes[keys.shift(name)] = record
+            premises.append(Premise(keys.shift(name), mod_revision=0))
+        sentence = f"{self._site} is {self._kind}: the move of {len(questions)} groups waits for a person's approval"
+        self._draft.commit(f"Site {self._site}", Reason.MANUAL_FAILOVER, sentence, writes, tuple(premises))
 
 
-def _next(before: FailoverRecord, absent: Mapping[str, Absence], now: Instant) -> FailoverRecord:
+def _priority(snapshot: Snapshot, name: str) -> int:
+    published = snapshot.groups.get(name)
+    return published.spec.priority if published and published.spec else 0
+
+
+def _widened(record: FailoverRecord, lost: Mapping[str, Loss]) -> FailoverRecord:
+    """A failover that goes on, with the systems that have failed since."""
+    return record.model_copy(update={"systems": tuple(sorted({*record.systems, *lost}))})
+
+
+def _next(before: FailoverRecord, lost: Mapping[str, Loss], now: Instant) -> FailoverRecord:
     forgiven = before.number == 0 or now.wall - before.ended_at > QUARANTINE_FORGIVEN_S
     return FailoverRecord(
         number=before.number + 1,
         state="Active",
-        systems=tuple(sorted(absent)),
-        message=next(iter(absent.values())).sentence,
+        systems=tuple(sorted(lost)),
+        message=next(iter(lost.values())).sentence,
         started_at=now.wall,
         repeated=0 if forgiven else before.repeated + 1,
-    )
-
-
-def _batches(rescues: list[_Rescue]) -> Iterator[list[_Rescue]]:
-    """As many groups as fit into one transaction with what else it compares."""
-    most = (TXN_OPERATIONS - _OTHERS) // 2 - _WORDS
-    for start in range(0, len(rescues), most):
-        yield rescues[start : start + most]
-
-
-def _rescues(draft: Draft, ledger: Ledger, site: str, absent: Mapping[str, Absence]) -> Iterator[_Rescue]:
-    """Groups with buckets at the city, the most important first: they get the room there is."""
-    snapshot = draft.snapshot
-    found = []
-    for name, placed in snapshot.placements.items():
-        if site in placed.map.sites and placed.record.system in absent and keys.placement(name) not in draft.written:
-            published = snapshot.groups.get(name)
-            spec = published.spec if published else None
-            found.append((-(spec.priority if spec else 0), name, placed, spec))
-    for _, name, placed, spec in sorted(found, key=lambda item: item[:2]):
-        rescue = _rescue(snapshot, ledger, site, name, placed, spec, absent[placed.record.system])
-        if isinstance(rescue, Refusal):
-            draft.note(f"AgentGroup {name}", rescue.reason, rescue.message)
-            continue
-        if rescue.left and spec is not None:
-            message = f"{name}: about {agents_in(rescue.left, spec.agents)} agents stay without a city"
-            draft.note(
-                f"AgentGroup {name}", Reason.NO_CAPACITY, f"{message}; raise the capacity of {spec.system} elsewhere"
-            )
-        ledger.reserve(name, placed.record.system, spec.agents if spec else 0, rescue.after)
-        yield rescue
-
-
-def _rescue(
-    snapshot: Snapshot,
-    ledger: Ledger,
-    site: str,
-    name: str,
-    placed: Placed,
-    spec: AgentGroupSpec | None,
-    why: Absence,
-) -> _Rescue | Refusal:
-    """Where this group's buckets go, or why they stay."""
-    if spec is None:
-        return Refusal(Reason.INVALID_SPEC, f"{name}: no location has published what it may be moved to")
-    if spec.failover == "Manual":
-        message = f"{name}: {site} is Absent ({why.sentence}), and spec.failover is Manual; move it by a Shift"
-        return Refusal(Reason.MANUAL_FAILOVER, message)
-    slots = placed.map.slots
-    moves: dict[int, Slot] = {}
-    for bucket, slot in enumerate(slots):
-        if slot.to == site:
-            moves[bucket] = Slot(slot.site)  # it was on its way there: back to where it came from
-    lost = [bucket for bucket, slot in enumerate(slots) if slot.site == site]
-    room, unusable = _room(snapshot, ledger, spec, site, name)
-    for bucket in lost:
-        to = slots[bucket].to
-        if to and to in room:
-            moves[bucket] = Slot(to)  # its agents have entered there by ticket already, and it has its room
-    rest = [bucket for bucket in lost if bucket not in moves]
-    if rest:
-        if not room:
-            why_not = "; ".join(unusable) or f"spec.sites names no other site than {site}"
-            return Refusal(Reason.TARGET_NOT_USABLE, f"{name}: {site} is Absent, and nobody can take over: {why_not}")
-        for bucket, target in zip(rest, _spread(room, len(rest)), strict=False):
-            moves[bucket] = Slot(target)
-    if not moves:
-        first = next(iter(room))
-        needs = agents_in(len(rest), spec.agents)
-        return no_capacity(
-            first, spec.system, needs, ledger.capacity(first, spec.system) - ledger.load(first, spec.system)
-        )
-    after = placed.map.change(moves)
-    left = sum(1 for bucket in rest if bucket not in moves)
-    return _Rescue(name, placed, after, frozenset(slot.site for slot in moves.values()), len(moves), left)
-
-
-def _room(
-    snapshot: Snapshot, ledger: Ledger, spec: AgentGroupSpec, site: str, name: str
-) -> tuple[dict[str, int], list[str]]:
-    """Buckets of this group that each usable site can take, in the order of spec.sites; and why others cannot.
-
-    A site whose own failover has not ended is taken only when there is no other.
-    """
-    room: dict[str, int] = {}
-    unusable = []
-    others = [other for other in spec.sites if other != site]
-    for other in sorted(others, key=lambda other: failing(snapshot, other)):
-        found = usability(snapshot, other, spec.system)
-        if not found.usable:
-            unusable.append(found.why)
-        elif not room or not failing(snapshot, other):
-            left = ledger.capacity(other, spec.system) - ledger.load(other, spec.system, without=name)
-            there = snapshot.placements[name].map.touched_shares.get(other, 0)
-            room[other] = max(left * BUCKETS // max(spec.agents, 1) - there, 0)
-    return room, unusable
-
-
-def _spread(room: Mapping[str, int], wanted: int) -> Iterator[str]:
-    """Sites for at most `wanted` buckets, in proportion to their room."""
-    total = sum(room.values())
-    for target, count in proportional(room, min(wanted, total)).items():
-        yield from [target] * count
-
-
-def _interrupt(shift: ShiftEntry, site: str, now: Instant) -> ShiftRecord:
-    record = shift.record
-    done = f"in {record.phase.lower()}, wave {record.wave}" if record.wave else f"in {record.phase.lower()}"
-    message = f"interrupted {done}: {site} is Absent, and its agents came first; create a new Shift when it is over"
-    return record.model_copy(
-        update={"phase": "Interrupted", "reason": Reason.FAILED_OVER, "message": message, "finished_at": now.wall}
     )
 
 
@@ -256,7 +265,7 @@ def _end(draft: Draft, site: str, now: Instant) -> None:
     if entry is None or entry.record.state != "Active":
         return
     verdicts = [system_verdict(draft.snapshot, site, system) for system in _systems(draft.snapshot, site)]
-    if any(verdict.state not in (State.HEALTHY, State.MAINTENANCE) for verdict in verdicts):
+    if any(verdict.state not in (State.HEALTHY, State.DEGRADED, State.MAINTENANCE) for verdict in verdicts):
         return
     record = entry.record.model_copy(update={"state": "Ended", "ended_at": now.wall})
     sentence = (

@@ -5,6 +5,7 @@
 Only what changed is read again; a snapshot of hundreds of groups costs a few dictionary copies.
 """
 
+from dataclasses import replace
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -172,7 +173,7 @@ class Gatherer:
         elif key.startswith(keys.PLACEMENTS):
             placement = PlacementRecord.model_validate_json(value)
             name = key.removeprefix(keys.PLACEMENTS)
-            self._placements[name] = Placed(placement, BucketMap.parse(placement.map), mod, create)
+            self._placements[name] = Placed(placement, BucketMap.parse(placement.map), mod, create, at)
         elif key.startswith(keys.ORDERS):
             self._orders[key.removeprefix(keys.ORDERS)] = entry(OrderRecord)
         elif key.startswith(keys.SHIFTS):
@@ -181,7 +182,8 @@ class Gatherer:
             self._heartbeats[key.removeprefix(keys.HEARTBEATS)] = entry(HeartbeatRecord)
         elif key.startswith(keys.OBSERVATIONS):
             observer, about = _observation_parts(key)
-            self._observations.setdefault(about, {})[observer] = entry(ObservationRecord)
+            words = self._observations.setdefault(about, {})
+            words[observer] = _same_word(words.get(observer), entry(ObservationRecord))
         elif key.startswith(keys.REPORTS):
             self._reports[_pair(key.removeprefix(keys.REPORTS))] = entry(SystemReport)
         elif key.startswith(keys.MOVES):
@@ -248,6 +250,13 @@ def _settle(objects: dict[str, Published[W]], model: type[W], agreement: Agreeme
         order_digest=found.order_digest,
         invalid=found.invalid,
     )
+
+
+def _same_word(before: Entry[ObservationRecord] | None, new: Entry[ObservationRecord]) -> Entry[ObservationRecord]:
+    """A word that became firm is the same word: it stands since it was first seen."""
+    if before is None or (before.record.state, before.record.since) != (new.record.state, new.record.since):
+        return new
+    return replace(new, seen_at=before.seen_at)
 
 
 def _same(a: Published[W], b: Published[W]) -> bool:

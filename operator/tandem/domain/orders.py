@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from tandem.api.agentgroup import AgentGroupSpec
-from tandem.api.shift import Selector, ShiftSpec
 from tandem.constants import AGREE_S, PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger, no_capacity
 from tandem.domain.decision import Draft, Premise
+from tandem.domain.own_shift import own_shift
 from tandem.domain.placement import BucketMap, Slot
-from tandem.domain.plan import Plan, Wish, hold_refusal, make_plan, reserve
+from tandem.domain.plan import Wish, hold_refusal, make_plan, reserve
 from tandem.domain.reasons import Reason, Refusal
-from tandem.domain.records import OrderRecord, PlacementRecord, ShiftRecord
+from tandem.domain.records import OrderRecord, PlacementRecord
 from tandem.domain.shifts import advance
-from tandem.domain.snapshot import Instant, Placed, Published, ShiftEntry, Snapshot
+from tandem.domain.snapshot import Instant, Placed, Published, Snapshot
 
 
 def handle_orders(draft: Draft, ledger: Ledger, now: Instant) -> None:
@@ -224,7 +224,7 @@ def _changed_order(
         return
     reserve(ledger, plan)
     draft.busy[name] = shift_name
-    entry = _order_shift(name, spec, plan, shift_name, group.order_digest, now, draft)
+    entry = own_shift(draft, name, spec, plan, shift_name, now, cause="Order", order_digest=group.order_digest)
     outcome = OrderRecord(
         digest=group.order_digest,
         outcome="Accepted",
@@ -240,35 +240,6 @@ def _changed_order(
         with_writes={keys.order(name): outcome},
         with_premises=(_order_premise(draft, name), draft.no_hold),
     )
-
-
-def _order_shift(
-    name: str, spec: AgentGroupSpec, plan: Plan, shift_name: str, digest: str, now: Instant, draft: Draft
-) -> ShiftEntry:
-    """The Shift that carries out an order, planned already; it does not exist in the store yet."""
-    to = plan.groups[0].to
-    percent = next((share.percent for share in spec.placement if share.site == to), 100)
-    coordinator = draft.snapshot.coordinator
-    record = ShiftRecord(
-        spec=ShiftSpec(
-            selector=Selector(names=(name.rpartition("/")[2],)),
-            to=to,
-            percent=percent,
-            waves=spec.waves,
-            pace=spec.pace,
-            drain=spec.drain,
-        ),
-        cause="Order",
-        order_digest=digest,
-        created_at=now.wall,
-        created_in=coordinator.record.site if coordinator else "",
-        phase="Planned",
-        reason=Reason.PLANNED,
-        message=plan.text[0],
-        plan=plan.groups,
-        plan_text=plan.text,
-    )
-    return ShiftEntry(name=shift_name, record=record, mod_revision=0, first_seen=now.mono, since=now.mono)
 
 
 # -- consuming

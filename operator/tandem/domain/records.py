@@ -152,6 +152,7 @@ class ObservationRecord(Record):
 
     state: Literal["Pass", "Fail"]
     since: float
+    firm: bool = Field(default=False, description="A failing word that enough measured failures in a row stand for.")
     detail: str = ""
     failure_domain: str = ""
 

@@ -15,7 +15,8 @@ from tandem.domain.placement import proportional
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import TrunkRecord
 from tandem.domain.snapshot import Instant, Published, Snapshot
-from tandem.domain.verdicts import SOFTSWITCH, component_verdict
+from tandem.domain.verdicts import component_verdict
+from tandem.domain.words import SOFTSWITCH
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from tandem.api.agentgroup import AgentGroupSpec
 from tandem.api.shift import FINISHED
@@ -24,6 +24,9 @@ from tandem.domain.records import (
     SystemReport,
     TrunkRecord,
 )
+
+FAILOVER: Final = "Failover/"
+"""What the cause of everything that a failover does begins with."""
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -58,6 +61,8 @@ class Placed:
     map: BucketMap
     revision: int
     create_revision: int = 0
+    seen_at: float = 0.0
+    """When this engine first saw this revision, on its monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,11 @@ class ShiftEntry:
     @property
     def finished(self) -> bool:
         return self.record.phase in FINISHED
+
+    @property
+    def is_question(self) -> bool:
+        """Whether it only asks a person about a failover (`approvals`), and moves nobody itself."""
+        return self.record.cause.startswith(FAILOVER)
 
     @property
     def short_name(self) -> str:

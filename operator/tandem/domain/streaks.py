@@ -1,10 +1,15 @@
 """Streaks: what a row of probes says, counted at the source and published as edges only.
 
-A void probe (it overlapped a stall of our own loop, or its reference failed) changes nothing: it accuses nobody.
+A void probe (it overlapped a stall of our own loop, or its reference failed) accuses nobody, and it keeps no accusation
+alive either: one that no measured failure has renewed for `patience` seconds is withdrawn, and a later failure begins a
+new one. An accusation is *firm* once enough failures in a row were really measured; only firm ones end a city.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
+
+MOST_FAILURES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,19 +20,60 @@ class Streak:
     since: float
     """Seconds since the epoch at which the run began."""
     detail: str = ""
+    firm: bool = False
+    """A failing one: enough failures were measured."""
 
 
-def follow(streak: Streak | None, ok: bool, void: bool, now: float, detail: str) -> Streak | None:
-    """The streak after one more probe; the very same object when nothing has changed."""
-    if void or (streak is not None and streak.passes == ok):
-        return streak
-    return Streak(ok, now, "" if ok else detail)
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When failures count. `enough`: measured ones that make a firm accusation; `patience`: seconds between two."""
+
+    enough: int
+    patience: float
+
+    @classmethod
+    def of(cls, interval: float, timeout: float, confirm_after: float) -> "Rule":
+        """The rule for this pace (seconds): firm well before `confirm_after`, of at least two failures."""
+        beat = max(interval, timeout)
+        return cls(max(2, min(MOST_FAILURES, int(confirm_after / beat))), 1.5 * interval + timeout)
 
 
-def disqualified(engines: Mapping[str, Streak | None]) -> bool:
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A streak with what it was counted from; only the streak is published."""
+
+    streak: Streak
+    measured: int
+    """Probes of this streak that were not void."""
+    last: float
+    """Monotonic time of the newest of them."""
+
+
+def follow(row: Row | None, rule: Rule, ok: bool, void: bool, now: float, mono: float, detail: str) -> Row | None:
+    """The row after one more probe. None: nothing is said of the component.
+
+    Args:
+        now, mono: When the probe ended: seconds since the epoch, and on the monotonic clock.
+    """
+    overdue = row is not None and not row.streak.passes and mono - row.last > rule.patience
+    if void:
+        return None if overdue else row
+    if row is None or row.streak.passes != ok or overdue:
+        return Row(Streak(ok, now, "" if ok else detail), 1, mono)
+    measured = row.measured + 1
+    firm = not ok and measured >= rule.enough
+    streak = row.streak if row.streak.firm == firm else replace(row.streak, firm=firm)
+    return Row(streak, measured, mono)
+
+
+def disqualified(engines: Mapping[str, Streak | None], before: bool) -> bool:
     """Whether an observer disqualifies itself: it reaches no other location's engine, so the fault may be its own.
 
     Args:
-        engines: Each other location -> the streak of probes of its engine, None while there is none yet.
+        engines: Each other location -> the streak of probes of its engine, None while nothing is known of it.
+        before: Whether it is disqualified now. It stays so until one of them really answers.
     """
-    return bool(engines) and all(streak is not None and not streak.passes for streak in engines.values())
+    streaks = engines.values()
+    if not streaks or any(streak is not None and streak.passes for streak in streaks):
+        return False
+    return before or all(streak is not None for streak in streaks)

@@ -15,7 +15,7 @@ from tandem.domain.selection import drain_of
 from tandem.domain.snapshot import Instant, Placed, ShiftEntry, Snapshot
 
 _OTHERS: Final = 6  # operations of a turn besides its groups': the Shift, its order, the coordinator, the hold
-_WORDS: Final = 4  # premises for a target that must be usable: two components, two words each
+_WORDS: Final = 6  # premises for a target that must be usable: two words on two components, its own deep probes' ones
 
 
 @dataclass

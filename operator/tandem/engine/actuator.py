@@ -7,6 +7,7 @@ from tandem.api.site import System
 from tandem.domain import keys
 from tandem.engine.arrivals import Arrivals
 from tandem.engine.cti_link import CTILink
+from tandem.engine.evidence import ClientsEvidence
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Adapters, Clock, CTIAdapter, SoftswitchAdapter
 from tandem.engine.publisher import Publisher
@@ -69,11 +70,13 @@ class Actuator:
         cti_link = CTILink(self._site, system, cti, self._picture, reporter, self._clock)
         softswitch_link = SoftswitchLink(self._site, system, softswitch, self._picture, reporter, self._clock)
         arrivals = Arrivals(self._site, system, cti, self._picture, self._publisher, self._clock)
+        evidence = ClientsEvidence(self._site, system, cti, self._picture, self._publisher, self._clock)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(reporter.run(), name=f"report-{system}")
             tasks.create_task(cti_link.run(), name=f"cti-{system}")
             tasks.create_task(softswitch_link.run(), name=f"softswitch-{system}")
             tasks.create_task(arrivals.run(), name=f"arrivals-{system}")
+            tasks.create_task(evidence.run(), name=f"evidence-{system}")
 
     async def _stop(self, name: str) -> None:
         _, task = self._running.pop(name)

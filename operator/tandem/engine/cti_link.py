@@ -3,7 +3,7 @@
     placements (store) -> push -> CTI -> progress -> report (store)
 
 A CTI that has just started (new boot) gets its maps only after a linearizable read: what we remember may be older than
-what others have committed, and its door opens by what we say.
+what others have committed, and its door opens by what we say. With the maps goes the number of guests that it may take.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from tandem.constants import PROGRESS_PAUSE_S, PROGRESS_WAIT_S, REPAIR_INTERVAL_S
 from tandem.domain import keys
+from tandem.domain.guests import guest_capacity
 from tandem.domain.records import PlacementRecord
 from tandem.domain.snapshot import Placed
 from tandem.engine.picture import Picture
@@ -41,7 +42,8 @@ class CTILink:
         self._answered_at = clock.monotonic()
         self._failing = False
         self._refused: dict[str, int] = {}  # group -> revision that it refused: said once, not pushed again
-        self._to_push: Signal = picture.subscribe(keys.PLACEMENTS)
+        self._guests = 0  # the capacity for guests that this boot was told; a new one knows of none
+        self._to_push: Signal = picture.subscribe(keys.PLACEMENTS, keys.SPECS)
         self._look_again = Signal()
 
     async def run(self) -> None:
@@ -135,10 +137,13 @@ class CTILink:
         if new:
             await self._picture.refresh()
         due = {name: (placed.revision, placed.record) for name, placed in self._due(everything=new).items()}
-        if not due and not new:
+        guests = guest_capacity(self._picture.snapshot.site(self._site), self._system)
+        if not due and not new and guests == self._guests:
             return
         began = self._clock.now()
-        result = await self._adapter.push(boot, due)
+        # A CTI may remember another number from an earlier boot, so a new one is always told.
+        told = {"guest_capacity": guests} if new or guests != self._guests else {}
+        result = await self._adapter.push(boot, due, **told)
         self._say_pushed(due, began)
         if result.wrong_boot:
             # It has restarted since we last heard of it; what it says next brings us back here.
@@ -148,6 +153,7 @@ class CTILink:
             return
         if self._boot == boot:
             self._confirmed_boot = boot
+            self._guests = guests
             for name, revision in result.accepted.items():
                 self._held[name] = max(revision, self._held.get(name, 0))
         self._note_refusals(due, result.refused)

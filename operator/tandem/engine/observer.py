@@ -6,20 +6,20 @@ Site asks for it, one more per system for the deep probes: a test agent of this 
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 from zlib import crc32
 
 from tandem.api.common import duration_seconds
 from tandem.api.site import Detection
-from tandem.constants import DEEP_BEAT_S, DEEP_PATIENCE
+from tandem.constants import DEEP_BEAT_S, DEEP_PATIENCE, LATE_ANSWER_S
 from tandem.domain import keys
-from tandem.domain.components import CALL, DEEP, SIGN_IN
 from tandem.domain.probe_agents import ProbeAgent, probe_agent
 from tandem.domain.records import ObservationRecord
 from tandem.domain.snapshot import Snapshot
-from tandem.domain.streaks import Streak, disqualified, follow
-from tandem.domain.verdicts import CTI, ENGINE, SOFTSWITCH
+from tandem.domain.streaks import Row, Rule, Streak, disqualified, follow
+from tandem.domain.words import CALL, CTI, DEEP, ENGINE, SIGN_IN, SOFTSWITCH
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Clock, DeepProber, Prober, ProbeResult
 from tandem.engine.publisher import Publisher
@@ -44,6 +44,7 @@ class Target:
     address: str
     interval: float
     timeout: float
+    rule: Rule
 
     @property
     def key(self) -> Key:
@@ -67,6 +68,7 @@ class DeepTarget:
     """Seconds between two probes while the last one failed."""
     timeout: float
     """Seconds of silence that are a failure."""
+    rule: Rule
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -97,7 +99,8 @@ def deep_targets_of(snapshot: Snapshot, me: str) -> dict[tuple[str, str], DeepTa
         for system in published.spec.systems if published.spec else ():
             if published.spec is None or system.deep_probes == "None":
                 continue
-            interval, timeout = _pace(published.spec.detection)
+            detection = published.spec.detection
+            interval, timeout, _ = _pace(detection)
             found[name, system.name] = DeepTarget(
                 site=name,
                 system=system.name,
@@ -106,6 +109,7 @@ def deep_targets_of(snapshot: Snapshot, me: str) -> dict[tuple[str, str], DeepTa
                 agent=probe_agent(system.name, me),
                 interval=interval,
                 timeout=DEEP_PATIENCE * timeout,
+                rule=Rule.of(interval, DEEP_PATIENCE * timeout, duration_seconds(detection.confirm_after)),
             )
     return found
 
@@ -128,12 +132,14 @@ class Observer:
         self._prober = prober
         self._clock = clock
         self._deep = deep
-        self._streaks: dict[Key, Streak] = {}
+        self._rows: dict[Key, Row] = {}
         self._tasks: dict[Target | DeepTarget, asyncio.Task[None]] = {}
         self._hurries: dict[tuple[str, str], Signal] = {}
         """Site and system -> its deep probe is due now."""
         self._untested: set[Key] = set()
         """What a deep probe could not be made of, so far: said once."""
+        self._slow_at: dict[Key, float] = {}
+        """When it last answered late, on the monotonic clock: a deep probe that fails about then says nothing."""
         self._disqualified = False
         self.void_probes = 0
 
@@ -163,8 +169,8 @@ class Observer:
         for target in [target for target in self._tasks if target not in wanted]:
             self._tasks.pop(target).cancel()
         spoken_of = {key for target in wanted for key in target.keys}
-        for key in [key for key in self._streaks if key not in spoken_of]:
-            del self._streaks[key]
+        for key in [key for key in self._rows if key not in spoken_of]:
+            del self._rows[key]
             self._publisher.unsay(keys.observation(self._me, *key))
         for target in [target for target in wanted if target not in self._tasks]:
             probing = self._probe_for_ever(target) if isinstance(target, Target) else self._probe_deeply(target)
@@ -180,16 +186,32 @@ class Observer:
 
     async def _probe(self, target: Target) -> ProbeResult:
         if target.component == SOFTSWITCH:
-            return await self._prober.sip_options(target.address, target.timeout)
-        return await self._prober.http_health(target.address, target.timeout)
+            return await self._prober.sip_options(target.address, target.timeout, partial(self._answered_late, target))
+        return await self._prober.http_health(target.address, target.timeout, partial(self._answered_late, target))
+
+    def _answered_late(self, target: Target) -> None:
+        """It is slow, not gone, and its sessions live: what accuses it is taken back, and counts anew from here."""
+        about = [target.key]
+        if target.component in _DEEPER:
+            about.append((target.site, target.system, _DEEPER[target.component]))
+        for key in about:
+            self._slow_at[key] = self._clock.monotonic()
+            row = self._rows.get(key)
+            if row is not None and not row.streak.passes:
+                self._withdraw(key, "it answers, late")
+
+    def _withdraw(self, key: Key, why: str) -> None:
+        log.info("accusation of %s withdrawn: %s", "/".join(key), why)
+        del self._rows[key]
+        self._publisher.unsay(keys.observation(self._me, *key))
 
     def _take(self, target: Target, result: ProbeResult) -> None:
-        streak = self._follow(target.key, result)
+        streak = self._follow(target.key, target.rule, result)
         if streak is None or (target.component == ENGINE and self._judge_ourselves()):
             return
         self._publish(target.key, streak)
         if target.component in _DEEPER:
-            self._imply((target.site, target.system, _DEEPER[target.component]), streak)
+            self._imply((target.site, target.system, _DEEPER[target.component]), target.rule, streak)
 
     async def _probe_deeply(self, target: DeepTarget) -> None:
         """Probe at the slower beat while all is well; where something fails, as often as all other probes.
@@ -205,41 +227,49 @@ class Observer:
         while True:
             started = self._clock.monotonic()
             result = await self._deep.deep(target.cti, target.sip, target.agent, target.timeout)
-            self._take_deep((target.site, target.system, SIGN_IN), result.sign_in)
+            self._take_deep((target.site, target.system, SIGN_IN), target.rule, result.sign_in)
             if result.call is not None:
-                self._take_deep((target.site, target.system, CALL), result.call)
-            words = [self._streaks.get(key) for key in target.keys]
+                self._take_deep((target.site, target.system, CALL), target.rule, result.call)
+            words = [self._streak_of(key) for key in target.keys]
             failing = any(streak is not None and not streak.passes for streak in words)
             due = started + (target.interval if failing else beat)
             await hurry.wait(max(due - self._clock.monotonic(), 0.0))
 
-    def _take_deep(self, key: Key, result: ProbeResult) -> None:
-        if result.void and key not in self._streaks and key not in self._untested:
+    def _take_deep(self, key: Key, rule: Rule, result: ProbeResult) -> None:
+        if result.void and key not in self._rows and key not in self._untested:
             self._untested.add(key)
             log.warning("%s %s of %s cannot be tested: %s", key[1], key[2], key[0], result.detail)
-        streak = self._follow(key, result)
+        if not result.ok and self._clock.monotonic() - self._slow_at.get(key, float("-inf")) < LATE_ANSWER_S:
+            result = replace(result, void=True)
+        streak = self._follow(key, rule, result)
         if streak is not None:
             self._publish(key, streak)
 
-    def _imply(self, deep: Key, shallow: Streak) -> None:
+    def _imply(self, deep: Key, rule: Rule, shallow: Streak) -> None:
         """What does not answer a plain question does none of its work: nobody need wait for the deep probe to say so.
 
         Whether it works again only that one can tell, at once.
         """
-        if deep not in self._streaks:
+        if deep not in self._rows:
             return
         if not shallow.passes:
-            self._take_deep(deep, ProbeResult(ok=False, void=False, seconds=0.0, detail=shallow.detail))
+            self._take_deep(deep, rule, ProbeResult(ok=False, void=False, seconds=0.0, detail=shallow.detail))
         self._hurries[deep[0], deep[1]].give()
 
-    def _follow(self, key: Key, result: ProbeResult) -> Streak | None:
-        """The component's new streak; None when nothing has changed."""
+    def _follow(self, key: Key, rule: Rule, result: ProbeResult) -> Streak | None:
+        """The component's new streak; None when nothing has changed, or when nothing is said of it any more."""
         self.void_probes += result.void
-        before = self._streaks.get(key)
-        streak = follow(before, result.ok, result.void, self._clock.now(), result.detail)
-        if streak is None or streak is before:
+        before = self._rows.get(key)
+        now, mono = self._clock.now(), self._clock.monotonic()
+        row = follow(before, rule, result.ok, result.void, now, mono, result.detail)
+        if row is None:
+            if before is not None:
+                self._withdraw(key, "nothing was measured for a while")
             return None
-        self._streaks[key] = streak
+        self._rows[key] = row
+        streak = row.streak
+        if before is not None and streak == before.streak:
+            return None
         site, system, component = key
         outcome = "passes" if streak.passes else "fails: "
         log.info("%s %s of %s %s%s", system or "the", component, site, outcome, streak.detail)
@@ -247,8 +277,8 @@ class Observer:
 
     def _judge_ourselves(self) -> bool:
         """Withdraw or restore what we say of other locations. True when that was all there was to publish."""
-        others = {target.site for target in self._tasks if isinstance(target, Target) and target.component == ENGINE}
-        now = disqualified({site: self._streaks.get((site, "", ENGINE)) for site in others})
+        engines = {target.site for target in self._tasks if isinstance(target, Target) and target.component == ENGINE}
+        now = disqualified({site: self._streak_of((site, "", ENGINE)) for site in engines}, self._disqualified)
         if now == self._disqualified:
             return False
         self._disqualified = now
@@ -256,9 +286,13 @@ class Observer:
             log.warning("this location reaches no other engine: its words about other sites are withdrawn")
         else:
             log.info("this location reaches another engine again: its words count again")
-        for key, streak in self._streaks.items():
-            self._publish(key, streak)
+        for key, row in self._rows.items():
+            self._publish(key, row.streak)
         return True
+
+    def _streak_of(self, key: Key) -> Streak | None:
+        row = self._rows.get(key)
+        return row.streak if row is not None else None
 
     def _publish(self, about: Key, streak: Streak) -> None:
         key = keys.observation(self._me, *about)
@@ -270,6 +304,7 @@ class Observer:
             state="Pass" if streak.passes else "Fail",
             since=streak.since,
             detail=streak.detail,
+            firm=streak.firm,
             failure_domain=own.failure_domain if own else "",
         )
         self._publisher.say(key, record)
@@ -280,5 +315,6 @@ def _phase(key: tuple[str, ...], interval: float) -> float:
     return interval * (crc32(repr(key).encode()) % 97) / 97
 
 
-def _pace(detection: Detection) -> tuple[float, float]:
-    return duration_seconds(detection.interval), duration_seconds(detection.timeout)
+def _pace(detection: Detection) -> tuple[float, float, Rule]:
+    interval, timeout = duration_seconds(detection.interval), duration_seconds(detection.timeout)
+    return interval, timeout, Rule.of(interval, timeout, duration_seconds(detection.confirm_after))

@@ -1,11 +1,12 @@
 """What the engine asks of the world. Adapters, probes and the store implement these; the simulation does as well."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from tandem.api.site import System
 from tandem.api.trunk import Carrier
+from tandem.domain.clients import ClientCount
 from tandem.domain.probe_agents import ProbeAgent
 from tandem.domain.records import GroupReport, PlacementRecord
 from tandem.errors import DependencyError
@@ -146,6 +147,10 @@ class CTICapabilities:
     max_rate: int = 0
 
 
+ClientCounts = Mapping[str, Mapping[str, ClientCount]]
+"""Site -> group -> how many clients say anything of it, and how many have lost it."""
+
+
 class AdapterError(DependencyError):
     """The thing behind an adapter did not answer usefully; the message names it and what it said."""
 
@@ -161,8 +166,16 @@ class CTIAdapter(Protocol):
 
     async def arrivals(self, after: int, wait: float) -> tuple[int, Sequence[Arrival]]: ...
 
-    async def push(self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]]) -> PushResult:
-        """Give this CTI the maps of these groups (group -> revision, record). Idempotent; older revisions refused."""
+    async def evidence(self) -> ClientCounts:
+        """What clients here say now of their connections to other cities: site -> group -> counts."""
+
+    async def push(
+        self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]], *, guest_capacity: int | None = None
+    ) -> PushResult:
+        """Give this CTI the maps of these groups (group -> revision, record). Idempotent; older revisions refused.
+
+        `guest_capacity`: agents of other cities whom it may take in; None: as before.
+        """
 
 
 @dataclass(frozen=True)
@@ -212,10 +225,14 @@ class ProbeResult:
     detail: str = ""
 
 
-class Prober(Protocol):
-    async def sip_options(self, address: str, timeout: float) -> ProbeResult: ...
+Late = Callable[[], None]
+"""Called when a probe that was given up is answered after all, within LATE_ANSWER_S."""
 
-    async def http_health(self, url: str, timeout: float) -> ProbeResult: ...
+
+class Prober(Protocol):
+    async def sip_options(self, address: str, timeout: float, late: Late = lambda: None) -> ProbeResult: ...
+
+    async def http_health(self, url: str, timeout: float, late: Late = lambda: None) -> ProbeResult: ...
 
 
 @dataclass(frozen=True)

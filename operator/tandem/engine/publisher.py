@@ -2,25 +2,37 @@
 
 Keys on the engine's lease vanish with it, so that silence is seen; they are written again when a lease was lost. The
 newest value of a key wins; values in between that were never written are nobody's loss.
+
+Another process of the same location may write the same keys: one that stood still and was replaced wakes up, or a
+write of it arrives late. What it wrote goes with its lease, so each key is looked after: one that is not on our lease
+is said again.
 """
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 
 from tandem.constants import LEASE_KEEPALIVE_S, LEASE_TTL_S, TXN_OPERATIONS
 from tandem.domain.records import Record
-from tandem.engine.ports import Clock, Delete, LeaseLostError, Put, Store, StoreError
+from tandem.engine.ports import Clock, Delete, KeyValue, LeaseLostError, Put, Store, StoreError
 from tandem.engine.wakeup import Signal
 
 log = logging.getLogger(__name__)
 
 _RETRY_S = 0.2
+_LOOK_S = 1.0  # between two looks at what the store shows of us; what is wrong twice is said again
+
+Held = Callable[[], Mapping[str, KeyValue] | None]
+"""What the store shows now, by key; None while that is not known."""
 
 
 class Publisher:
-    def __init__(self, store: Store, clock: Clock) -> None:
+    """Args: held: what the picture shows; without it nothing is looked after."""
+
+    def __init__(self, store: Store, clock: Clock, held: Held = lambda: None) -> None:
         self._store = store
         self._clock = clock
+        self._held = held
         self._leased: dict[str, bytes] = {}
         self._kept: dict[str, bytes] = {}  # to be written once, without lease
         self._dirty: set[str] = set()
@@ -65,6 +77,7 @@ class Publisher:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_alive(), name="publisher-keepalive")
             tasks.create_task(self._write(), name="publisher-write")
+            tasks.create_task(self._look_after(), name="publisher-look")
 
     async def _hold_a_lease(self) -> None:
         """Get a lease, however long that takes; then everything has to be written on it."""
@@ -92,6 +105,25 @@ class Publisher:
                 raise
             except StoreError as error:
                 log.debug("keepalive failed: %s", error)
+
+    async def _look_after(self) -> None:
+        """Say again what another process of this location has taken with it, or is about to."""
+        wrong: set[str] = set()
+        while True:
+            await self._clock.sleep(_LOOK_S)
+            held = self._held()
+            if held is None:
+                continue
+            now = {key for key in self._leased.keys() - self._dirty if not self._is_ours(held.get(key))}
+            # Once may only mean that our own write has not come round yet.
+            if again := now & wrong:
+                log.warning("another engine of this location has written %s: said again", ", ".join(sorted(again)))
+                self._dirty |= again
+                self._signal.give()
+            wrong = now - again
+
+    def _is_ours(self, found: KeyValue | None) -> bool:
+        return found is not None and found.lease == self._lease
 
     async def _write(self) -> None:
         while True:

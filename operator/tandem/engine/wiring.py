@@ -47,7 +47,7 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
             AdapterRegistry(settings.control_token, settings.carrier_token, settings.credentials)
         )
         picture = Picture(store, clock)
-        publisher = Publisher(store, clock)
+        publisher = Publisher(store, clock, lambda: picture.held if picture.live else None)
 
         def surroundings() -> Surroundings:
             found = around(picture.snapshot, settings.site, clock.monotonic())

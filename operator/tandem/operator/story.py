@@ -57,7 +57,9 @@ def _coordination(before: Snapshot, after: Snapshot, site: str) -> Iterator[Tale
 _TOLD: Final = {
     State.HEALTHY: ("SiteHealthy", "Normal"),
     State.MAINTENANCE: ("SiteInMaintenance", "Normal"),
+    State.DEGRADED: ("SiteDegraded", "Warning"),
     State.SUSPECT: ("SiteSuspect", "Warning"),
+    State.DOWN: ("SiteDown", "Warning"),
     State.ABSENT: ("SiteAbsent", "Warning"),
 }
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from tandem.constants import LATE_ANSWER_S
+from tandem.engine.ports import Late
+
 _SHOWN: Final = 120
 _LARGEST: Final = 16_384
 
@@ -33,23 +36,51 @@ class _Target:
     request: bytes
 
 
-async def check(url: str, timeout: float) -> None:
-    """Return when `url` answers 2xx within `timeout` seconds.
+class HttpHealth:
+    """Asks for health, and listens a while longer to those that it has given up."""
 
-    Raises: HealthError; NotAskedError when the host's name cannot be resolved here.
-    """
-    target = _target(url)
-    try:
-        async with asyncio.timeout(timeout):
-            status, answer = await _ask(target)
-    except TimeoutError:
-        raise HealthError(f"no answer within {timeout:g} s") from None
-    except socket.gaierror as error:
-        raise NotAskedError(f"{error}") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise HealthError(f"{type(error).__name__} {error}".strip()) from error
-    if not 200 <= status < 300:
-        raise HealthError(f"answered {status}: {_reason(answer)}")
+    def __init__(self) -> None:
+        self._given_up: set[asyncio.Task[tuple[int, bytes]]] = set()
+
+    def close(self) -> None:
+        for asking in self._given_up:
+            asking.cancel()
+
+    async def check(self, url: str, timeout: float, late: Late = lambda: None) -> None:
+        """Return when `url` answers 2xx within `timeout` seconds.
+
+        Args:
+            late: Called when it answers 2xx after that.
+        Raises: HealthError; NotAskedError when the host's name cannot be resolved here.
+        """
+        asking = asyncio.create_task(_ask(_target(url)), name="health")
+        try:
+            done, _ = await asyncio.wait({asking}, timeout=timeout)
+        except asyncio.CancelledError:
+            asking.cancel()
+            raise
+        if not done:
+            self._give_up(asking, timeout, late)
+            raise HealthError(f"no answer within {timeout:g} s")
+        try:
+            status, answer = asking.result()
+        except socket.gaierror as error:
+            raise NotAskedError(f"{error}") from error
+        except (OSError, ValueError, EOFError) as error:
+            raise HealthError(f"{type(error).__name__} {error}".strip()) from error
+        if not 200 <= status < 300:
+            raise HealthError(f"answered {status}: {_reason(answer)}")
+
+    def _give_up(self, asking: asyncio.Task[tuple[int, bytes]], timeout: float, late: Late) -> None:
+        def ended(task: asyncio.Task[tuple[int, bytes]]) -> None:
+            self._given_up.discard(task)
+            deadline.cancel()
+            if not task.cancelled() and task.exception() is None and 200 <= task.result()[0] < 300:
+                late()
+
+        self._given_up.add(asking)
+        deadline = asyncio.get_running_loop().call_later(max(LATE_ANSWER_S - timeout, 0.0), asking.cancel)
+        asking.add_done_callback(ended)
 
 
 def _target(url: str) -> _Target:

@@ -12,7 +12,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from tandem.domain.probe_agents import ProbeAgent
-from tandem.engine.ports import Clock, DeepResult, ProbeResult
+from tandem.engine.ports import Clock, DeepResult, Late, ProbeResult
 from tandem.probes import http, stall
 from tandem.probes.call import Caller
 from tandem.probes.outcome import NotTestedError, NotWorkingError
@@ -27,6 +27,7 @@ class NetworkProber:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sip = SipOptions()
+        self._http = http.HttpHealth()
         self._sign_in = SignIn()
         self._caller = Caller()
         self._lines: dict[tuple[str, str], Line] = {}
@@ -46,11 +47,12 @@ class NetworkProber:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
         self._sip.close()
+        self._http.close()
         self._caller.close()
         await self._sign_in.stop()
         await self._reference.stop()
 
-    async def sip_options(self, address: str, timeout: float) -> ProbeResult:
+    async def sip_options(self, address: str, timeout: float, late: Late = lambda: None) -> ProbeResult:
         """Ask the softswitch at `address` (host:port) by OPTIONS."""
         start = self._clock.monotonic()
         host, _, port = address.rpartition(":")
@@ -60,7 +62,7 @@ class NetworkProber:
         except (TimeoutError, socket.gaierror) as error:
             return self._void(start, f"OPTIONS to {address}: cannot resolve {host}: {error}")
         try:
-            status = await self._sip.ask(ip, int(port), timeout - (self._clock.monotonic() - start))
+            status = await self._sip.ask(ip, int(port), timeout - (self._clock.monotonic() - start), late)
         except TimeoutError:
             return await self._failure(start, f"OPTIONS to {address}: no answer within {timeout:g} s", timeout)
         except NotSentError as error:
@@ -69,11 +71,11 @@ class NetworkProber:
             return await self._failure(start, f"OPTIONS to {address}: {status.code} {status.reason}".strip(), timeout)
         return self._pass(start)
 
-    async def http_health(self, url: str, timeout: float) -> ProbeResult:
+    async def http_health(self, url: str, timeout: float, late: Late = lambda: None) -> ProbeResult:
         """Ask `url` by GET; any 2xx is health."""
         start = self._clock.monotonic()
         try:
-            await http.check(url, timeout)
+            await self._http.check(url, timeout, late)
         except http.HealthError as error:
             return await self._failure(start, f"{url}: {error}", timeout)
         except http.NotAskedError as error:

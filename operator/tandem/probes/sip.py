@@ -5,6 +5,9 @@ import secrets
 from dataclasses import dataclass
 from typing import Final, cast
 
+from tandem.constants import LATE_ANSWER_S
+from tandem.engine.ports import Late
+
 _COOKIE: Final = "z9hG4bK"
 _LARGEST: Final = 65_535
 
@@ -74,17 +77,19 @@ class SipOptions(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._opening = asyncio.Lock()
         self._waiting: dict[str, asyncio.Future[Status]] = {}
+        self._given_up: dict[str, Late] = {}
 
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
 
-    async def ask(self, host: str, port: int, timeout: float) -> Status:
+    async def ask(self, host: str, port: int, timeout: float, late: Late = lambda: None) -> Status:
         """The answer to one OPTIONS, sent again after half the time.
 
         Args:
             host: An IPv4 address.
             timeout: Seconds for everything.
+            late: Called when the softswitch answers after that, and lives.
         Raises: TimeoutError without an answer; NotSentError when our own side fails.
         """
         await self._open()
@@ -99,6 +104,11 @@ class SipOptions(asyncio.DatagramProtocol):
                 if not done:
                     self._send(request, host, port)
                 return await answer
+        except TimeoutError:
+            self._given_up[branch] = late
+            left = max(LATE_ANSWER_S - timeout, 0.0)
+            asyncio.get_running_loop().call_later(left, self._given_up.pop, branch, None)
+            raise
         finally:
             del self._waiting[branch]
 
@@ -126,8 +136,12 @@ class SipOptions(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
         status = read_status(data)
         answer = self._waiting.get(status.branch) if status else None
-        if status is not None and answer is not None and not answer.done():
+        if status is None:
+            return
+        if answer is not None and not answer.done():
             answer.set_result(status)
+        elif status.lives and (late := self._given_up.pop(status.branch, None)) is not None:
+            late()
 
     def error_received(self, exc: Exception) -> None:
         """Some datagram could not be sent, or was refused on its way: the probe that it belongs to times out."""

@@ -1,6 +1,7 @@
 """The `http` CTI adapter against the reference CTI: real processes, real clients."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from callcenter.directory import save
 from tandem.adapters.cti.http import HttpCTI
 from tandem.api.agentgroup import Drain
 from tandem.domain.buckets import bucket_of
+from tandem.domain.clients import ClientCount
 from tandem.domain.records import PlacementRecord
 from tandem.engine.ports import AdapterError, Arrival
 from tests.contract.adapters.conftest import HttpTo
@@ -199,3 +201,17 @@ async def test_a_whole_move_is_seen_from_both_ends(east: HttpCTI, west: HttpCTI,
             assert arrival.released_at <= arrival.signed_in_at
         assert (await east.status()).groups[GROUP].signed_in == 0
         assert (await west.status()).groups[GROUP].signed_in == 5
+
+
+async def test_what_clients_say_of_another_city_is_read(east: HttpCTI, west: HttpCTI, cities: Cities) -> None:
+    for adapter in (east, west):
+        await adapter.push((await adapter.status()).boot, placed(10, east="0-99"))
+    async with signed_in(cities, 5):
+        assert (await west.evidence()).get("east", {}).get(GROUP, ClientCount(0, 0)).lost == 0
+        cities["east"].stop(signal.SIGKILL)
+        for _ in range(100):
+            await asyncio.sleep(0.1)
+            found = await west.evidence()
+            if found["east"] == {GROUP: ClientCount(clients=5, lost=5)}:
+                return
+        raise AssertionError(f"the clients' loss did not show: {found}")

@@ -120,6 +120,26 @@ def test_a_softswitch_that_is_killed_cuts_no_call_and_loses_none_that_waits(worl
     assert fates(world)["answered"] >= talking + waiting
 
 
+def test_agents_who_start_anew_all_at_once_are_back_where_they_were_and_take_calls(world: TwoCities) -> None:
+    control = f"http://127.0.0.1:{world.control_port}"
+    accounts = [agent.account for agent in world.directory.agents if agent.group == GROUP]
+    asked = httpx.post(f"{control}/v1/restart", json={"accounts": [*accounts, "nobody"]}, timeout=5, trust_env=False)
+    assert asked.json() == {"restarted": 20, "unknown": ["nobody"]}
+    wait_until(lambda: len(world.events("signed-in")) == 60, within=10, what="twenty signing in anew")
+    assert {(event["account"], event["site"]) for event in world.events("signed-in")[40:]} == {
+        (account, "east") for account in accounts
+    }
+    assert [event["cause"] for event in world.events("out")] == ["Restarted"] * 20
+    wait_until(lambda: world.count("registered", "east") == 40, within=5, what="their phones registering again")
+    world.put("/v1/load", {"calls_per_second": 10, "talk": [1, 1], "numbers": [NUMBER], "seed": 5})
+    answered = lambda: {event["account"] for event in world.events("call")}  # noqa: E731
+    wait_until(lambda: answered() == set(accounts), within=15, what="each of them answering a call")
+    world.put("/v1/load", {"calls_per_second": 0})
+    wait_until(lambda: not fates(world).keys() & {"active", "queued"}, within=20, what="every call ending")
+    assert fates(world).keys() == {"answered"}
+    assert world.count("signed_in", "east") + world.count("signed_in", "west") == 40
+
+
 def test_breaks_are_pressed_and_the_end_is_orderly(world: TwoCities) -> None:
     control = f"http://127.0.0.1:{world.control_port}"
     accounts = [agent.account for agent in world.directory.agents if agent.group == GROUP][:5]

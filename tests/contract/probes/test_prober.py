@@ -15,6 +15,7 @@ import pytest
 import uvloop
 
 from callcenter.directory import save
+from tandem.constants import LATE_ANSWER_S
 from tandem.engine.clock import RealClock
 from tandem.engine.ports import ProbeResult
 from tandem.probes.prober import NetworkProber
@@ -89,6 +90,18 @@ async def test_a_frozen_softswitch_fails_and_passes_again_when_it_wakes(
         assert TIMEOUT_S <= result.seconds < TIMEOUT_S + 0.3
     # Late answers to the probe that was given up are nobody's.
     assert (await prober.sip_options(softswitch.address, 2.0)).ok
+
+
+async def test_a_softswitch_that_answers_after_the_timeout_gives_a_late_sign_of_life(
+    softswitch: Softswitch, prober: NetworkProber
+) -> None:
+    assert softswitch.process is not None
+    late = asyncio.Event()
+    with frozen(softswitch.process.pid):
+        assert not (await prober.sip_options(softswitch.address, TIMEOUT_S, late.set)).ok
+        assert not late.is_set()
+    async with asyncio.timeout(LATE_ANSWER_S):
+        await late.wait()
 
 
 async def test_a_draining_softswitch_does_not_pass(softswitch: Softswitch, prober: NetworkProber) -> None:
@@ -172,6 +185,26 @@ async def test_a_cti_passes_while_it_serves(cti: CtiProcess, prober: NetworkProb
     result = await that_counts(lambda: prober.http_health(url, TIMEOUT_S))
     assert not result.ok
     assert "ConnectionRefusedError" in result.detail
+
+
+async def test_a_cti_that_answers_after_the_timeout_gives_a_late_sign_of_life_and_a_dead_one_none(
+    cti: CtiProcess, prober: NetworkProber
+) -> None:
+    url = f"{cti.url}/healthz"
+    await until(cti.serves, within=5, what="the CTI serves")
+    late = asyncio.Event()
+    cti.signal(signal.SIGSTOP)
+    assert not (await prober.http_health(url, TIMEOUT_S, late.set)).ok
+    cti.signal(signal.SIGCONT)
+    async with asyncio.timeout(LATE_ANSWER_S):
+        await late.wait()
+
+    late.clear()
+    cti.signal(signal.SIGSTOP)
+    assert not (await prober.http_health(url, TIMEOUT_S, late.set)).ok
+    cti.stop()
+    await asyncio.sleep(LATE_ANSWER_S)
+    assert not late.is_set()
 
 
 async def test_an_answer_that_is_no_health_fails_with_its_reason(prober: NetworkProber) -> None:

@@ -1,6 +1,8 @@
 """Every fault breaks what it says, nothing else, and its undo mends it."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from lab.addresses import CITIES
 from lab.errors import NotRunningError
-from lab.interface import COMPONENTS, CityStatus, Lab
+from lab.interface import COMPONENTS, CityStatus, Lab, Swallowed
 from tests.e2e.lab import whoami
 from tests.e2e.lab.fixtures import probed  # noqa: F401  (a fixture)
 
@@ -170,6 +172,47 @@ async def test_a_killed_pod_is_restarted_by_its_kubelet(lab: Lab, ask: Ask, sele
         return int(await whoami.kubectl(lab, "east", *count)) == before + 1
 
     await eventually(counted, within_s=30)
+    assert (await lab.status()).healthy
+
+
+async def test_what_is_swallowed_is_lost_and_everything_else_of_the_service_arrives(lab: Lab, ask: Ask) -> None:
+    """Questions by UDP begin with their number, 7; answers by TCP with their length, and then the number."""
+    await lab.faults.swallow("east", Swallowed("udp", whoami.WHO, "in", b"\0\7"))
+    assert await ask("floor-a", "east") == SILENCE
+    assert "address" in await ask("floor-a", "east", kind="tcp")
+    assert not (await lab.status()).healthy
+    await lab.faults.swallow("east", Swallowed("tcp", whoami.WHO, "out", b"\0\7", offset=2))
+    assert await ask("floor-a", "east", kind="tcp") == SILENCE
+    assert await answers(ask, "floor-a", "west")
+    await lab.faults.unswallow("east")
+    assert await answers(ask, "floor-a", "east")
+    assert "address" in await ask("floor-a", "east", kind="tcp")
+    assert (await lab.status()).healthy
+
+
+async def test_a_starved_city_gets_what_it_is_left_and_no_other_city_does_without(lab: Lab, tmp_path: Path) -> None:
+    busy = lab.spawn("east", ["timeout", "30", "sh", "-c", "while :; do :; done"], log=tmp_path / "busy.log")
+    await lab.faults.starve("east", 0.2)
+    before, began = lab.processor_seconds("east"), time.monotonic()
+    await asyncio.sleep(3)
+    assert (lab.processor_seconds("east") - before) / (time.monotonic() - began) < 0.3
+    assert (await city_status(lab, "east")).processors == 0.2
+    assert (await city_status(lab, "west")).healthy
+    await lab.faults.feed("east")
+    assert (await city_status(lab, "east")).processors is None
+    os.killpg(busy.pid, signal.SIGKILL)
+    busy.wait(2)
+
+
+async def test_a_stepped_clock_and_a_burden_are_seen_and_undone(lab: Lab, ask: Ask) -> None:
+    await lab.faults.step_clock("east", whoami.POD, 3600)
+    await lab.faults.burden(0.3)
+    status = await lab.status()
+    assert (await city_status(lab, "east")).stepped_clocks > 0
+    assert status.burdened
+    assert not status.healthy
+    assert await answers(ask, "floor-a", "east")
+    await lab.faults.undo_all()
     assert (await lab.status()).healthy
 
 

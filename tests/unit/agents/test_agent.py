@@ -254,3 +254,16 @@ def test_a_break_is_a_button_press_at_the_city_where_the_agent_works() -> None:
     world = World().started()
     world.agent.press("break")
     assert world.wires["east"].all("agent") == [{"t": "agent", "session": "s1", "state": "break"}]
+
+
+def test_a_guest_is_written_down_as_one() -> None:
+    world = World().started()
+    world.agent.on_closed("east")
+    world.run(2.0)
+    [*_, signin] = world.wires["west"].all("signin")
+    world.frame("west", Offer(signin["seq"], "w1", 1.5, 0.5))
+    world.frame("west", Ping("w1", 1))
+    world.frame("west", SignedIn("w1", 600001, "V000001", PERSON.extensions["west"], "available", guest=True))
+    *_, (event, site, details), last = world.diary.lines
+    assert (event, site, details["cause"]) == ("signed-in", "west", "failover")
+    assert last == ("guest", "west", {})

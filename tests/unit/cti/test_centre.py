@@ -2,14 +2,15 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callcenter.cti.agents import AgentBook
 from callcenter.cti.control import group_json
 from callcenter.session.events import Activity
-from callcenter.session.messages import AgentButton, Moved, SignOut
-from tests.unit.cti.centre import GROUP, OTHER, Office, a_directory
+from callcenter.session.messages import AgentButton, CarriedState, Moved, SignOut
+from tests.unit.cti.centre import GROUP, OTHER, WRAPUP, Office, a_directory
 
 
 def test_only_the_groups_that_changed_get_a_new_number() -> None:
@@ -136,3 +137,16 @@ def test_a_phone_of_another_desk_is_rung_by_its_own_extension() -> None:
     assert book.line("02:ff:ff:ff:ff:ff") is None
     assert book.member("nobody") is None
     assert book.member(directory.agents[25].account) is None, "an agent of another system"
+
+
+@pytest.mark.parametrize(
+    ("carried", "states"), [("wrapup", ["wrapup"]), ("break", ["break"]), ("talking", ["talking"])]
+)
+def test_what_was_carried_along_goes_on(carried: CarriedState, states: list[str]) -> None:
+    office = Office()
+    office.sign_in(0, state=carried)
+    assert office.states(0) == states
+    assert office.book.carried(office.account(0)) == carried
+    if carried == "wrapup":
+        office.later(WRAPUP + 0.1)
+        assert office.states(0) == ["available"]

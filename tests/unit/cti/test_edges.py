@@ -10,16 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
-from callcenter.cti import mapstore, openapi
+from callcenter.cti import loanstore, mapstore, openapi
 from callcenter.cti.config import read_config
 from callcenter.cti.control import ControlPort
 from callcenter.cti.distribution import PeerGroup
 from callcenter.cti.errors import ConfigError, RequestError
+from callcenter.cti.loanstore import Kept
 from callcenter.cti.main import read_directory
 from callcenter.cti.numbers import NumberPool, PoolExhaustedError
 from callcenter.cti.peer import Arrivals, read_frame
 from callcenter.cti.softswitch import NetstringError, NetstringReader, netstring
-from callcenter.cti.wire import read_placements, write_placements
+from callcenter.cti.wire import read_guest_capacity, read_placements, write_placements
 from callcenter.directory import save
 from callcenter.session.door import parse_map
 from callcenter.session.lease import DEFAULT_LEASE, DEFAULT_PING
@@ -250,3 +251,37 @@ def test_the_contract_names_exactly_the_routes_that_are_served() -> None:
     }
     written = {(method, path) for path, methods in openapi.document()["paths"].items() for method in methods}
     assert served == written
+
+
+# ---- guests
+
+
+@pytest.mark.parametrize(("body", "capacity"), [({"guestCapacity": 7}, 7), ({"guestCapacity": 0}, 0), ({}, None)])
+def test_a_push_may_say_how_many_guests_there_may_be(body: dict[str, Any], capacity: int | None) -> None:
+    assert read_guest_capacity(body) == capacity
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, True, "many"])
+def test_a_wrong_number_of_guests_is_refused_by_name(value: Any) -> None:
+    with pytest.raises(RequestError, match="guestCapacity"):
+        read_guest_capacity({"guestCapacity": value})
+
+
+def test_loans_survive_on_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert loanstore.load(tmp_path) == Kept(None, 0), "a first life knows nothing"
+    assert caplog.records == []
+    loanstore.save(tmp_path, Kept(frozenset({"b", "a"}), 5))
+    assert loanstore.load(tmp_path) == Kept(frozenset({"a", "b"}), 5)
+    loanstore.save(tmp_path, Kept(frozenset(), 5))
+    assert loanstore.load(tmp_path) == Kept(frozenset(), 5), "that nobody is lent is knowledge too"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"lent": "a", "guestCapacity": 1}', '{"lent": [], "guestCapacity": "x"}']
+)
+def test_loans_that_cannot_be_read_are_loans_unknown(
+    text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / loanstore.FILE).write_text(text)
+    assert loanstore.load(tmp_path).lent is None
+    assert "cannot be used" in caplog.text

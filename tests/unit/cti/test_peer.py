@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from callcenter.cti.peer import Arrivals, PeerLink, read_frame
+from callcenter.session.loan_frames import Returned, Who
 from callcenter.session.window import SILENCE
 from tests.unit.engine.virtual import run_virtual
 
@@ -97,3 +98,55 @@ def test_arrivals_are_counted_often_enough_whatever_else_there_is_to_say() -> No
 
 def test_what_only_a_newer_cti_says_is_passed_over() -> None:
     assert read_frame('{"t": "weather", "sun": true}') is None
+
+
+async def test_what_is_said_of_loans_goes_out_on_the_line_that_was_heard_last() -> None:
+    class Line:
+        """A WebSocket that hears `words`, and remembers what was said on it."""
+
+        def __init__(self) -> None:
+            self.words: asyncio.Queue[str] = asyncio.Queue()
+            self.said: list[Any] = []
+
+        async def send_str(self, text: str) -> None:
+            self.said.append(json.loads(text))
+
+        async def receive(self, timeout: float) -> Any:
+            return aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, await self.words.get(), None)
+
+        async def close(self) -> None: ...
+
+    heard: list[Any] = []
+
+    async def news(seen: int, timeout: float) -> int:
+        await asyncio.sleep(60)
+        return seen
+
+    link = PeerLink(
+        "http://nowhere",
+        "secret",
+        report=dict,
+        arrivals=lambda: Arrivals("b1", 0),
+        on_said=heard.append,
+        news=news,
+    )
+    link.say([Who("lost")])  # there is no line: whoever asks asks again
+    old, new = Line(), Line()
+    talks = [asyncio.create_task(link._talk(line)) for line in (old, new)]  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    for line in (new, old, new):
+        line.words.put_nowait('{"t": "returned", "loans": ["b1.l1"]}')
+        await asyncio.sleep(0.01)
+    link.say([Who("b1.q1"), Returned(("w1.l3",))])
+    await asyncio.sleep(0.01)
+    assert [word["t"] for word in new.said] == ["who", "returned"]
+    assert old.said == []
+    assert heard == [Returned(("b1.l1",))] * 3
+    for talk in talks:
+        talk.cancel()
+    await asyncio.gather(*talks, return_exceptions=True)
+
+
+def test_a_loan_that_makes_no_sense_ends_the_line() -> None:
+    with pytest.raises(ValueError, match="loans"):
+        read_frame('{"t": "borrow", "n": "w1.1", "wanted": "everybody"}')

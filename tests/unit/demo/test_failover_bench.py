@@ -17,7 +17,7 @@ def test_each_phase_has_its_median_and_its_worst() -> None:
     assert document["kinds"]["neither"]["phases"]["last_sign_in"] == {"median": 3.6, "worst": 3.7}
     assert document["kinds"]["both"]["phases"]["last_sign_in"] == {"median": 4.5, "worst": 4.5}
     assert document["kinds"]["neither"]["incomplete"] == 0
-    assert "it holds coordinator and leader: 2 agents, 1 deaths, 0 incomplete" in table(document)
+    assert "it held coordinator and leader: 2 agents, 1 times, 0 incomplete; goal 5 s" in table(document)
     assert "3.60 s" in table(document)
 
 

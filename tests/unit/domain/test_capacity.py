@@ -48,6 +48,18 @@ def test_needs_count_only_what_is_not_reserved_yet() -> None:
     assert need.fits
 
 
+def test_who_comes_in_addition_comes_on_top_of_more_agents_than_the_buckets_promise() -> None:
+    world = World(capacity=60)
+    world.group({"east": 50, "west": 50}, agents=100)
+    world.settle()
+    world.sessions("east", GROUP, {1: 60})  # ten more than half of the group: buckets are never quite even
+    (need,) = Ledger(world.snapshot).needs(GROUP, "hotel", 100, BucketMap.parse({"east": "0-59", "west": "60-99"}))
+    assert (need.site, need.needs, need.has) == ("east", 10, 0)
+    assert not need.fits
+    (whole,) = Ledger(world.snapshot).needs(GROUP, "hotel", 100, BucketMap.parse({"east": "0-99"}))
+    assert whole.needs == 40  # all of the group are no more than it has
+
+
 def test_what_is_reserved_in_a_decision_is_gone_for_the_next_plan() -> None:
     world = World(capacity=120)
     world.group({"east": 100}, agents=100)

@@ -8,7 +8,7 @@ import pytest
 from tandem.constants import QUARANTINE_FORGIVEN_S, QUARANTINE_S
 from tandem.domain import keys
 from tandem.domain.reasons import Reason
-from tandem.domain.records import FailoverRecord, HeartbeatRecord
+from tandem.domain.records import FailoverRecord, HeartbeatRecord, ObservationRecord
 from tandem.domain.verdicts import State, site_verdict
 from tests.unit.domain.world import GROUP, World, site_spec
 
@@ -68,6 +68,21 @@ def test_nothing_happens_before_the_accusation_has_stood_for_confirm_after() -> 
     assert world.placement() == {"west": "0-99"}
 
 
+def test_a_word_that_becomes_firm_has_stood_since_its_first_failure() -> None:
+    world = a_world()
+    world.die("east", seen_by=())
+    said_at = world.mono
+    for firm in (False, True):
+        for observer in ("west", "witness"):
+            for component in ("cti", "softswitch"):
+                key = keys.observation(observer, "east", "hotel", component)
+                world.put(key, ObservationRecord(state="Fail", since=said_at, firm=firm, failure_domain=observer))
+        world.advance(1.0)
+    world.advance(0.01)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
 def only_the_receiver_accuses(world: World) -> None:
     world.die("east", seen_by=("west",))
 
@@ -104,9 +119,21 @@ def it_answers_the_witness_now_and_then(world: World) -> None:
     world.observe("witness", "east", "hotel", "softswitch")
 
 
+def one_location_and_the_clients_there(world: World) -> None:
+    world.die("east", seen_by=("west",))
+    world.observe("clients@west", "east", "hotel", "cti", passes=False)
+
+
 def its_engine_answers(world: World) -> None:
     world.die("east")
     world.observe("west", "east", "", "engine")
+
+
+def one_of_two_measured_a_single_failure(world: World) -> None:
+    """A row of void probes may follow it: that confirms nothing."""
+    world.die("east", seen_by=("witness",))
+    for component in ("cti", "softswitch"):
+        world.observe("west", "east", "hotel", component, passes=False, firm=False)
 
 
 def two_accuse_different_parts(world: World) -> None:
@@ -125,7 +152,9 @@ def two_accuse_different_parts(world: World) -> None:
         nobody_says_anything,
         its_own_word_and_one_other,
         it_answers_the_witness_now_and_then,
+        one_location_and_the_clients_there,
         its_engine_answers,
+        one_of_two_measured_a_single_failure,
         two_accuse_different_parts,
     ],
 )
@@ -203,14 +232,6 @@ def test_a_target_that_is_not_usable_gets_nobody() -> None:
     assert world.settle() == []
     [note] = [note for note in world.decide().notes if note.reason is Reason.TARGET_NOT_USABLE]
     assert "own probe of the cti" in note.sentence
-
-
-def test_a_manual_group_waits_for_a_person() -> None:
-    world = a_world(failover="Manual")
-    world.die("east")
-    after_confirmation(world)
-    assert world.settle() == []
-    assert Reason.MANUAL_FAILOVER in world.reasons()
 
 
 def test_the_more_important_enter_first_and_the_rest_is_named() -> None:

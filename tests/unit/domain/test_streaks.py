@@ -1,42 +1,67 @@
-"""Streaks, and when an observer disqualifies itself."""
+"""Streaks: what counts, what does not, and when an observer disqualifies itself."""
 
 import pytest
 
-from tandem.domain.streaks import Streak, disqualified, follow
+from tandem.domain.streaks import Row, Rule, Streak, disqualified, follow
 
+RULE = Rule(enough=3, patience=1.25)
 PASSES = Streak(True, 1.0)
 FAILS = Streak(False, 2.0, "no answer")
+NEW_FAILURE = Row(Streak(False, 9.0, "silence"), 1, 5.0)
+
+
+def row(streak: Streak, measured: int = 1, last: float = 4.5) -> Row:
+    return Row(streak, measured, last)
 
 
 @pytest.mark.parametrize(
     ("before", "ok", "void", "after"),
     [
-        pytest.param(None, True, False, Streak(True, 9.0), id="first-pass"),
-        pytest.param(None, False, False, Streak(False, 9.0, "silence"), id="first-failure"),
-        pytest.param(PASSES, True, False, PASSES, id="goes-on"),
-        pytest.param(PASSES, False, False, Streak(False, 9.0, "silence"), id="an-edge"),
-        pytest.param(FAILS, True, False, Streak(True, 9.0), id="well-again"),
-        pytest.param(FAILS, False, False, FAILS, id="still-failing-keeps-its-first-word"),
-        pytest.param(PASSES, False, True, PASSES, id="a-void-probe-accuses-nobody"),
-        pytest.param(FAILS, False, True, FAILS, id="a-void-probe-breaks-no-streak"),
+        pytest.param(None, True, False, Row(Streak(True, 9.0), 1, 5.0), id="first-pass"),
+        pytest.param(None, False, False, NEW_FAILURE, id="first-failure"),
+        pytest.param(row(PASSES), True, False, Row(PASSES, 2, 5.0), id="goes-on"),
+        pytest.param(row(PASSES), False, False, NEW_FAILURE, id="an-edge"),
+        pytest.param(row(FAILS), True, False, Row(Streak(True, 9.0), 1, 5.0), id="well-again"),
+        pytest.param(row(FAILS), False, False, Row(FAILS, 2, 5.0), id="still-failing-keeps-its-first-word"),
+        pytest.param(
+            row(FAILS, 2), False, False, Row(Streak(False, 2.0, "no answer", firm=True), 3, 5.0), id="enough-is-firm"
+        ),
+        pytest.param(row(PASSES, last=0.0), False, True, row(PASSES, last=0.0), id="a-void-probe-accuses-nobody"),
+        pytest.param(row(FAILS), False, True, row(FAILS), id="one-void-probe-breaks-no-streak"),
+        pytest.param(row(FAILS, last=3.7), False, True, None, id="void-probes-keep-no-accusation-alive"),
+        pytest.param(row(FAILS, 2, last=3.7), False, False, NEW_FAILURE, id="after-a-gap-it-counts-anew"),
         pytest.param(None, False, True, None, id="a-void-probe-says-nothing"),
     ],
 )
-def test_only_an_edge_changes_a_streak(before: Streak | None, ok: bool, void: bool, after: Streak | None) -> None:
-    assert follow(before, ok, void, now=9.0, detail="silence") == after
+def test_what_one_more_probe_makes_of_a_streak(before: Row | None, ok: bool, void: bool, after: Row | None) -> None:
+    assert follow(before, RULE, ok, void, now=9.0, mono=5.0, detail="silence") == after
 
 
 @pytest.mark.parametrize(
-    ("engines", "expected"),
+    ("interval", "timeout", "confirm_after", "rule"),
     [
-        pytest.param({}, False, id="alone-in-the-world"),
-        pytest.param({"west": FAILS, "witness": FAILS}, True, id="reaches-nobody"),
-        pytest.param({"west": FAILS, "witness": PASSES}, False, id="reaches-one"),
-        pytest.param({"west": FAILS, "witness": None}, False, id="does-not-know-yet"),
-        pytest.param({"west": FAILS}, True, id="two-locations"),
+        pytest.param(0.5, 0.5, 2.0, Rule(3, 1.25), id="the-usual-pace"),
+        pytest.param(1.0, 0.5, 2.0, Rule(2, 2.0), id="slower"),
+        pytest.param(0.5, 0.5, 0.5, Rule(2, 1.25), id="never-a-single-failure"),
+        pytest.param(0.5, 2.0, 10.0, Rule(3, 2.75), id="patient"),
+    ],
+)
+def test_the_rule_follows_the_pace(interval: float, timeout: float, confirm_after: float, rule: Rule) -> None:
+    assert Rule.of(interval, timeout, confirm_after) == rule
+
+
+@pytest.mark.parametrize(
+    ("engines", "before", "expected"),
+    [
+        pytest.param({}, False, False, id="alone-in-the-world"),
+        pytest.param({"west": FAILS, "witness": FAILS}, False, True, id="reaches-nobody"),
+        pytest.param({"west": FAILS, "witness": PASSES}, True, False, id="reaches-one"),
+        pytest.param({"west": FAILS, "witness": None}, False, False, id="does-not-know-yet"),
+        pytest.param({"west": FAILS, "witness": None}, True, True, id="what-it-does-not-know-lifts-nothing"),
+        pytest.param({"west": FAILS}, False, True, id="two-locations"),
     ],
 )
 def test_an_observer_that_reaches_no_other_engine_disqualifies_itself(
-    engines: dict[str, Streak | None], expected: bool
+    engines: dict[str, Streak | None], before: bool, expected: bool
 ) -> None:
-    assert disqualified(engines) == expected
+    assert disqualified(engines, before) == expected

@@ -5,14 +5,20 @@ import pytest
 from tandem.domain import keys
 from tandem.domain.verdicts import (
     State,
-    Word,
-    accusation,
     component_verdict,
     site_verdict,
     system_verdict,
     usability,
 )
+from tandem.domain.words import CLIENTS, Word, accusation, accusers
 from tests.unit.domain.world import World, site_spec
+
+
+def test_clients_are_a_source_of_their_own_and_never_the_only_one_beside_the_receiver() -> None:
+    by_clients = word(f"{CLIENTS}west", "clients")
+    assert accusation([word("witness"), by_clients]).enough
+    assert not accusation([by_clients, word(f"{CLIENTS}north", "clients")]).enough
+    assert not accusation([by_clients, word("west")], receiving="west").enough
 
 
 def word(observer: str, domain: str = "", seen_at: float = 0.0) -> Word:
@@ -53,11 +59,46 @@ def silence(world: World, *observers: str, components: tuple[str, ...] = ("softs
     [
         pytest.param(lambda w: None, State.HEALTHY, "ProbesPass", True, id="all-pass"),
         pytest.param(
-            lambda w: w.observe("west", "east", "hotel", "cti", passes=False),
+            lambda w: w.observe("west", "east", "hotel", "cti", passes=False, firm=False),
             State.SUSPECT,
             "AccusedByOne",
             True,
             id="one-accuser-while-own-and-witness-pass",
+        ),
+        pytest.param(
+            lambda w: w.observe("west", "east", "hotel", "cti", passes=False),
+            State.DEGRADED,
+            "AccusedByOne",
+            True,
+            id="one-firm-accuser-of-a-usable-site",
+        ),
+        pytest.param(
+            lambda w: [w.observe(o, "east", "hotel", "cti", passes=False) for o in ("east", "west", "witness")],
+            State.DOWN,
+            "OwnWordToo",
+            False,
+            id="it-says-so-itself-and-nobody-gets-through",
+        ),
+        pytest.param(
+            lambda w: w.observe("west", "east", "hotel", "call", passes=False),
+            State.DEGRADED,
+            "AccusedByOne",
+            True,
+            id="a-call-that-one-outsider-cannot-make",
+        ),
+        pytest.param(
+            lambda w: w.observe("east", "east", "hotel", "sign-in", passes=False),
+            State.SUSPECT,
+            "AccusedByOne",
+            False,
+            id="its-own-test-agent-cannot-sign-in",
+        ),
+        pytest.param(
+            lambda w: [w.observe(o, "east", "hotel", "call", passes=False) for o in ("east", "witness")],
+            State.DOWN,
+            "OwnWordToo",
+            False,
+            id="refuses-calls-while-options-answer",
         ),
         pytest.param(
             lambda w: [w.observe(o, "east", "hotel", "cti", passes=False) for o in ("west", "witness")],
@@ -118,7 +159,7 @@ def test_systems_are_judged_apart_and_the_site_shows_the_worst() -> None:
     world = World(systems=("hotel", "flight"))
     world.observe("west", "east", "flight", "softswitch", passes=False)
     assert system_verdict(world.snapshot, "east", "hotel").state == State.HEALTHY
-    assert site_verdict(world.snapshot, "east").state == State.SUSPECT
+    assert site_verdict(world.snapshot, "east").state == State.DEGRADED
     assert "flight at east" in site_verdict(world.snapshot, "east").sentence
 
 
@@ -139,3 +180,10 @@ def test_the_evidence_of_usability_names_the_words_that_it_rests_on() -> None:
         for component in ("softswitch", "cti")
     }
     assert all(world.store[key][2] == revision for key, revision in evidence.items())
+
+
+def test_clients_watch_nobody_from_outside() -> None:
+    """Who could call a city Absent: locations only."""
+    world = World()
+    world.observe("clients@west", "east", "hotel", "cti", passes=False)
+    assert accusers(world.snapshot, "east", "hotel") == {"west", "witness"}

@@ -146,9 +146,14 @@ class World:
         options = {key: changes.pop(key) for key in ("by", "labels", "order_id") if key in changes}
         self.publish(keys.AGENT_GROUP, name, group_spec(placement, **changes), **options)
 
-    def observe(self, observer: str, site: str, system: str, component: str, passes: bool = True) -> None:
+    def observe(
+        self, observer: str, site: str, system: str, component: str, passes: bool = True, firm: bool = True
+    ) -> None:
         record = ObservationRecord(
-            state="Pass" if passes else "Fail", since=self.mono, failure_domain=f"domain-{observer}"
+            state="Pass" if passes else "Fail",
+            since=self.mono,
+            firm=firm and not passes,
+            failure_domain=f"domain-{observer}",
         )
         self.put(keys.observation(observer, site, system, component), record)
 

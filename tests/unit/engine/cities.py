@@ -38,7 +38,7 @@ class Engine:
         self.prober = FakeProber()
         self.deep = FakeDeepProber()
         self.picture = Picture(store, clock)
-        self.publisher = Publisher(store, clock)
+        self.publisher = Publisher(store, clock, lambda: self.picture.held if self.picture.live else None)
 
         def surroundings() -> Surroundings:
             found = around(self.picture.snapshot, site, clock.monotonic())

@@ -14,9 +14,11 @@ from tandem.engine.ports import (
     AdapterError,
     Arrival,
     CarrierRoute,
+    ClientCounts,
     CTICapabilities,
     CTIGroups,
     DeepResult,
+    Late,
     ProbeResult,
     PushResult,
     SoftswitchState,
@@ -48,7 +50,9 @@ class FakeCTI:
         self.seq = 0
         self.moves: list[Arrival] = []
         self.pushes: list[tuple[float, str, dict[str, int]]] = []
+        self.guest_capacity = -1  # never told
         self.signed_in_twice: list[str] = []
+        self.said_by_clients: ClientCounts = {}
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -73,13 +77,21 @@ class FakeCTI:
             await self._wait_for_change(wait)
         return len(self.moves), self.moves[after:]
 
-    async def push(self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]]) -> PushResult:
+    async def evidence(self) -> ClientCounts:
+        await self._travel()
+        return self.said_by_clients
+
+    async def push(
+        self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]], *, guest_capacity: int | None = None
+    ) -> PushResult:
         await self._travel()
         if boot != self.boot:
             return PushResult(self.boot, wrong_boot=True)
         now = asyncio.get_running_loop().time()
         self.pushes.append((now, boot, {name: revision for name, (revision, _) in placements.items()}))
         self.confirmed = True
+        if guest_capacity is not None:
+            self.guest_capacity = guest_capacity
         accepted: dict[str, int] = {}
         refused: dict[str, str] = {}
         for name, (revision, record) in placements.items():
@@ -267,22 +279,26 @@ class FakeAdapters:
 
 
 class FakeProber:
-    """Everything passes, except addresses in `broken`; addresses in `void` give void probes."""
+    """Everything passes, except addresses in `broken`. Those in `void` give void probes, in `slow` late answers."""
 
     def __init__(self) -> None:
         self.broken: set[str] = set()
         self.void: set[str] = set()
+        self.slow: set[str] = set()
         self.probes = 0
 
-    async def sip_options(self, address: str, timeout: float) -> ProbeResult:
-        return await self._probe(address, timeout)
+    async def sip_options(self, address: str, timeout: float, late: Late = lambda: None) -> ProbeResult:
+        return await self._probe(address, timeout, late)
 
-    async def http_health(self, url: str, timeout: float) -> ProbeResult:
-        return await self._probe(url, timeout)
+    async def http_health(self, url: str, timeout: float, late: Late = lambda: None) -> ProbeResult:
+        return await self._probe(url, timeout, late)
 
-    async def _probe(self, address: str, timeout: float) -> ProbeResult:
+    async def _probe(self, address: str, timeout: float, late: Late) -> ProbeResult:
         self.probes += 1
         broken = any(part in address for part in self.broken)
+        if any(part in address for part in self.slow):
+            broken = True
+            asyncio.get_running_loop().call_later(timeout + 0.7, late)
         await asyncio.sleep(timeout if broken else 0.003)
         void = any(part in address for part in self.void)
         return ProbeResult(not broken and not void, void, 0.003, "no answer" if broken else "")

@@ -4,7 +4,7 @@ import asyncio
 
 from tandem.domain import keys
 from tandem.domain.records import PlacementRecord
-from tests.unit.domain.world import GROUP
+from tests.unit.domain.world import GROUP, site_spec
 from tests.unit.engine.cities import Cities
 from tests.unit.engine.virtual import run_virtual
 
@@ -170,6 +170,24 @@ def test_a_map_that_the_cti_does_not_take_is_not_pushed_again_and_again() -> Non
         cti.groups[GROUP].revision = 0
         cities.put(keys.placement(GROUP), PlacementRecord(system="hotel", map={"east": "0-99"}, cause="x"))
         await cities.until(lambda: held(cities, "east") == cities.snapshot.placements[GROUP].revision)
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_cti_is_told_how_many_guests_it_may_take() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cti = cities.cti("east")
+        await cities.until(lambda: cti.guest_capacity == 0)
+        cities.publish(keys.SITE, "east", site_spec("east", "hotel", guestCapacity=40))
+        await cities.until(lambda: cti.guest_capacity == 40)
+        cti.guest_capacity = -1
+        cities.publish(keys.SITE, "west", site_spec("west", "hotel", guestCapacity=7))
+        await cities.until(lambda: cities.cti("west").guest_capacity == 7)
+        assert cti.guest_capacity == -1, "told once"
+        cti.restart()
+        await cities.until(lambda: cti.guest_capacity == 40, within=12.0)
         await cities.stop()
 
     run_virtual(story())

@@ -78,6 +78,46 @@ def test_a_void_probe_accuses_nobody() -> None:
     run_virtual(story())
 
 
+def test_an_accusation_that_nothing_measured_stands_for_is_withdrawn() -> None:
+    async def story() -> None:
+        cities = await ready()
+        prober = cities.engines["witness"].prober
+        prober.broken.add("east:30580")
+        await cities.until(lambda: words(cities, *CTI_OF_EAST).get("witness") == "Fail")
+        prober.void.add("east:30580")
+        took = await cities.until(lambda: "witness" not in words(cities, *CTI_OF_EAST))
+        assert took < 2.0, "before it could have been confirmed"
+        prober.void.clear()
+        await cities.until(lambda: firm(cities, "witness"))
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def firm(cities: Cities, observer: str) -> bool:
+    entry = cities.snapshot.observations.get(CTI_OF_EAST, {}).get(observer)
+    return entry is not None and entry.record.firm
+
+
+def test_what_answers_late_is_slow_and_not_gone() -> None:
+    """A city whose processors are taken: its sessions live, so nobody may accuse it for long."""
+
+    async def story() -> None:
+        cities = await ready()
+        for engine in cities.engines.values():
+            engine.prober.slow |= {"east:30580", "east:30560", "east:30590"}
+        for _ in range(200):
+            await asyncio.sleep(0.05)
+            assert not any(firm(cities, observer) for observer in ("east", "west", "witness"))
+        assert not usability(cities.snapshot, "east", "hotel").usable
+        for engine in cities.engines.values():
+            engine.prober.slow.clear()
+        await cities.until(lambda: usability(cities.snapshot, "east", "hotel").usable)
+        await cities.stop()
+
+    run_virtual(story())
+
+
 def test_an_observer_that_reaches_no_other_engine_withdraws_what_it_says_of_others() -> None:
     async def story() -> None:
         cities = await ready()

@@ -4,6 +4,7 @@ import asyncio
 
 from tandem.domain import keys
 from tandem.domain.records import HeartbeatRecord, HoldRequestRecord, MovesRecord
+from tandem.engine.ports import Delete, Put
 from tandem.engine.publisher import Publisher
 from tests.support.memory_store import Fate, MemoryEtcd, MemoryStore
 from tests.unit.engine.virtual import VirtualClock, run_virtual
@@ -19,7 +20,7 @@ def with_publisher(story) -> None:  # type: ignore[no-untyped-def]
     async def run() -> None:
         etcd = MemoryEtcd(VirtualClock())
         store = etcd.client(lambda: 0.002)
-        publisher = Publisher(store, VirtualClock())
+        publisher = Publisher(store, VirtualClock(), lambda: {kv.key: kv for kv in etcd.range(keys.PREFIX)[0]})
         task = asyncio.create_task(publisher.run())
         await story(etcd, store, publisher)
         assert not task.done()
@@ -106,5 +107,34 @@ def test_what_is_kept_stays_when_the_engine_has_gone() -> None:
         await asyncio.sleep(10.0)
         assert etcd.get(keys.moves("east", "hotel")) is not None
         store.reachable = True
+
+    with_publisher(story)
+
+
+def test_what_another_engine_of_the_same_place_takes_with_it_is_said_again() -> None:
+    async def story(etcd: MemoryEtcd, store: MemoryStore, publisher: Publisher) -> None:
+        publisher.say(KEY, heartbeat("1"))
+        await asyncio.sleep(0.1)
+        ghost = etcd.grant(2.0)  # it stood still, and somebody was started in its place
+        etcd.txn([], [Put(KEY, heartbeat("0").encode(), ghost)])
+        await asyncio.sleep(3.0)
+        found = etcd.get(KEY)
+        assert found is not None
+        assert found.lease != ghost
+        assert b'"1"' in found.value
+        revision = etcd.revision
+        await asyncio.sleep(5.0)
+        assert etcd.revision == revision
+
+    with_publisher(story)
+
+
+def test_a_key_that_is_gone_is_said_again() -> None:
+    async def story(etcd: MemoryEtcd, store: MemoryStore, publisher: Publisher) -> None:
+        publisher.say(KEY, heartbeat("1"))
+        await asyncio.sleep(0.1)
+        etcd.txn([], [Delete(KEY)])
+        await asyncio.sleep(3.0)
+        assert etcd.get(KEY) is not None
 
     with_publisher(story)

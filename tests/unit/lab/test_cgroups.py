@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import cgroups
+from lab import burden, cgroups
 from lab.errors import LabError
 
 HYBRID = """\
@@ -59,3 +59,61 @@ def test_version_2_has_the_same_weights_in_its_own_measure(tmp_path: Path, monke
     weights = [(tmp_path / group / "cpu.weight").read_text() for group in ("tandem-lab", "tandem-lab/east")]
     assert weights == ["1600", "100"]
     assert (tmp_path / "tandem-lab/east" / cgroups.CONTROL_PLANE / "cpu.weight").read_text() == "25"
+
+
+@pytest.mark.parametrize(
+    ("version", "controllers", "files", "limited"),
+    [
+        (1, {"cpu"}, {"cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "50000"}, ["25000", "100000"]),
+        (2, set(), {"cpu.max": "max 100000"}, ["25000 100000"]),
+    ],
+    ids=["version-1", "version-2"],
+)
+def test_a_city_is_limited_to_a_part_of_a_processor_and_freed_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: int,
+    controllers: set[str],
+    files: dict[str, str],
+    limited: list[str],
+) -> None:
+    east = tmp_path / "tandem-lab" / "east"
+    east.mkdir(parents=True)
+    for file, text in files.items():
+        (east / file).write_text(text)
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: [cgroups.Hierarchy(tmp_path, version, frozenset(controllers))])
+
+    assert cgroups.limit_of("tandem-lab/east") is None
+    cgroups.limit("tandem-lab/east", 0.25)
+    assert cgroups.limit_of("tandem-lab/east") == 0.25
+    assert [(east / file).read_text() for file in files] == limited
+    cgroups.limit("tandem-lab/east", None)
+    assert cgroups.limit_of("tandem-lab/east") is None
+
+
+def test_a_machine_that_can_limit_nothing_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: [cgroups.Hierarchy(tmp_path, 2, frozenset())])
+    with pytest.raises(LabError, match="limit"):
+        cgroups.limit("tandem-lab/east", 0.1)
+    with pytest.raises(LabError, match="counts"):
+        cgroups.processor_seconds("tandem-lab/east")
+
+
+@pytest.mark.parametrize(("version", "file", "text"), [(1, "cpuacct.usage", "2500000000"), (2, "cpu.stat", None)])
+def test_processor_time_is_in_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, file: str, text: str | None
+) -> None:
+    east = tmp_path / "tandem-lab" / "east"
+    east.mkdir(parents=True)
+    (east / file).write_text(text or "usage_usec 2500000\nuser_usec 1\n")
+    found = cgroups.Hierarchy(tmp_path, version, frozenset({"cpuacct"} if version == 1 else ()))
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: [found])
+    assert cgroups.processor_seconds("tandem-lab/east") == 2.5
+
+
+def test_a_burden_weighs_what_leaves_the_lab_its_share() -> None:
+    assert burden.weight(0.5) == cgroups.WEIGHT_OF_LAB
+    assert burden.weight(0.75) == 3 * cgroups.WEIGHT_OF_LAB
+    for share in (0.0, 1.0):
+        with pytest.raises(ValueError, match="share"):
+            burden.begin(share)

@@ -1,74 +1,71 @@
-"""Each invariant of the fault matrix sees what breaks it, and nothing else."""
+"""What the matrix's observer makes of the store's bytes."""
 
+import base64
+import json
 from typing import Any
 
-import pytest
-
-from tests.matrix.cases import CASES, IN_TESTS
-from tests.matrix.watcher import (
-    Placement,
-    every_bucket_once,
-    no_call_is_cut,
-    nobody_notices,
-    revisions_only_grow,
-    sessions_never_overlap,
-)
+from tests.matrix.watcher import Doors, Phones, Seen, take, unknown_maps
 
 
-def line(account: str, at: float, event: str, site: str) -> dict[str, Any]:
-    return {"account": account, "at": at, "mono": at, "event": event, "site": site}
+def row(key: str, value: dict[str, Any], revision: int = 1) -> dict[str, Any]:
+    return {
+        "key": base64.b64encode(f"/tandem/v1/{key}".encode()).decode(),
+        "value": base64.b64encode(json.dumps(value).encode()).decode(),
+        "mod_revision": str(revision),
+    }
 
 
-def placed(revision: int, **ranges: str) -> Placement:
-    return Placement("n/g", revision, ranges or {"east": "0-99"}, 0.0)
+def placed(revision: int, **ranges: str) -> dict[str, Any]:
+    return row("placement/n/g", {"map": ranges}, revision)
 
 
-def test_a_revision_that_falls_is_seen() -> None:
-    assert revisions_only_grow([placed(3), placed(5), Placement("n/h", 4, {}, 0.0)]) == []
-    assert revisions_only_grow([placed(5), placed(3)]) == ["revision of n/g fell from 5 to 3"]
+def report(site: str, revision: int, *, confirmed: bool = True) -> dict[str, Any]:
+    return row(f"report/{site}/hotel", {"confirmed": confirmed, "groups": {"n/g": {"revision": revision}}})
 
 
-@pytest.mark.parametrize(
-    ("ranges", "good"),
-    [
-        ({"east": "0-99"}, True),
-        ({"east": "0-49,60", "west": "50-59,61-99"}, True),
-        ({"east": "0-50", "west": "50-99"}, False),
-        ({"east": "0-49", "west": "51-99"}, False),
-    ],
-)
-def test_a_bucket_with_two_doors_or_none_is_seen(ranges: dict[str, str], good: bool) -> None:
-    assert (every_bucket_once([Placement("n/g", 7, ranges, 0.0)]) == []) is good
+def test_each_revision_of_a_map_is_noted_once() -> None:
+    seen = Seen()
+    for revision in (3, 3, 5):
+        take(seen, [placed(revision, east="0-99")], [], [], [], at=float(revision))
+    assert [p.revision for p in seen.placements] == [3, 5]
+    assert seen.newest["n/g"].revision == 5
+    assert set(seen.maps) == {("n/g", 3), ("n/g", 5)}
 
 
-def test_two_sessions_at_once_are_seen_and_one_after_the_other_are_not() -> None:
-    before = [line("a", 1, "signed-in", "east")]
-    assert sessions_never_overlap([*before, line("a", 2, "lost", "east"), line("a", 3, "signed-in", "west")], 0) == []
-    assert sessions_never_overlap([*before, line("a", 3, "signed-in", "west")], 0) == [
-        "a was signed in at east and at west"
+def test_doors_are_those_of_confirmed_ctis() -> None:
+    seen = Seen()
+    reports = [report("east", 3), report("west", 4, confirmed=False)]
+    for at in (1.0, 2.0):
+        take(seen, [], reports, [row("heartbeat/east", {})], [], at=at)
+    assert seen.doors == [Doors(1.0, {"east": {"n/g": 3}})], "only changes are kept"
+
+
+def test_a_city_is_given_up_from_its_silence_in_a_failover_until_that_has_ended() -> None:
+    seen = Seen()
+    active, ended = ([row("failover/east", {"state": state})] for state in ("Active", "Ended"))
+    alive = [row("heartbeat/east", {})]
+    looks = [(alive, []), (alive, active), ([], active), (alive, active), (alive, ended), ([], ended)]
+    for at, (heartbeats, failovers) in enumerate(looks):
+        take(seen, [], [report("east", at)], heartbeats, failovers, at=float(at))
+    assert [bool(picture.given_up) for picture in seen.doors] == [
+        False,  # nothing is wrong
+        False,  # broken, but it writes: it can shut its doors
+        True,
+        True,  # back, and it may not have heard of the newer map yet
+        False,
+        True,  # what it said last is still there, and it is not
     ]
-    assert sessions_never_overlap([*before, line("a", 3, "signed-in", "west")], since=10) == []
 
 
-@pytest.mark.parametrize("event", ["released", "lost", "out", "signed-in", "guest"])
-def test_whoever_notices_something_is_seen(event: str) -> None:
-    diary = [line("a", 5, event, "west"), line("b", 5, event, "west"), line("a", 50, event, "west")]
-    assert nobody_notices(diary, frozenset({"a"}), 1, 10) == [f"a of west noticed: {event}"]
-    assert nobody_notices([line("a", 5, "call", "west")], frozenset({"a"}), 1, 10) == []
+def test_a_map_that_only_a_cti_names_is_asked_for() -> None:
+    seen = Seen()
+    take(seen, [placed(9, east="0-99")], [report("east", 7), report("west", 0)], [], [], at=1.0)
+    assert unknown_maps(seen) == {("n/g", 7)}
 
 
-def test_a_call_that_is_cut_is_seen_unless_the_fault_itself_did_it() -> None:
-    calls = [
-        {"id": "1", "number": "800", "fate": "cut", "ended_at": 5.0, "by": "softswitch-east"},
-        {"id": "2", "number": "800", "fate": "cut", "ended_at": 5.0},
-        {"id": "3", "number": "800", "fate": "answered", "ended_at": 5.0},
-        {"id": "4", "number": "800", "fate": "cut", "ended_at": 0.5},
-    ]
-    assert no_call_is_cut(calls, 1.0, frozenset({"2"})) == ["call 1 to 800 was cut by softswitch-east"]
-
-
-def test_the_matrix_has_thirty_cases_and_make_test_twelve_of_them() -> None:
-    names = [case.name for case in CASES]
-    assert len(names) == len(set(names)) >= 30
-    assert len(IN_TESTS) >= 12
-    assert set(IN_TESTS) <= set(names)
+def test_phones_are_known_by_the_directory(tmp_path: Any) -> None:
+    file = tmp_path / "directory.json"
+    file.write_text(json.dumps({"agents": [{"account": "a", "extensions": {"east": "51", "west": "61"}}]}))
+    phones = Phones.read(file)
+    assert phones.account_of == {"51": "a", "61": "a"}
+    assert phones.city_of == {"51": "east", "61": "west"}

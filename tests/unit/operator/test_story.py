@@ -39,7 +39,7 @@ def order(outcome: str, **words: str) -> Callable[[World], None]:
 
 
 def accuse(world: World) -> None:
-    world.observe("witness", "west", "hotel", "cti", passes=False)
+    world.observe("witness", "west", "hotel", "cti", passes=False, firm=False)
 
 
 @pytest.mark.parametrize(

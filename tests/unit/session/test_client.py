@@ -508,3 +508,117 @@ def test_who_is_denied_comes_back_slowly_and_says_why() -> None:
 def test_home_must_be_a_city_it_knows() -> None:
     with pytest.raises(ValueError, match="home 'north' is none of the sites"):
         ClientSession("a1", "i1", ("east", "west"), "north", mac="m", jitter=lambda: 0.0)
+
+
+# ---- guests, and the door
+
+
+def as_guest() -> Person:
+    """Home is gone; the other city has signed it in as a guest."""
+    person = at_work()
+    person.disconnected("east")
+    person.at(4.0)
+    person.frame("west", Wait(2, "PlacedElsewhere"))
+    person.frame("west", Offer(2, "w1", S, 0.5))
+    person.frame("west", Ping("w1", 1))
+    actions = person.frame("west", SignedIn("w1", 600_000, "V1", "610001", "available", guest=True))
+    assert [(a.cause, a.guest) for a in actions if isinstance(a, HasSignedIn)] == [("failover", True)]
+    return person
+
+
+def living(person: Person, until: float) -> list[Action]:
+    """Time passes, and the city where it works pings it."""
+    done: list[Action] = []
+    n = 1
+    while person.now < until - 1e-9:
+        n += 1
+        done += person.at(min(until, person.now + 0.5))
+        assert person.client.answering_for is not None
+        done += person.frame("west", Ping(person.client.answering_for, n))
+    return done
+
+
+def test_a_guest_keeps_trying_home_and_tells_its_host_when_it_is_back() -> None:
+    person = as_guest()
+    assert Connect("east", pytest.approx(0.1)) in person.did
+    for _ in range(6):
+        living(person, person.now + 1.0)
+        person.disconnected("east")
+    actions = person.welcome("east")
+    assert Send("west", Other("east", ok=True, since=0.0)) in actions
+    assert person.client.signed_in_at == "west", "it leaves when its host sends it"
+    assert person.sign_ins() == ["east", "west"]
+    living(person, person.now + 3.0)
+    actions = person.frame("west", Release(None, "w1", "east", "home.ticket", "available"))
+    assert Send("east", SignIn(3, "home.ticket", wait=False, state="available")) in actions
+    person.grant("east", "s2")
+    assert person.client.signed_in_at == "east"
+
+
+def test_a_guest_whose_host_dies_goes_home_if_it_can() -> None:
+    person = as_guest()
+    person.welcome("east")
+    person.disconnected("west")
+    person.at(person.now + OUT + 0.01)
+    assert person.last_sign_in()[0] == "east"
+
+
+def test_with_both_cities_gone_it_tries_both_and_takes_the_first_that_is_back() -> None:
+    person = at_work()
+    person.disconnected("east")
+    person.disconnected("west")
+    for _ in range(5):
+        person.at(person.now + 3.0)
+        person.disconnected("east")
+        person.disconnected("west")
+    tried = [action.site for action in person.did if isinstance(action, Connect)]
+    assert tried.count("east") == tried.count("west") == 7
+    person.welcome("west")
+    assert person.last_sign_in() == ("west", SignIn(2, None, wait=True, state=None))
+
+
+def test_after_call_work_that_is_not_done_is_carried_along() -> None:
+    person = at_work()
+    person.frame("east", Call("s1", "c1", "talking"))
+    person.frame("east", Call("s1", "c1", "ended"))
+    person.frame("east", Call("s1", "c1", "wrapup"))
+    person.disconnected("east")
+    person.at(4.0)
+    assert person.last_sign_in()[1].state == "wrapup"
+
+
+@pytest.mark.parametrize("over", [Call("s1", "c1", "ready"), Call("s1", "c2", "ringing"), "available"])
+def test_after_call_work_that_is_done_is_not(over: Call | str) -> None:
+    person = at_work()
+    person.frame("east", Call("s1", "c1", "wrapup"))
+    if isinstance(over, Call):
+        person.frame("east", over)
+    else:
+        person.act(person.client.press("available", person.now))
+    person.disconnected("east")
+    person.at(4.0)
+    assert person.last_sign_in()[1].state is None
+
+
+def test_a_break_that_was_asked_for_during_the_call_goes_before_after_call_work() -> None:
+    person = at_work()
+    person.act(person.client.press("break", 2.1))
+    person.frame("east", Call("s1", "c1", "wrapup"))
+    person.disconnected("east")
+    person.at(4.0)
+    assert person.last_sign_in()[1].state == "break"
+
+
+def test_at_the_door_it_is_signed_in_by_the_citys_push_with_its_state() -> None:
+    person = at_work()
+    person.act(person.client.press("break", 2.1))
+    person.disconnected("east")
+    person.at(4.0)
+    assert person.last_sign_in()[1] == SignIn(2, None, wait=True, state="break")
+    person.frame("west", Wait(2, "PlacedElsewhere"))
+    before = len(person.did)
+    person.at(12.0)
+    asked = [a for a in person.did[before:] if isinstance(a, Send) and isinstance(a.frame, SignIn)]
+    assert asked == [], "it asks no more: the city says when"
+    actions = person.grant("west", "w1", "break")
+    assert [a.state for a in actions if isinstance(a, HasSignedIn)] == ["break"]

@@ -1,6 +1,7 @@
 """Promise 5: sessions of one client instance never overlap, whatever the network, the machines and the maps do.
 
 `MUTATIONS` breaks one rule of the protocol each; the same world must find every one of them, or it proves nothing.
+`LOAN_MUTATIONS` does so with the rules around guests, in a world where every agent has two devices.
 """
 
 from collections.abc import Callable
@@ -13,10 +14,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from callcenter.session import client
 from callcenter.session.client import ClientSession
+from callcenter.session.guests import GuestDoor
+from callcenter.session.loans import Lender
 from callcenter.session.messages import Ping, Pong
 from callcenter.session.seats import Tables
 from callcenter.session.server import SessionServer
-from tests.unit.session.world import MAPS, SITES, OverlapError, World, play
+from tests.unit.session.world import MAPS, SITES, OverlapError, World, play, play_guests
 
 ACCOUNTS = st.sampled_from(["agent0001", "agent0002"])
 SITE = st.sampled_from(SITES)
@@ -31,6 +34,14 @@ QUICK = settings(
 def test_sessions_never_overlap_and_everybody_is_back_when_faults_end(seed: int) -> None:
     world = play(seed)
     assert world.settled(), f"replay with play({seed})"
+
+
+@settings(max_examples=25, deadline=None, database=None)
+@given(st.integers(0, 2**32 - 1))
+def test_nobody_is_in_two_places_on_two_devices_and_guests_come_home(seed: int) -> None:
+    world = play_guests(seed)
+    for account in ("agent0001", "agent0002"):
+        assert world.valid_at(account) == [world.home], f"replay with play_guests({seed})"
 
 
 class TwoCities(RuleBasedStateMachine):
@@ -185,6 +196,82 @@ MUTATIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     city_turns_away_without_ending_the_session,
     offer_counts_as_session_at_once,
 )
+
+
+def home_admits_whom_it_has_lent(patch: pytest.MonkeyPatch) -> None:
+    """Another device signs in at home while the first one is a guest."""
+    patch.setattr(Lender, "why_shut", lambda self, account, instance, now: None)
+
+
+def home_lends_whom_it_counts(patch: pytest.MonkeyPatch) -> None:
+    """Home does not look whether the agent has a session."""
+    patch.setattr(SessionServer, "_why_counted", lambda self, account, now: None)
+
+
+def home_promises_less_than_the_borrower_holds(patch: pytest.MonkeyPatch) -> None:
+    """A loan runs out at home first."""
+    honest = Lender.lend
+
+    def lend(self: Lender, n: str, account: str, instance: str, now: float) -> str | None:
+        loan = honest(self, n, account, instance, now)
+        if loan:
+            self._lent[account].until = now + 3.0
+        return loan
+
+    patch.setattr(Lender, "lend", lend)
+
+
+def a_guest_stays_without_a_loan(patch: pytest.MonkeyPatch) -> None:
+    """The borrower goes on when it cannot renew."""
+    patch.setattr(GuestDoor, "cap", lambda self, conn, until: until)
+
+
+def home_forgets_its_loans_when_it_restarts(patch: pytest.MonkeyPatch) -> None:
+    """Home does not read its disk, and asks nobody."""
+    honest = Lender.__init__
+
+    def init(self: Lender, boot: str, born: float, *, lent: Any, keeps: bool) -> None:
+        honest(self, boot, born, lent=(), keeps=keeps)
+
+    patch.setattr(Lender, "__init__", init)
+
+
+def a_guests_other_device_is_asked_for_while_the_first_one_works(patch: pytest.MonkeyPatch) -> None:
+    """Home then admits the second one, and the first one goes on as a guest."""
+    honest = GuestDoor.ask
+
+    def ask(self: GuestDoor, knock: Any, home: str, now: float, out: list[Any]) -> None:
+        seat = knock.conn.seat
+        session, seat.session = seat.session, None
+        honest(self, knock, home, now, out)
+        seat.session = session
+
+    patch.setattr(GuestDoor, "ask", ask)
+
+
+LOAN_MUTATIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
+    home_admits_whom_it_has_lent,
+    home_lends_whom_it_counts,
+    home_promises_less_than_the_borrower_holds,
+    a_guest_stays_without_a_loan,
+    home_forgets_its_loans_when_it_restarts,
+    a_guests_other_device_is_asked_for_while_the_first_one_works,
+)
+"""Rules that take a rare order of late words to be needed have their own tests in `test_loans.py`."""
+
+
+@pytest.mark.parametrize("mutation", LOAN_MUTATIONS, ids=lambda mutation: mutation.__name__)
+def test_a_broken_rule_of_loans_is_found(
+    mutation: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutation(monkeypatch)
+    for seed in range(60):
+        try:
+            play_guests(seed)
+        except OverlapError:
+            print(f"{mutation.__name__}: found with seed {seed}")
+            return
+    pytest.fail(f"no overlap in 60 runs although {mutation.__doc__}")
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)

@@ -70,7 +70,7 @@ class Desk:
 class Cti:
     """A session server in east with its clock, as the tests talk to it."""
 
-    def __init__(self, rate: float = inf) -> None:
+    def __init__(self, rate: float = inf, **more: Any) -> None:
         self.now = 100.0
         self.desk = Desk()
         self.revision = 0
@@ -83,6 +83,7 @@ class Cti:
             now=self.now,
             wall=WALL,
             rate=rate,
+            **more,
         )
 
     def place(self, map_: dict[str, str], **more: Any) -> list[Out]:

@@ -1,10 +1,14 @@
 """Two real session servers and real clients on a made-up network: delays, cuts, resets, pauses, crashes, clocks.
 
 The network behaves like TCP, which is the hard case: nothing is lost within a connection, but it can arrive seconds
-late, all at once, when the connection was long given up at the other end. Time only exists as an argument.
+late, all at once, when the connection was long given up at the other end. The cities' own line is worse: there are two
+of them, so words are lost, repeated and overtake each other. Time only exists as an argument.
+
+A person's name is the account, and `account/2` for a second device of the same agent.
 """
 
 import heapq
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,8 +17,9 @@ from typing import Any
 from callcenter.directory import bucket
 from callcenter.session.client import ClientSession, Connect, HasSignedIn, Send
 from callcenter.session.door import Place, parse_map
-from callcenter.session.events import Badge, Close, Member, Reply
+from callcenter.session.events import Badge, Close, Member, Reply, Say
 from callcenter.session.lease import Timing
+from callcenter.session.loan_frames import read, write
 from callcenter.session.messages import CarriedState, PhoneLine, decode_client, decode_server, encode
 from callcenter.session.placements import Placement
 from callcenter.session.server import SessionServer
@@ -25,10 +30,21 @@ GROUP = "callcenter/x"
 SECRET = b"a secret of the system"
 TIMING = Timing(lease=1.5, ping=0.5)
 TICK = 0.05
+CAPACITY = 5
+NEWS_EVERY = 0.5
+"""Seconds between two words of one city to the other, whatever there is to say."""
 
 
 class OverlapError(AssertionError):
-    """Promise 5 is broken: two cities count a session of one client instance at the same moment."""
+    """Promise 5 is broken: two cities count a session of one agent at the same moment."""
+
+
+def account_of(person: str) -> str:
+    return person.partition("/")[0]
+
+
+def other(site: str) -> str:
+    return "west" if site == "east" else "east"
 
 
 class Desk:
@@ -84,6 +100,10 @@ class City:
     down: bool = False
     paused_until: float = 0.0
     ticked_at: float = 0.0
+    spoke_at: float = 0.0
+    disk: frozenset[str] | None = frozenset()
+    """Who may be lent, as the disk says; None: it says nothing."""
+    writes: bool = False
 
 
 @dataclass
@@ -111,11 +131,17 @@ class World:
         """(account, site, direction) -> seconds that a message may take."""
         self.revision = 0
         self.stragglers = 0.03
+        self.home = "east"
+        self.line_cut: set[str] = set()
+        """Cities whose words do not reach the other one."""
+        self.line_slow = 0.02
+        self.line_bad = 0.0
+        """Share of the words between the cities that are lost, and share that come twice."""
         self.cities = {site: self._city(site) for site in SITES}
         self.people: dict[str, Person] = {}
         for n, account in enumerate(accounts):
             clock = self._clock()
-            client = ClientSession(account, f"i{n}", SITES, "east", mac="m", jitter=self.rng.random)
+            client = ClientSession(account_of(account), f"i{n}", SITES, "east", mac="m", jitter=self.rng.random)
             self.people[account] = Person(clock, client)
         for site in SITES:
             self.place(site, {"east": "0-99"})
@@ -183,6 +209,17 @@ class World:
             if server_told:
                 self._at(self.true + self._delay(), lambda: self._server_end_gone(connection))
 
+    def sign_in_again(self, person: str) -> None:
+        """The agent sits down at this device, whichever was used before."""
+        self._person_event(person, lambda client, now: client.sign_in(now))
+
+    def cut_line(self, *sites: str) -> None:
+        """What these cities say does not reach the other one."""
+        self.line_cut |= set(sites)
+
+    def mend_line(self) -> None:
+        self.line_cut.clear()
+
     def pause_person(self, account: str, seconds: float) -> None:
         self.people[account].paused_until = self.true + seconds
 
@@ -205,7 +242,8 @@ class World:
         """A new process with the old one's disk; its engine has not spoken yet."""
         old = self.cities[site]
         if old.down:
-            fresh = self._city(site, boots=old.boots + 1, clock=old.clock)
+            disk = old.disk if self.rng.random() < 0.7 else None
+            fresh = self._city(site, boots=old.boots + 1, clock=old.clock, disk=disk)
             for group, placement in old.server.book.all().items():
                 fresh.server.book.adopt(group, placement)
             self.cities[site] = fresh
@@ -213,7 +251,8 @@ class World:
     def heal(self) -> None:
         """All faults end; every engine says the same."""
         self.slow.clear()
-        self.stragglers = 0.0
+        self.stragglers = self.line_bad = 0.0
+        self.mend_line()
         for person in self.people.values():
             person.paused_until = min(person.paused_until, self.true)
         for account, site, _ in list(self.cut):
@@ -224,13 +263,18 @@ class World:
 
     # ---- promises
 
-    def valid_at(self, account: str) -> list[str]:
-        """Cities that count a session of this client now, each by its own clock."""
+    def valid_at(self, person: str) -> list[str]:
+        """Cities that count a session of this agent now, each by its own clock."""
+        account = account_of(person)
         return [
             site
             for site, city in self.cities.items()
             if not city.down and city.server.valid(account, city.clock.at(self.true))
         ]
+
+    def guests(self, site: str) -> int:
+        """Guests of a city."""
+        return self.cities[site].server.guests.count(GROUP)
 
     def check(self) -> None:
         for account in self.people:
@@ -246,7 +290,9 @@ class World:
     def _clock(self) -> Clock:
         return Clock(self.rng.uniform(0, 1e6), self.rng.choice([0.9955, 1.0, 1.0045]))
 
-    def _city(self, site: str, boots: int = 1, clock: Clock | None = None) -> City:
+    def _city(
+        self, site: str, boots: int = 1, clock: Clock | None = None, disk: frozenset[str] | None = frozenset()
+    ) -> City:
         clock = clock or self._clock()
         server = SessionServer(
             site=site,
@@ -256,8 +302,12 @@ class World:
             timing=TIMING,
             now=clock.at(self.true),
             wall=1_000_000.0 + self.true,
+            peer=other(site),
+            lent=disk,
+            keeps=True,
         )
-        return City(clock, server, boots, ticked_at=self.true)
+        server.set_guest_capacity(CAPACITY, clock.at(self.true))
+        return City(clock, server, boots, ticked_at=self.true, disk=disk)
 
     def _delay(self, slow: float = 0.02) -> float:
         if self.rng.random() < self.stragglers:
@@ -379,6 +429,10 @@ class World:
 
         def event(now: float) -> list[Any]:
             city.ticked_at = self.true
+            if self.true >= city.spoke_at + NEWS_EVERY:
+                city.spoke_at = self.true
+                boot = city.server.boot
+                self._say(site, lambda server, at: server.arrived_at_peer(boot, 0, at))
             return city.server.tick(now)
 
         if self.true >= city.paused_until:
@@ -396,9 +450,45 @@ class World:
             server = self.cities[connection.site].server
             self._city_event(connection.site, server, lambda now: server.disconnected(connection.id, now))
 
+    # the line between the cities, and the disks
+
+    def _say(self, site: str, event: Callable[[SessionServer, float], Any]) -> None:
+        """One city says something to the other; it goes to whichever process runs there when it arrives."""
+
+        def arrive() -> None:
+            if site not in self.line_cut:
+                server = self.cities[other(site)].server
+                self._city_event(other(site), server, lambda now: event(server, now) or [])
+
+        if self.rng.random() >= self.line_bad:
+            self._at(self.true + self._delay(self.line_slow), arrive)
+        if self.rng.random() < self.line_bad:
+            self._at(self.true + self._delay(self.line_slow), arrive)
+
+    def _keep(self, site: str) -> None:
+        """Write who may be lent to the disk; a crash meanwhile leaves the old or the new there."""
+        city = self.cities[site]
+        if city.writes or not city.server.guests.must_keep:
+            return
+        accounts, city.writes = city.server.guests.begin_keeping(), True
+
+        def written() -> None:
+            city.writes = False
+            if not city.down:
+                city.disk = accounts
+                self._city_event(site, city.server, city.server.loans_kept)
+            elif self.rng.random() < 0.5:
+                city.disk = accounts
+
+        self._at(self.true + self.rng.choice([0.001, 0.01, 0.3]), written)
+
     def _spread(self, site: str, outs: list[Any]) -> None:
+        self._keep(site)
         for out in outs:
             match out:
+                case Say():
+                    text = json.dumps(write(out.frame))
+                    self._say(site, lambda server, now, t=text: server.peer_said(read(json.loads(t)), now))
                 case Reply():
                     connection = self.connections.get(out.conn)
                     if connection is not None and connection.server_end:
@@ -429,7 +519,7 @@ def places() -> set[Place]:
 def trouble(world: World, rng: random.Random) -> None:
     """One random thing happens, mostly something that hurts."""
     account, site = rng.choice(list(world.people)), rng.choice(SITES)
-    match rng.randrange(15):
+    match rng.randrange(18):
         case 0:
             world.cut_link(account, site)
         case 1:
@@ -460,6 +550,22 @@ def trouble(world: World, rng: random.Random) -> None:
             world.reset(account, site, client_told=True, server_told=False)
             world.run(rng.choice([0.05, 0.3]))
             world.place_both(rng.choice(MAPS))
+        case 15:
+            world.cut_line(*rng.choice([SITES, ("east",), ("west",)]))
+        case 16:
+            world.mend_line()
+            world.line_slow = rng.choice([0.005, 0.05, 0.6])
+        case 17:
+            floor_cut(world, rng)
+
+
+def floor_cut(world: World, rng: random.Random) -> None:
+    """Everybody loses one city, which is fine otherwise."""
+    world.place_both({"east": "0-99"})
+    world.run(rng.choice([0.5, 3.0]))
+    for person in world.people:
+        world.cut_link(person, "east")
+    world.run(rng.uniform(2.0, 5.0))
 
 
 def two_doors(world: World, rng: random.Random, account: str) -> None:
@@ -486,4 +592,150 @@ def play(seed: int, steps: int = 25) -> World:
     world.heal()
     world.place_both({"east": "0-49", "west": "50-99"})
     world.run(15.0)
+    return world
+
+
+# ---- guests: maps that agree, as the engine makes them, and agents with two devices
+
+
+DEVICES = ("agent0001", "agent0001/2", "agent0002", "agent0002/2")
+
+
+@dataclass
+class Engine:
+    """Moves the whole group by the rules: A, A>B, then B when A is empty; or turned back, B>A, and A when B is."""
+
+    world: World
+    place: Place = field(default_factory=lambda: Place("east"))
+
+    def step(self) -> None:
+        """The next legal step, if there is one now."""
+        here = self.place
+        if here.to is None:
+            self._put(Place(here.site, other(here.site)))
+        elif self._is_empty(here.site):
+            self._put(Place(here.to))
+
+    def turn_back(self) -> None:
+        if self.place.to is not None:
+            self._put(Place(self.place.to, self.place.site))
+
+    def finish(self) -> None:
+        if self.place.to is not None:
+            self.step()
+
+    def _is_empty(self, site: str) -> bool:
+        """Both cities hold the map, and the one that is left counts nobody."""
+        return all(self._holds(s) for s in SITES) and not self.world.cities[site].server.count(GROUP).occupied
+
+    def _holds(self, site: str) -> bool:
+        city = self.world.cities[site]
+        held = city.server.book.get(GROUP)
+        return not city.down and held is not None and held.revision == self.world.revision
+
+    def _put(self, place: Place) -> None:
+        self.place = place
+        self.world.place_both({str(place): "0-99"})
+
+    def repair(self) -> None:
+        """A city that has started since gets its map."""
+        for site in SITES:
+            self.world.place(site, {str(self.place): "0-99"}, revision=self.world.revision)
+
+
+def mishap(world: World, rng: random.Random, engine: Engine) -> None:
+    """One random thing happens around guests."""
+    person, site = rng.choice(list(world.people)), rng.choice(SITES)
+    match rng.randrange(21):
+        case 0 | 1 | 2:
+            account = account_of(person)
+            for device in world.people:
+                if account_of(device) == account or rng.random() < 0.3:
+                    world.cut_link(device, site, rng.choice([DIRECTIONS, DIRECTIONS, ("up",), ("down",)]))
+        case 3 | 4:
+            world.mend_link(person, site)
+        case 5:
+            world.cut_line(*rng.choice([SITES, ("east",), ("west",)]))
+        case 6:
+            world.mend_line()
+            world.line_slow = rng.choice([0.005, 0.05, 0.6])
+            world.line_bad = rng.choice([0.0, 0.0, 0.2])
+        case 7:
+            world.crash(site)
+        case 8 | 9:
+            for down in SITES:
+                world.restart(down)
+        case 10:
+            world.pause_city(site, rng.uniform(0.1, 4.0))
+        case 11:
+            world.pause_person(person, rng.uniform(0.1, 4.0))
+        case 12 | 13:
+            world.sign_in_again(person)
+        case 14:
+            engine.step()
+        case 15:
+            engine.turn_back()
+        case 16:
+            engine.finish()
+        case 17:
+            world.run(rng.choice([10.0, 35.0]))
+        case 18 | 19 | 20:
+            one_device_strays(world, rng, engine)
+    engine.repair()
+
+
+def one_device_strays(world: World, rng: random.Random, engine: Engine) -> None:
+    """One device loses home and works as a guest; something happens to home or the line; then another device, which
+    does reach home, is used."""
+    account = account_of(rng.choice(list(world.people)))
+    home = engine.place.site
+    world.heal()
+    engine.repair()
+    world.stragglers = rng.choice([0.0, 0.03])
+    world.sign_in_again(account)
+    world.run(rng.choice([1.0, 4.0]))
+    world.cut_link(account, home)
+    if rng.random() < 0.5:
+        world.cut_link(f"{account}/2", other(home))
+    world.run(rng.uniform(2.0, 4.0))
+    for _ in range(rng.randrange(3)):
+        match rng.randrange(4):
+            case 0:
+                world.cut_line(*SITES)
+            case 1:
+                world.crash(home)
+                world.run(rng.choice([0.01, 1.0]))
+                world.restart(home)
+            case 2:
+                world.mend_link(account, home)
+                world.cut_link(account, home)
+            case 3:
+                world.reset(account, other(home), client_told=True, server_told=rng.random() < 0.5)
+        engine.repair()
+        world.run(rng.choice([0.01, 0.3, 1.0, 4.0, 30.0]))
+    world.sign_in_again(f"{account}/2")
+    world.run(rng.choice([1.0, 4.0]))
+
+
+def play_guests(seed: int, steps: int = 15) -> World:
+    """A whole run around guests from one seed, then healing. Raises OverlapError: nobody, on whatever device, is in two
+    places."""
+    world = World(seed, DEVICES)
+    rng = random.Random(seed + 1)
+    engine = Engine(world)
+    world.place_both({"east": "0-99"})
+    world.run(4.0)
+    for _ in range(steps):
+        mishap(world, rng, engine)
+        world.run(rng.choice([0.05, 0.3, 1.6, 4.0]))
+    world.heal()
+    engine.repair()
+    while engine.place.to is not None:
+        world.run(1.0)
+        engine.finish()
+    for device in DEVICES:
+        world.sign_in_again(device)
+        world.run(0.3)
+    world.run(100.0)
+    world.home = engine.place.site
     return world

@@ -85,6 +85,7 @@ class Agent:
         self._tally = tally
         self._timer: Timer | None = None
         self._timer_at = 0.0
+        self._vanished = False
 
     @property
     def signed_in_at(self) -> str | None:
@@ -102,6 +103,13 @@ class Agent:
     def go_home(self) -> None:
         """Sign out."""
         self._carry_out(self.session.sign_out(self._clocks.now()))
+
+    def vanish(self) -> None:
+        """End without a word to anybody: the desktop's power is gone."""
+        if self.signed_in_at is not None:
+            self._note("out", self.signed_in_at, cause="Restarted")
+        self._vanished = True
+        self.close(unregister=False)
 
     def close(self, *, unregister: bool) -> None:
         """Drop phone and connections."""
@@ -153,6 +161,8 @@ class Agent:
     # -- what the session wants --------------------------------------------------------------------------------------
 
     def _carry_out(self, actions: list[Action]) -> None:
+        if self._vanished:
+            return  # the phone may still have something to say of its last call
         for action in actions:
             match action:
                 case Send(site, frame):
@@ -163,6 +173,8 @@ class Agent:
                     self._register(site, line.extension, line.registrar, line.realm, line.password)
                 case HasSignedIn(site, cause, gap):
                     self._note("signed-in", site, cause=cause, gap=None if gap is None else round(gap, 6))
+                    if action.guest:
+                        self._note("guest", site)
                 case Released(site, to):
                     self._note("released", site, to=to)
                 case Lost(site, reason):

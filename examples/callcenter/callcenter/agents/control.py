@@ -1,4 +1,4 @@
-"""The agents' control port (contracts, section 10): figures, breaks, and the end."""
+"""The agents' control port (contracts, section 10): figures, breaks, new starts, and the end."""
 
 import asyncio
 import json
@@ -19,6 +19,7 @@ def make_app(floor: Floor, stop: asyncio.Event) -> web.Application:
     app[_STOP] = stop
     app.router.add_get("/v1/stats", _stats)
     app.router.add_post("/v1/break", _break)
+    app.router.add_post("/v1/restart", _restart)
     app.router.add_post("/v1/stop", _stop)
     app.router.add_get("/healthz", _healthz)
     return app
@@ -29,16 +30,35 @@ async def _stats(request: web.Request) -> web.Response:
 
 
 async def _break(request: web.Request) -> web.Response:
+    document = await _body(request)
+    over = document.get("state") == "available"
+    unknown = request.app[_FLOOR].take_break(document["accounts"], over=over)
+    return web.json_response({"pressed": len(document["accounts"]) - len(unknown), "unknown": unknown})
+
+
+async def _restart(request: web.Request) -> web.Response:
+    accounts = (await _body(request))["accounts"]
+    unknown = request.app[_FLOOR].restart(accounts)
+    return web.json_response({"restarted": len(accounts) - len(unknown), "unknown": unknown})
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    """The request's document, whose `accounts` are strings. Raises: web.HTTPBadRequest that says what is wrong."""
     try:
         document: Any = await request.json()
     except json.JSONDecodeError as error:
-        return web.json_response({"error": "Invalid", "message": f"the body is not JSON: {error}"}, status=400)
+        raise _invalid(f"the body is not JSON: {error}") from None
     accounts = document.get("accounts") if isinstance(document, dict) else None
     if not isinstance(accounts, list) or not all(isinstance(account, str) for account in accounts):
-        return web.json_response({"error": "Invalid", "message": "accounts must be a list of strings"}, status=400)
-    over = document.get("state") == "available"
-    unknown = request.app[_FLOOR].take_break(accounts, over=over)
-    return web.json_response({"pressed": len(accounts) - len(unknown), "unknown": unknown})
+        raise _invalid("accounts must be a list of strings")
+    body: dict[str, Any] = document
+    return body
+
+
+def _invalid(message: str) -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(
+        text=json.dumps({"error": "Invalid", "message": message}), content_type="application/json"
+    )
 
 
 async def _stop(request: web.Request) -> web.Response:

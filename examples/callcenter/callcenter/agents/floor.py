@@ -85,6 +85,8 @@ class Floor:
         self._endpoints: dict[str, list[Endpoint]] = {}
         self._windows: dict[str, list[RegistrationWindow]] = {}
         self._starting: asyncio.Task[None] | None = None
+        self._exchange = Exchange()
+        self._rng = random.Random(plan.seed)
 
     async def open(self) -> None:
         """Bind the sockets and make the agents. Raises: OSError when a socket cannot be bound."""
@@ -96,13 +98,10 @@ class Floor:
                 for _ in range(self._plan.sockets)
             ]
             self._windows[city] = [RegistrationWindow(REGISTRATIONS_IN_FLIGHT) for _ in self._endpoints[city]]
-        exchange = Exchange()
-        clocks = Clocks(_boottime, time.time, asyncio.get_running_loop())
-        rng = random.Random(self._plan.seed)
         for index, person in enumerate(self._people):
-            self.agents[person.account] = self._make(index, person, exchange, clocks, rng)
+            self.agents[person.account] = self._make(index, person)
 
-    def _make(self, index: int, person: Person, exchange: Exchange, clocks: Clocks, rng: random.Random) -> Agent:
+    def _make(self, index: int, person: Person) -> Agent:
         session = ClientSession(
             person.account,
             # A new life of this process is a new instance, whatever the seed.
@@ -110,8 +109,9 @@ class Floor:
             list(self._sites),
             home=self._plan.home_order[0],
             mac=person.mac,
-            jitter=rng.random,
+            jitter=self._rng.random,
         )
+        clocks = Clocks(_boottime, time.time, asyncio.get_running_loop())
         agent = Agent(person, session, clocks=clocks, diary=self._diary, tally=self._tally)
         shard = index % self._plan.sockets
         agent.phone = Phone(
@@ -121,11 +121,11 @@ class Floor:
             },
             agent,
             manners=self._plan.manners,
-            rng=rng,
+            rng=self._rng,
             counters=self._counters,
         )
         for city, systems in self._sites.items():
-            agent.wires[city] = Connection(exchange, city, f"{systems[person.system].cti}/agent", agent)
+            agent.wires[city] = Connection(self._exchange, city, f"{systems[person.system].cti}/agent", agent)
         return agent
 
     def start(self) -> None:
@@ -147,6 +147,19 @@ class Floor:
         for account in known:
             self.agents[account].press("available" if over else "break")
         return sorted(set(accounts) - set(known))
+
+    def restart(self, accounts: Sequence[str]) -> list[str]:
+        """Start these agents' desktops and phones anew, all at once, as after a power cut on the floor.
+
+        Nobody signs out: the old instances just vanish, calls and all. Returns: those that are not here.
+        """
+        wanted = set(accounts)
+        for index, person in enumerate(self._people):
+            if person.account in wanted:
+                self.agents[person.account].vanish()
+                self.agents[person.account] = self._make(index, person)
+                self.agents[person.account].start()
+        return sorted(wanted - self.agents.keys())
 
     async def close(self, *, unregister: bool) -> None:
         """Send everybody home: sign out, drop phones and connections."""

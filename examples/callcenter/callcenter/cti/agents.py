@@ -112,6 +112,8 @@ class AgentBook:
             agent.call = None  # what an engine that died in a test call has left behind
         if agent.call is not None or carried == "talking":
             self._set(agent, "talking", now)
+        elif carried == "wrapup":
+            self._after_call(agent, now)
         else:
             self._set(agent, "break" if agent.wants_break else "available", now)
         assert agent.state != "out"
@@ -122,7 +124,9 @@ class AgentBook:
         agent = self._agents[account]
         if agent.state in ("ringing", "talking"):
             return "talking"
-        return "break" if agent.wants_break else "available"
+        if agent.wants_break:
+            return "break"
+        return "wrapup" if agent.state == "wrapup" else "available"
 
     # ---- what happens to an agent
 

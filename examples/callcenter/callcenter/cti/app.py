@@ -10,14 +10,13 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from callcenter.cti import mapstore
+from callcenter.cti import loanstore, mapstore
 from callcenter.cti.agents import AgentBook
 from callcenter.cti.centre import Centre, Effects
 from callcenter.cti.clients import ClientEdge
 from callcenter.cti.config import MOST_CONNECTIONS, Config
 from callcenter.cti.control import ControlPort
-from callcenter.cti.distribution import PeerGroup
-from callcenter.cti.peer import Arrivals, PeerLink
+from callcenter.cti.peer import Arrivals, PeerLink, Said
 from callcenter.cti.softswitch import SoftswitchLink
 from callcenter.directory import Directory
 from callcenter.session.messages import ClientFrame
@@ -26,6 +25,9 @@ from callcenter.session.server import IDLE_TICK, TICK, SessionServer
 
 BACKLOG: Final = 4096
 """Connections that may wait to be accepted: after a failure everybody comes at once."""
+
+DISK_AGAIN: Final = 1.0
+"""Seconds before a disk that could not be written is tried again; nobody is lent meanwhile."""
 
 STOP_WITHIN: Final = 2.0
 """Seconds that the parts of this process get to end."""
@@ -54,6 +56,7 @@ class Cti:
             wrapup=config.wrapup,
         )
         now, wall = self.now(), time.time()
+        kept = loanstore.load(config.state_dir)
         server = SessionServer(
             site=config.site,
             boot=boot_id(),
@@ -63,10 +66,14 @@ class Cti:
             now=now,
             wall=wall,
             rate=config.signin_rate,
+            peer=config.peer_site,
+            lent=kept.lent,
+            keeps=True,
         )
         for source in (config.map_dir, config.state_dir):
             for name, placement in mapstore.load(source).items() if source is not None else ():
                 server.book.adopt(name, placement)
+        server.set_guest_capacity(kept.guest_capacity, now)
         self.centre = Centre(server, agents, wall - now)
         self.clients = ClientEdge(self._client_frame, self._client_gone, most=MOST_CONNECTIONS)
         self.softswitch = SoftswitchLink(
@@ -87,6 +94,7 @@ class Cti:
         self._listeners: set[asyncio.Future[None]] = set()
         self._seen = (0, 0)
         self._unsaved = asyncio.Event()
+        self._loans_unsaved = asyncio.Event()
         self._hurry = asyncio.Event()
         """Agents have begun to move: the next tick is due."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -107,7 +115,8 @@ class Cti:
         self._alive_at = self.now()
         self.port = await self._listen(clients, self.config.port)
         self.control_port = await self._listen(self.control.app(), self.config.control_port)
-        for run in (self._tick(), self._save(), self.clients.run(), self.softswitch.run(), self.peer.run()):
+        edges = (self.clients.run(), self.softswitch.run(), self.peer.run())
+        for run in (self._tick(), self._save(), self._keep_loans(), *edges):
             self._tasks.append(asyncio.create_task(run))
 
     async def _listen(self, app: web.Application, port: int) -> int:
@@ -193,11 +202,17 @@ class Cti:
     def _arrivals(self) -> Arrivals:
         return Arrivals(self.centre.server.boot, self.centre.arrivals)
 
-    def _peer_report(self, said: Arrivals | Mapping[str, PeerGroup]) -> None:
+    def _peer_report(self, said: Said) -> None:
         if isinstance(said, Arrivals):
             self.centre.server.arrived_at_peer(said.boot, said.total, self._awake())
-        else:
+        elif isinstance(said, dict):
             self._apply(self.centre.peer_report(said, self._awake()))
+        else:
+            self._apply(self.centre.peer_loans(said, self._awake()))
+
+    def set_guest_capacity(self, capacity: int) -> None:
+        """Take in at most so many guests."""
+        self._apply(self.centre.set_guest_capacity(capacity, self._awake()))
 
     def place(self, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
         """Take placements, act on them and keep them on disk."""
@@ -213,6 +228,10 @@ class Cti:
             self._hurry.set()
         if effects.to_switch:
             self.softswitch.send(effects.to_switch)
+        if effects.to_peer:
+            self.peer.say(effects.to_peer)
+        if self.centre.server.guests.must_keep:
+            self._loans_unsaved.set()
         seen = (self.centre.seq, self.centre.move_seq)
         if seen != self._seen:
             self._seen = seen
@@ -272,3 +291,20 @@ class Cti:
                 await asyncio.to_thread(mapstore.save, self.config.state_dir, placements)
             except OSError as e:
                 log.error("placements cannot be kept in %s: %s", self.config.state_dir, e)
+
+    async def _keep_loans(self) -> None:
+        """Keep on disk who may be lent, before they are."""
+        guests = self.centre.server.guests
+        while True:
+            await self._loans_unsaved.wait()
+            self._loans_unsaved.clear()
+            while guests.must_keep:
+                kept = loanstore.Kept(guests.begin_keeping(), guests.capacity)
+                try:
+                    await asyncio.to_thread(loanstore.save, self.config.state_dir, kept)
+                except OSError as e:
+                    log.error("nobody can be lent: loans cannot be kept in %s: %s", self.config.state_dir, e)
+                    guests.not_kept()
+                    await asyncio.sleep(DISK_AGAIN)
+                else:
+                    self._apply(self.centre.loans_kept(self._awake()))

@@ -15,7 +15,8 @@ from callcenter.cti.calls import CallDesk
 from callcenter.cti.distribution import PeerGroup
 from callcenter.directory import is_test_group
 from callcenter.session.door import Door
-from callcenter.session.events import Button, Close, Gone, MoveMade, Out, Reply, Started
+from callcenter.session.events import Button, Close, Gone, MoveMade, Out, Reply, Say, Started
+from callcenter.session.loan_frames import LoanFrame
 from callcenter.session.messages import Call, ClientFrame, Register
 from callcenter.session.placements import PlaceAnswer, Placement
 from callcenter.session.server import SessionServer
@@ -32,10 +33,11 @@ RELAY_LOOK: Final = 0.25
 
 @dataclass(slots=True)
 class Effects:
-    """What the edges have to do: frames to clients, connections to close, words to the softswitch."""
+    """What the edges have to do: frames to clients, connections to close, words to the softswitch and the other CTI."""
 
     to_clients: list[Reply | Close] = field(default_factory=list)
     to_switch: list[dict[str, Any]] = field(default_factory=list)
+    to_peer: list[LoanFrame] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,18 @@ class Centre:
         self._peer, self._peer_at = dict(groups), now
         return self._settle([], now, grown)
 
+    def peer_loans(self, frame: LoanFrame, now: float) -> Effects:
+        """The other city speaks of guests."""
+        return self._settle(self.server.peer_said(frame, now), now)
+
+    def loans_kept(self, now: float) -> Effects:
+        """The disk has the accounts that may be lent."""
+        return self._settle(self.server.loans_kept(now), now)
+
+    def set_guest_capacity(self, capacity: int, now: float) -> Effects:
+        """The engine says how many guests this city takes."""
+        return self._settle(self.server.set_guest_capacity(capacity, now), now)
+
     # ---- what others may ask
 
     def staff(self, group: str) -> int:
@@ -199,6 +213,8 @@ class Centre:
             match out:
                 case Reply() | Close():
                     effects.to_clients.append(out)
+                case Say():
+                    effects.to_peer.append(out.frame)
                 case Gone():
                     # Replaced by a session that began in the same moment, the agent is not out at all.
                     if self.server.conn_of(out.member.account) is None:

@@ -12,7 +12,7 @@ from aiohttp import web
 from callcenter.cti import openapi
 from callcenter.cti.centre import Centre
 from callcenter.cti.errors import RequestError
-from callcenter.cti.wire import read_placements
+from callcenter.cti.wire import read_guest_capacity, read_placements
 from callcenter.session.placements import PlaceAnswer, Placement
 
 LONGEST_WAIT: Final = 60.0
@@ -46,6 +46,9 @@ class Host(Protocol):
     def place(self, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
         """Take placements, act on them and keep them on disk."""
 
+    def set_guest_capacity(self, capacity: int) -> None:
+        """Take in at most so many guests."""
+
     async def news(self, timeout: float) -> None:
         """Return at the next change of anything, or after `timeout` seconds."""
 
@@ -67,7 +70,7 @@ def group_json(centre: Centre, group: str) -> dict[str, Any]:
         "wrapup": states["wrapup"],
         "on_break": states["break"],
         "waiting": count.waiting,
-        "guests": 0,
+        "guests": centre.server.guests.count(group),
         "standby": count.standby,
         "calls_waiting": centre.calls.waiting(group),
         "buckets": {str(bucket): n for bucket, n in count.occupied.items()},
@@ -189,10 +192,12 @@ class ControlPort:
             raise RequestError("boot", "expected the boot ID that /v1/status shows")
         if not isinstance(confirmed, bool):
             raise RequestError("confirmed", "expected true or false: whether a linearizable read stands behind this")
-        placements = read_placements(body)
+        placements, guest_capacity = read_placements(body), read_guest_capacity(body)
         server = self._host.centre.server
         if boot != server.boot:
             return _error(409, "WrongBoot", f"this process is {server.boot}, not {boot}", boot=server.boot)
+        if guest_capacity is not None:
+            self._host.set_guest_capacity(guest_capacity)
         answers = self._host.place(placements, confirmed=confirmed)
         return web.json_response(
             {
@@ -242,7 +247,8 @@ class ControlPort:
         member = self._member(request.match_info["account"])
         if member is None:
             return _error(404, "UnknownAccount", f"no agent {request.match_info['account']!r} in this system")
-        record, view = centre.agents.record(member.account), centre.server.view(member.account, now)
+        server = centre.server
+        record, view = centre.agents.record(member.account), server.view(member.account, now)
         session = view.session if view is not None else None
         released = view.released if view is not None else None
         return web.json_response(
@@ -259,6 +265,8 @@ class ControlPort:
                 "state": centre.agents.state(member.account),
                 "call": centre.agents.call_of(member.account),
                 "at_door": view.at_door if view is not None else None,
+                "guest": view is not None and view.guest,
+                "lent": server.guests.is_lent(member.account, now),
                 "released": None
                 if released is None
                 else {"to": released.to, "ago": round(now - released.at, 3), "revision": released.revision},

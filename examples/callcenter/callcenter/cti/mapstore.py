@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from callcenter.cti.errors import RequestError
 from callcenter.cti.wire import read_placements, write_placements
@@ -30,10 +30,14 @@ def load(directory: Path) -> dict[str, Placement]:
 
 def save(directory: Path, placements: Mapping[str, Placement]) -> None:
     """Write all placements, so that after a crash either the old or the new file is there. Raises OSError."""
-    path = directory / FILE
+    write_whole(directory / FILE, write_placements(placements))
+
+
+def write_whole(path: Path, document: Any) -> None:
+    """Write a JSON file, so that after a crash either the old or the new one is there. Raises OSError."""
     fresh = path.with_suffix(".new")
     with fresh.open("w") as file:
-        json.dump(write_placements(placements), file, separators=(",", ":"))
+        json.dump(document, file, separators=(",", ":"))
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)

@@ -1,20 +1,24 @@
 """The line between the CTIs of one system (docs/contracts.md section 5).
 
 Both tell each other how many agents are idle, for the relay of waiting calls, and how many have arrived, for the pace
-of releases. Each CTI connects to the other, so there are usually two lines; what arrives on any of them counts.
+of releases; and they lend each other agents (`callcenter.session.loans`). Each CTI connects to the other, so there are
+usually two lines; what arrives on any of them counts.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
 
 from callcenter.cti.distribution import PeerGroup
+from callcenter.session import loan_frames
+from callcenter.session.loan_frames import LoanFrame
 
 SOONEST: Final = 0.1
 LATEST: Final = 1.0
@@ -32,6 +36,7 @@ SILENT: Final = 5.0
 log = logging.getLogger(__name__)
 
 Report = dict[str, dict[str, float]]
+_Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +47,11 @@ class Arrivals:
     total: int
 
 
-def read_frame(text: str) -> Arrivals | dict[str, PeerGroup] | None:
-    """Read an `arrivals` or an `idle` frame; None for what only a newer CTI says. Raises ValueError when it is none."""
+Said = Arrivals | dict[str, PeerGroup] | LoanFrame
+
+
+def read_frame(text: str) -> Said | None:
+    """Read what the other CTI says; None for what only a newer CTI says. Raises ValueError when it is none."""
     body = json.loads(text)
     kind = body.get("t") if isinstance(body, dict) else None
     try:
@@ -56,9 +64,20 @@ def read_frame(text: str) -> Arrivals | dict[str, PeerGroup] | None:
             }
     except (AttributeError, KeyError, TypeError, ValueError) as e:
         raise ValueError(f"not what a CTI says to its peer ({e!r}): {text[:80]!r}") from e
+    if kind in loan_frames.KINDS:
+        return loan_frames.read(body)
     if isinstance(kind, str):
         return None
     raise ValueError(f"not what a CTI says to its peer: {text[:80]!r}")
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    """One open WebSocket. `heard_at`: the loop's time."""
+
+    heard_at: float = 0.0
+    outbox: deque[str] = field(default_factory=deque)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class PeerLink:
@@ -78,7 +97,7 @@ class PeerLink:
         *,
         report: Callable[[], Report],
         arrivals: Callable[[], Arrivals],
-        on_said: Callable[[Arrivals | dict[str, PeerGroup]], None],
+        on_said: Callable[[Said], None],
         news: Callable[[int, float], Awaitable[int]],
     ) -> None:
         self._url = url
@@ -88,6 +107,15 @@ class PeerLink:
         self._on_said = on_said
         self._news = news
         self._silent = False
+        self._lines: list[_Line] = []
+
+    def say(self, frames: Iterable[LoanFrame]) -> None:
+        """Say something on the line that was heard last. Without one it is lost: whoever said it says it again."""
+        texts = [json.dumps(loan_frames.write(frame), separators=(",", ":")) for frame in frames]
+        if texts and self._lines:
+            line = max(self._lines, key=lambda line: line.heard_at)
+            line.outbox.extend(texts)
+            line.news.set()
 
     async def run(self) -> None:
         """Connect to the other CTI, talk, reconnect, until cancelled."""
@@ -117,25 +145,38 @@ class PeerLink:
         await self._talk(ws)
         return ws
 
-    async def _talk(self, ws: web.WebSocketResponse | aiohttp.ClientWebSocketResponse) -> None:
-        talker = asyncio.create_task(self._tell(ws))
+    async def _talk(self, ws: _Socket) -> None:
+        line = _Line()
+        self._lines.append(line)
+        talkers = [asyncio.create_task(talk) for talk in (self._tell(ws), self._speak(ws, line))]
         try:
             while True:
                 message = await ws.receive(timeout=SILENT)
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     break
+                line.heard_at = asyncio.get_running_loop().time()
                 said = read_frame(message.data)
                 if said is not None:
                     self._on_said(said)
         except (TimeoutError, ValueError, OSError) as e:
             log.warning("peer %s: %s", self._url, str(e) or "silent")
         finally:
-            talker.cancel()
+            self._lines.remove(line)
+            for talker in talkers:
+                talker.cancel()
             # Not `suppress(CancelledError)`: that would also swallow our own, and this process would never end.
-            await asyncio.gather(talker, return_exceptions=True)
+            await asyncio.gather(*talkers, return_exceptions=True)
             await ws.close()
 
-    async def _tell(self, ws: web.WebSocketResponse | aiohttp.ClientWebSocketResponse) -> None:
+    @staticmethod
+    async def _speak(ws: _Socket, line: _Line) -> None:
+        while True:
+            await line.news.wait()
+            line.news.clear()
+            while line.outbox:
+                await ws.send_str(line.outbox.popleft())
+
+    async def _tell(self, ws: _Socket) -> None:
         clock = asyncio.get_running_loop().time
         told: Any = None
         told_arrivals: Arrivals | None = None

@@ -15,6 +15,16 @@ def read_placements(body: Any) -> dict[str, Placement]:
     return {name: _placement(f"groups.{name}", entry) for name, entry in _object(groups, "groups").items()}
 
 
+def read_guest_capacity(body: Any) -> int | None:
+    """Read the `guestCapacity` of a push; None: it says nothing of that. Raises RequestError."""
+    value = _object(body, "body").get("guestCapacity")
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise RequestError("guestCapacity", f"is {value!r}: expected how many guests at most, an integer of 0 or more")
+    return value
+
+
 def write_placements(placements: Mapping[str, Placement]) -> dict[str, Any]:
     """The inverse of `read_placements`."""
     return {

@@ -43,6 +43,7 @@ class HasSignedIn:
     """A session at `site` is real. `gap`: seconds out of service before it; None for the first sign-in.
 
     `cause`: `ticket` after a release; `failover` when the session before was lost in another city; else `fresh`.
+    `guest`: the agent belongs to another city.
     """
 
     site: str
@@ -52,6 +53,7 @@ class HasSignedIn:
     virtual_id: str
     extension: str
     state: AgentState
+    guest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

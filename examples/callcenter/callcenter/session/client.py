@@ -230,6 +230,7 @@ class ClientSession:
     _on_break: bool = field(default=False, init=False)
     _phone_busy: bool = field(default=False, init=False)
     _carried_call: bool = field(default=False, init=False)
+    _wraps_up: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         if self.home not in self.sites:
@@ -317,6 +318,7 @@ class ClientSession:
                 self._on_ended(site, frame, out)
             case Call():
                 if self._holds(site, frame.session):
+                    self._wraps_up = frame.event == "wrapup" or (self._wraps_up and frame.event == "ended")
                     out.append(CallEvent(site, frame.call, frame.event))
             case Register():
                 if link.phone is not None:
@@ -336,6 +338,7 @@ class ClientSession:
         """The agent presses a button."""
         out = self._due(now)
         self._on_break = state == "break"
+        self._wraps_up = False
         if self._held is not None and self._held.confirmed:
             out.append(Send(self._held.site, AgentButton(self._held.session, state)))
         return self._done(now, out)
@@ -411,12 +414,14 @@ class ClientSession:
         held.confirmed = True
         self._goal, self._ticket, self._carried = site, None, None
         self._carried_call = frame.state == "talking"
+        self._wraps_up = frame.state == "wrapup"
         for link in self._links.values():
             link.no = 0
         gap = None if self._out_site is None else now - self._out_since
         moved_from = self._out_site if self._out_site != site else None
         cause: SignInCause = "ticket" if held.with_ticket else "fresh" if moved_from is None else "failover"
-        out.append(HasSignedIn(site, cause, gap, frame.number, frame.virtual_id, frame.extension, frame.state))
+        badge = (frame.number, frame.virtual_id, frame.extension, frame.state)
+        out.append(HasSignedIn(site, cause, gap, *badge, guest=frame.guest))
         if moved_from is not None and gap is not None:
             wall = self._wall_offset
             out.append(Send(site, Moved(held.session, moved_from, gap, self._out_since + wall, now + wall)))
@@ -576,7 +581,9 @@ class ClientSession:
             return "talking"
         if self._carried is not None:
             return self._carried
-        return "break" if self._on_break else None
+        if self._on_break:
+            return "break"
+        return "wrapup" if self._wraps_up else None
 
     # ---- small steps
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
 
 from callcenter.directory import is_test_group
+from callcenter.session.loan_frames import LoanFrame
 from callcenter.session.messages import AgentState, CarriedState, PhoneLine, ServerFrame
 
 
@@ -104,14 +105,24 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class MoveMade:
-    """A client reports its own gap after it came here from `from_`. `cause`: Move, or Failover without a ticket."""
+    """A client reports its own gap after it came here from `from_`.
+
+    `cause`: Move; Failover without a ticket; Guest when it came as a guest, or home from being one.
+    """
 
     member: Member
     from_: str
     gap: float
     released_at: float
     signed_in_at: float
-    cause: Literal["Move", "Failover"]
+    cause: Literal["Move", "Failover", "Guest"]
 
 
-Out: TypeAlias = Reply | Close | Started | Gone | Button | MoveMade
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Tell the other city's CTI."""
+
+    frame: LoanFrame
+
+
+Out: TypeAlias = Reply | Close | Started | Gone | Button | MoveMade | Say

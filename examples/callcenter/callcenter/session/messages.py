@@ -20,8 +20,11 @@ from callcenter.session.errors import FrameError
 PROTOCOL_VERSION: Final = 1
 
 Role: TypeAlias = Literal["primary", "standby"]
-CarriedState: TypeAlias = Literal["available", "break", "talking"]
-"""What an agent takes along to another CTI. `talking`: a call survives on the phone; no other until it has ended."""
+CarriedState: TypeAlias = Literal["available", "break", "talking", "wrapup"]
+"""What an agent takes along to another CTI. `talking`: a call survives on the phone; no other until it has ended.
+
+`wrapup`: after-call work was not done yet; it begins anew.
+"""
 AgentState: TypeAlias = Literal["available", "ringing", "talking", "wrapup", "break"]
 CallEventName: TypeAlias = Literal["ringing", "talking", "ended", "wrapup", "ready"]
 
@@ -168,6 +171,8 @@ class SignedIn:
     virtual_id: str
     extension: str
     state: AgentState
+    guest: bool = False
+    """The agent belongs to another city and works here until that can be reached again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,9 @@ class Session:
     """(n, sending time) of pings not answered yet, oldest first."""
     reported: bool = False
     """Whether the client has told its gap."""
+    as_guest: bool = False
+    came_home: bool = False
+    """By a ticket from a city where the agent was a guest."""
 
 
 @dataclass(slots=True, eq=False)
@@ -91,6 +94,8 @@ class GroupCount:
     connections: int = 0
     buckets: dict[int, int] = field(default_factory=dict)
     lingering: dict[int, int] = field(default_factory=dict)
+    lent: dict[int, int] = field(default_factory=dict)
+    """Agents lent to a city other than the one to which their bucket is on its way."""
     staying: tuple[str, ...] = ()
     """Accounts in leaving buckets who are still busy although the longest call should have ended, by name."""
 
@@ -98,8 +103,8 @@ class GroupCount:
     def occupied(self) -> dict[int, int]:
         """Agents per bucket who are here or may come back here: while there is one, the bucket has not left."""
         return {
-            bucket: self.buckets.get(bucket, 0) + self.lingering.get(bucket, 0)
-            for bucket in sorted(self.buckets.keys() | self.lingering.keys())
+            bucket: self.buckets.get(bucket, 0) + self.lingering.get(bucket, 0) + self.lent.get(bucket, 0)
+            for bucket in sorted(self.buckets.keys() | self.lingering.keys() | self.lent.keys())
         }
 
     @property
@@ -268,6 +273,10 @@ class SeatView:
     at_door: str | None
     activity: Activity
     released: ReleaseRecord | None
+    guest: bool = False
+    """Signed in as a guest of the other city's."""
+    lent: bool = False
+    """A guest in the other city, as far as home is told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ The rules that the promises rest on (DESIGN section 6):
   used. A session past that is over, whatever arrives later.
 - An offer becomes a session only when its first ping is answered within S, and only if its door has not changed.
 - An account has at most one session here; a release says that it has none.
+
+Guests of the other city and agents lent to it are the business of `callcenter.session.guests`.
 """
 
 import heapq
@@ -38,7 +40,9 @@ from callcenter.session.events import (
     Reply,
     Started,
 )
+from callcenter.session.guests import GuestDoor, Steps
 from callcenter.session.lease import Timing, valid_until
+from callcenter.session.loan_frames import LoanFrame
 from callcenter.session.messages import (
     PROTOCOL_VERSION,
     AgentButton,
@@ -104,6 +108,9 @@ class SessionServer:
         site: This city. boot: random ID of this process start. secret: what the CTIs of this system sign tickets with.
         desk: The rest of the CTI. timing: lease and ping. rate: sign-ins a second at most.
         now: When the process started. wall: CLOCK_REALTIME at that moment.
+        peer: The other city of this system, for guests; empty: there is none.
+        lent: Accounts that may be lent there, as the disk says; None: the disk says nothing.
+        keeps: Whether the driver keeps the accounts on its disk before they are lent (`guests.must_keep`).
     """
 
     def __init__(
@@ -117,6 +124,9 @@ class SessionServer:
         now: float,
         wall: float,
         rate: float = inf,
+        peer: str = "",
+        lent: Iterable[str] | None = (),
+        keeps: bool = False,
     ) -> None:
         self.site = site
         self.boot = boot
@@ -134,13 +144,23 @@ class SessionServer:
         self._ids = 0
         self._unconfirmed_due = True
         self._swept_at = now
+        steps = Steps(
+            decide=self._decide,
+            enter=self._enter,
+            stand=self._stand,
+            end=self._end,
+            send=self._send_away,
+            member=desk.member,
+            why_counted=self._why_counted,
+        )
+        self.guests = GuestDoor(peer, self.book, self._t, steps, boot=boot, now=now, lent=lent, keeps=keeps)
 
     # ---- what others may ask
 
     @property
     def is_moving(self) -> bool:
-        """Whether agents are being released or let in, a few in each tick."""
-        return bool(self._t.paced) or any(group.leaving for group in self._t.groups.values())
+        """Whether agents are being released or let in, a few in each tick, or asked for."""
+        return bool(self._t.paced) or self.guests.is_asking or any(group.leaving for group in self._t.groups.values())
 
     @property
     def has_changed(self) -> bool:
@@ -192,6 +212,8 @@ class SessionServer:
             at_door=seat.knock.reason if seat.knock is not None else None,
             activity=seat.activity,
             released=seat.released,
+            guest=session is not None and self.guests.is_guest(account),
+            lent=self.guests.is_lent(account, now),
         )
 
     def release_query(self, account: str, now: float) -> tuple[bool, str]:
@@ -201,7 +223,16 @@ class SessionServer:
             return False, "SessionAlive"
         if seat is not None and seat.offer is not None and now < seat.offer.valid_until:
             return False, "OfferOutstanding"
+        if self.guests.is_lent(account, now):
+            return True, "Lent"
         return True, "Released" if seat is not None and seat.released is not None else "NoSession"
+
+    def _why_counted(self, account: str, now: float) -> str | None:
+        """What stands against calling this account released here, or None."""
+        if self._desk.member(account) is None:
+            return "UnknownAccount"
+        released, reason = self.release_query(account, now)
+        return None if released else reason
 
     def evidence(self, now: float) -> list[Evidence]:
         """What every client says of its other connection, latest word of each."""
@@ -294,8 +325,11 @@ class SessionServer:
         if session is None or session.reported:
             return
         session.reported = True
-        by_order = session.ticket is not None or self._was_let_in(conn)
-        cause: Literal["Move", "Failover"] = "Move" if by_order else "Failover"
+        cause: Literal["Move", "Failover", "Guest"]
+        if session.as_guest or session.came_home:
+            cause = "Guest"
+        else:
+            cause = "Move" if session.ticket is not None or self._was_let_in(conn) else "Failover"
         out.append(MoveMade(conn.seat.member, frame.from_, frame.gap, frame.released_at, frame.signed_in_at, cause))
 
     # ---- the door
@@ -354,7 +388,7 @@ class SessionServer:
                 else:
                     self._enter(knock, now, out)
             case Door.TICKET_ONLY | Door.CLOSED if knock.frame.wait:
-                self._stand(knock, "PlacedElsewhere", out)
+                self.guests.ask(knock, place.owner, now, out)
             case Door.TICKET_ONLY | Door.CLOSED:
                 self._turn_away(knock, place.owner, now, out)
 
@@ -389,7 +423,9 @@ class SessionServer:
         A placement's pace holds back the releases in the old city, not the entries here: those who enter may just as
         well be the survivors of a lost city, and these wait for nothing but this CTI's own rate.
         """
-        if self._t.paced or not self._entries.take(now):
+        if (shut := self.guests.why_shut(knock.conn, now)) is not None:
+            self._stand(knock, shut, out)
+        elif self._t.paced or not self._entries.take(now):
             self._stand(knock, "Paced", out)
         else:
             self._offer(knock, now, out)
@@ -416,19 +452,21 @@ class SessionServer:
             return True
         if self.book.why_shut(seat.member.group, now) is not None:
             return False
-        return self._lets_in(knock.conn, has_ticket=knock.ticket is not None)
+        return self._lets_in(knock.conn, now, has_ticket=knock.ticket is not None)
 
-    def _lets_in(self, conn: Conn, *, has_ticket: bool) -> bool:
+    def _lets_in(self, conn: Conn, now: float, *, has_ticket: bool) -> bool:
         """Whether a sign-in that was once let in would be let in again by the door as it is now."""
+        if self.guests.why_shut(conn, now) is not None:
+            return False
         match self._door(conn.seat):
             case Door.OPEN:
                 return True
             case Door.LEAVING:
                 return conn.seat.activity is not Activity.IDLE
             case Door.TICKET_ONLY:
-                return has_ticket or self._was_let_in(conn)
+                return has_ticket or self._was_let_in(conn) or self.guests.lets_in(conn, now)
             case Door.CLOSED:
-                return False
+                return self.guests.lets_in(conn, now)
 
     def _was_let_in(self, conn: Conn) -> bool:
         """Whether this client instance has entered by ticket under the order that still stands.
@@ -448,7 +486,7 @@ class SessionServer:
         self._t.leave_door(conn.seat)
         self._ids += 1
         carried = knock.ticket.state if knock.ticket is not None else knock.frame.state
-        until = valid_until(now, self.timing.lease)
+        until = self.guests.cap(conn, valid_until(now, self.timing.lease))
         offer = Session(f"{self.boot}.{self._ids}", conn, knock.ticket, carried, until)
         self._t.offer(offer)
         heapq.heappush(self._lapses, (until, self._ids, offer))
@@ -473,7 +511,8 @@ class SessionServer:
             sent = at if n == frame.n else sent
         if sent is None:
             return  # answered before, or never sent
-        session.valid_until = max(session.valid_until, valid_until(sent, self.timing.lease))
+        until = self.guests.cap(conn, valid_until(sent, self.timing.lease))
+        session.valid_until = max(session.valid_until, until)
         if not session.real:
             self._begin(session, now, out)
 
@@ -485,12 +524,17 @@ class SessionServer:
             self._end(seat.session, "Replaced", out)
         if session.ticket is not None:
             self._used.use(session.ticket, now + self._wall_offset)
-            seat.let_in = (conn.instance, self.book.since(seat.member.group, seat.member.bucket)[0])
+            since = self.book.since(seat.member.group, seat.member.bucket)[0]
+            seat.let_in = (conn.instance, since)
+            # A move's ticket is older than the map that opens the door; this bucket has been ours all along.
+            session.came_home = self._door(seat) is Door.OPEN and session.ticket.revision >= since
+        self.guests.began(session, now)
         self._t.seat_session(session)
         self._ring.add(session)
         badge = self._desk.sign_in(seat.member, conn.mac, session.carried, now)
         out.append(Started(seat.member, session.id, conn.id, session.ticket.from_ if session.ticket else None))
-        out.append(Reply(conn.id, SignedIn(session.id, badge.number, badge.virtual_id, badge.extension, badge.state)))
+        badge_shown = (badge.number, badge.virtual_id, badge.extension, badge.state)
+        out.append(Reply(conn.id, SignedIn(session.id, *badge_shown, guest=session.as_guest)))
         if self._leaving(seat):
             self._t.group_of(seat).leaving.append(seat)
 
@@ -537,6 +581,28 @@ class SessionServer:
     def arrived_at_peer(self, boot: str, total: int, now: float) -> None:
         """The other CTI says how many agents have come in there with a ticket since it started as `boot`."""
         self._window.arrived(boot, total, now)
+        self.guests.heard(now)
+
+    def peer_said(self, frame: LoanFrame, now: float) -> list[Out]:
+        """The other CTI speaks of guests."""
+        out: list[Out] = []
+        self.guests.said(frame, now, out)
+        return out
+
+    def loans_kept(self, now: float) -> list[Out]:
+        """The disk has what `guests.begin_keeping` said."""
+        out: list[Out] = []
+        self.guests.kept(now, out)
+        return out
+
+    def set_guest_capacity(self, capacity: int, now: float) -> list[Out]:
+        """How many guests this city takes."""
+        out: list[Out] = []
+        if capacity != self.guests.capacity:
+            self.guests.set_capacity(capacity)
+            for group in self._t.groups.values():
+                self._decide_again(group, now, out)
+        return out
 
     def set_activity(self, account: str, activity: Activity, now: float) -> list[Out]:
         """The agent has begun or finished something that may keep the agent here."""
@@ -600,18 +666,29 @@ class SessionServer:
         return drain.max_wrapup is not None and now >= since + drain.max_wrapup
 
     def _release(self, seat: Seat, now: float, out: list[Out]) -> None:
-        """End a session by a release: ticket in hand, the agent goes to the bucket's new site."""
-        session = seat.session
+        """Release an agent to the bucket's new site."""
         place = self.book.place(seat.member.group, seat.member.bucket)
-        assert session is not None
         assert place is not None
         assert place.to is not None
+        self._release_to(seat, place.to, now, out)
+
+    def _release_to(self, seat: Seat, to: str, now: float, out: list[Out]) -> None:
+        """End a session by a release: ticket in hand, the agent goes to another site."""
+        session = seat.session
+        assert session is not None
         carried = self._desk.carried(seat.member.account)
-        ticket = self._ticket(seat, session.conn.instance, place.to, carried, now)
+        ticket = self._ticket(seat, session.conn.instance, to, carried, now)
         self._unseat(session)
         self._window.released(now)
-        out.append(Gone(seat.member, session.id, "Released", place.to))
-        out.append(Reply(session.conn.id, Release(None, session.id, place.to, ticket, carried)))
+        out.append(Gone(seat.member, session.id, "Released", to))
+        out.append(Reply(session.conn.id, Release(None, session.id, to, ticket, carried)))
+
+    def _send_away(self, seat: Seat, to: str, now: float, out: list[Out]) -> bool:
+        """Release an agent who is no part of any move, if the other city keeps up with those on their way to it."""
+        if not self._window.has_room(now):
+            return False
+        self._release_to(seat, to, now, out)
+        return True
 
     def _ticket(self, seat: Seat, instance: str, to: str, carried: CarriedState, now: float) -> str:
         member = seat.member
@@ -658,6 +735,7 @@ class SessionServer:
         elif group.release_pace is None or group.release_pace.rate != placement.pace:
             group.release_pace = TokenBucket(placement.pace)
         group.leaving = deque(seat for seat in group.seated if self._leaving(seat))
+        self.guests.placed(name, now)
         for seat in list(group.offered):
             self._recheck_offer(seat, now, out)
         self._decide_again(group, now, out)
@@ -668,7 +746,7 @@ class SessionServer:
         place = self.book.place(seat.member.group, seat.member.bucket)
         assert offer is not None
         assert place is not None
-        if self._lets_in(offer.conn, has_ticket=offer.ticket is not None):
+        if self._lets_in(offer.conn, now, has_ticket=offer.ticket is not None):
             return
         self._t.cancel_offer(seat)
         carried = offer.carried or "available"
@@ -707,6 +785,7 @@ class SessionServer:
                 self._decide_again(group, now, out)
         self._admit_paced(now, out)
         self._release_in_turn(now, out)
+        self.guests.tick(now, out)
         if now >= self._swept_at + 1.0:
             self._swept_at = now
             self._sweep(now, out)

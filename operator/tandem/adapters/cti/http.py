@@ -8,13 +8,16 @@ from pydantic.alias_generators import to_camel
 
 from tandem.adapters.json_http import JsonHttp
 from tandem.api.common import duration_seconds
+from tandem.domain.clients import ClientCount
 from tandem.domain.records import GroupReport, PlacementRecord
-from tandem.engine.ports import Arrival, CTICapabilities, CTIGroups, PushResult
+from tandem.engine.ports import Arrival, ClientCounts, CTICapabilities, CTIGroups, PushResult
 
 ANSWER_S: Final = 2.0
 """Seconds for an answer; for a long poll, on top of what it may wait."""
 
 _CONFLICT: Final = 409
+_STRAY: Final = "Guest"
+"""Cause of a move that no order made: a guest's, or a guest's way home."""
 
 
 class _Read(BaseModel):
@@ -71,6 +74,19 @@ class _WrongBoot(_Read):
     boot: str
 
 
+class _ClientCount(_Read):
+    clients: int
+    lost: int
+
+
+class _SaidOfSite(_Read):
+    groups: dict[str, _ClientCount]
+
+
+class _Evidence(_Read):
+    sites: dict[str, _SaidOfSite]
+
+
 class _Capabilities(_Read):
     """`CTICapabilities` in the contract's spelling."""
 
@@ -118,14 +134,27 @@ class HttpCTI:
         return found.seq, [
             Arrival(move.account, move.group, move.bucket, move.from_, move.released_at, move.signed_in_at, move.gap)
             for move in found.moves
+            if move.cause != _STRAY
         ]
 
-    async def push(self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]]) -> PushResult:
-        body = {
+    async def evidence(self) -> ClientCounts:
+        answer = await self._http.ask("GET", "/v1/evidence", timeout=ANSWER_S)
+        found = self._http.read(_Evidence, answer.document, "GET /v1/evidence")
+        return {
+            site: {group: ClientCount(count.clients, count.lost) for group, count in said.groups.items()}
+            for site, said in found.sites.items()
+        }
+
+    async def push(
+        self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]], *, guest_capacity: int | None = None
+    ) -> PushResult:
+        body: dict[str, Any] = {
             "boot": boot,
             "confirmed": True,
             "groups": {name: _placement(revision, record) for name, (revision, record) in placements.items()},
         }
+        if guest_capacity is not None:
+            body["guestCapacity"] = guest_capacity
         answer = await self._http.ask("PUT", "/v1/placements", body=body, timeout=ANSWER_S, good=(200, _CONFLICT))
         if answer.status == _CONFLICT:
             return PushResult(

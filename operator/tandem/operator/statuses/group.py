@@ -8,7 +8,8 @@ from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.digest import order_digest
 from tandem.domain.placement import Slot
 from tandem.domain.snapshot import Placed, Published, ShiftEntry, Snapshot
-from tandem.domain.verdicts import accusers, usability
+from tandem.domain.verdicts import usability
+from tandem.domain.words import accusers
 from tandem.operator.objects import Seen
 from tandem.operator.statuses.common import Said, Scene, blindness, consistency, gaps_of, people, settle
 

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from tandem.api.site import ComponentHeartbeat, HoldStatus, SiteSpec, SiteStatus, SystemUse
 from tandem.domain.capacity import Ledger
-from tandem.domain.components import DEEP
 from tandem.domain.snapshot import Published
-from tandem.domain.verdicts import ComponentVerdict, State, Verdict, component_verdict, site_verdict, system_verdict
+from tandem.domain.verdicts import ComponentVerdict, State, Verdict, site_verdict, system_verdict
 from tandem.operator.objects import Seen
 from tandem.operator.statuses.common import Said, Scene, blindness, consistency, rfc3339, settle
 
@@ -33,7 +32,7 @@ def site_status(scene: Scene, seen: Seen, ledger: Ledger, local: Iterable[Said] 
         verdict=verdict.state.value,
         reason=verdict.reason,
         message=verdict.sentence,
-        heartbeat=tuple(_heartbeat(component) for component in (*verdict.components, *_deep(scene, name, verdict))),
+        heartbeat=tuple(_heartbeat(component) for component in verdict.components),
         systems=systems,
         here=name == scene.site,
         signed_in=sum(system.signed_in for system in systems),
@@ -57,17 +56,6 @@ def _use(scene: Scene, site: str, system: str, ledger: Ledger) -> SystemUse:
     )
 
 
-def _deep(scene: Scene, site: str, verdict: Verdict) -> Iterator[ComponentVerdict]:
-    """What the deep probes say, as far as the verdict does not list it already."""
-    spec = scene.snapshot.site(site)
-    listed = {(component.system, component.component) for component in verdict.components}
-    for system in spec.systems if spec else ():
-        for component in DEEP:
-            found = component_verdict(scene.snapshot, site, system.name, component)
-            if (found.sources_for or found.sources_against) and (system.name, component) not in listed:
-                yield found
-
-
 def _heartbeat(component: ComponentVerdict) -> ComponentHeartbeat:
     return ComponentHeartbeat(
         system=component.system,
@@ -89,7 +77,7 @@ def _readiness(scene: Scene, seen: Seen, verdict: Verdict, published: Published[
         message = f"{scene.site} has not published this object to the store yet"
         yield Said("Ready", "False", "Publishing", message)
         yield Said("Reconciling", "True", "Publishing", message)
-    elif verdict.state in (State.HEALTHY, State.MAINTENANCE):
+    elif verdict.state in (State.HEALTHY, State.DEGRADED, State.MAINTENANCE):
         yield Said("Ready", "True", verdict.reason, verdict.sentence)
     elif verdict.state is State.UNKNOWN:
         yield Said("Ready", "Unknown", verdict.reason, verdict.sentence)

@@ -1,0 +1,357 @@
+"""The guest door: takes in agents of the other city who cannot reach it, and lends ours to the other city.
+
+`GuestDoor` joins the loans (`callcenter.session.loans`) to a session server's tables. It decides who is asked for,
+who comes in, who is sent home and when; the server does the rest by the `Steps` it hands over.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from callcenter.session.door import Door
+from callcenter.session.events import Activity, Member, Out, Say
+from callcenter.session.loan_frames import Borrow, Lent, LoanFrame, Renew, Renewed, Returned, Who
+from callcenter.session.loans import Borrower, Guest, Lender
+from callcenter.session.placements import PlacementBook
+from callcenter.session.seats import Conn, Knock, Seat, Session, Tables
+
+HOMEWARD_A_TICK: Final = 16
+"""Guests sent home in one tick at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What the guest door asks of its server.
+
+    `decide`: about a sign-in at the door, anew. `enter`: one that home has agreed to. `stand`: let it wait.
+    `end`: a session. `send`: an agent to a site, with a ticket; False: not now. `member`: who an account is.
+    `why_counted`: what stands against calling an account released here, or None.
+    """
+
+    decide: Callable[[Knock, float, list[Out]], None]
+    enter: Callable[[Knock, float, list[Out]], None]
+    stand: Callable[[Knock, str, list[Out]], None]
+    end: Callable[[Session, str, list[Out]], None]
+    send: Callable[[Seat, str, float, list[Out]], bool]
+    member: Callable[[str], Member | None]
+    why_counted: Callable[[str, float], str | None]
+
+
+class GuestDoor:
+    """Guests here and agents of ours who are guests elsewhere. `peer`: the other city; empty: there is none.
+
+    Args:
+        boot, now: Of this process, and when it started. lent, keeps: see `Lender`.
+    """
+
+    def __init__(
+        self,
+        peer: str,
+        book: PlacementBook,
+        tables: Tables,
+        steps: Steps,
+        *,
+        boot: str,
+        now: float,
+        lent: Iterable[str] | None,
+        keeps: bool,
+    ) -> None:
+        self.peer = peer
+        self._book = book
+        self._t = tables
+        self._do = steps
+        self._lender = Lender(boot, now, lent=lent, keeps=keeps)
+        self._borrower: Borrower[Knock] = Borrower(boot)
+        self._shut = not self._lender.is_sure
+        self._kept_capacity = self._writing_capacity = -1
+
+    # ---- what others may ask
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether the next tick has something to ask of the other city."""
+        return self._borrower.is_asking
+
+    @property
+    def capacity(self) -> int:
+        """Guests at most."""
+        return self._borrower.capacity
+
+    def count(self, group: str) -> int:
+        """Guests of one group."""
+        return self._borrower.count(group)
+
+    def is_guest(self, account: str) -> bool:
+        """Whether this agent is here as a guest, or about to be."""
+        return self._borrower.guest(account) is not None
+
+    def is_lent(self, account: str, now: float) -> bool:
+        """Whether this agent of ours works in the other city."""
+        return self._lender.is_lent(account, now)
+
+    # ---- what the server asks
+
+    def why_shut(self, conn: Conn, now: float) -> str | None:
+        """Why this client may not come in although its door is open, or None: LoansUnknown, LentOut."""
+        return self._lender.why_shut(conn.seat.member.account, conn.instance, now)
+
+    def lets_in(self, conn: Conn, now: float) -> bool:
+        """Whether this client may come in as a guest: home has said so, and not too long ago."""
+        return self._borrower.has(conn.seat.member.account, conn.instance, now)
+
+    def cap(self, conn: Conn, until: float) -> float:
+        """The end of a session that would last to `until`: a guest's ends with its loan."""
+        guest = self._borrower.guest(conn.seat.member.account) if len(self._borrower) else None
+        return until if guest is None or guest.instance != conn.instance else min(until, guest.until)
+
+    def ask(self, knock: Knock, home: str, now: float, out: list[Out]) -> None:
+        """Somebody who belongs to `home` and cannot reach it stands at our door: ask there."""
+        seat = knock.conn.seat
+        if home != self.peer:
+            self._do.stand(knock, "PlacedElsewhere", out)
+            return
+        if seat.session is not None:
+            # Home lends to one client. Another device's session here ends before it is asked for this one.
+            self._do.end(seat.session, "Replaced", out)
+        self._end_if_unused(seat.member.account, now, out)
+        member = seat.member
+        reason = self._borrower.ask(member.account, knock.conn.instance, member.group, knock, now)
+        self._do.stand(knock, reason, out)
+
+    def began(self, session: Session, now: float) -> None:
+        """A session is real."""
+        account = session.conn.seat.member.account
+        self._lender.home(account)
+        session.as_guest = (guest := self._borrower.guest(account)) is not None and (
+            guest.instance == session.conn.instance
+        )
+        self._recount(session.conn.seat.member.group, now)
+
+    def placed(self, group: str, now: float) -> None:
+        """A new map is held: guests whose bucket is ours now are guests no more."""
+        for guest in self._borrower:
+            if guest.group == group and self._door(guest.account) is Door.OPEN:
+                # Not given back: home may not have this map yet, and would open its door to another device.
+                self._borrower.end(guest.account, now)
+        self._recount(group, now)
+
+    def set_capacity(self, capacity: int) -> None:
+        """How many guests this city takes. Those who are here stay."""
+        self._borrower.capacity = capacity
+
+    # ---- the other city
+
+    def heard(self, now: float) -> None:
+        """The other city has said something."""
+        self._borrower.heard(now)
+
+    def said(self, frame: LoanFrame, now: float, out: list[Out]) -> None:
+        """The other city speaks of loans."""
+        self._borrower.heard(now)
+        match frame:
+            case Borrow(n, wanted):
+                self._lend(n, wanted, now, out)
+            case Lent():
+                self._take_in(frame, now, out)
+            case Renew():
+                answer, free = self._lender.renew(frame, now)
+                out.append(Say(answer))
+                self._freed(free, now, out)
+            case Renewed():
+                for account in self._borrower.renewed(frame):
+                    self._lost(account, now, out)
+            case Returned(loans):
+                self._freed(self._lender.returned(loans), now, out)
+            case Who(n):
+                if (list_ := self._borrower.renewal(now, re=n)) is not None:
+                    out.append(Say(list_))
+
+    # ---- lending
+
+    def _lend(self, n: str, wanted: Iterable[tuple[str, str]], now: float, out: list[Out]) -> None:
+        loans: dict[str, str] = {}
+        refused: dict[str, str] = {}
+        for account, instance in wanted:
+            why = self._do.why_counted(account, now) or self._at_our_door(account, instance)
+            if why is not None:
+                refused[account] = why
+                continue
+            loan = self._lender.lend(n, account, instance, now)
+            if loan is None:
+                refused[account] = self._lender.why_shut(account, instance, now) or "LoansUnknown"
+            elif loan:
+                loans[account] = loan
+                if (seat := self._t.seats.get(account)) is not None:
+                    self._t.leave_door(seat)  # its own client, which has gone to the other city meanwhile
+                self._recount_of(account, now)
+        if loans or refused:
+            out.append(Say(Lent(n, loans, refused)))
+
+    def _at_our_door(self, account: str, instance: str) -> str | None:
+        seat = self._t.seats.get(account)
+        if seat is not None and seat.knock is not None and seat.knock.conn.instance != instance:
+            return "OtherDevice"
+        return None
+
+    def _freed(self, accounts: Iterable[str], now: float, out: list[Out]) -> None:
+        """These are lent no more: let in who waits for that."""
+        for account in accounts:
+            self._recount_of(account, now)
+            seat = self._t.seats.get(account)
+            if seat is not None and seat.knock is not None and seat.knock.reason == "LentOut":
+                self._do.decide(seat.knock, now, out)
+
+    def _recount_of(self, account: str, now: float) -> None:
+        member = self._do.member(account)
+        if member is not None:
+            self._recount(member.group, now)
+
+    def _recount(self, group: str, now: float) -> None:
+        """Buckets on their way to a third city have not left while one of their agents is lent to the second."""
+        count = self._t.group(group).count
+        lent: dict[int, int] = {}
+        for member in map(self._do.member, self._lender.lent(now)):
+            if member is None or member.group != group:
+                continue
+            place = self._book.place(group, member.bucket)
+            if place is not None and place.to not in (None, self.peer):
+                lent[member.bucket] = lent.get(member.bucket, 0) + 1
+        if lent != count.lent:
+            count.lent = lent
+            self._t.changed.add(group)
+
+    # ---- the disk
+
+    @property
+    def must_keep(self) -> bool:
+        """Whether `begin_keeping` has something to write."""
+        return self._lender.must_keep or (self._lender.keeps and self._kept_capacity != self.capacity)
+
+    def begin_keeping(self) -> frozenset[str]:
+        """Accounts to write to the disk, and `capacity` beside them, before any more are lent."""
+        self._writing_capacity = self.capacity
+        return self._lender.begin_keeping()
+
+    def kept(self, now: float, out: list[Out]) -> None:
+        """They are written."""
+        self._kept_capacity = self._writing_capacity
+        wishes: dict[str, list[tuple[str, str]]] = {}
+        for n, account, instance in self._lender.kept():
+            wishes.setdefault(n, []).append((account, instance))
+        for n, wanted in wishes.items():
+            self._lend(n, wanted, now, out)
+
+    def not_kept(self) -> None:
+        """They could not be written."""
+        self._lender.not_kept()
+
+    # ---- guests
+
+    def _take_in(self, frame: Lent, now: float, out: list[Out]) -> None:
+        come, unwanted = self._borrower.lent(frame, now)
+        if unwanted:
+            out.append(Say(Returned(tuple(unwanted))))
+        for knock in come:
+            if self._still_asks(knock):
+                self._t.changed.add(knock.conn.seat.member.group)
+                self._do.enter(knock, now, out)
+            self._end_if_unused(knock.conn.seat.member.account, now, out)
+        for account in frame.refused:
+            seat = self._t.seats.get(account)
+            if seat is not None and seat.knock is not None and self._still_asks(seat.knock):
+                self.ask(seat.knock, self.peer, now, out)
+
+    def _still_asks(self, knock: Knock) -> bool:
+        """Whether this sign-in still stands where only a guest may come in."""
+        seat = knock.conn.seat
+        if seat.knock is not knock or self._door(seat.member.account) not in (Door.CLOSED, Door.TICKET_ONLY):
+            return False
+        place = self._book.place(seat.member.group, seat.member.bucket)
+        return place is not None and place.site == self.peer
+
+    def _door(self, account: str) -> Door:
+        member = self._t.seats[account].member
+        return self._book.door(member.group, member.bucket)
+
+    def _end_if_unused(self, account: str, now: float, out: list[Out]) -> None:
+        """Give a loan back as soon as nothing lives by it: the next sign-in asks home again."""
+        guest = self._borrower.guest(account)
+        if guest is not None and not self._lives(guest):
+            self._give_back(account, now, out)
+
+    def _lives(self, guest: Guest) -> bool:
+        seat = self._t.seats[guest.account]
+        knock = seat.knock if seat.knock is not None and seat.knock.reason == "Paced" else None
+        held = (seat.session, seat.offer, knock)
+        return any(one is not None and one.conn.instance == guest.instance for one in held)
+
+    def _give_back(self, account: str, now: float, out: list[Out], *, homeward: bool = False) -> None:
+        self._t.changed.add(self._t.seats[account].member.group)
+        loan = self._borrower.end(account, now, homeward=homeward)
+        if loan is not None:
+            out.append(Say(Returned((loan,))))
+
+    def _lost(self, account: str, now: float, out: list[Out]) -> None:
+        """Home does not count this agent as lent: whatever lives here by that loan is over."""
+        seat = self._t.seats[account]
+        if seat.session is not None:
+            self._do.end(seat.session, "Lapsed", out)
+        self._t.cancel_offer(seat)
+        knock = seat.knock
+        self._give_back(account, now, out)
+        if knock is not None and knock.reason == "Paced":
+            self._do.decide(knock, now, out)
+
+    # ---- time
+
+    def tick(self, now: float, out: list[Out]) -> None:
+        """Ask home, renew, send home who can go."""
+        if not self.peer:
+            return
+        for guest in self._borrower:
+            self._end_if_unused(guest.account, now, out)
+        for account, knock in self._borrower.waiting():
+            if not self._still_asks(knock):
+                self._borrower.forget(account)
+        borrow, reasons = self._borrower.requests(now)
+        for account, reason in reasons.items():
+            knock_now = self._t.seats[account].knock
+            if knock_now is not None and knock_now.reason != reason:
+                self._do.stand(knock_now, reason, out)
+        words = (borrow, self._borrower.renewal(now), self._lender.question(now))
+        out += [Say(word) for word in words if word is not None]
+        self._send_home(now, out)
+        self._freed(self._lender.lapsed(now), now, out)
+        if self._shut and self._lender.is_sure:
+            self._shut = False
+            for group in self._t.groups.values():
+                for seat in list(group.at_door):
+                    if seat.knock is not None:
+                        self._do.decide(seat.knock, now, out)
+
+    def _send_home(self, now: float, out: list[Out]) -> None:
+        """Release the guests who can reach home again, in a quiet moment each, as in a planned move."""
+        if not self._borrower.reaches_peer(now):
+            return
+        sent = 0
+        for guest in self._borrower:
+            if sent == HOMEWARD_A_TICK:
+                return
+            seat = self._t.seats[guest.account]
+            if self._can_go_home(guest, seat, now):
+                if not self._do.send(seat, self.peer, now, out):
+                    return
+                self._give_back(guest.account, now, out, homeward=True)
+                sent += 1
+
+    def _can_go_home(self, guest: Guest, seat: Seat, now: float) -> bool:
+        session = seat.session
+        if session is None or not session.as_guest or now >= session.valid_until or seat.activity is not Activity.IDLE:
+            return False
+        place = self._book.place(guest.group, seat.member.bucket)
+        if place is None or place.site != self.peer or place.to is not None:
+            return False  # it is on its way here anyhow, or to a third city
+        said = session.conn.evidence
+        if said is None or said.site != self.peer or not said.ok:
+            return False
+        return said.since + now - session.conn.evidence_at >= guest.stays

@@ -1,0 +1,127 @@
+"""Approvals: groups whose `failover` is Manual wait for a person, with the plan ready.
+
+A lost site's failover prepares one Shift per namespace for such groups, in phase AwaitingApproval. Approving it is one
+command (`kubectl tandem approve`), from any cluster; the move itself is the failover's own, with the room there is
+then. A site that comes back ends what nobody has approved.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from tandem.api.shift import Selector, ShiftSpec
+from tandem.domain import keys
+from tandem.domain.capacity import agents_in
+from tandem.domain.decision import Draft
+from tandem.domain.loss import Loss
+from tandem.domain.placement import encode_moves
+from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.records import GroupPlan, ShiftRecord
+from tandem.domain.rescue import Rescue
+from tandem.domain.snapshot import FAILOVER, Instant, ShiftEntry, Snapshot
+
+_PREFIX: Final = FAILOVER
+
+
+def approval_for(snapshot: Snapshot, group: str, cause: str) -> ShiftEntry | None:
+    """The question that was asked about a group in this failover."""
+    for shift in snapshot.shifts.values():
+        if shift.record.cause == cause and any(plan.group == group for plan in shift.record.plan):
+            return shift
+    return None
+
+
+def answer(shift: ShiftEntry, group: str, site: str) -> Refusal | None:
+    """Why a group may not be moved, by what a person has said so far; None: it may."""
+    spec = shift.record.spec
+    if spec.abort:
+        message = f"{group}: {site} is lost, and {shift.name} was declined; move it by a Shift of your own"
+        return Refusal(Reason.MANUAL_FAILOVER, message)
+    if not spec.approved:
+        message = f"{group}: {site} is lost and spec.failover is Manual; {_command(shift.name)} moves it"
+        return Refusal(Reason.MANUAL_FAILOVER, message, temporary=True)
+    return None
+
+
+def question(
+    draft: Draft, namespace: str, rescues: Sequence[Rescue], site: str, cause: str, why: Loss, now: Instant
+) -> tuple[str, ShiftRecord]:
+    """Name and record of the Shift that asks about a namespace's groups."""
+    name = f"{namespace}/{cause.removeprefix(_PREFIX)}-failover"
+    plans = tuple(_plan(draft.snapshot, rescue, site) for rescue in rescues)
+    agents = sum(plan.agents for plan in plans)
+    coordinator = draft.snapshot.coordinator
+    message = f"{site} is {why.kind} ({why.sentence}); {_command(name)} moves about {agents} agents"
+    record = ShiftRecord(
+        spec=ShiftSpec(
+            selector=Selector(names=tuple(rescue.group.rpartition("/")[2] for rescue in rescues)),
+            to=plans[0].to,
+            mode="Forced",
+            approval="Manual",
+        ),
+        cause=cause,
+        created_at=now.wall,
+        created_in=coordinator.record.site if coordinator else "",
+        phase="AwaitingApproval",
+        reason=Reason.MANUAL_FAILOVER,
+        message=message,
+        plan=plans,
+        plan_text=(message, *(_line(plan) for plan in plans)),
+    )
+    return name, record
+
+
+def approved(shift: ShiftEntry, now: Instant) -> ShiftRecord:
+    """The question's record once its groups are moved."""
+    by = shift.record.spec.approved_by or "a person"
+    message = f"approved by {by}; its groups have a new city"
+    return _finished(shift, "Completed", Reason.FAILED_OVER, message, now)
+
+
+def close_questions(draft: Draft, now: Instant) -> None:
+    """End what was declined, and what nobody has approved while the site was lost."""
+    for shift in draft.snapshot.unfinished_shifts():
+        if not shift.is_question:
+            continue
+        site, _, number = shift.record.cause.removeprefix(_PREFIX).rpartition("-")
+        entry = draft.snapshot.failovers.get(site)
+        lost = entry is not None and entry.record.state == "Active" and str(entry.record.number) == number
+        if shift.record.spec.abort:
+            reason, message = Reason.ABORTED_BY_USER, "declined: nothing was moved"
+        elif not lost:
+            reason, message = Reason.FAILOVER_ENDED, f"{site} is back: nothing was moved"
+        else:
+            continue
+        record = _finished(shift, "RolledBack", reason, message, now)
+        draft.commit(f"Shift {shift.name}", reason, message, {keys.shift(shift.name): record}, (draft.shift(shift),))
+
+
+def _finished(shift: ShiftEntry, phase: str, reason: Reason, message: str, now: Instant) -> ShiftRecord:
+    changes = {"phase": phase, "reason": reason, "message": message, "finished_at": now.wall}
+    return shift.record.model_copy(update=changes)
+
+
+def _plan(snapshot: Snapshot, rescue: Rescue, site: str) -> GroupPlan:
+    published = snapshot.groups.get(rescue.group)
+    agents = published.spec.agents if published and published.spec else 0
+    moves = encode_moves(rescue.moves)
+    ends = [slot.end for slot in rescue.moves.values()]
+    return GroupPlan(
+        group=rescue.group,
+        system=rescue.system,
+        agents=agents_in(len(ends), agents),
+        to=max(sorted(set(ends)), key=ends.count),
+        moves=moves,
+        waves=(moves,),
+        before=rescue.placed.map.encode(),
+        after=rescue.after.encode(),
+    )
+
+
+def _line(plan: GroupPlan) -> str:
+    after = ", ".join(f"{site} {buckets}" for site, buckets in plan.after.items())
+    return f"{plan.group}: about {plan.agents} agents; buckets then: {after}"
+
+
+def _command(name: str) -> str:
+    namespace, _, short = name.rpartition("/")
+    return f"`kubectl tandem approve {short} -n {namespace}`"

@@ -1,0 +1,94 @@
+"""Loss: what speaks for a system being lost at a site, and since when.
+
+    Absent  its engine writes nothing, two outside locations accuse one component, and nobody outside gets any answer
+    Down    its engine writes, and says itself that a component does not work; another location finds the same, and
+            nobody who tries that component gets through
+
+From outside, a city that is dead and one that is cut off look the same, and nothing depends on telling them apart. Both
+need firm accusations that stand without a break for `confirmAfter`; Down for a moment longer, in which what Kubernetes
+restarts is back. Where a person has announced work (`spec.maintenance`), nothing is Down.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tandem.api.common import duration_seconds
+from tandem.constants import DOWN_EXTRA_S
+from tandem.domain.snapshot import Snapshot
+from tandem.domain.words import COMPONENTS, CTI, DEEP, ENGINE, Word, accusation, observers, words_about
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What speaks for it. Only one that is confirmed (`in_s` <= 0) moves anybody."""
+
+    kind: Literal["Absent", "Down"]
+    sentence: str
+    in_s: float
+    """Seconds until it is confirmed; 0 or less: it is."""
+    evidence: tuple[tuple[str, int], ...]
+    """Keys of the words that this rests on, with their mod revisions: premises of what is done about it."""
+    can_release: bool
+    """Whether its CTI can be asked to release its agents: it answers its own engine."""
+
+
+def loss(snapshot: Snapshot, site: str, system: str, mono: float) -> Loss | None:
+    """What speaks for a system being lost at a site; None: not enough.
+
+    Args:
+        mono: Now, on this engine's monotonic clock.
+    """
+    if snapshot.site(site) is None:
+        return None
+    found = _breakdowns if site in snapshot.heartbeats else _absences
+    return min(found(snapshot, site, system, mono), key=lambda loss: loss.in_s, default=None)
+
+
+def _absences(snapshot: Snapshot, site: str, system: str, mono: float) -> list[Loss]:
+    outside = {
+        component: [
+            word
+            for word in words_about(snapshot, site, "" if component == ENGINE else system, component)
+            if word.observer != site and not word.by_clients  # a silent city takes two locations
+        ]
+        for component in (*COMPONENTS, *DEEP, ENGINE)
+    }
+    everything = [word for words in outside.values() for word in words]
+    if any(word.passes for word in everything):
+        return []  # a city that answers anybody is not gone; it may be slow
+    found = []
+    for component in COMPONENTS:
+        firm = [word for word in outside[component] if word.firm]
+        weighed = accusation(firm)
+        if weighed.enough:
+            sentence = f"its engine writes nothing, and {observers(firm)} cannot reach the {component} of {system}"
+            confirmed_in = weighed.unbroken_since + _confirm_after(snapshot, site) - mono
+            found.append(Loss("Absent", sentence, confirmed_in, _evidence(everything), can_release=False))
+    return found
+
+
+def _breakdowns(snapshot: Snapshot, site: str, system: str, mono: float) -> list[Loss]:
+    found: list[Loss] = []
+    spec = snapshot.site(site)
+    if spec is None or spec.maintenance:
+        return found
+    for component in (*COMPONENTS, *DEEP):
+        words = words_about(snapshot, site, system, component)
+        firm = [word for word in words if word.firm]
+        weighed = accusation(firm)
+        confesses = any(word.observer == site for word in firm)
+        # Whoever gets through to a component has a veto on what is said of it, not on what is said of another one.
+        if weighed.enough and confesses and not any(word.passes for word in words):
+            sentence = f"{observers(firm)} find that the {component} of {system} does not work ({firm[0].detail})"
+            confirmed_in = weighed.unbroken_since + _confirm_after(snapshot, site) + DOWN_EXTRA_S - mono
+            found.append(Loss("Down", sentence, confirmed_in, _evidence(words), can_release=component != CTI))
+    return found
+
+
+def _confirm_after(snapshot: Snapshot, site: str) -> float:
+    spec = snapshot.site(site)
+    return duration_seconds(spec.detection.confirm_after) if spec else 0.0
+
+
+def _evidence(words: list[Word] | tuple[Word, ...]) -> tuple[tuple[str, int], ...]:
+    return tuple((word.key, word.mod_revision) for word in words)

@@ -1,0 +1,157 @@
+"""Rescue: where the buckets of a lost site go, group by group.
+
+Nobody is waited for:
+
+    Absent, or Down with its CTI    b: A    ->  b: B     at once: nobody there can be asked
+    Down, and its CTI answers       b: A    ->  b: A>B   its CTI releases everybody
+                                    b: A>B  ->  b: B     when it has not taken the order within DOWN_ACK_S, else when
+                                                         A is empty
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tandem.api.agentgroup import AgentGroupSpec, Drain
+from tandem.constants import BUCKETS, DOWN_ACK_S
+from tandem.domain.capacity import Ledger, agents_in, no_capacity
+from tandem.domain.decision import Draft
+from tandem.domain.loss import Loss
+from tandem.domain.placement import BucketMap, Slot, proportional
+from tandem.domain.quarantine import failing
+from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.selection import FORCED
+from tandem.domain.snapshot import FAILOVER, Instant, Placed, Snapshot
+from tandem.domain.verdicts import usability
+
+
+@dataclass(frozen=True)
+class Rescue:
+    """What a failover does with one group."""
+
+    group: str
+    placed: Placed
+    after: BucketMap
+    moves: Mapping[int, Slot]
+    drain: Drain
+    left: int = 0
+    """Buckets for which there is no room anywhere."""
+
+    @property
+    def system(self) -> str:
+        return self.placed.record.system
+
+    @property
+    def targets(self) -> frozenset[str]:
+        return frozenset(slot.end for slot in self.moves.values())
+
+
+def cause_of(site: str, number: int) -> str:
+    """What a placement committed by a site's failover names as its cause."""
+    return f"{FAILOVER}{site}-{number}"
+
+
+def rescue(
+    draft: Draft, ledger: Ledger, site: str, group: str, why: Loss, cause: str, now: Instant, *, settled: bool = True
+) -> Rescue | Refusal | None:
+    """Where this group's buckets go now, or why they stay. None: what can be done is under way.
+
+    Args:
+        settled: Whether those may go that are not on their way already: of a Manual group a person decides it.
+    """
+    placed = draft.snapshot.placements[group]
+    published = draft.snapshot.groups.get(group)
+    spec = published.spec if published else None
+    if spec is None:
+        return Refusal(Reason.INVALID_SPEC, f"{group}: no location has published what it may be moved to")
+    if why.can_release:
+        moves, lost = _by_release(draft, site, group, placed, cause, now)
+    else:
+        moves, lost = _at_once(placed, site)
+    if not settled:
+        lost = [bucket for bucket in lost if placed.map.slots[bucket].to]
+    rest: list[int] = []
+    if lost:
+        room, unusable = _room(draft.snapshot, ledger, spec, site, group)
+        for bucket in lost:
+            to = placed.map.slots[bucket].to
+            if to and to in room:
+                moves[bucket] = Slot(to)  # its agents have entered there by ticket already, and it has its room
+        rest = [bucket for bucket in lost if bucket not in moves]
+        if rest and not room:
+            why_not = "; ".join(unusable) or f"spec.sites names no other site than {site}"
+            message = f"{group}: {site} is {why.kind}, and nobody can take over: {why_not}"
+            return Refusal(Reason.TARGET_NOT_USABLE, message)
+        for bucket, target in zip(rest, _spread(room, len(rest)), strict=False):
+            moves[bucket] = Slot(site, target) if why.can_release else Slot(target)
+        if not moves:
+            first = next(iter(room))
+            needs = agents_in(len(rest), spec.agents)
+            has = ledger.capacity(first, spec.system) - ledger.load(first, spec.system)
+            return no_capacity(first, spec.system, needs, has)
+    if not moves:
+        return None
+    left = sum(1 for bucket in rest if bucket not in moves)
+    drain = FORCED if why.can_release else Drain()
+    return Rescue(group, placed, placed.map.change(moves), moves, drain, left)
+
+
+def _at_once(placed: Placed, site: str) -> tuple[dict[int, Slot], list[int]]:
+    """Moves that need no room, and the buckets that need a new site."""
+    slots = placed.map.slots
+    # What was on its way there goes back to where it came from.
+    moves = {bucket: Slot(slot.site) for bucket, slot in enumerate(slots) if slot.to == site}
+    return moves, [bucket for bucket, slot in enumerate(slots) if slot.site == site]
+
+
+def _by_release(
+    draft: Draft, site: str, group: str, placed: Placed, cause: str, now: Instant
+) -> tuple[dict[int, Slot], list[int]]:
+    report = draft.snapshot.group_report(site, placed.record.system, group)
+    acknowledged = report is not None and report.revision >= placed.revision
+    ordered = placed.record.cause == cause
+    patience = DOWN_ACK_S - (now.mono - placed.seen_at)
+    moves: dict[int, Slot] = {}
+    lost: list[int] = []
+    for bucket, slot in enumerate(placed.map.slots):
+        if slot.to == site:
+            if usability(draft.snapshot, slot.site, placed.record.system).usable:
+                moves[bucket] = Slot(site, slot.site)  # it was on its way there: back to where it came from
+        elif slot.site != site:
+            continue
+        elif not slot.to:
+            lost.append(bucket)
+        elif not ordered:
+            moves[bucket] = slot  # it is leaving already; now nobody is waited for
+        elif not acknowledged and patience <= 0:
+            moves[bucket] = Slot(slot.to)
+        elif not acknowledged:
+            draft.wake(now.mono + patience + 0.001)
+    return moves, lost
+
+
+def _room(
+    snapshot: Snapshot, ledger: Ledger, spec: AgentGroupSpec, site: str, name: str
+) -> tuple[dict[str, int], list[str]]:
+    """Buckets of this group that each usable site can take, in the order of spec.sites; and why others cannot.
+
+    A site whose own failover has not ended is taken only when there is no other.
+    """
+    room: dict[str, int] = {}
+    unusable = []
+    others = [other for other in spec.sites if other != site]
+    for other in sorted(others, key=lambda other: failing(snapshot, other)):
+        found = usability(snapshot, other, spec.system)
+        if not found.usable:
+            unusable.append(found.why)
+        elif not room or not failing(snapshot, other):
+            left = ledger.capacity(other, spec.system) - ledger.load(other, spec.system, without=name)
+            there = snapshot.placements[name].map.touched_shares.get(other, 0)
+            room[other] = max(left * BUCKETS // max(spec.agents, 1) - there, 0)
+    return room, unusable
+
+
+def _spread(room: Mapping[str, int], wanted: int) -> Iterator[str]:
+    """Sites for at most `wanted` buckets, in proportion to their room."""
+    total = sum(room.values())
+    for target, count in proportional(room, min(wanted, total)).items():
+        yield from [target] * count

@@ -1,0 +1,113 @@
+"""Words: what each source says of one component, and what the words against it are worth.
+
+A source is one location's observer. Its word is a key on its lease: a source that has gone says nothing, and missing
+evidence is not evidence.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tandem.domain import keys
+from tandem.domain.snapshot import Snapshot
+
+SOFTSWITCH: Final = "softswitch"
+CTI: Final = "cti"
+ENGINE: Final = "engine"
+SIGN_IN: Final = "sign-in"
+CALL: Final = "call"
+COMPONENTS: Final = (SOFTSWITCH, CTI)
+"""What every location probes all the time."""
+CLIENTS: Final = "clients@"
+"""What the name of the source begins with that speaks for the clients signed in at a location."""
+
+DEEP: Final = (SIGN_IN, CALL)
+"""What is probed through and through, at a slower beat, where the Site has test agents for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One source's word about one component."""
+
+    observer: str
+    failure_domain: str
+    passes: bool
+    since: float
+    """Seconds since the epoch, by the observer's clock."""
+    seen_at: float
+    """When this engine learned of it, on its monotonic clock."""
+    detail: str = ""
+    key: str = ""
+    mod_revision: int = 0
+    firm: bool = False
+    """Against it, and of enough measured failures."""
+
+    @property
+    def by_clients(self) -> bool:
+        return self.observer.startswith(CLIENTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Accusation:
+    """What the words against a component are worth."""
+
+    independent: int
+    """Sources that share neither location nor failure domain."""
+    enough: bool
+    """Two or more, and not only the site that would receive the agents."""
+    unbroken_since: float
+    """Monotonic time since when that many accuse without a break; meaningless unless `enough`."""
+
+
+def accusation(against: Sequence[Word], receiving: str = "") -> Accusation:
+    """Weigh the words against a component.
+
+    Args:
+        against: Words that say it does not work.
+        receiving: Site that would receive the agents. It may accuse, but never alone; no more may the clients.
+    """
+    domains: dict[str, float] = {}
+    for word in sorted(against, key=lambda w: w.seen_at):
+        domains.setdefault(word.failure_domain or word.observer, word.seen_at)
+    others = {word.observer for word in against if not word.by_clients} - {receiving}
+    enough = len(domains) >= 2 and bool(others)
+    second = sorted(domains.values())[1] if enough else 0.0
+    return Accusation(len(domains), enough, second)
+
+
+def words_about(snapshot: Snapshot, site: str, system: str, component: str) -> tuple[Word, ...]:
+    found = snapshot.observations.get((site, system, component), {})
+    words: list[Word] = []
+    for observer, entry in sorted(found.items()):
+        spec = snapshot.site(observer)
+        domain = entry.record.failure_domain or (spec.failure_domain if spec else "")
+        passes = entry.record.state == "Pass"
+        words.append(
+            Word(
+                observer=observer,
+                failure_domain=domain,
+                passes=passes,
+                since=entry.record.since,
+                seen_at=entry.seen_at,
+                detail=entry.record.detail,
+                key=keys.observation(observer, site, system, component),
+                mod_revision=entry.mod_revision,
+                firm=entry.record.firm,
+            )
+        )
+    return tuple(words)
+
+
+def accusers(snapshot: Snapshot, site: str, system: str) -> frozenset[str]:
+    """Locations of different failure domains that watch a system's city from outside: who could call it Absent."""
+    by_domain = {
+        word.failure_domain or word.observer: word.observer
+        for component in COMPONENTS
+        for word in words_about(snapshot, site, system, component)
+        if word.observer != site and not word.by_clients
+    }
+    return frozenset(by_domain.values())
+
+
+def observers(words: Iterable[Word]) -> str:
+    return " and ".join(word.observer for word in words) or "nobody"

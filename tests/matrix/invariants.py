@@ -1,0 +1,237 @@
+"""What must hold whatever happens, and what in the observations breaks it. Pure; shares no code with Tandem.
+
+Every function returns what is broken, one line each; an empty list is good. Times are seconds of CLOCK_REALTIME but for
+a diary's `mono`.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, Final
+
+from tests.matrix.watcher import Doors, Phones, Placement
+
+Diary = Sequence[Mapping[str, Any]]
+LEFT: Final = ("released", "lost", "out")
+
+WORKED_ON_S: Final = 3.0
+"""Seconds for which a session must go on after its city was given up, for that to have been a mistake: a lease and a
+moment. Before that the agent himself may not know yet that it is over."""
+
+
+# -- the store and the CTIs
+
+
+def revisions_only_grow(seen: Iterable[Placement]) -> list[str]:
+    """A group's map is never replaced by an older one."""
+    newest: dict[str, int] = {}
+    broken = []
+    for placement in seen:
+        if placement.revision < newest.get(placement.group, 0):
+            broken.append(f"revision of {placement.group} fell from {newest[placement.group]} to {placement.revision}")
+        newest[placement.group] = placement.revision
+    return broken
+
+
+def ctis_only_go_forward(doors: Iterable[Doors]) -> list[str]:
+    """No CTI admits by an older map than it has held before, restarts included."""
+    newest: dict[tuple[str, str], int] = {}
+    broken = []
+    for picture in doors:
+        for site, groups in picture.held.items():
+            for group, revision in groups.items():
+                if revision < newest.get((site, group), 0):
+                    fell = f"fell from {newest[site, group]} to {revision}"
+                    broken.append(f"the map of {group} that {site} admits by {fell}")
+                newest[site, group] = revision
+    return broken
+
+
+def every_bucket_once(seen: Iterable[Placement]) -> list[str]:
+    """Each of the hundred buckets has exactly one slot in every map."""
+    broken = []
+    for placement in seen:
+        buckets = sorted(bucket for ranges in placement.map.values() for bucket in expand(ranges))
+        if buckets != list(range(100)):
+            broken.append(f"map of {placement.group} at revision {placement.revision}: {dict(placement.map)}")
+    return broken
+
+
+def no_two_fresh_doors(doors: Iterable[Doors], maps: Mapping[tuple[str, int], Mapping[str, str]]) -> list[str]:
+    """No bucket is open to fresh sign-ins in two cities, by the maps that their CTIs hold.
+
+    But for a bucket whose former city counts as lost and has not yet confirmed the newer map.
+    """
+    broken = []
+    for picture in doors:
+        open_at: dict[tuple[str, int], tuple[str, int]] = {}
+        for site, groups in sorted(picture.held.items()):
+            for group, revision in groups.items():
+                for bucket in expand(maps.get((group, revision), {}).get(site, "")):
+                    other = open_at.setdefault((group, bucket), (site, revision))
+                    former = min(other, (site, revision), key=lambda door: door[1])
+                    if other[0] != site and former[0] not in picture.given_up:
+                        broken.append(
+                            f"bucket {bucket} of {group} is open at {other[0]} (revision {other[1]}) "
+                            f"and at {site} (revision {revision})"
+                        )
+    return list(dict.fromkeys(broken))
+
+
+def expand(ranges: str) -> Iterator[int]:
+    """The buckets of `0-59,75`."""
+    for part in ranges.split(",") if ranges else ():
+        first, _, last = part.partition("-")
+        yield from range(int(first), int(last or first) + 1)
+
+
+def bucket_of(account: str) -> int:
+    """Where an account belongs (docs/contracts.md, section 3)."""
+    return int.from_bytes(hashlib.sha256(account.lower().encode()).digest()[:8], "big") % 100
+
+
+# -- the agents
+
+
+def sessions_never_overlap(diary: Diary, since: float) -> list[str]:
+    """No agent is signed in at two sites at once."""
+    here: dict[str, str] = {}
+    broken = []
+    for line in sorted(diary, key=lambda line: (line["account"], line["mono"])):
+        account, site = line["account"], line.get("site") or ""
+        if line["event"] == "signed-in":
+            if here.get(account, site) != site and line["at"] >= since:
+                broken.append(f"{account} was signed in at {here[account]} and at {site}")
+            here[account] = site
+        elif line["event"] in LEFT and here.get(account) == site:
+            del here[account]
+    return broken
+
+
+def nobody_notices(diary: Diary, who: AbstractSet[str], since: float, until: float) -> list[str]:
+    """None of these agents loses, changes or renews a session."""
+    return sorted(
+        {
+            f"{line['account']} of {line.get('site')} noticed: {line['event']}"
+            for line in diary
+            if line["account"] in who
+            and since <= line["at"] <= until
+            and line["event"] in (*LEFT, "signed-in", "guest")
+        }
+    )
+
+
+def nobody_changes_often(diary: Diary, since: float, most: int = 1) -> list[str]:
+    """No agent goes from city to city more often than the fault asks for: once away, and nobody returns by himself."""
+    visited: dict[str, list[str]] = {}
+    for line in sorted(diary, key=lambda line: (line["account"], line["mono"])):
+        sites = visited.setdefault(line["account"], [])
+        if line["event"] == "signed-in":
+            if line["at"] < since:
+                sites[:] = [line["site"]]
+            elif not sites or sites[-1] != line["site"]:
+                sites.append(line["site"])
+    return [f"{account} went {' > '.join(sites)}" for account, sites in visited.items() if len(sites) - 1 > most]
+
+
+def nobody_is_given_up_by_mistake(
+    seen: Sequence[Placement], diary: Diary, group_of: Mapping[str, str], since: float, until: float
+) -> list[str]:
+    """A city is not given up under agents who go on working there.
+
+    Args:
+        seen: Maps in the order in which they were seen, the one before `since` included.
+        group_of: Account -> group.
+    """
+    own: dict[str, list[Mapping[str, Any]]] = {}
+    for line in sorted(diary, key=lambda line: line["mono"]):
+        own.setdefault(line["account"], []).append(line)
+    broken = []
+    before: dict[str, Placement] = {}
+    for placement in seen:
+        old = before.get(placement.group)
+        before[placement.group] = placement
+        if old is None or not since <= placement.at <= until:
+            continue
+        for site, gone in _given_up(old.map, placement.map):
+            there = [a for a, group in group_of.items() if group == placement.group and bucket_of(a) in gone]
+            working = [a for a in there if _works_on(own.get(a, []), site, placement.at)]
+            if working:
+                broken.append(
+                    f"{site} was given up for {placement.group} (revision {placement.revision}) while "
+                    f"{len(working)} of its {len(there)} agents worked on there"
+                )
+    return broken
+
+
+def _given_up(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[tuple[str, set[int]]]:
+    """Sites, and their buckets that have a fresh door elsewhere without having been on their way there."""
+    for site, ranges in old.items():
+        if ">" not in site:
+            elsewhere = {b for other, there in new.items() if other != site and ">" not in other for b in expand(there)}
+            yield site, set(expand(ranges)) & elsewhere
+
+
+def _works_on(own: Diary, site: str, at: float) -> bool:
+    """Whether an agent was signed in at a site at that moment, and in the same session `WORKED_ON_S` later."""
+    here = ""
+    for line in own:
+        if line["at"] > at + WORKED_ON_S:
+            break
+        if line["event"] == "signed-in":
+            here = line["site"] if line["at"] <= at else ""
+        elif line["event"] in LEFT and line.get("site") == here:
+            here = ""
+    return here == site
+
+
+def important_not_last(diary: Diary, important: frozenset[str], others: frozenset[str], since: float) -> list[str]:
+    """Of all who sign in after `since`, the last of the important ones is not later than the last of the others."""
+    last = dict.fromkeys((important, others), since)
+    for line in diary:
+        for group in last:
+            if line["event"] == "signed-in" and line["account"] in group:
+                last[group] = max(last[group], line["at"])
+    late = last[important] - last[others]
+    return [f"the last of the important was {late:.2f} s later than the last of the others"] if late > 0 else []
+
+
+# -- the calls
+
+
+def no_call_is_cut(calls: Iterable[Mapping[str, Any]], since: float, spared: AbstractSet[str]) -> list[str]:
+    """No answered call is cut, but for those that were in progress where the fault struck (`spared`: call IDs)."""
+    return [
+        f"call {call['id']} to {call['number']} was cut by {call.get('by')}"
+        for call in calls
+        if call["fate"] == "cut" and (call.get("ended_at") or 0) >= since and call["id"] not in spared
+    ]
+
+
+def under_way(calls: Iterable[Mapping[str, Any]], since: float, until: float) -> list[Mapping[str, Any]]:
+    """Calls that were in progress, or waited, at any moment of that time."""
+    return [c for c in calls if c["placed_at"] <= until and (c.get("ended_at") or until) >= since]
+
+
+def goes_through(call: Mapping[str, Any], places: AbstractSet[str], phones: Phones, sites: Mapping[str, str]) -> bool:
+    """Whether a call's way leads through one of these places: by the last route it took and the phone that answered.
+
+    Args:
+        places: Sites, or links between them like `east-west`.
+        sites: Route's name -> site.
+    """
+    route = (call.get("routes_tried") or [""])[-1]
+    entered, answered = sites.get(route, route), phones.city_of.get(call.get("agent") or "", "")
+    return bool(places & {entered, answered, f"{entered}-{answered}", f"{answered}-{entered}"})
+
+
+def everybody_answers(
+    calls: Iterable[Mapping[str, Any]], phones: Phones, who: AbstractSet[str], since: float
+) -> list[str]:
+    """Each of these agents has answered a real call that was placed from `since` on."""
+    answered = {
+        phones.account_of.get(call.get("agent") or "")
+        for call in calls
+        if call.get("answered_at") and call["placed_at"] >= since
+    }
+    return [f"{account} is reached by no call" for account in sorted(who - answered)]

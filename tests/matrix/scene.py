@@ -1,0 +1,330 @@
+"""What faults are made with, and the faults that are more than one word to the lab."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+
+from demo.callcentre import CallCentre
+from demo.errors import NotInTimeError
+from demo.quickstart import Group, documents
+from demo.waiting import until
+from lab.interface import Swallowed
+from tests.bench.leadership import Leadership
+from tests.e2e.callcenter_fixtures import shift, write
+from tests.matrix.invariants import important_not_last
+from tests.matrix.watcher import StoreWatcher, read_diaries
+
+ENGINE: Final = "pod/tandem-system/tandem/engine"
+OPERATOR: Final = "pod/tandem-system/tandem/operator"
+STORE: Final = "pod/tandem-system/tandem-etcd"
+CTI: Final = "pod/callcenter/cti-hotel"
+CTI_OF_FLIGHT: Final = "pod/callcenter/cti-flight"
+SOFTSWITCH: Final = "pod/callcenter/softswitch-hotel"
+
+EVERYBODY: Final = ("west", "witness", "floor-a", "floor-b", "carrier")
+
+INVITES: Final = Swallowed("udp", 30560, "in", b"INVITE ")
+"""New calls to the softswitch of hotel. OPTIONS, REGISTER and what belongs to calls in progress pass."""
+
+OFFERS: Final = Swallowed("tcp", 30580, "out", b'{"t":"offer"', offset=2)
+"""What the CTI of hotel answers to whom it would sign in (behind the head of a WebSocket frame). It goes on accepting
+connections, greets, and pings the sessions that it has."""
+
+HOUR: Final = 3600
+SAID_WITHIN_S: Final = 10.0
+"""For why nobody is moved to be read in Kubernetes."""
+
+STORE_BACK_WITHIN_S: Final = 30.0
+
+
+@dataclass
+class Scene:
+    """The running call centre, and what is found wrong while a fault is being made."""
+
+    centre: CallCentre
+    leadership: Leadership
+    store: StoreWatcher
+    broken: list[str] = field(default_factory=list)
+    began_at: float = 0.0
+    """When the fault that is being made began, in seconds of CLOCK_REALTIME."""
+
+    async def power_off(self, city: str) -> None:
+        await self.centre.lab.faults.kill_city(city)
+
+    async def cut(self, *pairs: tuple[str, str], both: bool = True) -> None:
+        for a, b in pairs:
+            await self.centre.lab.faults.cut(a, b, both=both)
+
+    async def kill(self, city: str, *components: str) -> None:
+        for component in components:
+            await self.centre.lab.faults.kill(city, component)
+
+    async def freeze(self, city: str, component: str, for_s: float = 0.0) -> None:
+        await self.centre.lab.faults.freeze(city, component)
+        if for_s:
+            await asyncio.sleep(for_s)
+            await self.centre.lab.faults.thaw(city, component)
+
+    async def swallow(self, city: str, words: Swallowed) -> None:
+        await self.centre.lab.faults.swallow(city, words)
+
+    async def step_clocks(self, city: str, seconds: int, *components: str) -> None:
+        for component in components:
+            await self.centre.lab.faults.step_clock(city, component, seconds)
+        stepped = {status.name: status.stepped_clocks for status in (await self.centre.lab.status()).cities}
+        if not stepped[city]:
+            self.broken.append(f"no clock in {city} was stepped: this proves nothing")
+
+    async def starve(self, city: str, share: float, for_s: float) -> None:
+        """Leave a city this share of the processor time that it uses, for a while."""
+        lab = self.centre.lab
+        before, began = lab.processor_seconds(city), time.monotonic()
+        await asyncio.sleep(3.0)
+        needs = (lab.processor_seconds(city) - before) / (time.monotonic() - began)
+        self.centre.say(f"{city} uses {needs:.2f} processors and is left {needs * share:.3f}")
+        await lab.faults.starve(city, needs * share)
+        await asyncio.sleep(for_s)
+        await lab.faults.feed(city)
+
+    async def burden(self, share: float, for_s: float) -> None:
+        """Take this share of the machine away from everything in the lab, for a while."""
+        await self.centre.lab.faults.burden(share)
+        await asyncio.sleep(for_s)
+        await self.centre.lab.faults.unburden()
+
+    def groups(self, home: str, *names: str) -> tuple[Group, ...]:
+        """Groups whose home is this city; all, or those named."""
+        wanted = {f"callcenter/{name}" for name in names}
+        return tuple(group for group in self.centre.quickstart.choose(home) if not names or group.name in wanted)
+
+    async def begin_move(self, groups: tuple[Group, ...], to: str, pace: int) -> None:
+        """Begin a Shift, and return when the first of its agents have gone."""
+        accounts = self.centre.accounts(groups)
+        city = "west" if to == "east" else "east"
+        await self.centre.begin(shift(self.centre, groups, to=to, city=city, pace=pace))
+
+        async def some_went() -> tuple[bool, str]:
+            self.centre.observed.look()
+            there = self.centre.observed.at(to, accounts)
+            return there > 0, f"{there} of {len(accounts)} at {to}"
+
+        await until(f"the first arriving at {to}", some_went, timeout=20, every=0.1)
+        if self.centre.observed.at(to, accounts) == len(accounts):
+            self.broken.append("the move was over before the fault: this proves nothing")
+
+    def revisions(self) -> dict[str, int]:
+        """Group -> revision of its map, as last seen."""
+        return {group: placement.revision for group, placement in self.store.newest.items()}
+
+    async def is_said(self, reason: str) -> bool:
+        """Why nobody is moved can be read in the surviving city: in FailoverReady of a group of the lost one."""
+
+        async def said() -> tuple[bool, str]:
+            found = await self.centre.clusters["west"].get("agentgroup", "hotel-north-sales")
+            conditions = {c["type"]: c for c in found.get("status", {}).get("conditions", [])}
+            ready = conditions.get("FailoverReady", {})
+            return ready.get("reason") == reason, f"FailoverReady is {ready.get('reason')}: {ready.get('message')}"
+
+        try:
+            await until(f"FailoverReady says {reason}", said, timeout=SAID_WITHIN_S)
+        except NotInTimeError as error:
+            self.broken.append(str(error))
+            return False
+        return True
+
+    async def nothing_moves(self, for_s: float, reason: str) -> None:
+        """Look on for a while; whoever is placed anew meanwhile is so without a right. And the reason is said."""
+        before = self.revisions()
+        await asyncio.sleep(for_s)
+        await self.is_said(reason)
+        await self.store.look()
+        moved = sorted(group for group, revision in self.revisions().items() if before[group] != revision)
+        if moved:
+            self.broken.append(f"{len(moved)} groups were placed anew in spite of {reason}: {', '.join(moved[:3])}")
+
+
+Act = Callable[[Scene], Awaitable[None]]
+
+
+# -- what is so before the fault
+
+
+async def coordinator_at_east(scene: Scene) -> None:
+    await scene.leadership.coordinate_from("east")
+
+
+async def leader_at_east(scene: Scene) -> None:
+    await scene.leadership.lead_from("east")
+
+
+async def leader_at_witness(scene: Scene) -> None:
+    await scene.leadership.lead_from("witness")
+
+
+async def witness_gone(scene: Scene) -> None:
+    await scene.power_off("witness")
+    await asyncio.sleep(6.0)
+
+
+async def held(scene: Scene) -> None:
+    await scene.centre.tandem("hold", "--reason", "fault matrix")
+
+
+async def store_on_a_small_disk(scene: Scene) -> None:
+    await scene.centre.lab.faults.small_disk("east", "store", STORE)
+    await _store_whole(scene)
+    await asyncio.sleep(3.0)
+
+
+async def room_for_the_important(scene: Scene) -> None:
+    """The other city has room for its own agents, for those of the highest priority, and for nobody else."""
+    centre = scene.centre
+    room: dict[str, int] = {}
+    for group in centre.quickstart.groups:
+        if group.home == "west" or group.name in _important(centre):
+            room[group.system] = room.get(group.system, 0) + group.agents
+    sites = list(documents(centre.quickstart.folder / "sites.yaml"))
+    for site in sites:
+        for system in site["spec"].get("systems", []) if site["metadata"]["name"] == "west" else ():
+            system["cti"]["capacity"]["agents"] = room[system["name"]]
+    file = write("sites-with-little-room", *sites)
+    await asyncio.gather(*(cluster.apply(file) for cluster in centre.clusters.values()))
+    await asyncio.sleep(5.0)  # every location has read it, and they agree
+
+
+def _important(centre: CallCentre) -> set[str]:
+    """Groups of the highest priority."""
+    groups = list(documents(centre.quickstart.folder / "agentgroups.yaml"))
+    most = max(group["spec"].get("priority", 0) for group in groups)
+    return {f"callcenter/{g['metadata']['name']}" for g in groups if g["spec"].get("priority", 0) == most}
+
+
+async def _store_whole(scene: Scene) -> None:
+    async def whole() -> tuple[bool, str]:
+        return True, await scene.leadership.leader()
+
+    await until("every member of the store answers", whole, timeout=STORE_BACK_WITHIN_S)
+
+
+# -- faults
+
+
+async def flapping(scene: Scene) -> None:
+    for _ in range(60):
+        await scene.cut(("east", "west"))
+        await asyncio.sleep(1.0)
+        await scene.centre.lab.faults.mend("east", "west")
+        await asyncio.sleep(1.0)
+
+
+async def rolling_restart(scene: Scene) -> None:
+    for city in ("east", "west", "witness"):
+        await scene.kill(city, ENGINE, OPERATOR)
+        await asyncio.sleep(4.0)
+
+
+async def disk_full(scene: Scene) -> None:
+    faults = scene.centre.lab.faults
+    await faults.fill_disk("east", "store", STORE)
+    await asyncio.sleep(12.0)
+    with contextlib.suppress(httpx.HTTPError, OSError):
+        await scene.leadership.leader()
+        scene.broken.append("the member with the full disk still answers: this proves nothing")
+    await faults.free_disk("east", "store", STORE)
+    await _store_whole(scene)
+
+
+async def freeze_members(scene: Scene, cities: Iterable[str], for_s: float) -> None:
+    await asyncio.gather(*(scene.freeze(city, STORE, for_s) for city in cities))
+
+
+async def kill_members(scene: Scene, cities: Iterable[str]) -> None:
+    await asyncio.gather(*(scene.kill(city, STORE) for city in cities))
+
+
+async def clocks_of_a_city(scene: Scene) -> None:
+    await scene.step_clocks("east", HOUR, ENGINE, OPERATOR, CTI, CTI_OF_FLIGHT)
+
+
+async def clocks_of_the_coordinator(scene: Scene) -> None:
+    await scene.step_clocks("witness", -HOUR, ENGINE, OPERATOR)
+
+
+async def sign_in_peak(scene: Scene) -> None:
+    """Everybody of the survivor starts anew in the moment in which everybody of the dead city comes."""
+    west = scene.centre.accounts(scene.groups("west"))
+    await asyncio.gather(scene.power_off("east"), scene.centre.floors.restart(sorted(west)))
+
+
+async def without_a_second_accuser(scene: Scene) -> None:
+    await asyncio.gather(scene.power_off("east"), scene.freeze("witness", ENGINE))
+    await scene.nothing_moves(6.0, "TooFewObservers")
+    await scene.centre.lab.faults.thaw("witness", ENGINE)
+
+
+async def without_a_quorum(scene: Scene) -> None:
+    await asyncio.gather(scene.power_off("east"), scene.freeze("witness", STORE))
+    await scene.nothing_moves(6.0, "StoreUnreachable")
+    await scene.centre.lab.faults.thaw("witness", STORE)
+
+
+async def off_and(scene: Scene, *more: Awaitable[None]) -> None:
+    await asyncio.gather(scene.power_off("east"), *more)
+
+
+async def while_leaving(scene: Scene) -> None:
+    await scene.begin_move(scene.groups("east"), "west", pace=10)
+    await scene.power_off("east")
+
+
+async def while_arriving(scene: Scene) -> None:
+    await scene.begin_move(scene.groups("west", "hotel-coast-service"), "east", pace=2)
+    await scene.power_off("east")
+
+
+async def link_cut_and_engine_killed(scene: Scene) -> None:
+    await scene.cut(("east", "west"))
+    await scene.kill("east", ENGINE)
+
+
+async def off_and_on_twice(scene: Scene) -> None:
+    """Back each time before it has proved itself."""
+    for pause in (4.0, 2.0):
+        await scene.power_off("east")
+        await asyncio.sleep(pause)
+        await scene.centre.lab.faults.restore_city("east")
+        await asyncio.sleep(2.0)
+
+
+# -- what is looked at when it is over
+
+
+async def the_important_came_first(scene: Scene) -> None:
+    """Of those who came from the dead city, the ones with the highest priority were not the last."""
+    centre = scene.centre
+    east = scene.groups("east")
+    important = centre.accounts(group for group in east if group.name in _important(centre))
+    scene.broken += important_not_last(
+        read_diaries(centre.floors.timelines), important, centre.accounts(east) - important, scene.began_at
+    )
+
+
+async def nothing_is_planned_onto_it(scene: Scene) -> None:
+    """A Shift onto the city that came back waits, with that reason; afterwards it goes its way."""
+    order = shift(scene.centre, scene.groups("east", "hotel-north-sales"), to="east", city="west")
+    await scene.centre.begin(order)
+
+    async def waits() -> tuple[bool, str]:
+        found = await scene.centre.clusters["west"].get("shift", order.shift)
+        status = found.get("status", {})
+        return status.get("reason") == "Quarantined", f"{status.get('phase')} {status.get('reason')}: {status}"
+
+    try:
+        await until("the Shift waits for the quarantine", waits, timeout=15, every=0.1)
+    except NotInTimeError as error:
+        scene.broken.append(str(error))

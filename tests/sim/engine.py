@@ -1,0 +1,200 @@
+"""A location's engine: the real parts as the product's wiring puts them together, on one simulated process."""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from tandem.adapters.cti.http import HttpCTI
+from tandem.api.site import System
+from tandem.api.trunk import Carrier
+from tandem.constants import LATE_ANSWER_S
+from tandem.domain import keys
+from tandem.domain.records import CoordinatorRecord, HeartbeatRecord, PlacementRecord
+from tandem.engine.actuator import Actuator
+from tandem.engine.coordinator import Coordinator
+from tandem.engine.observer import Observer
+from tandem.engine.picture import Picture
+from tandem.engine.ports import AdapterError, CarrierAdapter, Late, ProbeResult, SoftswitchState
+from tandem.engine.publisher import Publisher
+from tandem.engine.supervisor import supervise
+from tandem.engine.surroundings import around
+from tandem.probes import stall
+from tandem.probes.prober import NetworkProber
+from tandem.store.election import CoordinatorElection
+from tandem.store.preference import Surroundings
+from tests.sim.cti import cti_adapter
+from tests.sim.network import NoAnswerError, NotReachedError
+from tests.sim.scheduler import Process
+from tests.sim.store import SimStore
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+SIP, CTI, ENGINE = "30560", "30580", "30590"
+"""Ports by which a probe's address says what is asked."""
+
+ANSWER_S: Final = 0.001
+
+
+class Engine:
+    """One engine process, from its start to its death."""
+
+    def __init__(self, world: "World", process: Process, number: int) -> None:
+        self.world = world
+        self.process = process
+        self.site = site = process.place
+        store = SimStore(world.cluster, process)
+        self.picture = picture = Picture(store, process)
+        publisher = Publisher(store, process, lambda: picture.held if picture.live else None)
+
+        def surroundings() -> Surroundings:
+            found = around(picture.snapshot, site, process.monotonic())
+            role = "Witness" if found.is_witness else "Active"
+            return Surroundings(role, found.witnesses, found.witness_alive_s, found.under_way)  # type: ignore[arg-type]
+
+        me = CoordinatorRecord(site=site, engine=f"{site}-{number}")
+        self.election = CoordinatorElection(store, process, me, surroundings)
+        self.coordinator = Coordinator(picture, store, self.election, process)
+        self.prober = SimProber(world, process)
+        self.observer = Observer(site, picture, publisher, self.prober, process)
+        actuator = Actuator(site, picture, publisher, SimAdapters(world, process), process)
+        self.parts: dict[str, Callable[[], Awaitable[None]]] = {
+            "picture": picture.run,
+            "publisher": publisher.run,
+            "election": self.election.run,
+            "coordinator": self.coordinator.run,
+            "observer": self.observer.run,
+            "actuator": actuator.run,
+        }
+        publisher.say(keys.heartbeat(site), HeartbeatRecord(site=site, engine=me.engine, started_at=process.now()))
+
+    def run(self) -> None:
+        """Begin, within the process."""
+        loop = self.process.loop
+        self.prober.watch()
+        parts = {name: functools.partial(self._part, part) for name, part in self.parts.items()}
+        main = loop.create_task(supervise(parts, self.process))
+        main.add_done_callback(self._ended)
+
+    async def _part(self, part: Callable[[], Awaitable[None]]) -> None:
+        """A part that fails is started again by its supervisor, and is a bug all the same."""
+        try:
+            await part()
+        except Exception as error:
+            self.process.scheduler.stopped_by = error
+            raise
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.process.scheduler.stopped_by = error
+
+
+class SimProber(NetworkProber):
+    """The real prober's judgement of what a failure is worth, over the made-up network."""
+
+    def __init__(self, world: "World", process: Process) -> None:
+        self._world = world
+        self._process = process
+        self._clock = process
+        self._stalls = stall.Stalls(process.monotonic())
+        self._reference = _Reference()  # type: ignore[assignment]
+
+    def watch(self) -> None:
+        """Tick for ever, as `stall.watch` does; without a task, for it is the commonest event of all."""
+        self._stalls.tick(self._process.monotonic())
+        self._process.loop.call_later(stall.TICK_S, self.watch)
+
+    async def sip_options(self, address: str, timeout: float, late: Late = lambda: None) -> ProbeResult:
+        site, _, _ = address.partition(":")
+        return await self._probe(address, self._world.switches[site].process, timeout, late, datagram=True)
+
+    async def http_health(self, url: str, timeout: float, late: Late = lambda: None) -> ProbeResult:
+        host, _, rest = url.removeprefix("http://").partition(":")
+        port = rest.partition("/")[0]
+        process = self._world.ctis[host].process if port == CTI else self._world.engines[host].process
+        return await self._probe(url, process, timeout, late, datagram=False)
+
+    async def _probe(self, what: str, target: Process, timeout: float, late: Late, *, datagram: bool) -> ProbeResult:
+        start = self._process.monotonic()
+        world, here, there = self._world, self._process.place, target.place
+        network = world.network
+        way = network.delay(here, there) + network.delay(there, here) + ANSWER_S
+        lost = (datagram and way > 0.2) or not network.both(here, there)
+        if lost or way * self._process.rate >= timeout:
+            if not lost and way < LATE_ANSWER_S:
+                self._process.loop.call_later(way, self._late, target, late)
+            await asyncio.sleep(timeout)
+            return await self._failure(start, f"{what}: no answer within {timeout:g} s", timeout)
+        await asyncio.sleep(way * self._process.rate)
+        if not network.both(here, there) or (target.alive and not target.serves) or not world.powered(there):
+            await asyncio.sleep(timeout - way)
+            return await self._failure(start, f"{what}: no answer within {timeout:g} s", timeout)
+        if not target.alive:
+            return await self._failure(start, f"{what}: refused", timeout)
+        return self._pass(start)
+
+    def _late(self, target: Process, late: Late) -> None:
+        """The answer comes after the timeout, if it comes at all."""
+        there = target.place
+        if target.serves and self._world.powered(there) and self._world.network.both(self._process.place, there):
+            late()
+
+
+class _Reference:
+    async def passes(self, timeout: float) -> bool:
+        return True
+
+
+class SimAdapters:
+    """`engine.ports.Adapters` of one engine's own city."""
+
+    def __init__(self, world: "World", process: Process) -> None:
+        self._world = world
+        self._process = process
+
+    def cti(self, system: System) -> HttpCTI:
+        return cti_adapter(self._world, self._process, self._process.place)
+
+    def softswitch(self, system: System) -> "SimSoftswitch":
+        return SimSoftswitch(self._world, self._process)
+
+    def carrier(self, carrier: Carrier) -> CarrierAdapter:
+        raise NotImplementedError("no Trunk is declared here")
+
+
+class SimSoftswitch:
+    """`engine.ports.SoftswitchAdapter`: a softswitch that remembers revisions as long as it lives."""
+
+    def __init__(self, world: "World", process: Process) -> None:
+        self._world = world
+        self._process = process
+
+    async def _ask(self, what: Callable[[Any], Any]) -> Any:
+        switch = self._world.switches[self._process.place]
+        try:
+            await asyncio.sleep(0.002)
+            if not switch.process.serves:
+                await asyncio.sleep(0.5)
+                raise NoAnswerError("no answer")
+        except (NoAnswerError, NotReachedError) as error:
+            raise AdapterError(f"the softswitch of {self._process.place}: {error}") from error
+        return what(switch)
+
+    async def state(self) -> SoftswitchState:
+        found: SoftswitchState = await self._ask(
+            lambda switch: SoftswitchState(int(switch.process.monotonic() - switch.started), 0, len(switch.calls))
+        )
+        return found
+
+    async def push(self, site: str, numbers: Any, placements: dict[str, tuple[int, PlacementRecord]]) -> None:
+        await self._ask(
+            lambda switch: switch.held.update({name: revision for name, (revision, _) in placements.items()})
+        )
+
+    async def held(self) -> dict[str, int]:
+        found: dict[str, int] = await self._ask(lambda switch: dict(switch.held))
+        return found
+
+    async def drain(self, on: bool) -> None:
+        await self._ask(lambda switch: None)

@@ -1,0 +1,332 @@
+"""Each promise broken on purpose in the real code, and that the simulation finds it.
+
+`python -m tests.sim.mutations` plays seeds with one mutation after the other until a promise is broken, and prints the
+table that docs/simulation.md keeps.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from unittest.mock import patch
+
+from callcenter.session import client, placements
+from callcenter.session.placements import PlaceAnswer, PlacementBook
+from callcenter.session.server import SessionServer
+from tandem.domain import abort, failover, finish, homecoming, loss, orders, plan, waves
+from tandem.domain.capacity import Ledger
+from tandem.domain.decision import Draft, Premise
+from tandem.domain.placement import BucketMap, Slot
+from tandem.domain.words import Accusation
+from tandem.probes.prober import NetworkProber
+from tandem.store.election import CoordinatorElection
+from tests.sim.scenario import Outcome, Scenario, play
+
+MOST_SEEDS: Final = 600
+"""A mutation that this many seeds do not find is not found."""
+
+Patches = Iterator[Any]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One rule taken away.
+
+    `breaks`: promises of which one must be seen broken. `themes`: how the themes of the stories begin in which it
+    matters; others are not played.
+    """
+
+    name: str
+    breaks: tuple[str, ...]
+    patches: Callable[[], Sequence[Any]]
+    themes: tuple[str, ...] = ("",)
+
+
+NO_PREMISE: Final = Premise("/tandem/v1/coordinator")
+
+
+def _one_accuser() -> Sequence[Any]:
+    def accusation(against: Sequence[Any], receiving: str = "") -> Accusation:
+        seen = sorted(word.seen_at for word in against)
+        return Accusation(len(seen), bool(seen), seen[0] if seen else 0.0)
+
+    return [patch.object(loss, "accusation", accusation)]
+
+
+def _heartbeat_ignored() -> Sequence[Any]:
+    real = loss.loss
+
+    def lost(snapshot: Any, site: str, system: str, mono: float) -> Any:
+        beats = {name: beat for name, beat in snapshot.heartbeats.items() if name != site}
+        return real(replace(snapshot, heartbeats=beats), site, system, mono)
+
+    def no_heartbeat(self: Draft, subject: str, reason: Any, sentence: str, writes: Any, premises: Any = ()) -> None:
+        commit(self, subject, reason, sentence, writes, tuple(p for p in premises if "/heartbeat/" not in p.key))
+
+    commit = Draft.commit
+    return [patch.object(failover, "loss", lost), patch.object(Draft, "commit", no_heartbeat)]
+
+
+def _not_confirmed() -> Sequence[Any]:
+    """The first failure is enough."""
+    real, words = loss.loss, loss.words_about
+
+    def lost(snapshot: Any, site: str, system: str, mono: float) -> Any:
+        found = real(snapshot, site, system, mono)
+        return None if found is None else replace(found, in_s=0.0)
+
+    def words_about(*about: Any) -> Any:
+        return tuple(replace(word, firm=not word.passes) for word in words(*about))
+
+    return [patch.object(failover, "loss", lost), patch.object(loss, "words_about", words_about)]
+
+
+def _praise_ignored() -> Sequence[Any]:
+    real = loss.words_about
+
+    def words_about(*about: Any) -> Any:
+        return tuple(word for word in real(*about) if not word.passes)
+
+    return [patch.object(loss, "words_about", words_about)]
+
+
+def _no_epoch() -> Sequence[Any]:
+    """No commit names its reign, and the holder does not stop by itself."""
+    return [
+        patch.object(Draft, "coordinator", property(lambda self: NO_PREMISE)),
+        patch.object(CoordinatorElection, "epoch", lambda self: self._reign),
+    ]
+
+
+def _no_revision() -> Sequence[Any]:
+    return [
+        patch.object(Draft, "placement", lambda self, placed, group: NO_PREMISE),
+        patch.object(Draft, "coordinator", property(lambda self: NO_PREMISE)),
+        patch.object(CoordinatorElection, "epoch", lambda self: self._reign),
+    ]
+
+
+def _older_taken() -> Sequence[Any]:
+    def take(self: PlacementBook, group: str, placement: Any, *, confirmed: bool, now: float) -> PlaceAnswer:
+        held = self._held.get(group)
+        self._held[group] = placements._Held(placement, confirmed, self._since(held, placement, now))
+        return PlaceAnswer(placement.revision, True, "")
+
+    return [patch.object(PlacementBook, "take", take)]
+
+
+def _open_at_once() -> Sequence[Any]:
+    def why_shut(self: PlacementBook, group: str, now: float) -> str | None:
+        return None if group in self._held else "NoPlacement"
+
+    return [patch.object(PlacementBook, "why_shut", why_shut)]
+
+
+def _no_waiting() -> Sequence[Any]:
+    return [patch.object(client._Link, "shadow", property(lambda self: 0.0))]
+
+
+def _lease_from_the_answer() -> Sequence[Any]:
+    real = SessionServer._on_pong
+
+    def on_pong(self: SessionServer, conn: Any, frame: Any, now: float, out: Any) -> None:
+        session = self._t.sessions.get(frame.session)
+        if session is not None:
+            session.pings = type(session.pings)((n, now) for n, _ in session.pings)
+        real(self, conn, frame, now, out)
+
+    return [patch.object(SessionServer, "_on_pong", on_pong)]
+
+
+def _released_in_a_call() -> Sequence[Any]:
+    def can_release(self: SessionServer, seat: Any, now: float) -> bool:
+        return seat.session is not None and now < seat.session.valid_until and self._leaving(seat)
+
+    return [patch.object(SessionServer, "_can_release", can_release)]
+
+
+def _finished_unasked() -> Sequence[Any]:
+    def arrived(snapshot: Any, group: str, placed: Any) -> dict[int, Slot]:
+        return {bucket: Slot(slot.to) for bucket, slot in placed.map.in_transit.items()}
+
+    return [patch.object(finish, "arrived", arrived)]
+
+
+def _never_finished() -> Sequence[Any]:
+    return [patch.object(finish, "arrived", lambda snapshot, group, placed: {})]
+
+
+def _boundless() -> Sequence[Any]:
+    return [patch.object(Ledger, "capacity", lambda self, site, system: 1_000_000)]
+
+
+def _hold_ignored() -> Sequence[Any]:
+    places = [plan, failover, waves, abort, orders, homecoming]
+    ignored = [patch.object(module, "hold_refusal", lambda snapshot: None) for module in places]
+    return [*ignored, patch.object(Draft, "no_hold", property(lambda self: NO_PREMISE))]
+
+
+def _survivors_moved() -> Sequence[Any]:
+    real = failover.rescue
+
+    def rescue(draft: Any, ledger: Any, site: str, *args: Any, **more: Any) -> Any:
+        found = real(draft, ledger, site, *args, **more)
+        if not isinstance(found, failover.Rescue):
+            return found
+        slots = tuple(
+            Slot(slot.site, site) if before == slot and not slot.to else slot
+            for slot, before in zip(found.after.slots, found.placed.map.slots, strict=True)
+        )
+        return replace(found, after=BucketMap(slots))
+
+    return [patch.object(failover, "rescue", rescue)]
+
+
+def _returns_by_itself() -> Sequence[Any]:
+    """As soon as a failover has ended, its agents are sent home."""
+    real = failover._end
+
+    def end(draft: Draft, site: str, now: Any) -> None:
+        before = len(draft.commits)
+        real(draft, site, now)
+        if len(draft.commits) == before:
+            return
+        for group, placed in draft.snapshot.placements.items():
+            if placed.record.cause.startswith(f"Failover/{site}-"):
+                back = {bucket: Slot(slot.site, site) for bucket, slot in enumerate(placed.map.slots) if not slot.to}
+                record = placed.record.model_copy(update={"map": placed.map.change(back).encode(), "cause": "Return"})
+                draft.commit(
+                    group, draft.commits[-1].reason, "home", {f"/tandem/v1/placement/{group}": draft.stamp(record)}
+                )
+
+    return [patch.object(failover, "_end", end)]
+
+
+def _orders_replayed() -> Sequence[Any]:
+    """Wanted and actual differ: that is taken for an order."""
+    real = orders.handle_orders
+
+    def handle(draft: Draft, ledger: Ledger, now: Any) -> None:
+        real(draft, ledger, now)
+        for name, group in draft.snapshot.groups.items():
+            placed = draft.snapshot.placements.get(name)
+            if placed is None or group.spec is None or name in draft.busy or placed.map.in_transit:
+                continue
+            wanted = {share.site: share.percent for share in group.spec.placement if share.percent}
+            if dict(placed.map.end_shares) != wanted and f"/tandem/v1/placement/{name}" not in draft.written:
+                orders._changed_order(draft, ledger, name, group, placed, now)
+
+    from tandem.domain import decide
+
+    return [patch.object(decide, "handle_orders", handle)]
+
+
+def _calls_to_anybody() -> Sequence[Any]:
+    return [patch.object(SessionServer, "may_take_call", lambda self, account, now: True)]
+
+
+def _sessions_end_with_the_engine() -> Sequence[Any]:
+    """A CTI whose engine has not pushed for five seconds sends its agents away."""
+    real = SessionServer.tick
+
+    def tick(self: SessionServer, now: float) -> list[Any]:
+        out = real(self, now)
+        if not self.book.any_confirmed and now > self.book.boot_at + 5.0:
+            for session in [seat.session for seat in self._t.seats.values() if seat.session is not None]:
+                self._end(session, "Lapsed", out)
+        return out
+
+    return [patch.object(SessionServer, "tick", tick)]
+
+
+def _void_accuses() -> Sequence[Any]:
+    """A failed probe counts whatever our own loop did meanwhile, and nothing needs to last."""
+
+    async def failure(self: Any, start: float, detail: str, timeout: float) -> Any:
+        from tandem.engine.ports import ProbeResult
+
+        return ProbeResult(ok=False, void=False, seconds=0.0, detail=detail)
+
+    return [patch.object(NetworkProber, "_failure", failure), *_not_confirmed()]
+
+
+_LOST: Final = ("disaster", "half")
+_MOVED: Final = ("move", "order", "disaster while")
+
+MUTATIONS: Final[tuple[Mutation, ...]] = (
+    Mutation("one accuser is enough", ("NobodyMovedByMistake",), _one_accuser, ("half",)),
+    Mutation("the heartbeat is not asked for", ("NobodyMovedByMistake",), _heartbeat_ignored, ("half", "faults")),
+    Mutation("an accusation need not last", ("NobodyMovedByMistake",), _not_confirmed, ("half",)),
+    Mutation("words that speak for a city are not heard", ("NobodyMovedByMistake",), _praise_ignored, ("half",)),
+    Mutation("void probes accuse, and need not last", ("NobodyMovedByMistake",), _void_accuses, ("half",)),
+    Mutation("commits do not name their reign", ("OneWriter",), _no_epoch, _MOVED),
+    Mutation("nor the placement that they change", ("OneWriter", "OneFreshDoor"), _no_revision, _MOVED),
+    Mutation("a CTI takes older maps", ("AdmittingRevisionsOnlyGrow",), _older_taken, _MOVED),
+    Mutation("a CTI opens with the map of its disk", ("AdmittingRevisionsOnlyGrow", "OneFreshDoor"), _open_at_once),
+    Mutation("a client asks elsewhere at once", ("NeverInTwoPlaces",), _no_waiting, _LOST),
+    Mutation("a lease counts from the answer", ("NeverInTwoPlaces",), _lease_from_the_answer, _LOST),
+    Mutation("agents are released in a call", ("NoCallCut",), _released_in_a_call, _MOVED),
+    Mutation("buckets finish without a report", ("OneFreshDoor",), _finished_unasked, _MOVED),
+    Mutation("buckets never finish", ("Liveness",), _never_finished, _MOVED),
+    Mutation("capacity has no end", ("WithinCapacity",), _boundless),
+    Mutation("hold is ignored", ("HoldStopsAllThatIsNew",), _hold_ignored, (*_LOST, *_MOVED)),
+    Mutation("a failover moves survivors", ("SurvivorsStay",), _survivors_moved, _LOST),
+    Mutation("agents return by themselves", ("NobodyMovesUnasked",), _returns_by_itself, _LOST),
+    Mutation("wanted is not actual: moved", ("NobodyMovesUnasked",), _orders_replayed, (*_LOST, *_MOVED)),
+    Mutation("phones ring for anybody", ("CallsOnlyToValidSessions",), _calls_to_anybody),
+    Mutation("sessions end with the store", ("FailStatic",), _sessions_end_with_the_engine),
+)
+
+
+@contextmanager
+def broken_on_purpose(mutation: Mutation) -> Iterator[None]:
+    """The code with this mutation."""
+    with ExitStack() as stack:
+        for change in mutation.patches():
+            stack.enter_context(change)
+        yield
+
+
+def find(number: int, seeds: range) -> tuple[Mutation, Outcome | None, int, set[str]]:
+    """Play until the mutation is found. Returns the outcome that found it, seeds played, what else was broken."""
+    logging.disable(logging.CRITICAL)
+    mutation = MUTATIONS[number]
+    others: set[str] = set()
+    with broken_on_purpose(mutation):
+        played = 0
+        for seed in seeds:
+            if not Scenario(seed).theme.startswith(mutation.themes):
+                continue
+            played += 1
+            outcome = play(seed)
+            if outcome.broken in mutation.breaks:
+                return mutation, outcome, played, others
+            if outcome.broken:
+                others.add(outcome.broken)
+    return mutation, None, played, others
+
+
+def main() -> int:
+    """Returns 1 when a mutation was not found."""
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        again = [sys.executable, "-m", "tests.sim.mutations", *sys.argv[1:]]
+        os.execve(sys.executable, again, {**os.environ, "PYTHONHASHSEED": "0"})
+    seeds = range(int(sys.argv[1]) if len(sys.argv) > 1 else MOST_SEEDS)
+    missed = 0
+    print("| broken on purpose | found as | by seed | seeds played |\n|---|---|---|---|")
+    with ProcessPoolExecutor(os.cpu_count() or 1) as pool:
+        for mutation, outcome, played, others in pool.map(find, range(len(MUTATIONS)), [seeds] * len(MUTATIONS)):
+            if outcome is None:
+                missed += 1
+                print(f"| {mutation.name} | **not found** {sorted(others)} | | {played} |", flush=True)
+            else:
+                print(f"| {mutation.name} | {outcome.broken} | {outcome.seed} | {played} |", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

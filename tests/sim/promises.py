@@ -1,0 +1,594 @@
+"""The promises of DESIGN section 5, each checked by a class of its own name whenever something it speaks of happens.
+
+`Watch` hears what the store applies and what the CTIs do, keeps what was so before, and asks every promise. The truth
+about a city (could its engine write, could the others reach it) comes from the faults that were made, never from what
+Tandem believes.
+"""
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from callcenter.session.door import Door
+from callcenter.session.events import Gone, Out, Started
+from callcenter.session.placements import UNCONFIRMED_AFTER
+from tandem.domain import keys
+from tandem.domain.placement import BucketMap, Slot
+from tandem.domain.records import PlacementRecord, ShiftRecord
+from tandem.engine.ports import Change
+
+if TYPE_CHECKING:
+    from tests.sim.cti import SimCti
+    from tests.sim.person import Person
+    from tests.sim.world import World
+
+LOOK_S: Final = 0.1
+"""Seconds between two looks at the truth."""
+
+RECENT_S: Final = 4.0
+"""A failover's reasons must have been true within this time before it."""
+
+LASTED_S: Final = 1.3
+"""Seconds for which they must have been true in the last `LONG_S`: confirmAfter, less two probes' time."""
+
+LONG_S: Final = 9.0
+
+
+class BrokenPromiseError(AssertionError):
+    """A promise of DESIGN section 5 does not hold. `promise`: its name."""
+
+    def __init__(self, promise: str, said: str) -> None:
+        super().__init__(f"{promise}: {said}")
+        self.promise = promise
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One placement as it was committed, and what was so in the store just before."""
+
+    group: str
+    before: BucketMap | None
+    after: BucketMap
+    record: PlacementRecord
+    revision: int
+    earlier: PlacementRecord | None
+
+    @property
+    def changed(self) -> dict[int, tuple[Slot, Slot]]:
+        if self.before is None:
+            return {}
+        return {
+            bucket: (old, new)
+            for bucket, (old, new) in enumerate(zip(self.before.slots, self.after.slots, strict=True))
+            if old != new
+        }
+
+    @property
+    def started(self) -> dict[int, tuple[Slot, Slot]]:
+        """Buckets that begin to move, are turned back or change hands; those that merely arrive left out."""
+        return {
+            bucket: (old, new) for bucket, (old, new) in self.changed.items() if not (old.to and new == Slot(old.to))
+        }
+
+    @property
+    def kind(self) -> str:
+        return self.record.cause.partition("/")[0]
+
+
+@dataclass
+class Ordered:
+    """What people have asked for."""
+
+    shifts: dict[str, ShiftRecord] = field(default_factory=dict)
+    aborts: set[str] = field(default_factory=set)
+    orders: list[tuple[str, dict[str, int]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """How a city really was at one moment."""
+
+    at: float
+    mute: bool
+    """Its engine could not have renewed its lease."""
+    unseen: frozenset[str]
+    """Locations that could not have reached anything there."""
+    lame: frozenset[str]
+    """Locations that could not have reached its CTI, or not its softswitch."""
+
+
+class Watch:
+    """Hears everything and asks every promise."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.ordered = Ordered()
+        self.epoch = 0
+        self.held = False
+        self.heartbeats: set[str] = set()
+        self.placements: dict[str, tuple[int, PlacementRecord, BucketMap]] = {}
+        self.history: dict[str, list[Commit]] = {}
+        self.failing: set[str] = set()
+        self.truth: dict[str, deque[Truth]] = {city: deque() for city in world.cities}
+        self.faulted: dict[str, float] = {}
+        self.promises = [promise(self) for promise in PROMISES]
+        self.commits: Counter[str] = Counter()
+        world.scheduler.after(LOOK_S, self._look)
+
+    # -- what is heard
+
+    def store_applied(self, changes: Sequence[Change]) -> None:
+        found = []
+        for change in changes:
+            if change.key.startswith(keys.PLACEMENTS) and change.value is not None:
+                record = PlacementRecord.model_validate_json(change.value.value)
+                group = change.key.removeprefix(keys.PLACEMENTS)
+                before = self.placements.get(group)
+                commit = Commit(
+                    group,
+                    before[2] if before else None,
+                    BucketMap.parse(record.map),
+                    record,
+                    change.revision,
+                    before[1] if before else None,
+                )
+                found.append(commit)
+        for commit in found:
+            self._count(commit)
+            self.history.setdefault(commit.group, []).append(commit)
+            for promise in self.promises:
+                promise.committed(commit)
+        for commit in found:
+            self.placements[commit.group] = (commit.revision, commit.record, commit.after)
+        if found:
+            for promise in self.promises:
+                promise.all_committed(found)
+        for change in changes:
+            self._remember(change)
+
+    def _count(self, commit: Commit) -> None:
+        kind = "First" if commit.before is None else "Arrived"
+        if commit.before is not None and (commit.started or _failed_over(commit) is not None):
+            kind = commit.kind
+        self.commits[kind] += 1
+        self.world.note(f"commit {commit.revision} {commit.group} {kind} {commit.record.cause} {commit.record.map}")
+
+    def _remember(self, change: Change) -> None:
+        key, value = change.key, change.value
+        if key == keys.COORDINATOR:
+            self.epoch = value.create_revision if value else 0
+            self.world.note(f"coordinator {value.value.decode() if value else 'gone'}")
+        elif key == keys.HOLD:
+            self.held = value is not None
+        elif key.startswith(keys.HEARTBEATS):
+            site = key.removeprefix(keys.HEARTBEATS)
+            (self.heartbeats.discard if value is None else self.heartbeats.add)(site)
+            self.world.note(f"heartbeat {site} {'gone' if value is None else 'there'}")
+        elif key.startswith((keys.SHIFTS, keys.FAILOVERS)) and value is not None:
+            self.world.note(f"{key} {_phase(value.value)}")
+
+    def cti_outs(self, cti: "SimCti", outs: Iterable[Out], now: float) -> None:
+        for out in outs:
+            if isinstance(out, Started | Gone):
+                for promise in self.promises:
+                    promise.session(cti, out, now)
+
+    def cti_placed(self, cti: "SimCti") -> None:
+        for promise in self.promises:
+            promise.placed(cti)
+
+    def cti_started(self, cti: "SimCti") -> None:
+        self.world.note(f"CTI {cti.site} starts as {cti.centre.server.boot}")
+
+    def pong(self, cti: "SimCti", person: "Person") -> None:
+        for promise in self.promises:
+            promise.pong(cti, person)
+
+    def word_to_switch(self, cti: "SimCti", word: Mapping[str, Any]) -> None:
+        for promise in self.promises:
+            promise.word(cti, word)
+
+    def befell(self, account: str) -> None:
+        for promise in self.promises:
+            if isinstance(promise, FailStatic):
+                promise.befell(account)
+
+    # -- the truth
+
+    def _look(self) -> None:
+        world = self.world
+        for city in world.cities:
+            known = self.truth[city]
+            unseen, lame = (frozenset(self._unseen(city, wholly=wholly)) for wholly in (True, False))
+            known.append(Truth(world.scheduler.now, self._mute(city), unseen, lame))
+            while known[0].at < world.scheduler.now - LONG_S:
+                known.popleft()
+        for promise in self.promises:
+            promise.looked()
+        world.scheduler.after(LOOK_S, self._look)
+
+    def _mute(self, city: str) -> bool:
+        world = self.world
+        if not world.engines[city].process.serves:
+            return True
+        cluster, network = world.cluster, world.network
+        members = [place for place, member in cluster.members.items() if member.serves and cluster.serves(place)]
+        slow = bool(network.slow or network.late > 0.02)
+        return slow or not members or not all(network.both(city, place) for place in cluster.members)
+
+    def _unseen(self, city: str, *, wholly: bool) -> Iterable[str]:
+        """Locations that reach nothing there (`wholly`), or not all that agents need."""
+        world = self.world
+        needed = [world.ctis[city].process.serves, world.switches[city].process.serves]
+        serves = any([*needed, world.engines[city].process.serves]) if wholly else all(needed)
+        for place in world.engines:
+            slow = world.network.slow[city, place] or world.network.slow[place, city] or world.network.late > 0.02
+            if place != city and (not serves or slow or not world.network.both(city, place)):
+                yield place
+
+
+def _phase(value: bytes) -> str:
+    text = value.decode()
+    start = text.find('"phase":"')
+    start = start if start >= 0 else text.find('"state":"')
+    return text[start : start + 30] if start >= 0 else ""
+
+
+class Promise:
+    """Asked whenever something happens; raises BrokenPromiseError."""
+
+    name = ""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.world = watch.world
+
+    def committed(self, commit: Commit) -> None: ...
+    def all_committed(self, commits: Sequence[Commit]) -> None: ...
+    def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None: ...
+    def placed(self, cti: "SimCti") -> None: ...
+    def pong(self, cti: "SimCti", person: "Person") -> None: ...
+    def word(self, cti: "SimCti", word: Mapping[str, Any]) -> None: ...
+    def looked(self) -> None: ...
+
+    def broken(self, said: str) -> BrokenPromiseError:
+        error = BrokenPromiseError(self.name, said)
+        self.world.scheduler.stopped_by = error
+        return error
+
+
+class OneWriter(Promise):
+    """1. A placement commits only in the reign that decided it, and epochs and revisions only grow."""
+
+    name = "OneWriter"
+
+    def committed(self, commit: Commit) -> None:
+        if commit.record.epoch != self.watch.epoch:
+            raise self.broken(
+                f"revision {commit.revision} of {commit.group} was decided in epoch {commit.record.epoch} and applied "
+                f"in epoch {self.watch.epoch}"
+            )
+        if commit.earlier is not None and commit.record.epoch < commit.earlier.epoch:
+            raise self.broken(f"{commit.group}: epoch {commit.record.epoch} after {commit.earlier.epoch}")
+        # Decided on what was there: a bucket that nobody gave away in between is where this commit found it.
+        for bucket, (old, new) in commit.changed.items():
+            if new.to and new.site not in (old.site, old.to):
+                raise self.broken(f"{commit.group}: bucket {bucket} was {old} and is said to leave {new.site}")
+
+
+class AdmittingRevisionsOnlyGrow(Promise):
+    """2. A CTI admits by a confirmed map only if it never admitted by a newer one, restarts included."""
+
+    name = "AdmittingRevisionsOnlyGrow"
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch)
+        self._admitted: dict[tuple[str, str], int] = {}
+        self._held: dict[tuple[str, str, str], int] = {}
+
+    def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None:
+        if not isinstance(out, Started):
+            return
+        book = cti.centre.server.book
+        placement = book.get(out.member.group)
+        if placement is None:
+            raise self.broken(f"{cti.site} admits {out.member.account} without a map of {out.member.group}")
+        if not book.confirmed(out.member.group):
+            if book.why_shut(out.member.group, now) is not None or now < book.boot_at + UNCONFIRMED_AFTER:
+                raise self.broken(f"{cti.site} admits {out.member.account} before its engine has confirmed a map")
+            return  # by the map of its disk, after ten seconds without an engine
+        about = (cti.site, out.member.group)
+        if placement.revision < self._admitted.get(about, 0):
+            raise self.broken(
+                f"{cti.site} admits {out.member.account} by revision {placement.revision} after {self._admitted[about]}"
+            )
+        self._admitted[about] = placement.revision
+
+    def placed(self, cti: "SimCti") -> None:
+        server = cti.centre.server
+        for group, placement in server.book.all().items():
+            about = (cti.site, server.boot, group)
+            if placement.revision < self._held.get(about, 0):
+                raise self.broken(
+                    f"{cti.site} takes revision {placement.revision} of {group} after {self._held[about]}"
+                )
+            self._held[about] = placement.revision
+
+
+class NeverInTwoPlaces(Promise):
+    """5. No two cities count a session of one client at one moment of true time."""
+
+    name = "NeverInTwoPlaces"
+
+    def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None:
+        if isinstance(out, Started):
+            self._look(cti, out.member.account)
+
+    def pong(self, cti: "SimCti", person: "Person") -> None:
+        self._look(cti, person.account)
+
+    def _look(self, cti: "SimCti", account: str) -> None:
+        other = self.world.ctis[self.world.other(cti.site)]
+        if other.process.alive and other.centre.server.valid(account, other.process.monotonic()):
+            here = cti.centre.server
+            seat = here._t.seats.get(account)
+            begins = seat is not None and seat.offer is not None and seat.offer.real
+            if begins or here.valid(account, cti.process.monotonic()):
+                raise self.broken(f"{account} has a session in east and in west")
+
+
+class OneFreshDoor(Promise):
+    """6. A bucket has a fresh door in one city at most, except while its lost city has not heard of the failover."""
+
+    name = "OneFreshDoor"
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch)
+        self._looked_at = 0.0
+
+    def placed(self, cti: "SimCti") -> None:
+        self._look()
+
+    def looked(self) -> None:
+        if self.world.scheduler.now >= self._looked_at + 0.5:
+            self._looked_at = self.world.scheduler.now
+            self._look()
+
+    def _look(self) -> None:
+        ctis = [cti for cti in self.world.ctis.values() if cti.process.alive and not self._asleep(cti)]
+        if len(ctis) < 2:
+            return
+        for group in self.watch.placements:
+            a, b = (cti.centre.server.book.get(group) for cti in ctis)
+            if a is None or b is None or a.revision == b.revision or a.places == b.places:
+                continue
+            if any(self._shut(cti, group) for cti in ctis):
+                continue
+            older, newer = (0, 1) if a.revision < b.revision else (1, 0)
+            revisions = (a.revision, b.revision)
+            for bucket in range(100):
+                doors = [cti.centre.server.book.door(group, bucket) for cti in ctis]
+                if doors[0] is Door.OPEN is doors[1]:
+                    self._judge(ctis[older], group, bucket, revisions[older], ctis[newer].site)
+
+    def _judge(self, older: "SimCti", group: str, bucket: int, revision: int, newer: str) -> None:
+        if not older.centre.server.book.confirmed(group):
+            self.world.stats["doors open by an unconfirmed map"] += 1
+            return
+        lost = f"Failover/{older.site}-"
+        if any(c.revision > revision and c.record.cause.startswith(lost) for c in self.watch.history[group]):
+            return
+        raise self.broken(
+            f"bucket {bucket} of {group} has a fresh door in {older.site} (revision {revision}) and in {newer}"
+        )
+
+    @staticmethod
+    def _shut(cti: "SimCti", group: str) -> bool:
+        return cti.centre.server.book.why_shut(group, cti.process.monotonic()) is not None
+
+    @staticmethod
+    def _asleep(cti: "SimCti") -> bool:
+        """Whether it would shut its doors before it does anything else."""
+        return cti.process.monotonic() - cti._alive_at > cti.config.timing.lease
+
+
+class SurvivorsStay(Promise):
+    """7. A failover moves only what was at the lost city, or on its way there."""
+
+    name = "SurvivorsStay"
+
+    def committed(self, commit: Commit) -> None:
+        site = _failed_over(commit)
+        if site is None:
+            return
+        for bucket, (old, new) in commit.changed.items():
+            if site not in (old.site, old.to) or new.site == site or new.to:
+                raise self.broken(f"failover of {site} turns bucket {bucket} of {commit.group} from {old} into {new}")
+
+
+class NoCallCut(Promise):
+    """8. Nobody is released in the middle of a call, unless that was asked for."""
+
+    name = "NoCallCut"
+
+    def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None:
+        if not isinstance(out, Gone) or out.reason != "Released":
+            return
+        person = self.world.people[out.member.account]
+        call = person.talks
+        if call is None or self.world.switches[cti.site].calls.get(call.id) is not call:
+            return
+        placement = cti.centre.server.book.get(out.member.group)
+        if placement is None or placement.drain.on_deadline != "Force":
+            raise self.broken(f"{cti.site} releases {person.account} in the middle of {call.id}")
+
+
+class WithinCapacity(Promise):
+    """9. No commit gives a city more agents than it carries."""
+
+    name = "WithinCapacity"
+
+    def all_committed(self, commits: Sequence[Commit]) -> None:
+        agents = {group.name: group.agents for group in self.world.setting.groups}
+        for site, capacity in self.world.setting.capacity.items():
+            grows = any(
+                commit.after.touched_shares.get(site, 0)
+                > (commit.before.touched_shares.get(site, 0) if commit.before else 0)
+                for commit in commits
+            )
+            load = sum(
+                math.ceil(placed.touched_shares.get(site, 0) * agents[group] / 100)
+                for group, (_, _, placed) in self.watch.placements.items()
+            )
+            if grows and load > capacity:
+                raise self.broken(f"{site} carries {capacity} agents and is given {load}")
+
+
+class HoldStopsAllThatIsNew(Promise):
+    """13. While held no wave, failover or return starts; what is on its way arrives."""
+
+    name = "HoldStopsAllThatIsNew"
+
+    def committed(self, commit: Commit) -> None:
+        new = commit.started or commit.before is None or _failed_over(commit) is not None
+        if self.watch.held and new:
+            raise self.broken(f"revision {commit.revision} of {commit.group} ({commit.record.cause}) starts while held")
+
+
+class NobodyMovesUnasked(Promise):
+    """10, 11. Every move has an order, a Shift or a lost city behind it: no return by itself, nothing replayed."""
+
+    name = "NobodyMovesUnasked"
+
+    def committed(self, commit: Commit) -> None:
+        if commit.before is None or not commit.started or _failed_over(commit) is not None:
+            return
+        cause, _, name = commit.record.cause.partition("/")
+        targets = {new.end for _, new in commit.started.values()}
+        if cause == "Shift":
+            shift = self.watch.ordered.shifts.get(name)
+            if shift is None:
+                raise self.broken(f"{commit.group} is moved by Shift {name}, which nobody asked for")
+            if targets != {shift.spec.to} and name not in self.watch.ordered.aborts:
+                raise self.broken(f"{commit.group} is moved to {targets} by Shift {name} to {shift.spec.to}")
+        elif cause == "Order":
+            wanted = [order for group, order in self.watch.ordered.orders if group == commit.group]
+            if not wanted or not all(any(order.get(to) for order in wanted) for to in targets):
+                raise self.broken(f"{commit.group} is moved to {targets} by an order that nobody gave: {wanted}")
+        else:
+            raise self.broken(f"{commit.group} is moved because of {commit.record.cause}")
+
+
+class NobodyMovedByMistake(Promise):
+    """3, 4. A city fails over only if it truly could not write, and two others truly could not reach it."""
+
+    name = "NobodyMovedByMistake"
+
+    def committed(self, commit: Commit) -> None:
+        site = _failed_over(commit)
+        if site is None:
+            return
+        if site in self.watch.heartbeats:
+            raise self.broken(f"{site} fails over while its heartbeat is there")
+        known = self.watch.truth[site]
+        others = [place for place in self.world.engines if place != site]
+        self._demand(site, "its engine could write", [(t.at, t.mute) for t in known])
+        for other in others:
+            self._demand(site, f"{other} could reach all of it", [(t.at, other in t.lame) for t in known])
+            if not any(other in t.unseen for t in known if t.at >= self.world.scheduler.now - RECENT_S):
+                raise self.broken(f"{site} fails over, but {other} could reach something there")
+
+    def _demand(self, site: str, otherwise: str, looks: Sequence[tuple[float, bool]]) -> None:
+        now = self.world.scheduler.now
+        lasted = sum(LOOK_S for _, bad in looks if bad)
+        if lasted < LASTED_S or not any(bad for at, bad in looks if at >= now - RECENT_S):
+            raise self.broken(f"{site} fails over, but {otherwise} (not so for {lasted:.1f} s of the last {LONG_S} s)")
+
+
+class CallsOnlyToValidSessions(Promise):
+    """12. A phone rings only for an agent with a valid session who is not about to leave."""
+
+    name = "CallsOnlyToValidSessions"
+
+    def word(self, cti: "SimCti", word: Mapping[str, Any]) -> None:
+        if word.get("a") != "ring":
+            return
+        person = self.world.by_extension[word["ext"]]
+        server = cti.centre.server
+        if not server.valid(person.account, cti.process.monotonic()):
+            raise self.broken(f"{cti.site} rings {person.account}, who has no valid session there")
+        if server._leaving(server._t.seats[person.account]):
+            raise self.broken(f"{cti.site} rings {person.account}, who is about to leave")
+
+
+class FailStatic(Promise):
+    """Sessions end by a release, or because something befell the agent's own desk, way or CTI: nothing else ends one.
+
+    No engine, no store, no coordinator, no other city and no verdict.
+    """
+
+    name = "FailStatic"
+
+    LASTS_S: Final = 10.0
+    """Seconds for which what befell somebody may show: a lease, a reconnection, and a second one."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch)
+        self._struck: dict[object, float] = {}
+
+    def looked(self) -> None:
+        world, now = self.world, self.world.scheduler.now
+        if world.network.late:
+            self._struck["everybody"] = now
+        for city, cti in world.ctis.items():
+            if not cti.process.serves:
+                self._struck[city] = now
+        for person in world.people.values():
+            floor = person.process.place
+            if not person.process.serves:
+                self._struck[person.account] = now
+            for city in world.cities:
+                if not world.network.both(floor, city):
+                    self._struck[floor, city] = now
+
+    def befell(self, account: str) -> None:
+        """The agent's connections were broken, or the desktop restarted."""
+        self._struck[account] = self.world.scheduler.now
+
+    def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None:
+        if not isinstance(out, Gone) or out.reason == "Released":
+            return
+        account = out.member.account
+        floor = self.world.people[account].process.place
+        about = ("everybody", account, cti.site, (floor, cti.site))
+        last = max(self._struck.get(key, -math.inf) for key in about)
+        if self.world.scheduler.now - last > self.LASTS_S:
+            raise self.broken(f"{account} loses the session at {cti.site} ({out.reason}), and nothing had befallen it")
+
+
+def _failed_over(commit: Commit) -> str | None:
+    """The lost city, if this commit is the failover itself and not what arrives after it."""
+    if commit.kind != "Failover":
+        return None
+    again = commit.earlier is not None and commit.earlier.cause == commit.record.cause
+    if again and not commit.started:
+        return None
+    return commit.record.cause.partition("/")[2].rpartition("-")[0]
+
+
+PROMISES: Final[tuple[type[Promise], ...]] = (
+    OneWriter,
+    AdmittingRevisionsOnlyGrow,
+    NeverInTwoPlaces,
+    OneFreshDoor,
+    SurvivorsStay,
+    NoCallCut,
+    WithinCapacity,
+    HoldStopsAllThatIsNew,
+    NobodyMovesUnasked,
+    NobodyMovedByMistake,
+    CallsOnlyToValidSessions,
+    FailStatic,
+)

@@ -1,0 +1,296 @@
+"""One seed: what the world is like, what people order, which faults strike, healing, and whether all is well again."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+from callcenter.session.lease import Timing
+from tests.sim import faults
+from tests.sim.promises import BrokenPromiseError
+from tests.sim.world import CITIES, WITNESS_SITE, GroupPlan, Setting, World
+
+SETTLED_S: Final = 4.5
+"""Seconds from the start until everybody works, in which nothing happens."""
+
+BOUND_S: Final = 30.0
+"""Seconds after healing within which everybody works again and nothing is on its way any more."""
+
+LIVENESS: Final = "Liveness"
+
+
+@dataclass
+class Outcome:
+    """What came of one seed."""
+
+    seed: int
+    broken: str = ""
+    """Name of the broken promise, `Error` for anything else that went wrong; empty: all kept."""
+    said: str = ""
+    at: float = 0.0
+    digest: str = ""
+    steps: int = 0
+    virtual_s: float = 0.0
+    cpu_s: float = 0.0
+    healed_in_s: float = 0.0
+    faults: Counter[str] = field(default_factory=Counter)
+    commits: Counter[str] = field(default_factory=Counter)
+    stats: Counter[str] = field(default_factory=Counter)
+    theme: str = ""
+
+    @property
+    def moved(self) -> bool:
+        """Whether anybody's bucket was moved on purpose or failed over."""
+        return any(self.commits[kind] for kind in ("Shift", "Order", "Failover"))
+
+
+class Scenario:
+    """Draws what happens from the seed and lets it happen."""
+
+    def __init__(self, seed: int, tell: Callable[[str], None] | None = None) -> None:
+        self.rng = Random(f"{seed}/scenario")
+        self.setting = _setting(self.rng)
+        self.world = World(seed, self.setting, tell=tell)
+        self.faults: Counter[str] = Counter()
+        self.undo: list[tuple[str, faults.Undo]] = []
+        self.healed = False
+        self.ends = SETTLED_S + self.rng.uniform(7.0, 13.0)
+        self.theme = self.rng.choices(
+            ["move", "order", "disaster", "disaster while moving", "half truths", "faults only"],
+            [28, 12, 26, 14, 10, 10],
+        )[0]
+        self._plan()
+
+    # -- what is going to happen
+
+    def _plan(self) -> None:
+        rng = self.rng
+        first = SETTLED_S + rng.uniform(0.0, 2.0)
+        if self.theme in ("move", "disaster while moving"):
+            self._plan_shift(first)
+        if self.theme == "order":
+            group = rng.choice(self.setting.groups)
+            self._at(first, lambda: self.world.order(group, _shares(rng), 1))
+        if self.theme.startswith("disaster"):
+            self._plan_disaster(first + rng.uniform(0.0, 2.0))
+        if self.theme == "half truths":
+            self._plan_half_truth(first + rng.uniform(0.0, 2.0))
+        few = 1 if self.theme.startswith("disaster") else 2
+        for _ in range(rng.choice([0, 0, 1, 1, 2, 3]) + (few if self.theme == "faults only" else 0)):
+            kind = faults.draw(rng)
+            self._at(rng.uniform(SETTLED_S, self.ends - 1.0), lambda kind=kind: self._strike(kind))  # type: ignore[misc]
+        if rng.random() < 0.12:
+            held_at = rng.uniform(SETTLED_S, self.ends - 2.0)
+            self._at(held_at, self.world.hold)
+            if rng.random() < 0.5:
+                self._at(held_at + rng.uniform(1.0, 5.0), self.world.unhold)
+
+    def _plan_shift(self, first: float) -> None:
+        rng, world = self.rng, self.world
+        to = rng.choice(CITIES)
+        spec: dict[str, Any] = {"selector": {"system": "hotel"}, "to": to, "percent": rng.choice([100, 100, 60, 30])}
+        spec["waves"] = rng.choice([(100,), (100,), (20, 100), (10, 50, 100)])
+        spec["pace"] = rng.choice([0, 0, 10])
+        if rng.random() < 0.3:
+            stay = rng.choice(["Stay", "Force"])
+            spec["drain"] = {"maxTalk": f"{rng.choice([1, 2])}s", "maxWrapUp": "1s", "onDeadline": stay}
+        self._at(first, lambda: world.shift("s1", **spec))
+        if rng.random() < 0.3:
+            self._at(first + rng.uniform(0.02, 3.0), lambda: world.abort("s1"))
+        if rng.random() < 0.4:
+            back = {**spec, "to": world.other(to), "waves": (100,)}
+            self._at(first + rng.uniform(1.0, 6.0), lambda: world.shift("s2", **back))
+
+    def _plan_disaster(self, when: float) -> None:
+        rng, world = self.rng, self.world
+        city = rng.choice(CITIES)
+        lasts = rng.uniform(3.0, 11.0)
+        if rng.random() < 0.25:  # with the coordinator, the store's leader, or both in the lost city
+            self._at(SETTLED_S - 1.0, lambda: self._lead_from(city, rng.random() < 0.6, rng.random() < 0.6))
+        kind = rng.choices(["city powered off", "city cut off", "city cut off, its agents are not"], [5, 3, 2])[0]
+        if kind == "city powered off":
+            self._at(when, lambda: self._begin(kind, lasts, lambda: self._power_off(city)))
+        elif kind == "city cut off":
+            self._at(when, lambda: self._begin(kind, lasts, lambda: faults.isolate(world, city)))
+        else:
+            self._at(when, lambda: self._begin(kind, lasts + 3.0, lambda: faults.isolate(world, city, faults.PLACES)))
+            for _ in range(2):  # some of them lose it later, when the other door is open, and it does not know
+                self._at(
+                    when + rng.uniform(2.5, 6.0),
+                    lambda: self._begin("connections break", 0.1, lambda: faults.lose_connections(world, city, rng)),
+                )
+
+    def _plan_half_truth(self, when: float) -> None:
+        """Something speaks for a city being lost, and not enough: nobody may be moved."""
+        rng, world = self.rng, self.world
+        city = rng.choice(CITIES)
+        one, other = rng.sample([world.other(city), WITNESS_SITE], 2)
+        mute = rng.uniform(4.0, 8.0)
+        self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, city)))
+        later = when + rng.uniform(0.0, 3.0)
+        match rng.choice(
+            ["one accuser", "one accuser, and a witness that is gone", "not for long", "half of it", "late"]
+        ):
+            case "one accuser":
+                self._at(later, lambda: self._begin("link cut", mute, lambda: faults.isolate(world, city, (one,))))
+            case "one accuser, and a witness that is gone":
+                self._at(later, lambda: self._begin("link cut", mute, lambda: faults.isolate(world, city, (one,))))
+                self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, other)))
+            case "not for long":
+                self._at(when + 2.6, lambda: self._begin("city cut off", 1.1, lambda: faults.isolate(world, city)))
+            case "half of it":
+                self._at(later, lambda: self._begin("CTI dies", mute, lambda: faults.kill_cti_of(world, city)))
+            case "late":
+                for place in (one, other):
+                    self._at(
+                        later,
+                        lambda place=place: self._begin(  # type: ignore[misc]
+                            "engine stands still", 8.0, lambda: faults.stall_engine_of(world, place, rng)
+                        ),
+                    )
+
+    def _power_off(self, city: str) -> faults.Undo:
+        self.world.power_off(city)
+        return lambda: self.world.power_on(city)
+
+    def _lead_from(self, city: str, coordinator: bool, leader: bool) -> None:
+        world = self.world
+        if leader:
+            world.cluster.leader = city
+            world.cluster.renew_all(world.scheduler.now)
+        if coordinator:
+            for place in (WITNESS_SITE, world.other(city)):
+                engine = world.engines[place]
+                if engine.election._reign:
+                    world.kill_engine(place)
+                    world.scheduler.after(1.5, world.start_engine, place)
+
+    def _at(self, when: float, what: Callable[[], object]) -> None:
+        self.world.scheduler.at(when, self._unless_healed, what)
+
+    def _unless_healed(self, what: Callable[[], object]) -> None:
+        if not self.healed:
+            what()
+
+    # -- faults
+
+    def _strike(self, kind: faults.Kind) -> None:
+        lasts = self.rng.uniform(kind.shortest, kind.longest)
+        self._begin(kind.name, lasts, lambda: kind.begin(self.world, self.rng))
+
+    def _begin(self, name: str, lasts: float, begin: Callable[[], faults.Undo]) -> None:
+        self.faults[name] += 1
+        self.world.note(f"FAULT {name} for {lasts:.2f} s")
+        entry = (name, begin())
+        self.undo.append(entry)
+        self.world.scheduler.after(lasts, self._end, entry)
+
+    def _end(self, entry: tuple[str, faults.Undo]) -> None:
+        if entry in self.undo:
+            self.undo.remove(entry)
+            self.world.note(f"over: {entry[0]}")
+            entry[1]()
+
+    def heal(self) -> None:
+        """All faults end, calls come to their end, nobody holds anything any more."""
+        self.healed = True
+        world = self.world
+        for entry in list(self.undo):
+            self._end(entry)
+        world.calls_stop = True
+        if world.watch.held:
+            world.unhold()
+        for place in (*CITIES, WITNESS_SITE):
+            world.power_on(place)
+            world.start_member(place)
+            world.scheduler.after(0.5, world.start_engine, place)
+        for city in CITIES:
+            world.scheduler.after(0.5, world.start_switch, city)
+            world.scheduler.after(0.5, world.start_cti, city)
+
+    # -- the run
+
+    def play(self) -> None:
+        """All of it. Raises BrokenPromiseError, or whatever a part died of."""
+        world = self.world
+        world.run(self.ends)
+        self.heal()
+        began = world.scheduler.now
+        world.run(2.0)
+        while (wrong := self.unsettled()) is not None:
+            if world.scheduler.now > began + BOUND_S:
+                raise BrokenPromiseError(LIVENESS, f"{BOUND_S:g} s after the last fault: {wrong}")
+            world.run(0.5)
+        self.healed_in = world.scheduler.now - began
+        world.run(0.5)
+
+    def unsettled(self) -> str | None:
+        """Who does not work, what is still on its way, who is not seen to live; None when all is well."""
+        world = self.world
+        for person in world.people.values():
+            site = person.works_at
+            if site is None or not world.ctis[site].centre.server.valid(
+                person.account, world.ctis[site].process.monotonic()
+            ):
+                return f"{person.account} is not signed in"
+        missing = set(world.engines) - world.watch.heartbeats
+        if missing:
+            return f"the engines of {sorted(missing)} live and have no heartbeat"
+        for group, (_, _, placed) in world.watch.placements.items():
+            if placed.in_transit:
+                return f"buckets of {group} are still on their way: {placed.encode()}"
+        return None
+
+
+def _shares(rng: Random) -> dict[str, int]:
+    percent = rng.choice([0, 30, 50, 70, 100])
+    return {site: share for site, share in (("east", percent), ("west", 100 - percent)) if share}
+
+
+def _setting(rng: Random) -> Setting:
+    groups = [GroupPlan("callcenter/sales", rng.randint(6, 10), _shares(rng))]
+    if rng.random() < 0.4:
+        groups.append(
+            GroupPlan("callcenter/help", rng.randint(3, 6), _shares(rng), {"skillGroup": "help", "priority": 200})
+        )
+    total = sum(group.agents for group in groups)
+    roomy = rng.random() < 0.75
+    here = {city: sum(-(-g.agents * g.placement.get(city, 0) // 100) for g in groups) for city in CITIES}
+    capacity = {city: 2 * total if roomy else max(here[city] + rng.randint(0, 3), 1) for city in CITIES}
+    return Setting(
+        groups=tuple(groups),
+        capacity=capacity,
+        timing=rng.choice([Timing(1.5, 0.5), Timing(1.5, 0.5), Timing()]),
+        far_s=rng.choice([0.002, 0.006, 0.02]),
+        drift=rng.choice([0.0, 0.0, 0.0045]),
+        calls_per_s=rng.choice([0.0, 0.5, 1.0]),
+        starts_s={place: rng.uniform(0.0, 0.6) for place in rng.sample((*CITIES, WITNESS_SITE), 2)},
+    )
+
+
+def play(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
+    """Run one seed to its end and say what came of it. Never raises for what happens in the world."""
+    began = time.process_time()
+    outcome = Outcome(seed)
+    scenario = Scenario(seed, tell)
+    world = scenario.world
+    try:
+        scenario.play()
+        outcome.healed_in_s = scenario.healed_in
+    except BrokenPromiseError as error:
+        outcome.broken, outcome.said = error.promise, str(error)
+    except Exception as error:
+        outcome.broken, outcome.said = "Error", f"{type(error).__name__}: {error}"
+        if tell is not None:
+            raise
+    finally:
+        outcome.at = world.scheduler.now
+        outcome.digest, outcome.steps = world.digest, world.scheduler.steps
+        outcome.virtual_s = world.scheduler.now
+        outcome.faults, outcome.commits, outcome.stats = scenario.faults, world.watch.commits, world.stats
+        outcome.theme = scenario.theme
+        world.bury()
+    outcome.cpu_s = time.process_time() - began
+    return outcome

@@ -1,0 +1,153 @@
+"""`failover: Manual`: the plan is ready, and a person decides."""
+
+from tandem.domain import keys
+from tandem.domain.capacity import Ledger
+from tandem.domain.reasons import Reason
+from tests.unit.domain.world import GROUP, World
+
+AUTOMATIC = "callcenter/hotel-south-support"
+QUESTION = "callcenter/east-1-failover"
+
+
+def lost(**changes: object) -> World:
+    """A Manual and an Automatic group at a city that has died."""
+    world = World(**changes)  # type: ignore[arg-type]
+    world.group({"east": 100}, failover="Manual")
+    world.group({"east": 100}, name=AUTOMATIC, agents=50)
+    world.settle()
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    return world
+
+
+def test_the_plan_is_prepared_and_nobody_of_the_group_is_moved() -> None:
+    world = lost()
+    assert world.placement() == {"east": "0-99"}
+    assert world.placement(AUTOMATIC) == {"west": "0-99"}
+    asked = world.shift_record(QUESTION)
+    assert (asked.phase, asked.spec.approval, asked.spec.to) == ("AwaitingApproval", "Manual", "west")
+    assert "`kubectl tandem approve east-1-failover -n callcenter` moves about 100 agents" in asked.message
+    assert asked.plan_text[1] == f"{GROUP}: about 100 agents; buckets then: west 0-99"
+    [note] = [note for note in world.decide().notes if note.reason is Reason.MANUAL_FAILOVER]
+    assert "kubectl tandem approve east-1-failover" in note.sentence
+    world.advance(3600)
+    assert world.settle() == []
+
+
+def test_approved_it_is_the_failovers_own_move() -> None:
+    world = lost()
+    world.change_shift(QUESTION, approved=True, approved_by="ada")
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+    assert world.record().cause == "Failover/east-1"
+    done = world.shift_record(QUESTION)
+    assert (done.phase, done.reason) == ("Completed", Reason.FAILED_OVER)
+    assert "approved by ada" in done.message
+
+
+def test_an_approval_under_hold_waits_for_the_hold() -> None:
+    world = lost()
+    world.hold()
+    world.change_shift(QUESTION, approved=True, approved_by="ada")
+    assert world.settle() == []
+    world.delete(keys.HOLD)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_an_approval_that_is_taken_back_in_the_last_moment_moves_nobody() -> None:
+    world = lost()
+    world.change_shift(QUESTION, approved=True, approved_by="ada")
+    [commit] = world.decide().commits
+    world.change_shift(QUESTION, abort=True)
+    assert not world.commit(commit)
+    world.settle()
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_declined_it_is_over_and_is_not_asked_again() -> None:
+    world = lost()
+    world.change_shift(QUESTION, abort=True)
+    world.settle()
+    assert world.shift_record(QUESTION).phase == "RolledBack"
+    assert world.placement() == {"east": "0-99"}
+    assert list(world.snapshot.shifts) == [QUESTION]
+
+
+def test_a_city_that_comes_back_ends_the_question() -> None:
+    world = lost()
+    world.come_back("east")
+    world.settle()
+    record = world.shift_record(QUESTION)
+    assert (record.phase, record.message) == ("RolledBack", "east is back: nothing was moved")
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_the_next_failover_asks_anew() -> None:
+    world = lost()
+    world.come_back("east")
+    world.settle()
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    assert world.shift_record("callcenter/east-2-failover").phase == "AwaitingApproval"
+
+
+def test_the_plan_says_how_many_find_room() -> None:
+    world = World(capacity=150)
+    world.group({"east": 100}, failover="Manual")
+    world.group({"west": 100}, name=AUTOMATIC)
+    world.settle()
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    assert "about 50 agents" in world.shift_record(QUESTION).plan_text[1]
+    world.change_shift(QUESTION, approved=True, approved_by="ada")
+    world.settle()
+    assert dict(world.map().end_shares) == {"east": 50, "west": 50}
+
+
+def test_what_an_approved_failover_has_begun_it_finishes_without_asking_again() -> None:
+    """A city that is Down: released first, then free to go."""
+    world = World()
+    world.group({"east": 100}, failover="Manual")
+    world.settle()
+    for observer in ("east", "west", "witness"):
+        world.observe(observer, "east", "hotel", "softswitch", passes=False)
+    world.advance(4.01)
+    world.settle()
+    world.change_shift(QUESTION, approved=True, approved_by="ada")
+    world.settle()
+    assert world.placement() == {"east>west": "0-99"}
+    world.advance(1.01)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_while_a_person_thinks_it_over_others_may_have_the_room() -> None:
+    assert Ledger(lost().snapshot).load("west", "hotel") == 50, "of the automatic group only"
+
+
+def test_each_namespace_has_its_own_question() -> None:
+    world = World()
+    world.group({"east": 100}, failover="Manual")
+    world.group({"east": 100}, name="sales/x", failover="Manual")
+    world.settle()
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    assert set(world.snapshot.shifts) == {QUESTION, "sales/east-1-failover"}
+
+
+def test_a_question_is_in_nobodys_way() -> None:
+    """A person may as well move the group by a Shift: what is on its way from a lost city is helped along."""
+    world = lost()
+    world.shift(selector={"names": [GROUP.rpartition("/")[2]]}, to="west", percent=40)
+    world.settle()
+    assert dict(world.map().end_shares) == {"east": 60, "west": 40}
+    assert not world.map().in_transit
+    assert world.shift_record(QUESTION).phase == "AwaitingApproval"
+    world.come_back("east")
+    world.settle()
+    assert world.shift_record(QUESTION).phase == "RolledBack"

@@ -1,0 +1,236 @@
+"""Each invariant of the fault matrix sees what breaks it, and nothing else."""
+
+from typing import Any
+
+import pytest
+
+from tests.matrix.invariants import (
+    bucket_of,
+    ctis_only_go_forward,
+    every_bucket_once,
+    everybody_answers,
+    goes_through,
+    important_not_last,
+    no_call_is_cut,
+    no_two_fresh_doors,
+    nobody_changes_often,
+    nobody_is_given_up_by_mistake,
+    nobody_notices,
+    revisions_only_grow,
+    sessions_never_overlap,
+    under_way,
+)
+from tests.matrix.watcher import Doors, Phones, Placement
+
+PHONES = Phones({"51": "a", "61": "a", "52": "b"}, {"51": "east", "61": "west", "52": "east"})
+MAPS = {
+    ("n/g", 3): {"east": "0-99"},
+    ("n/g", 5): {"east>west": "0-9", "east": "10-99"},
+    ("n/g", 7): {"west": "0-9", "east": "10-99"},
+    ("n/g", 9): {"west": "0-99"},
+}
+
+
+def line(account: str, at: float, event: str, site: str) -> dict[str, Any]:
+    return {"account": account, "at": at, "mono": at, "event": event, "site": site}
+
+
+def placed(revision: int, at: float = 0.0, **ranges: str) -> Placement:
+    return Placement("n/g", revision, ranges or {"east": "0-99"}, at)
+
+
+def doors(east: int = 0, west: int = 0, *given_up: str) -> Doors:
+    held = {site: {"n/g": revision} for site, revision in (("east", east), ("west", west)) if revision}
+    return Doors(0.0, held, frozenset(given_up))
+
+
+def call(ident: str, **more: Any) -> dict[str, Any]:
+    return {"id": ident, "number": "800", "fate": "answered", "placed_at": 2.0, "answered_at": 3.0, **more}
+
+
+# -- the store and the CTIs
+
+
+def test_a_revision_that_falls_is_seen() -> None:
+    assert revisions_only_grow([placed(3), placed(5), Placement("n/h", 4, {}, 0.0)]) == []
+    assert revisions_only_grow([placed(5), placed(3)]) == ["revision of n/g fell from 5 to 3"]
+
+
+def test_a_cti_that_goes_back_to_an_older_map_is_seen_also_after_a_silence() -> None:
+    assert ctis_only_go_forward([doors(3, 3), doors(5, 3), doors(5, 5)]) == []
+    assert ctis_only_go_forward([doors(5, 5), doors(), doors(3, 5)]) == [
+        "the map of n/g that east admits by fell from 5 to 3"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ranges", "good"),
+    [
+        ({"east": "0-99"}, True),
+        ({"east": "0-49,60", "west": "50-59,61-99"}, True),
+        ({"east": "0-50", "west": "50-99"}, False),
+        ({"east": "0-49", "west": "51-99"}, False),
+    ],
+)
+def test_a_bucket_with_two_slots_or_none_is_seen(ranges: dict[str, str], good: bool) -> None:
+    assert (every_bucket_once([Placement("n/g", 7, ranges, 0.0)]) == []) is good
+
+
+@pytest.mark.parametrize(
+    ("picture", "buckets"),
+    [
+        pytest.param(doors(3, 3), 0, id="both-hold-the-same-map"),
+        pytest.param(doors(5, 7), 0, id="the-door-here-was-shut-before-the-one-there-opened"),
+        pytest.param(doors(3, 7), 10, id="east-has-not-heard-of-the-move-and-west-has-opened"),
+        pytest.param(doors(3, 9), 100, id="the-whole-group-is-open-twice"),
+        pytest.param(doors(3, 9, "east"), 0, id="the-former-city-counts-as-lost"),
+        pytest.param(doors(3, 9, "west"), 100, id="the-new-city-counts-as-lost-which-excuses-nothing"),
+        pytest.param(doors(0, 9), 0, id="the-former-city-says-nothing"),
+        pytest.param(doors(9, 3), 0, id="a-city-that-is-behind-and-had-no-door-before"),
+    ],
+)
+def test_a_bucket_with_two_fresh_doors_is_seen(picture: Doors, buckets: int) -> None:
+    broken = no_two_fresh_doors([picture, picture], MAPS)
+    assert len(broken) == buckets
+    if buckets:
+        assert (
+            broken[0]
+            == f"bucket 0 of n/g is open at east (revision 3) and at west (revision {7 if buckets == 10 else 9})"
+        )
+
+
+# -- the agents
+
+
+def test_two_sessions_at_once_are_seen_and_one_after_the_other_are_not() -> None:
+    before = [line("a", 1, "signed-in", "east")]
+    assert sessions_never_overlap([*before, line("a", 2, "lost", "east"), line("a", 3, "signed-in", "west")], 0) == []
+    assert sessions_never_overlap([*before, line("a", 3, "signed-in", "west")], 0) == [
+        "a was signed in at east and at west"
+    ]
+    assert sessions_never_overlap([*before, line("a", 3, "signed-in", "west")], since=10) == []
+
+
+@pytest.mark.parametrize("event", ["released", "lost", "out", "signed-in", "guest"])
+def test_whoever_notices_something_is_seen(event: str) -> None:
+    diary = [line("a", 5, event, "west"), line("b", 5, event, "west"), line("a", 50, event, "west")]
+    assert nobody_notices(diary, frozenset({"a"}), 1, 10) == [f"a of west noticed: {event}"]
+    assert nobody_notices([line("a", 5, "call", "west")], frozenset({"a"}), 1, 10) == []
+
+
+def test_an_agent_who_goes_to_and_fro_is_seen() -> None:
+    there = [line("a", 1, "signed-in", "east"), line("a", 12, "signed-in", "west")]
+    assert nobody_changes_often(there, since=10) == []
+    assert nobody_changes_often([*there, line("a", 13, "signed-in", "west")], since=10) == [], "the same city again"
+    back = [*there, line("a", 14, "signed-in", "east")]
+    assert nobody_changes_often(back, since=10) == ["a went east > west > east"]
+    assert nobody_changes_often(back, since=10, most=2) == []
+    assert nobody_changes_often(there, since=10, most=0) == ["a went east > west"]
+    assert nobody_changes_often(back, since=13) == [], "what was before the fault is no part of it"
+
+
+def test_important_agents_who_come_last_are_seen() -> None:
+    diary = [line("a", 5, "signed-in", "west"), line("b", 6, "signed-in", "west"), line("a", 7, "lost", "west")]
+    a, b = frozenset({"a"}), frozenset({"b"})
+    assert important_not_last(diary, a, b, since=1) == []
+    assert important_not_last(diary, b, a, since=1) == [
+        "the last of the important was 1.00 s later than the last of the others"
+    ]
+    assert important_not_last(diary, b, a, since=8) == []
+
+
+ACCOUNTS = {"a": "n/g", "b": "n/g", "c": "n/other"}
+
+
+@pytest.mark.parametrize(
+    ("events", "working"),
+    [
+        pytest.param([line("a", 12, "lost", "east"), line("b", 11, "lost", "east")], 0, id="everybody-had-lost-it"),
+        pytest.param([line("a", 9, "lost", "east")], 1, id="one-works-on-as-if-nothing-were"),
+        pytest.param([], 2, id="nobody-had-lost-anything"),
+        pytest.param(
+            [line("a", 12, "lost", "east"), line("b", 11, "out", "east"), line("b", 12, "signed-in", "east")],
+            0,
+            id="a-session-that-began-afterwards-is-another-one",
+        ),
+    ],
+)
+def test_a_city_that_is_given_up_while_agents_work_there_is_seen(events: list[dict[str, Any]], working: int) -> None:
+    diary = [line(account, 1, "signed-in", "east") for account in ACCOUNTS] + events
+    seen = [placed(3), placed(5, at=10.0, west="0-99")]
+    broken = nobody_is_given_up_by_mistake(seen, diary, ACCOUNTS, since=5, until=20)
+    assert broken == (
+        [f"east was given up for n/g (revision 5) while {working} of its 2 agents worked on there"] if working else []
+    )
+
+
+def test_a_planned_move_gives_nobody_up_and_only_the_buckets_that_were_taken_count() -> None:
+    diary = [line(account, 1, "signed-in", "east") for account in ACCOUNTS]
+    planned = [placed(3), Placement("n/g", 5, {"east>west": "0-99"}, 10.0), placed(7, at=15.0, west="0-99")]
+    assert nobody_is_given_up_by_mistake(planned, diary, ACCOUNTS, since=5, until=20) == []
+    a = bucket_of("a")
+    others = ",".join(str(bucket) for bucket in range(100) if bucket != a)
+    partly = [placed(3), placed(5, at=10.0, east=str(a), west=others)]
+    assert nobody_is_given_up_by_mistake(partly, diary, {"a": "n/g"}, since=5, until=20) == []
+    assert nobody_is_given_up_by_mistake(partly, diary, {"b": "n/g"}, since=5, until=20) != []
+    assert nobody_is_given_up_by_mistake(partly, diary, {"b": "n/g"}, since=11, until=20) == []
+
+
+def test_buckets_are_those_of_the_contract() -> None:
+    from tandem.domain.buckets import bucket_of as of_tandem
+
+    assert [bucket_of(name) for name in ("agent0001", "Agent0002")] == [of_tandem("agent0001"), of_tandem("agent0002")]
+
+
+# -- the calls
+
+
+def test_a_call_that_is_cut_is_seen_unless_the_fault_itself_did_it() -> None:
+    calls = [
+        {"id": "1", "number": "800", "fate": "cut", "ended_at": 5.0, "by": "softswitch-east"},
+        {"id": "2", "number": "800", "fate": "cut", "ended_at": 5.0},
+        {"id": "3", "number": "800", "fate": "answered", "ended_at": 5.0},
+        {"id": "4", "number": "800", "fate": "cut", "ended_at": 0.5},
+    ]
+    assert no_call_is_cut(calls, 1.0, frozenset({"2"})) == ["call 1 to 800 was cut by softswitch-east"]
+
+
+@pytest.mark.parametrize(
+    ("made", "through"),
+    [
+        (call("1", routes_tried=["east"], agent="61"), True),
+        (call("2", routes_tried=["west"], agent="51"), True),
+        (call("3", routes_tried=["overflow"], agent="51"), True),
+        (call("4", routes_tried=["east", "overflow"], agent="61"), False),
+        (call("5", routes_tried=["west"], agent="61"), False),
+        (call("6"), False),
+    ],
+)
+def test_only_calls_whose_way_led_through_a_city_may_be_lost_with_it(made: dict[str, Any], through: bool) -> None:
+    assert goes_through(made, {"east"}, PHONES, {"overflow": "west"}) is through
+
+
+@pytest.mark.parametrize(
+    ("entered", "agent", "through"),
+    [("east", "61", True), ("west", "51", True), ("west", "61", False), ("east", "", False)],
+)
+def test_only_calls_that_took_the_link_may_be_lost_with_it(entered: str, agent: str, through: bool) -> None:
+    made = call("1", routes_tried=[entered], agent=agent)
+    assert goes_through(made, {"east-west"}, PHONES, {}) is through
+
+
+def test_only_calls_of_the_time_of_the_fault_may_be_lost_with_it() -> None:
+    calls = [
+        call("before", ended_at=4.0),
+        call("into it", ended_at=6.0),
+        call("within it", placed_at=6.0, ended_at=7.0),
+        call("still there"),
+        call("afterwards", placed_at=11.0, ended_at=12.0),
+    ]
+    assert [c["id"] for c in under_way(calls, 5.0, 10.0)] == ["into it", "within it", "still there"]
+
+
+def test_an_agent_whom_no_call_reaches_is_seen() -> None:
+    calls = [call("1", agent="61"), call("2", agent="52", placed_at=0.5), call("3", agent="52", answered_at=None)]
+    assert everybody_answers(calls, PHONES, {"a", "b"}, since=1.0) == ["b is reached by no call"]
+    assert everybody_answers(calls, PHONES, {"a"}, since=1.0) == []
