@@ -162,16 +162,17 @@ class Observer:
 
     def _follow_targets(self) -> None:
         snapshot = self._picture.snapshot
-        wanted: set[Target | DeepTarget] = set(targets_of(snapshot, self._me).values())
+        # Not sets: tasks begin in the same order every time, for the simulation's sake.
+        wanted: dict[Target | DeepTarget, None] = dict.fromkeys(targets_of(snapshot, self._me).values())
         if self._deep is not None:
-            wanted |= set(deep_targets_of(snapshot, self._me).values())
-        for target in self._tasks.keys() - wanted:
+            wanted.update(dict.fromkeys(deep_targets_of(snapshot, self._me).values()))
+        for target in [target for target in self._tasks if target not in wanted]:
             self._tasks.pop(target).cancel()
         spoken_of = {key for target in wanted for key in target.keys}
-        for key in self._rows.keys() - spoken_of:
+        for key in [key for key in self._rows if key not in spoken_of]:
             del self._rows[key]
             self._publisher.unsay(keys.observation(self._me, *key))
-        for target in wanted - self._tasks.keys():
+        for target in [target for target in wanted if target not in self._tasks]:
             probing = self._probe_for_ever(target) if isinstance(target, Target) else self._probe_deeply(target)
             self._tasks[target] = asyncio.create_task(probing, name="probe-" + "-".join(target.keys[0]))
 

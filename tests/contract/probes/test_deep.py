@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from callcenter.directory import Directory, GroupSize, generate, save
 from tandem.adapters.softswitch.kamailio import KamailioSoftswitch
@@ -208,8 +209,8 @@ async def test_a_softswitch_that_registers_phones_and_rings_none_fails(city: Cit
     result = await city.probe(prober)
     assert worked(result) == (True, False)
     assert "queued (182 Queued), but the phone was not rung within 1 s" in call_of(result).detail
+    assert await asyncio.to_thread(city.softswitch.rpc, "htable.dump", "waiting") == [], "it has been taken back"
     await asyncio.to_thread(city.push_numbers)
-    # It was taken back: it does not ring in the next one's place.
     assert worked(await city.probe(prober)) == (True, True)
 
 
@@ -418,3 +419,31 @@ async def test_a_name_that_we_cannot_resolve_accuses_nobody(prober: NetworkProbe
     result = await prober.deep("http://no-such-host.invalid:1", "no-such-host.invalid:5060", WITNESS, 5.0)
     assert result.sign_in.void
     assert call_of(result).void
+
+
+def test_silence_leaves_nothing_behind() -> None:
+    """A dead city is probed for hours, and this process has so many file descriptors and no more."""
+
+    async def probe(url: str, sip: str) -> tuple[int, int]:
+        async with NetworkProber(RealClock()) as prober:
+            prober._lines[url, WITNESS.account] = Line("0510001", "callcenter", "secret")
+
+            async def open_files_after(rounds: int) -> int:
+                for _ in range(rounds):
+                    await asyncio.gather(*(prober.deep(url, sip, WITNESS, 0.05) for _ in range(20)))
+                await asyncio.sleep(0.5)
+                return len(os.listdir("/proc/self/fd"))
+
+            before = await open_files_after(1)
+            after = await open_files_after(10)
+            assert not prober._caller._inboxes
+            return before, after
+
+    with socket.socket() as deaf, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(4096)
+        mute.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            before, after = runner.run(probe(url, f"127.0.0.1:{mute.getsockname()[1]}"))
+    assert after <= before

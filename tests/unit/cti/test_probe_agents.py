@@ -59,6 +59,13 @@ def test_it_stands_in_line_with_everybody_and_is_let_in_in_its_turn() -> None:
     assert office.signed_in(EAST).state == "available"
 
 
+def test_it_keeps_its_place_in_the_line() -> None:
+    office = Office(a_directory(), rate=1.0)
+    office.sign_in(0, EAST, 1, 2, 3)
+    office.later(8.0)
+    assert [conn for conn, frame in office.frames if isinstance(frame, Offer)] == [0, EAST, 1, 2, 3]
+
+
 def test_whatever_it_does_is_no_news(office: Office) -> None:
     office.sign_in(0)
     seq, counts, report = office.centre.seq, dict(office.centre.group_seq), office.centre.idle_report(office.now)
