@@ -22,7 +22,7 @@ CALLS_PER_SECOND: Final = 5.0
 SETTLE_S: Final = 1.0
 LOST: Final = "east"
 
-ROLL_CALL_PER_S: Final = 20.0
+ROLL_CALL_PER_S: Final = 30.0
 ROLL_CALL_TALK_S: Final = (1.0, 2.0)
 ROLL_CALL_WITHIN_S: Final = 40.0
 """At the end every agent must answer a real call: many short ones, and whoever has been idle longest gets the next."""

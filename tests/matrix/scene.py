@@ -239,6 +239,18 @@ async def disk_full(scene: Scene) -> None:
     await _store_whole(scene)
 
 
+async def nobody_is_signed_in(scene: Scene) -> None:
+    """And one agent comes in anew, so that it is seen to be so: nobody else would notice before the failover."""
+    hotel = scene.groups("east", "hotel-north-sales")
+    newcomer = min(scene.centre.accounts(hotel))
+    await scene.swallow("east", OFFERS)
+    await scene.centre.floors.restart([newcomer])
+    await asyncio.sleep(4.5)  # a desktop that starts anew waits out a lease first
+    scene.centre.observed.look()
+    if scene.centre.observed.site_of.get(newcomer) == "east":
+        scene.broken.append("the CTI signed somebody in: this proves nothing")
+
+
 async def freeze_members(scene: Scene, cities: Iterable[str], for_s: float) -> None:
     await asyncio.gather(*(scene.freeze(city, STORE, for_s) for city in cities))
 
