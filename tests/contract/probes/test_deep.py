@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from callcenter.cti import loanstore
 from callcenter.directory import Directory, GroupSize, generate, save
 from tandem.adapters.softswitch.kamailio import KamailioSoftswitch
 from tandem.domain.probe_agents import ProbeAgent, probe_agent
@@ -79,6 +80,9 @@ async def a_city(folder: Path, **cti_env: str) -> AsyncIterator[City]:
     softswitch = Softswitch("east", folder / "directory.json.gz", folder / "softswitch")
     cti = a_cti(folder, "east", {"east": free_port(), "west": free_port()}, evapi=softswitch.evapi[1], **cti_env)
     cti.env |= {"TANDEM_EVAPI": f"{softswitch.ip}:{softswitch.evapi[1]}", "TANDEM_SIP_ADDRESS": softswitch.address}
+    # It has run here before: a CTI that cannot know whom it has lent lets people in later.
+    os.makedirs(cti.env["TANDEM_STATE_DIR"])
+    loanstore.save(Path(cti.env["TANDEM_STATE_DIR"]), loanstore.Kept(frozenset(), 0))
     city = City(cti, softswitch)
     try:
         softswitch.start()

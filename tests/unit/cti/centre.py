@@ -1,6 +1,5 @@
 """A whole CTI without its sockets, as the tests drive it: agents by account, calls by ID, time by argument."""
 
-from math import inf
 from typing import Any
 
 from callcenter.cti.agents import AgentBook
@@ -27,7 +26,7 @@ def a_directory() -> Directory:
 class Office:
     """East's CTI; `agents` sign in by number, answer every ping, and see what their desktops show."""
 
-    def __init__(self, directory: Directory | None = None, rate: float = inf) -> None:
+    def __init__(self, directory: Directory | None = None, **server_settings: Any) -> None:
         self.now = 100.0
         self.directory = directory or a_directory()
         book = AgentBook(self.directory, site="east", system="hotel", registrar="198.18.0.11:30560", wrapup=WRAPUP)
@@ -39,7 +38,7 @@ class Office:
             timing=Timing(1.5, 0.5),
             now=self.now,
             wall=WALL,
-            rate=rate,
+            **server_settings,
         )
         self.centre = Centre(server, book, WALL - self.now)
         self.book = book

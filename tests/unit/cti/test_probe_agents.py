@@ -49,6 +49,13 @@ def test_a_cti_that_knows_no_map_yet_lets_it_in() -> None:
     assert office.signed_in(EAST).extension == "0510001"
 
 
+def test_a_cti_that_does_not_know_yet_whom_it_lent_lets_it_in() -> None:
+    office = Office(a_directory(), lent=None)
+    office.sign_in(0, EAST)
+    assert office.signed_in(EAST).state == "available"
+    assert not any(isinstance(frame, SignedIn) for conn, frame in office.frames if conn == 0), "people wait for that"
+
+
 def test_it_stands_in_line_with_everybody_and_is_let_in_in_its_turn() -> None:
     office = Office(a_directory(), rate=1.0)
     office.sign_in(0, 1, EAST)
