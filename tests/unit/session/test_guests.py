@@ -7,7 +7,7 @@ import pytest
 
 from callcenter.session import tickets
 from callcenter.session.events import Activity, Gone, MoveMade, Out, Say
-from callcenter.session.guests import REASONS_A_LOOK
+from callcenter.session.guests import LEND_AFTER, REASONS_A_LOOK
 from callcenter.session.loan_frames import Borrow, Lent, LoanFrame, Renew, Renewed, Returned, Who
 from callcenter.session.loans import ANSWER_WITHIN, HOME_STABLE, LOAN, PEER_FRESH
 from callcenter.session.messages import Ended, Moved, Offer, Other, Pong, Refused, Release, SignedIn, Wait
@@ -41,6 +41,7 @@ class East(Cti):
 
     def __init__(self, capacity: int = 10, **more: Any) -> None:
         super().__init__(peer="west", **more)
+        self.server.book.boot_at -= LEND_AFTER  # it has been up for a while
         self.server.set_guest_capacity(capacity, self.now)
         self.hear()
 
@@ -415,6 +416,13 @@ def test_loans_outlast_a_stall_of_the_lender(east_owns: East) -> None:
     east_owns.place(EAST)
     east_owns.hello(1, "a1", "phone")
     assert only(east_owns.ask(1), Wait).reason == "LentOut"
+
+
+def test_one_that_has_just_started_lends_nobody_because_its_own_agents_are_coming_back(east_owns: East) -> None:
+    east_owns.server.book.boot_at = east_owns.now
+    assert lend(east_owns).refused == {"a1": "Starting"}
+    east_owns.now += LEND_AFTER
+    assert lend(east_owns, n="w1.2").loans.keys() == {"a1"}
 
 
 def test_with_a_disk_nobody_is_lent_before_it_says_so() -> None:

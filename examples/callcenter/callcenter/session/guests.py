@@ -21,6 +21,9 @@ LOOK_EVERY: Final = 0.1
 HOMEWARD_A_LOOK: Final = 16
 """Guests sent home in one look at most."""
 
+LEND_AFTER: Final = 2.0
+"""Seconds after its start in which a CTI lends nobody: its own agents are back at its door before that."""
+
 REASONS_A_LOOK: Final = 16
 """Strays who are told in one look that they wait for another reason now. When a city dies, all its agents stand at the
 other one's door for one, and the word that lets them in must not wait behind that."""
@@ -182,7 +185,8 @@ class GuestDoor:
         loans: dict[str, str] = {}
         refused: dict[str, str] = {}
         for account, instance in wanted:
-            why = self._do.why_counted(account, now) or self._at_our_door(account, instance)
+            starting = "Starting" if now < self._book.boot_at + LEND_AFTER else None
+            why = starting or self._do.why_counted(account, now) or self._at_our_door(account, instance)
             if why is not None:
                 refused[account] = why
                 continue
