@@ -15,6 +15,7 @@ from tests.contract.operator.engine import Engines
 from tests.support.etcd import EtcdCluster
 from tests.support.kube import KubeApi, KubectlError
 from tests.support.manifests import group, shift, site
+from tests.unit.domain.world import World
 
 pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
@@ -159,3 +160,39 @@ async def test_a_mirrored_shift_goes_when_the_store_forgets_it_and_an_own_one_st
     await until("the mirrored one is gone", gone)
     assert kube.get("Shift", "own", "callcenter")["status"]["phase"] == "Completed"
     assert await store.get(own.key) is None
+
+
+async def test_a_failovers_question_is_shown_here_and_approved_from_here(
+    kube: KubeApi, running: OperatorProcess, store: StoreClient
+) -> None:
+    key = keys.shift("callcenter/east-1-failover")
+    await Engines(store).put(key, a_question())
+
+    async def asks() -> dict[str, Any] | None:
+        try:
+            found = await asyncio.to_thread(kube.get, "Shift", "east-1-failover", "callcenter")
+        except KubectlError:
+            return None
+        return found if found.get("status", {}).get("phase") == "AwaitingApproval" else None
+
+    found = await until("it asks", asks)
+    assert "kubectl tandem approve east-1-failover -n callcenter" in found["status"]["message"]
+    assert found["status"]["plan"][1].endswith("about 100 agents; buckets then: west 0-99")
+    kube.patch("Shift", "east-1-failover", "callcenter", {"spec": {"approved": True, "approvedBy": "admin"}})
+
+    async def approved() -> bool:
+        held = await store.get(key)
+        return held is not None and ShiftRecord.model_validate_json(held.value).spec.approved
+
+    await until("the approval is told", approved)
+
+
+def a_question() -> ShiftRecord:
+    """As the domain itself writes it, for a group whose failover is Manual."""
+    world = World()
+    world.group({"east": 100}, failover="Manual")
+    world.settle()
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    return world.shift_record("callcenter/east-1-failover")
