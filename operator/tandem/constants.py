@@ -88,6 +88,9 @@ ARRIVALS_WAIT_S: Final = 10.0
 EVIDENCE_INTERVAL_S: Final = 1.0
 """Seconds between two questions to the CTI for what its clients say of other cities."""
 
+DEEP_ANSWERS: Final = 5
+"""Answers for which one deep probe waits at most: door, offer, registration, ringing, answer."""
+
 LATE_ANSWER_S: Final = 3.0
 """Seconds after which nobody listens for a probe's answer any more. One that comes between the probe's timeout and this
 is a sign of life: what it comes from is slow, and sessions live on there."""

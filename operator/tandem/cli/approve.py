@@ -3,6 +3,7 @@
 import asyncio
 
 from tandem.api.resources import SHIFT
+from tandem.api.shift import FINISHED
 from tandem.cli.contexts import ASK_S, Clusters, who_am_i
 from tandem.operator.cluster import ApiError, MissingError, RefusedError, path_of
 
@@ -19,6 +20,9 @@ async def run(clusters: Clusters, name: str, namespace: str) -> int:
                 if spec.get("approved"):
                     print(f"Shift {full} was approved by {spec.get('approvedBy')} already")
                     return 0
+                if (phase := found.get("status", {}).get("phase")) in FINISHED:
+                    print(f"Shift {full} is over ({phase}: {found['status'].get('message', '')}); nothing to approve")
+                    return 1
                 if spec.get("approval") != "Manual":
                     print(f"Shift {full} needs no approval: its spec.approval is {spec.get('approval', 'Auto')}")
                     return 1

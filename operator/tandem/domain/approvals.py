@@ -1,11 +1,11 @@
 """Approvals: groups whose `failover` is Manual wait for a person, with the plan ready.
 
-A lost site's failover prepares one Shift per namespace for such groups, in phase AwaitingApproval. Approving it is one
-command (`kubectl tandem approve`), from any cluster; the move itself is the failover's own, with the room there is
-then. A site that comes back ends what nobody has approved.
+A lost site's failover prepares Shifts for such groups, one per namespace if it can, in phase AwaitingApproval. It takes
+one command to approve one (`kubectl tandem approve`), from any cluster; the move itself is the failover's own, with the
+room there is then. A site that comes back ends what nobody has approved.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 from tandem.api.shift import Selector, ShiftSpec
@@ -20,6 +20,9 @@ from tandem.domain.rescue import Rescue
 from tandem.domain.snapshot import FAILOVER, Instant, ShiftEntry, Snapshot
 
 _PREFIX: Final = FAILOVER
+
+GROUPS_A_QUESTION: Final = 100
+"""Groups that one question asks about at most: a selector names 200."""
 
 
 def approval_for(snapshot: Snapshot, group: str, cause: str) -> ShiftEntry | None:
@@ -43,10 +46,12 @@ def answer(shift: ShiftEntry, group: str, site: str) -> Refusal | None:
 
 
 def question(
-    draft: Draft, namespace: str, rescues: Sequence[Rescue], site: str, cause: str, why: Loss, now: Instant
+    draft: Draft, rescues: Sequence[Rescue], site: str, cause: str, why: Loss, now: Instant, taken: Container[str]
 ) -> tuple[str, ShiftRecord]:
-    """Name and record of the Shift that asks about a namespace's groups."""
-    name = f"{namespace}/{cause.removeprefix(_PREFIX)}-failover"
+    """Name and record of the Shift that asks about some groups of one namespace. `taken`: names it cannot have."""
+    namespace = rescues[0].group.rpartition("/")[0]
+    first = f"{namespace}/{cause.removeprefix(_PREFIX)}-failover"
+    name = next(name for name in (first, *(f"{first}-{number}" for number in range(2, 1000))) if name not in taken)
     plans = tuple(_plan(draft.snapshot, rescue, site) for rescue in rescues)
     agents = sum(plan.agents for plan in plans)
     coordinator = draft.snapshot.coordinator

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from tandem.constants import QUARANTINE_FORGIVEN_S, TXN_OPERATIONS
 from tandem.domain import keys
-from tandem.domain.approvals import answer, approval_for, approved, close_questions, question
+from tandem.domain.approvals import GROUPS_A_QUESTION, answer, approval_for, approved, close_questions, question
 from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.loss import Loss, loss
@@ -95,6 +95,11 @@ class _Failover:
         for found, ask in self._rescues():
             (questions if ask else rescues).append(found)
         if not rescues and not questions:
+            if self._new and hold_refusal(self._draft.snapshot) is None:
+                # It counts as lost all the same: its copies of the objects hold up nothing, its quarantine will begin.
+                sentence = f"failover {self._record.number}: {self._site} is {self._kind}; nobody of it can be moved"
+                writes: dict[str, Record | None] = {keys.failover(self._site): self._record}
+                self._draft.commit(f"Site {self._site}", Reason.FAILED_OVER, sentence, writes, self._proof())
             return
         held = hold_refusal(self._draft.snapshot)
         if held is not None:
@@ -175,6 +180,11 @@ class _Failover:
     def _own_record(self) -> Premise:
         return Premise(keys.failover(self._site), mod_revision=self._entry.mod_revision if self._entry else 0)
 
+    def _proof(self) -> tuple[Premise, ...]:
+        """Everything that the loss itself rests on; the coordinator's reign is added by the draft."""
+        words = [Premise(key, mod_revision=revision) for loss in self._lost.values() for key, revision in loss.evidence]
+        return tuple(dict.fromkeys([*self._empty_batch().premises, *words]))[1:]
+
     def _part(self, found: Rescue) -> tuple[dict[str, Record | None], list[Premise]]:
         """One group's part: its placement, the end of its Shifts, and what both rest on."""
         changes = {"map": found.after.encode(), "cause": self._cause, "pace": 0, "drain": found.drain}
@@ -185,9 +195,9 @@ class _Failover:
         premises += self._draft.still_usable({(target, found.system) for target in found.targets})
         for shift in self._draft.snapshot.unfinished_shifts():
             key = keys.shift(shift.name)
-            open_question = shift.record.cause == self._cause and not shift.record.spec.approved
+            answered = shift.record.cause == self._cause and shift.record.spec.approved
             concerned = any(plan.group == found.group for plan in shift.record.plan)
-            if concerned and not open_question and key not in self._draft.written:
+            if concerned and (answered or not shift.is_question) and key not in self._draft.written:
                 writes[key] = self._after(shift)
                 premises.append(self._draft.shift(shift))
         return writes, premises
@@ -221,15 +231,21 @@ class _Failover:
     def _ask(self, questions: list[Rescue]) -> None:
         """Prepare the plan for groups that a person decides on, one Shift per namespace."""
         writes: dict[str, Record | None] = {}
-        premises = [self._own_record, self._draft.no_hold]
+        premises = list(self._proof())
+        taken = set(self._draft.snapshot.shifts)
         if self._new:
             writes[keys.failover(self._site)] = self._record
         for namespace in sorted({found.group.rpartition("/")[0] for found in questions}):
             of = [found for found in questions if found.group.startswith(f"{namespace}/")]
-            why = self._lost[of[0].system]
-            name, record = question(self._draft, namespace, of, self._site, self._cause, why, self._now)
-            writes[keys.shift(name)] = record
-            premises.append(Premise(keys.shift(name), mod_revision=0))
+            for start in range(0, len(of), GROUPS_A_QUESTION):
+                part = of[start : start + GROUPS_A_QUESTION]
+                if len(premises) >= TXN_OPERATIONS - 1:
+                    break  # the next turn asks about the rest
+                why = self._lost[part[0].system]
+                name, record = question(self._draft, part, self._site, self._cause, why, self._now, taken)
+                taken.add(name)
+                writes[keys.shift(name)] = record
+                premises.append(Premise(keys.shift(name), mod_revision=0))
         sentence = f"{self._site} is {self._kind}: the move of {len(questions)} groups waits for a person's approval"
         self._draft.commit(f"Site {self._site}", Reason.MANUAL_FAILOVER, sentence, writes, tuple(premises))
 
@@ -262,7 +278,7 @@ def _next(before: FailoverRecord, lost: Mapping[str, Loss], now: Instant) -> Fai
 def _end(draft: Draft, site: str, now: Instant) -> None:
     """The city is back: its failover has ended, and its quarantine begins to count."""
     entry = draft.snapshot.failovers.get(site)
-    if entry is None or entry.record.state != "Active":
+    if entry is None or entry.record.state != "Active" or site not in draft.snapshot.heartbeats:
         return
     verdicts = [system_verdict(draft.snapshot, site, system) for system in _systems(draft.snapshot, site)]
     if any(verdict.state not in (State.HEALTHY, State.DEGRADED, State.MAINTENANCE) for verdict in verdicts):

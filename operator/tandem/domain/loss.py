@@ -45,6 +45,9 @@ def loss(snapshot: Snapshot, site: str, system: str, mono: float) -> Loss | None
 
 
 def _absences(snapshot: Snapshot, site: str, system: str, mono: float) -> list[Loss]:
+    spec = snapshot.site(site)
+    if spec is None:
+        return []
     outside = {
         component: [
             word
@@ -56,13 +59,20 @@ def _absences(snapshot: Snapshot, site: str, system: str, mono: float) -> list[L
     everything = [word for words in outside.values() for word in words]
     if any(word.passes for word in everything):
         return []  # a city that answers anybody is not gone; it may be slow
+    plain = [word for component in (*COMPONENTS, ENGINE) for word in outside[component]]
+    if not all(word.firm for word in plain):
+        return []  # one lost answer must not end what somebody has just said in its favour
+    # Those who try it find out one after the other, at most a probe's time apart: so much younger the last may be.
+    apart = duration_seconds(spec.detection.interval) + duration_seconds(spec.detection.timeout)
+    praised_until = max((word.seen_at for word in plain), default=0.0) - apart
     found = []
     for component in COMPONENTS:
-        firm = [word for word in outside[component] if word.firm]
+        firm = outside[component]
         weighed = accusation(firm)
         if weighed.enough:
             sentence = f"its engine writes nothing, and {observers(firm)} cannot reach the {component} of {system}"
-            confirmed_in = weighed.unbroken_since + _confirm_after(snapshot, site) - mono
+            since = max(weighed.unbroken_since, praised_until)
+            confirmed_in = since + duration_seconds(spec.detection.confirm_after) - mono
             found.append(Loss("Absent", sentence, confirmed_in, _evidence(everything), can_release=False))
     return found
 
@@ -80,14 +90,11 @@ def _breakdowns(snapshot: Snapshot, site: str, system: str, mono: float) -> list
         # Whoever gets through to a component has a veto on what is said of it, not on what is said of another one.
         if weighed.enough and confesses and not any(word.passes for word in words):
             sentence = f"{observers(firm)} find that the {component} of {system} does not work ({firm[0].detail})"
-            confirmed_in = weighed.unbroken_since + _confirm_after(snapshot, site) + DOWN_EXTRA_S - mono
+            # Since nobody gets through, whatever was known of others before that.
+            since = max(word.seen_at for word in words if not word.by_clients)
+            confirmed_in = since + duration_seconds(spec.detection.confirm_after) + DOWN_EXTRA_S - mono
             found.append(Loss("Down", sentence, confirmed_in, _evidence(words), can_release=component != CTI))
     return found
-
-
-def _confirm_after(snapshot: Snapshot, site: str) -> float:
-    spec = snapshot.site(site)
-    return duration_seconds(spec.detection.confirm_after) if spec else 0.0
 
 
 def _evidence(words: list[Word] | tuple[Word, ...]) -> tuple[tuple[str, int], ...]:

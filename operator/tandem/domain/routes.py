@@ -16,7 +16,7 @@ from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import TrunkRecord
 from tandem.domain.snapshot import Instant, Published, Snapshot
 from tandem.domain.verdicts import component_verdict
-from tandem.domain.words import SOFTSWITCH
+from tandem.domain.words import CALL, SOFTSWITCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _declaration(snapshot: Snapshot, name: str, spec: TrunkSpec) -> Refusal | No
 
 def _answers(snapshot: Snapshot, site: str, system: str) -> bool:
     """Whether calls may be sent there. Missing evidence is not evidence: only words against it count."""
-    return component_verdict(snapshot, site, system, SOFTSWITCH).state != "Fail"
+    return all(component_verdict(snapshot, site, system, part).state != "Fail" for part in (SOFTSWITCH, CALL))
 
 
 def _weights(

@@ -81,13 +81,19 @@ class Coordinator:
             self.figures.decisions += 1
             self.figures.decide_seconds.append(self._clock.monotonic() - started)
             self._say(decision.notes)
+            refused, alone = False, bool(self._conflicts)
             for batch in self._batches(decision.commits):
                 if self._election.epoch() != epoch:
                     return None
                 if not await self._commit(batch):
-                    self._conflicts += 1
-                    pause = min(_CONFLICT_S * self._conflicts, _MOST_CONFLICT_S)
-                    return self._clock.monotonic() + pause  # then decide on what the world is
+                    refused = True
+                    if not alone:
+                        break
+            if refused:
+                self._conflicts += 1
+                pause = min(_CONFLICT_S * self._conflicts, _MOST_CONFLICT_S)
+                return self._clock.monotonic() + pause  # then decide on what the world is
+            self._conflicts = 0
         except StoreError as error:
             self.figures.unknown += 1
             log.warning("the store did not answer, a commit may or may not have been applied: %s", error)
@@ -116,7 +122,6 @@ class Coordinator:
             log.info("not committed, the world had moved: %s", "; ".join(commit.sentence for commit in batch))
             await self._picture.refresh()
             return False
-        self._conflicts = 0
         self.figures.commits += len(batch)
         for commit in batch:
             log.info("revision %d: %s: %s: %s", result.revision, commit.subject, commit.reason, commit.sentence)

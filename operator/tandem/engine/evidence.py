@@ -38,6 +38,12 @@ class ClientsEvidence:
                 break
             except AdapterError:
                 await self._clock.sleep(EVIDENCE_INTERVAL_S)
+        try:
+            await self._ask_for_ever()
+        finally:
+            self._take({})
+
+    async def _ask_for_ever(self) -> None:
         while True:
             try:
                 self._take(await self._adapter.evidence())

@@ -13,7 +13,7 @@ from zlib import crc32
 
 from tandem.api.common import duration_seconds
 from tandem.api.site import Detection
-from tandem.constants import DEEP_BEAT_S, DEEP_PATIENCE, LATE_ANSWER_S
+from tandem.constants import DEEP_ANSWERS, DEEP_BEAT_S, DEEP_PATIENCE, LATE_ANSWER_S
 from tandem.domain import keys
 from tandem.domain.probe_agents import ProbeAgent, probe_agent
 from tandem.domain.records import ObservationRecord
@@ -109,7 +109,7 @@ def deep_targets_of(snapshot: Snapshot, me: str) -> dict[tuple[str, str], DeepTa
                 agent=probe_agent(system.name, me),
                 interval=interval,
                 timeout=DEEP_PATIENCE * timeout,
-                rule=Rule.of(interval, DEEP_PATIENCE * timeout, duration_seconds(detection.confirm_after)),
+                rule=_deep_rule(detection),
             )
     return found
 
@@ -140,6 +140,8 @@ class Observer:
         """What a deep probe could not be made of, so far: said once."""
         self._slow_at: dict[Key, float] = {}
         """When it last answered late, on the monotonic clock: a deep probe that fails about then says nothing."""
+        self._broken_at: dict[Key, float] = {}
+        """When its plain probe last failed: a deep probe that began before that and passes is out of date."""
         self._disqualified = False
         self.void_probes = 0
 
@@ -227,20 +229,25 @@ class Observer:
         while True:
             started = self._clock.monotonic()
             result = await self._deep.deep(target.cti, target.sip, target.agent, target.timeout)
-            self._take_deep((target.site, target.system, SIGN_IN), target.rule, result.sign_in)
-            if result.call is not None:
-                self._take_deep((target.site, target.system, CALL), target.rule, result.call)
+            for component, found in ((SIGN_IN, result.sign_in), (CALL, result.call)):
+                if found is not None:
+                    key = (target.site, target.system, component)
+                    self._take_deep(key, target.rule, self._timely(key, started, found))
             words = [self._streak_of(key) for key in target.keys]
             failing = any(streak is not None and not streak.passes for streak in words)
             due = started + (target.interval if failing else beat)
             await hurry.wait(max(due - self._clock.monotonic(), 0.0))
 
+    def _timely(self, key: Key, started: float, result: ProbeResult) -> ProbeResult:
+        """What passed before the plain probe failed says nothing of now; nor does a failure while answers come late."""
+        out_of_date = result.ok and started < self._broken_at.get(key, float("-inf"))
+        slow = not result.ok and self._clock.monotonic() - self._slow_at.get(key, float("-inf")) < LATE_ANSWER_S
+        return replace(result, ok=False, void=True) if out_of_date or slow else result
+
     def _take_deep(self, key: Key, rule: Rule, result: ProbeResult) -> None:
         if result.void and key not in self._rows and key not in self._untested:
             self._untested.add(key)
             log.warning("%s %s of %s cannot be tested: %s", key[1], key[2], key[0], result.detail)
-        if not result.ok and self._clock.monotonic() - self._slow_at.get(key, float("-inf")) < LATE_ANSWER_S:
-            result = replace(result, void=True)
         streak = self._follow(key, rule, result)
         if streak is not None:
             self._publish(key, streak)
@@ -253,6 +260,7 @@ class Observer:
         if deep not in self._rows:
             return
         if not shallow.passes:
+            self._broken_at[deep] = self._clock.monotonic()
             self._take_deep(deep, rule, ProbeResult(ok=False, void=False, seconds=0.0, detail=shallow.detail))
         self._hurries[deep[0], deep[1]].give()
 
@@ -318,3 +326,11 @@ def _phase(key: tuple[str, ...], interval: float) -> float:
 def _pace(detection: Detection) -> tuple[float, float, Rule]:
     interval, timeout = duration_seconds(detection.interval), duration_seconds(detection.timeout)
     return interval, timeout, Rule.of(interval, timeout, duration_seconds(detection.confirm_after))
+
+
+def _deep_rule(detection: Detection) -> Rule:
+    """A cycle of a deep probe may last several answers, each of which is nearly late."""
+    interval, timeout, _ = _pace(detection)
+    answer = DEEP_PATIENCE * timeout
+    rule = Rule.of(interval, answer, duration_seconds(detection.confirm_after))
+    return replace(rule, patience=1.5 * interval + DEEP_ANSWERS * answer)

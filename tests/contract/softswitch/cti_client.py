@@ -23,7 +23,14 @@ class CtiClient:
 
     @classmethod
     async def connect(cls, address: tuple[str, int]) -> CtiClient:
-        return cls(*await asyncio.open_connection(*address))
+        client = cls(*await asyncio.open_connection(*address))
+        with contextlib.suppress(TimeoutError):
+            # A call that is placed before the softswitch has said hello is in its list, and is not told.
+            async with asyncio.timeout(1.0):
+                while not any(message["e"] == "hello" for message in client.events):
+                    client._arrived.clear()
+                    await client._arrived.wait()
+        return client
 
     async def _read(self) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):

@@ -3,6 +3,7 @@
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.reasons import Reason
+from tests.unit.domain.test_failover import three_cities
 from tests.unit.domain.world import GROUP, World
 
 AUTOMATIC = "callcenter/hotel-south-support"
@@ -151,3 +152,72 @@ def test_a_question_is_in_nobodys_way() -> None:
     world.come_back("east")
     world.settle()
     assert world.shift_record(QUESTION).phase == "RolledBack"
+
+
+def test_a_second_question_of_one_failover_has_a_name_of_its_own() -> None:
+    """Hotel is lost first, flight a minute later: both have Manual groups in one namespace."""
+    world = World(systems=("hotel", "flight"))
+    world.group({"east": 100}, failover="Manual")
+    world.group({"east": 100}, name="callcenter/flight-x", system="flight", failover="Manual")
+    world.settle()
+    for system in ("hotel", "flight"):
+        for observer in ("east", "west", "witness"):
+            world.observe(observer, "east", system, "softswitch", passes=False)
+        world.advance(4.01)
+        world.settle()
+    assert set(world.snapshot.shifts) == {QUESTION, f"{QUESTION}-2"}
+    world.change_shift(f"{QUESTION}-2", approved=True, approved_by="ada")
+    world.settle()
+    assert world.placement("callcenter/flight-x") == {"east>west": "0-99"}
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_many_groups_are_asked_about_in_several_questions() -> None:
+    world = World(capacity=100_000)
+    for number in range(201):
+        world.group({"east": 100}, name=f"callcenter/g{number:03d}", agents=20, failover="Manual")
+    world.settle(300)
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    assert sorted(len(shift.record.plan) for shift in world.snapshot.shifts.values()) == [1, 100, 100]
+
+
+def test_many_namespaces_are_asked_in_several_transactions() -> None:
+    world = World(capacity=1_000_000)
+    for number in range(130):
+        world.group({"east": 100}, name=f"ns{number:03d}/g", agents=20, failover="Manual")
+    world.settle(300)
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    assert len(world.snapshot.shifts) == 130
+
+
+def test_a_city_that_is_back_in_the_last_moment_is_not_asked_about() -> None:
+    world = World()
+    world.group({"east": 100}, failover="Manual")
+    world.settle()
+    world.die("east")
+    world.advance(2.01)
+    [commit] = world.decide().commits
+    world.come_back("east")
+    assert not world.commit(commit)
+
+
+def test_another_citys_failover_leaves_a_question_open() -> None:
+    """East and west are lost one after the other; what a person approves about west answers nothing about east."""
+    world = three_cities()
+    world.group({"east": 50, "west": 50}, name="callcenter/both", sites=["east", "west", "north"], failover="Manual")
+    world.settle()
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    for component in ("softswitch", "cti"):
+        world.observe("north", "east", "hotel", component, passes=False)
+    world.die("west", seen_by=("north", "witness"))
+    world.advance(2.01)
+    world.settle()
+    world.change_shift("callcenter/west-1-failover", approved=True, approved_by="ada")
+    world.settle()
+    assert world.shift_record(QUESTION).phase == "AwaitingApproval"

@@ -182,6 +182,19 @@ def test_nobody_is_moved_unless_it_says_so_itself_and_nobody_gets_through(change
     assert world.placement() == {"east": "0-99"}
 
 
+def test_the_end_of_a_veto_does_not_act_at_once() -> None:
+    world = a_world()
+    breaks(world, "cti", by=("east", "west"))
+    world.advance(600)
+    assert world.settle() == []
+    world.observe("witness", "east", "hotel", "cti", passes=False)
+    world.advance(CONFIRMED_S - 0.01)
+    assert world.settle() == []
+    world.advance(0.02)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
 def works_again_for_one(world: World) -> None:
     breaks(world, "softswitch", by=("witness",), passes=True)
 

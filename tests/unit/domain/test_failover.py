@@ -14,6 +14,7 @@ from tests.unit.domain.world import GROUP, World, site_spec
 
 OTHER = "callcenter/hotel-south-support"
 CONFIRM_AFTER_S = 2.0
+PROBE_S = 1.0  # interval and timeout
 
 
 def a_world(**changes: Any) -> World:
@@ -168,6 +169,67 @@ def test_nobody_is_moved_unless_a_city_is_silent_and_two_accuse_the_same_part(
     assert world.placement() == {"east": "0-99"}
 
 
+def test_the_end_of_a_veto_does_not_act_at_once() -> None:
+    """A slow city: its CTI is silent, its softswitch answers the witness now and then, and misses one probe."""
+    world = a_world()
+    world.die("east")
+    world.observe("witness", "east", "hotel", "softswitch")
+    world.advance(60)
+    assert world.settle() == []
+    world.observe("witness", "east", "hotel", "softswitch", passes=False, firm=False)
+    world.advance(60)
+    assert world.settle() == [], "one failure is none"
+    world.observe("witness", "east", "hotel", "softswitch")
+    world.observe("witness", "east", "hotel", "softswitch", passes=False)
+    world.advance(CONFIRM_AFTER_S - PROBE_S - 0.01)
+    assert world.settle() == []
+    world.advance(0.02)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_a_third_location_that_reaches_it_until_one_hiccup_holds_it_up() -> None:
+    world = three_cities()
+    for component in ("softswitch", "cti"):
+        world.observe("north", "east", "hotel", component)
+    world.die("east")
+    world.advance(600)
+    assert world.settle() == []
+    for component in ("softswitch", "cti"):
+        world.observe("north", "east", "hotel", component, passes=False, firm=False)
+    world.advance(0.1)
+    assert world.settle() == []
+
+
+def test_a_lost_city_without_agents_holds_up_no_order_and_has_its_quarantine() -> None:
+    world = World()
+    world.group({"west": 100})
+    world.settle()
+    world.die("east")
+    after_confirmation(world).settle()
+    assert failover(world).state == "Active"
+    assert world.snapshot.participants == {"west"}
+    world.come_back("east")
+    world.settle()
+    world.sessions("west", GROUP, {1: 1})
+    world.sessions("east", GROUP, {})
+    world.shift(selector={"system": "hotel"}, to="east", percent=50)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+    assert world.shift_record().reason == Reason.QUARANTINED
+
+
+def test_announced_work_does_not_bring_a_dead_city_back() -> None:
+    world = a_world()
+    world.die("east")
+    after_confirmation(world).settle()
+    world.publish(keys.SITE, "east", site_spec("east", "hotel", maintenance=True))
+    for component in ("cti", "softswitch"):
+        world.delete(keys.observation("witness", "east", "hotel", component))  # its engine restarts
+    world.settle()
+    assert failover(world).state == "Active"
+
+
 def test_observers_of_one_failure_domain_are_one() -> None:
     world = a_world()
     world.die("east", seen_by=("west",))
@@ -228,8 +290,8 @@ def test_a_target_that_is_not_usable_gets_nobody() -> None:
     world = a_world()
     world.die("east")
     world.observe("west", "west", "hotel", "cti", passes=False)
-    after_confirmation(world)
-    assert world.settle() == []
+    after_confirmation(world).settle()
+    assert world.placement() == {"east": "0-99"}
     [note] = [note for note in world.decide().notes if note.reason is Reason.TARGET_NOT_USABLE]
     assert "own probe of the cti" in note.sentence
 
@@ -255,8 +317,8 @@ def test_without_any_room_it_says_what_is_needed() -> None:
     world.group({"east": 100}, agents=40)
     world.settle()
     world.die("east")
-    after_confirmation(world)
-    assert world.settle() == []
+    after_confirmation(world).settle()
+    assert world.placement() == {"east": "0-99"}
     [note] = [note for note in world.decide().notes if note.reason is Reason.NO_CAPACITY]
     assert "room for 40 more" in note.sentence
 

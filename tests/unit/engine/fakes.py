@@ -310,13 +310,16 @@ class FakeDeepProber:
     def __init__(self) -> None:
         self.broken: set[tuple[str, str]] = set()
         self.void: set[tuple[str, str]] = set()
+        self.answers = 0.0
+        """For how many answers a failing probe waits in vain."""
         self.probes: list[tuple[float, str, str]] = []
         """(when, city, account)."""
 
     async def deep(self, cti: str, sip: str | None, agent: ProbeAgent, timeout: float) -> DeepResult:
         city = cti.removeprefix("http://").partition(":")[0]
         self.probes.append((asyncio.get_running_loop().time(), city, agent.account))
-        await asyncio.sleep(0.01)
+        fails = any(where == city for where, _ in self.broken)
+        await asyncio.sleep(self.answers * timeout if fails else 0.01)
         return DeepResult(self._result(city, "sign-in"), self._result(city, "call") if sip is not None else None)
 
     def _result(self, city: str, component: str) -> ProbeResult:

@@ -238,3 +238,22 @@ def test_the_test_agents_numbers_are_pushed_with_the_others_and_go_when_they_are
         await cities.stop()
 
     run_virtual(story())
+
+
+def test_failures_that_take_several_answers_each_become_firm() -> None:
+    """Sign-in and registration both hang, while plain questions are answered."""
+
+    async def story() -> None:
+        cities = await ready()
+        for engine in cities.engines.values():
+            engine.deep.answers = 2
+        everywhere_broken(cities, "east", "sign-in")
+        await cities.until(lambda: firm(cities, SIGN_IN) == {"east", "west", "witness"}, within=20.0)
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def firm(cities: Cities, about: tuple[str, str, str]) -> set[str]:
+    found = cities.snapshot.observations.get(about, {})
+    return {observer for observer, entry in found.items() if entry.record.firm}

@@ -1,10 +1,11 @@
 """The clients' evidence: published while enough of them have lost a city, and taken back when not."""
 
+from tandem.domain import keys
 from tandem.domain.clients import ClientCount
 from tandem.domain.records import ObservationRecord
 from tandem.domain.snapshot import Entry
 from tandem.domain.verdicts import State, system_verdict, usability
-from tests.unit.domain.world import GROUP
+from tests.unit.domain.world import GROUP, site_spec
 from tests.unit.engine.cities import Cities
 from tests.unit.engine.virtual import run_virtual
 
@@ -42,6 +43,21 @@ def test_a_cti_that_does_not_answer_accuses_nobody() -> None:
         cti.said_by_clients = LOST
         await cities.until(lambda: word(cities) is not None)
         cti.down = True
+        await cities.until(lambda: word(cities) is None)
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_changed_site_leaves_no_word_of_its_clients_behind() -> None:
+    async def story() -> None:
+        cities = Cities()
+        await cities.start()
+        cti = cities.adapters["west"].ctis["hotel"]
+        cti.said_by_clients = LOST
+        await cities.until(lambda: word(cities) is not None)
+        cities.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=1600))
+        cti.said_by_clients = {}
         await cities.until(lambda: word(cities) is None)
         await cities.stop()
 

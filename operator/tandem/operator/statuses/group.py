@@ -102,7 +102,11 @@ def _moving(snapshot: Snapshot, name: str, placed: Placed | None) -> int:
 
 
 def _shift_under_way(snapshot: Snapshot, name: str) -> ShiftEntry | None:
-    mine = [shift for shift in snapshot.unfinished_shifts() if any(plan.group == name for plan in shift.record.plan)]
+    mine = [
+        shift
+        for shift in snapshot.unfinished_shifts()
+        if not shift.is_question and any(plan.group == name for plan in shift.record.plan)
+    ]
     return mine[0] if mine else None
 
 
