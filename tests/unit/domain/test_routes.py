@@ -117,6 +117,15 @@ def test_no_route_leads_to_a_softswitch_that_fails(accusers: tuple[str, ...]) ->
     assert weights(world) == {"west": 100, "overflow": 0}
 
 
+def test_no_route_leads_to_a_softswitch_that_refuses_calls_and_answers_options() -> None:
+    world = a_world()
+    for observer in ("east", "west", "witness"):
+        world.observe(observer, "east", "hotel", "call", passes=False)
+    world.advance(ROUTES_INTERVAL_S + 0.1)
+    world.settle()
+    assert weights(world) == {"west": 100, "overflow": 0}
+
+
 def test_a_softswitch_of_which_nobody_says_anything_keeps_its_routes() -> None:
     world = a_world()
     for observer in ("east", "west", "witness"):
