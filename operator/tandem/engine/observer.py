@@ -259,6 +259,10 @@ class Observer:
         """
         if deep not in self._rows:
             return
+        row = self._rows[deep]
+        if shallow.passes and not row.streak.passes:
+            # Restarted, perhaps: it may take a moment until it has its tables again. What it is worth now counts anew.
+            self._withdraw(deep, "the plain question is answered again")
         if not shallow.passes:
             self._broken_at[deep] = self._clock.monotonic()
             self._take_deep(deep, rule, ProbeResult(ok=False, void=False, seconds=0.0, detail=shallow.detail))

@@ -9,7 +9,7 @@ import pytest
 from tandem.domain import keys
 from tests.unit.domain.world import site_spec
 from tests.unit.engine.cities import Cities
-from tests.unit.engine.virtual import run_virtual
+from tests.unit.engine.virtual import VirtualClock, run_virtual
 
 EVERYONE = {"east": "Pass", "west": "Pass", "witness": "Pass"}
 SIGN_IN = ("east", "hotel", "sign-in")
@@ -257,3 +257,24 @@ def test_failures_that_take_several_answers_each_become_firm() -> None:
 def firm(cities: Cities, about: tuple[str, str, str]) -> set[str]:
     found = cities.snapshot.observations.get(about, {})
     return {observer for observer, entry in found.items() if entry.record.firm}
+
+
+def test_what_answers_plain_questions_again_is_accused_anew() -> None:
+    """A softswitch that was killed is back before it has its tables: nothing before that counts against its calls."""
+
+    async def story() -> None:
+        cities = await ready()
+        for engine in cities.engines.values():
+            engine.prober.broken.add("east:30560")
+        everywhere_broken(cities, "east", "call")
+        await cities.until(lambda: firm(cities, CALL) == {"east", "west", "witness"})
+        for engine in cities.engines.values():
+            engine.prober.broken.clear()
+        back = VirtualClock().now()
+        await cities.until(lambda: set(words(cities, "east", "hotel", "softswitch").values()) == {"Pass"})
+        await asyncio.sleep(1.0)
+        found = cities.snapshot.observations[CALL]
+        assert all(entry.record.state == "Fail" and entry.record.since > back for entry in found.values())
+        await cities.stop()
+
+    run_virtual(story())
