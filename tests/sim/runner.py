@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,8 +73,9 @@ def many(seeds: range, processes: int, out: Path) -> int:
     chunks = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
     outcomes: list[Outcome] = []
     told_at = began
-    with ProcessPoolExecutor(processes, max_tasks_per_child=20) as pool:
-        for found in pool.map(play_some, chunks):
+    # Not concurrent.futures: up to Python 3.12 it can stand still for ever when its processes are replaced.
+    with get_context("spawn").Pool(processes, maxtasksperchild=20) as pool:
+        for found in pool.imap(play_some, chunks):
             outcomes += found
             for outcome in found:
                 if outcome.broken:
