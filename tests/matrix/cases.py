@@ -99,7 +99,7 @@ CASES: Final = (
          within_s=10.0, arrange=made.coordinator_at_east),
     Case("city powered off, with the store's leader", FAILOVER, lambda s: s.power_off("east"), EAST, EAST,
          within_s=10.0, arrange=made.leader_at_east),
-    # When it is back and its CTIs' doors are not confirmed yet, its agents may work as guests for a moment: two changes.
+    # When it is back and its doors are not confirmed yet, its agents may be guests elsewhere for a moment: two changes.
     Case("city powered off while held", NOTHING, lambda s: s.power_off("east"), EAST, EAST,
          lasts_s=10.0, arrange=made.held, reason="Held", changes=2),
     Case("city powered off after the witness", NOTHING, lambda s: s.power_off("east"), EAST, EAST,
