@@ -143,9 +143,10 @@ CASES: Final = (
     Case("kube-proxy killed", NOTHING, lambda s: s.kill("east", "kube-proxy")),
     Case("name server killed", NOTHING, lambda s: s.kill("east", "pod/kube-system/coredns")),
     # -- the call centre
-    Case("CTI killed", NOTHING, lambda s: s.kill("east", CTI), EAST_HOTEL),
-    Case("CTI of the other system killed", NOTHING, lambda s: s.kill("east", CTI_OF_FLIGHT),
-         frozenset({"east/flight"})),
+    # Kubernetes starts it again at once, or after ten seconds when it has done so lately: that long it is Down.
+    Case("CTI killed", EITHER, lambda s: s.kill("east", CTI), EAST_HOTEL, within_s=60.0, concerns=HOTEL, changes=2),
+    Case("CTI of the other system killed", EITHER, lambda s: s.kill("east", CTI_OF_FLIGHT),
+         frozenset({"east/flight"}), within_s=60.0, concerns=frozenset({"flight"}), changes=2),
     Case("CTI frozen for 2 s", NOTHING, lambda s: s.freeze("east", CTI, 2.0), EAST_HOTEL, lasts_s=4.0),
     Case("CTI frozen", FAILOVER, lambda s: s.freeze("east", CTI), EAST_HOTEL, within_s=12.0, concerns=HOTEL),
     Case("CTI signs nobody in", FAILOVER, made.nobody_is_signed_in, EAST_HOTEL, within_s=15.0, concerns=HOTEL),
