@@ -8,7 +8,7 @@ room there is then. A site that comes back ends what nobody has approved.
 from collections.abc import Container, Sequence
 from typing import Final
 
-from tandem.api.shift import Selector, ShiftSpec
+from tandem.api.shift import Phase, Selector, ShiftSpec
 from tandem.domain import keys
 from tandem.domain.capacity import agents_in
 from tandem.domain.decision import Draft
@@ -18,8 +18,6 @@ from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import GroupPlan, ShiftRecord
 from tandem.domain.rescue import Rescue
 from tandem.domain.snapshot import FAILOVER, Instant, ShiftEntry, Snapshot
-
-_PREFIX: Final = FAILOVER
 
 GROUPS_A_QUESTION: Final = 100
 """Groups that one question asks about at most: a selector names 200."""
@@ -50,7 +48,7 @@ def question(
 ) -> tuple[str, ShiftRecord]:
     """Name and record of the Shift that asks about some groups of one namespace. `taken`: names it cannot have."""
     namespace = rescues[0].group.rpartition("/")[0]
-    first = f"{namespace}/{cause.removeprefix(_PREFIX)}-failover"
+    first = f"{namespace}/{cause.removeprefix(FAILOVER)}-failover"
     name = next(name for name in (first, *(f"{first}-{number}" for number in range(2, 1000))) if name not in taken)
     plans = tuple(_plan(draft.snapshot, rescue, site) for rescue in rescues)
     agents = sum(plan.agents for plan in plans)
@@ -79,7 +77,7 @@ def approved(shift: ShiftEntry, now: Instant) -> ShiftRecord:
     """The question's record once its groups are moved."""
     by = shift.record.spec.approved_by or "a person"
     message = f"approved by {by}; its groups have a new city"
-    return _finished(shift, "Completed", Reason.FAILED_OVER, message, now)
+    return ended(shift, "Completed", Reason.FAILED_OVER, message, now)
 
 
 def close_questions(draft: Draft, now: Instant) -> None:
@@ -87,27 +85,27 @@ def close_questions(draft: Draft, now: Instant) -> None:
     for shift in draft.snapshot.unfinished_shifts():
         if not shift.is_question:
             continue
-        site, _, number = shift.record.cause.removeprefix(_PREFIX).rpartition("-")
-        entry = draft.snapshot.failovers.get(site)
-        lost = entry is not None and entry.record.state == "Active" and str(entry.record.number) == number
+        site = shift.record.cause.removeprefix(FAILOVER).rpartition("-")[0]
+        failover = draft.snapshot.failover_of(shift.record.cause)
         if shift.record.spec.abort:
             reason, message = Reason.ABORTED_BY_USER, "declined: nothing was moved"
-        elif not lost:
+        elif failover is None or failover[1].state != "Active":
             reason, message = Reason.FAILOVER_ENDED, f"{site} is back: nothing was moved"
         else:
             continue
-        record = _finished(shift, "RolledBack", reason, message, now)
+        record = ended(shift, "RolledBack", reason, message, now)
         draft.commit(f"Shift {shift.name}", reason, message, {keys.shift(shift.name): record}, (draft.shift(shift),))
 
 
-def _finished(shift: ShiftEntry, phase: str, reason: Reason, message: str, now: Instant) -> ShiftRecord:
+def ended(shift: ShiftEntry, phase: Phase, reason: Reason, message: str, now: Instant) -> ShiftRecord:
+    """A Shift's record as an emergency ends it."""
     changes = {"phase": phase, "reason": reason, "message": message, "finished_at": now.wall}
     return shift.record.model_copy(update=changes)
 
 
 def _plan(snapshot: Snapshot, rescue: Rescue, site: str) -> GroupPlan:
-    published = snapshot.groups.get(rescue.group)
-    agents = published.spec.agents if published and published.spec else 0
+    spec = snapshot.group(rescue.group)
+    agents = spec.agents if spec else 0
     moves = encode_moves(rescue.moves)
     ends = [slot.end for slot in rescue.moves.values()]
     return GroupPlan(

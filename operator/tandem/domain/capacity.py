@@ -54,8 +54,8 @@ class Ledger:
 
     def agents_of(self, group: str) -> int:
         """Agents expected of a group at once."""
-        published = self._snapshot.groups.get(group)
-        return published.spec.agents if published and published.spec else 0
+        spec = self._snapshot.group(group)
+        return spec.agents if spec else 0
 
     def load(self, site: str, system: str, *, without: str = "") -> int:
         """Agents that a site's system has or may get, those of the group `without` left out."""

@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 
 from tandem.constants import QUARANTINE_FORGIVEN_S, TXN_OPERATIONS
 from tandem.domain import keys
-from tandem.domain.approvals import GROUPS_A_QUESTION, answer, approval_for, approved, close_questions, question
+from tandem.domain.approvals import (
+    GROUPS_A_QUESTION,
+    answer,
+    approval_for,
+    approved,
+    close_questions,
+    ended,
+    question,
+)
 from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.loss import Loss, loss
@@ -61,9 +69,10 @@ class _Batch:
     rescues: list[Rescue] = field(default_factory=list)
 
     def has_room(self, writes: Mapping[str, Record | None], premises: list[Premise]) -> bool:
+        """Whether these fit as well, beside the premise of the coordinator's reign, which the draft adds."""
         return (
             len(self.writes.keys() | writes.keys()) <= TXN_OPERATIONS
-            and len(self.premises.keys() | set(premises)) <= TXN_OPERATIONS
+            and len(self.premises.keys() | set(premises)) < TXN_OPERATIONS
         )
 
     def add(self, rescue: Rescue, writes: Mapping[str, Record | None], premises: list[Premise]) -> None:
@@ -98,16 +107,18 @@ class _Failover:
             if self._new and hold_refusal(self._draft.snapshot) is None:
                 # It counts as lost all the same: its copies of the objects hold up nothing, its quarantine will begin.
                 sentence = f"failover {self._record.number}: {self._site} is {self._kind}; nobody of it can be moved"
-                writes: dict[str, Record | None] = {keys.failover(self._site): self._record}
-                self._draft.commit(f"Site {self._site}", Reason.FAILED_OVER, sentence, writes, self._proof())
+                batch = self._proven_batch()
+                self._draft.commit(
+                    f"Site {self._site}", Reason.FAILED_OVER, sentence, batch.writes, tuple(batch.premises)
+                )
             return
         held = hold_refusal(self._draft.snapshot)
         if held is not None:
             message = f"{self._site} is {self._kind} and nobody is moved: {held.message}"
             self._draft.note(f"Site {self._site}", held.reason, message)
         elif rescues:
-            for number, batch in enumerate(self._batches(rescues)):
-                self._commit(batch, first=number == 0)
+            for batch in self._batches(rescues):
+                self._commit(batch)
         else:
             self._ask(questions)
 
@@ -147,8 +158,8 @@ class _Failover:
                 yield name
 
     def _is_manual(self, name: str) -> bool:
-        published = self._draft.snapshot.groups.get(name)
-        return published is not None and published.spec is not None and published.spec.failover == "Manual"
+        spec = self._draft.snapshot.group(name)
+        return spec is not None and spec.failover == "Manual"
 
     def _note_left(self, found: Rescue) -> None:
         if found.left:
@@ -161,29 +172,32 @@ class _Failover:
 
     def _batches(self, rescues: list[Rescue]) -> Iterator[_Batch]:
         """As many groups as fit into one transaction, with everything that it rests on."""
-        batch = self._empty_batch()
+        batch = self._empty_batch(first=True)
         for found in rescues:
             writes, premises = self._part(found)
             if batch.rescues and not batch.has_room(writes, premises):
                 yield batch
-                batch = self._empty_batch()
+                batch = self._empty_batch(first=False)
             batch.add(found, writes, premises)
         yield batch
 
-    def _empty_batch(self) -> _Batch:
-        premises = [self._draft.coordinator, self._draft.no_hold, self._own_record]
+    def _empty_batch(self, *, first: bool) -> _Batch:
+        """What every transaction of this failover holds. The first one writes the record, if there is news in it."""
+        premises = [self._draft.no_hold]
+        if first or not self._new:  # else the first has just changed it
+            revision = self._entry.mod_revision if self._entry else 0
+            premises.append(Premise(keys.failover(self._site), mod_revision=revision))
         if self._kind == "Absent":
             premises.append(Premise(keys.heartbeat(self._site), mod_revision=0))
-        return _Batch({keys.failover(self._site): self._record}, dict.fromkeys(premises))
+        writes: dict[str, Record | None] = {keys.failover(self._site): self._record} if first and self._new else {}
+        return _Batch(writes, dict.fromkeys(premises))
 
-    @property
-    def _own_record(self) -> Premise:
-        return Premise(keys.failover(self._site), mod_revision=self._entry.mod_revision if self._entry else 0)
-
-    def _proof(self) -> tuple[Premise, ...]:
-        """Everything that the loss itself rests on; the coordinator's reign is added by the draft."""
-        words = [Premise(key, mod_revision=revision) for loss in self._lost.values() for key, revision in loss.evidence]
-        return tuple(dict.fromkeys([*self._empty_batch().premises, *words]))[1:]
+    def _proven_batch(self) -> _Batch:
+        """The same for what concerns no single group: with every word that the loss rests on."""
+        batch = self._empty_batch(first=True)
+        for found in self._lost.values():
+            batch.premises.update(dict.fromkeys(_words(found)))
+        return batch
 
     def _part(self, found: Rescue) -> tuple[dict[str, Record | None], list[Premise]]:
         """One group's part: its placement, the end of its Shifts, and what both rest on."""
@@ -191,7 +205,7 @@ class _Failover:
         record = self._draft.stamp(found.placed.record.model_copy(update=changes))
         writes: dict[str, Record | None] = {keys.placement(found.group): record}
         premises = [self._draft.placement(found.placed, found.group)]
-        premises += [Premise(key, mod_revision=revision) for key, revision in self._lost[found.system].evidence]
+        premises += _words(self._lost[found.system])
         premises += self._draft.still_usable({(target, found.system) for target in found.targets})
         for shift in self._draft.snapshot.unfinished_shifts():
             key = keys.shift(shift.name)
@@ -212,29 +226,22 @@ class _Failover:
             f"interrupted {done}: {self._site} is {self._kind}, and its agents came first; "
             "create a new Shift when it is over"
         )
-        changes = {"phase": "Interrupted", "reason": Reason.FAILED_OVER, "message": message}
-        return record.model_copy(update={**changes, "finished_at": self._now.wall})
+        return ended(shift, "Interrupted", Reason.FAILED_OVER, message, self._now)
 
-    def _commit(self, batch: _Batch, *, first: bool) -> None:
-        if not (first and self._new):
-            del batch.writes[keys.failover(self._site)]
-        if not first and self._new:
-            del batch.premises[self._own_record]  # the first batch has just changed it
+    def _commit(self, batch: _Batch) -> None:
         buckets = sum(len(found.moves) for found in batch.rescues)
         targets = " and ".join(sorted({target for found in batch.rescues for target in found.targets}))
         sentence = (
             f"failover {self._record.number}: {self._site} is {self._kind} ({self._record.message}); "
             f"{buckets} buckets of {len(batch.rescues)} groups go to {targets}"
         )
-        self._draft.commit(f"Site {self._site}", Reason.FAILED_OVER, sentence, batch.writes, tuple(batch.premises)[1:])
+        self._draft.commit(f"Site {self._site}", Reason.FAILED_OVER, sentence, batch.writes, tuple(batch.premises))
 
     def _ask(self, questions: list[Rescue]) -> None:
         """Prepare the plan for groups that a person decides on, one Shift per namespace."""
-        writes: dict[str, Record | None] = {}
-        premises = list(self._proof())
+        batch = self._proven_batch()
+        writes, premises = batch.writes, list(batch.premises)
         taken = set(self._draft.snapshot.shifts)
-        if self._new:
-            writes[keys.failover(self._site)] = self._record
         for namespace in sorted({found.group.rpartition("/")[0] for found in questions}):
             of = [found for found in questions if found.group.startswith(f"{namespace}/")]
             for start in range(0, len(of), GROUPS_A_QUESTION):
@@ -251,8 +258,12 @@ class _Failover:
 
 
 def _priority(snapshot: Snapshot, name: str) -> int:
-    published = snapshot.groups.get(name)
-    return published.spec.priority if published and published.spec else 0
+    spec = snapshot.group(name)
+    return spec.priority if spec else 0
+
+
+def _words(found: Loss) -> list[Premise]:
+    return [Premise(key, mod_revision=revision) for key, revision in found.evidence]
 
 
 def _widened(record: FailoverRecord, lost: Mapping[str, Loss]) -> FailoverRecord:

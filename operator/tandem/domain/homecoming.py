@@ -14,7 +14,7 @@ from tandem.domain.plan import Wish, hold_refusal, make_plan, reserve
 from tandem.domain.quarantine import quarantined
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.shifts import advance
-from tandem.domain.snapshot import FAILOVER, Instant, Placed, Snapshot
+from tandem.domain.snapshot import Instant, Placed, Snapshot
 from tandem.domain.verdicts import State, system_verdict
 
 
@@ -42,11 +42,8 @@ def handle_homecomings(draft: Draft, ledger: Ledger, now: Instant) -> None:
 
 def _lost_city(snapshot: Snapshot, placed: Placed) -> str:
     """The city whose failover, ended by now, has put this group where it is; empty when none has."""
-    site, _, number = placed.record.cause.removeprefix(FAILOVER).rpartition("-")
-    entry = snapshot.failovers.get(site) if placed.record.cause.startswith(FAILOVER) else None
-    if entry is None or entry.record.state != "Ended" or str(entry.record.number) != number:
-        return ""
-    return site
+    failover = snapshot.failover_of(placed.record.cause)
+    return failover[0] if failover is not None and failover[1].state == "Ended" else ""
 
 
 def _stable_since(snapshot: Snapshot, site: str, system: str) -> float:

@@ -59,8 +59,7 @@ def rescue(
         settled: Whether those may go that are not on their way already: of a Manual group a person decides it.
     """
     placed = draft.snapshot.placements[group]
-    published = draft.snapshot.groups.get(group)
-    spec = published.spec if published else None
+    spec = draft.snapshot.group(group)
     if spec is None:
         return Refusal(Reason.INVALID_SPEC, f"{group}: no location has published what it may be moved to")
     if why.can_release:

@@ -147,6 +147,16 @@ class Snapshot:
         published = self.sites.get(name)
         return published.spec if published else None
 
+    def group(self, name: str) -> AgentGroupSpec | None:
+        published = self.groups.get(name)
+        return published.spec if published else None
+
+    def failover_of(self, cause: str) -> tuple[str, FailoverRecord] | None:
+        """The site and the failover that this cause names; None when the site's record speaks of another one."""
+        site, _, number = cause.removeprefix(FAILOVER).rpartition("-")
+        entry = self.failovers.get(site) if cause.startswith(FAILOVER) else None
+        return (site, entry.record) if entry is not None and str(entry.record.number) == number else None
+
     def system(self, site: str, system: str) -> System | None:
         spec = self.site(site)
         return spec.system(system) if spec else None

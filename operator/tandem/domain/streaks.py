@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tandem.domain.records import ObservationRecord
+
 MOST_FAILURES: Final = 3
 
 
@@ -64,6 +66,17 @@ def follow(row: Row | None, rule: Rule, ok: bool, void: bool, now: float, mono: 
     firm = not ok and measured >= rule.enough
     streak = row.streak if row.streak.firm == firm else replace(row.streak, firm=firm)
     return Row(streak, measured, mono)
+
+
+def word(streak: Streak, failure_domain: str) -> ObservationRecord:
+    """What is published of a streak."""
+    return ObservationRecord(
+        state="Pass" if streak.passes else "Fail",
+        since=streak.since,
+        firm=streak.firm,
+        detail=streak.detail,
+        failure_domain=failure_domain,
+    )
 
 
 def disqualified(engines: Mapping[str, Streak | None], before: bool) -> bool:

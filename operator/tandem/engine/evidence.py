@@ -6,8 +6,7 @@ from tandem.api.common import duration_seconds
 from tandem.constants import EVIDENCE_INTERVAL_S
 from tandem.domain import keys
 from tandem.domain.clients import clients_accuse
-from tandem.domain.records import ObservationRecord
-from tandem.domain.streaks import Row, Rule, follow
+from tandem.domain.streaks import Row, Rule, follow, word
 from tandem.domain.words import CLIENTS, CTI
 from tandem.engine.picture import Picture
 from tandem.engine.ports import AdapterError, ClientCounts, Clock, CTIAdapter
@@ -55,7 +54,7 @@ class ClientsEvidence:
         for site in {*found, *self._rows} - {self._site}:
             against = clients_accuse(found.get(site, {}))
             if against:
-                self._accuse(site, against)
+                self._accuse(site, f"lost by {against}")
             elif self._rows.pop(site, None) is not None:
                 self._publisher.unsay(self._key(site))
 
@@ -66,18 +65,8 @@ class ClientsEvidence:
         assert row is not None
         self._rows[site] = row
         if before is None or row.streak != before.streak:
-            log.info("%s of %s at %s: lost by %s", CTI, self._system, site, detail)
-            streak = row.streak
-            self._publisher.say(
-                self._key(site),
-                ObservationRecord(
-                    state="Fail",
-                    since=streak.since,
-                    firm=streak.firm,
-                    detail=f"lost by {streak.detail}",
-                    failure_domain=CLIENTS,
-                ),
-            )
+            log.info("%s of %s at %s: %s", CTI, self._system, site, detail)
+            self._publisher.say(self._key(site), word(row.streak, CLIENTS))
 
     def _rule(self, site: str) -> Rule:
         spec = self._picture.snapshot.site(site)

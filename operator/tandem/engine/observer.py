@@ -16,9 +16,8 @@ from tandem.api.site import Detection
 from tandem.constants import DEEP_ANSWERS, DEEP_BEAT_S, DEEP_PATIENCE, LATE_ANSWER_S
 from tandem.domain import keys
 from tandem.domain.probe_agents import ProbeAgent, probe_agent
-from tandem.domain.records import ObservationRecord
 from tandem.domain.snapshot import Snapshot
-from tandem.domain.streaks import Row, Rule, Streak, disqualified, follow
+from tandem.domain.streaks import Row, Rule, Streak, disqualified, follow, word
 from tandem.domain.words import CALL, CTI, DEEP, ENGINE, SIGN_IN, SOFTSWITCH
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Clock, DeepProber, Prober, ProbeResult
@@ -139,7 +138,7 @@ class Observer:
         self._untested: set[Key] = set()
         """What a deep probe could not be made of, so far: said once."""
         self._slow_at: dict[Key, float] = {}
-        """When it last answered late, on the monotonic clock: a deep probe that fails about then says nothing."""
+        """When its plain probe was last answered late (monotonic): a deep probe that fails about then says nothing."""
         self._broken_at: dict[Key, float] = {}
         """When its plain probe last failed: a deep probe that began before that and passes is out of date."""
         self._disqualified = False
@@ -195,9 +194,10 @@ class Observer:
         """It is slow, not gone, and its sessions live: what accuses it is taken back, and counts anew from here."""
         about = [target.key]
         if target.component in _DEEPER:
-            about.append((target.site, target.system, _DEEPER[target.component]))
+            deep = (target.site, target.system, _DEEPER[target.component])
+            self._slow_at[deep] = self._clock.monotonic()
+            about.append(deep)
         for key in about:
-            self._slow_at[key] = self._clock.monotonic()
             row = self._rows.get(key)
             if row is not None and not row.streak.passes:
                 self._withdraw(key, "it answers, late")
@@ -259,13 +259,12 @@ class Observer:
         """
         if deep not in self._rows:
             return
-        row = self._rows[deep]
-        if shallow.passes and not row.streak.passes:
-            # Restarted, perhaps: it may take a moment until it has its tables again. What it is worth now counts anew.
-            self._withdraw(deep, "the plain question is answered again")
         if not shallow.passes:
             self._broken_at[deep] = self._clock.monotonic()
             self._take_deep(deep, rule, ProbeResult(ok=False, void=False, seconds=0.0, detail=shallow.detail))
+        elif not self._rows[deep].streak.passes:
+            # Restarted, perhaps: it may take a moment until it has its tables again. What it is worth now counts anew.
+            self._withdraw(deep, "the plain question is answered again")
         self._hurries[deep[0], deep[1]].give()
 
     def _follow(self, key: Key, rule: Rule, result: ProbeResult) -> Streak | None:
@@ -312,14 +311,7 @@ class Observer:
             self._publisher.unsay(key)
             return
         own = self._picture.snapshot.site(self._me)
-        record = ObservationRecord(
-            state="Pass" if streak.passes else "Fail",
-            since=streak.since,
-            detail=streak.detail,
-            firm=streak.firm,
-            failure_domain=own.failure_domain if own else "",
-        )
-        self._publisher.say(key, record)
+        self._publisher.say(key, word(streak, own.failure_domain if own else ""))
 
 
 def _phase(key: tuple[str, ...], interval: float) -> float:
