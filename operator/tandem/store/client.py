@@ -170,6 +170,15 @@ class StoreClient:
     async def watch(self, prefix: str, from_revision: int) -> AsyncIterator[Sequence[Change]]:
         if from_revision < 1:
             raise ValueError(f"a watch begins at revision 1 or later, not at {from_revision}")
+        following = from_revision
+        while True:  # once more whenever a nearer member is well again
+            async with aclosing(self._watch_from(prefix, following)) as batches:
+                async for changes in batches:
+                    if changes:
+                        following = changes[-1].revision + 1
+                    yield changes
+
+    async def _watch_from(self, prefix: str, from_revision: int) -> AsyncGenerator[Sequence[Change], None]:
         # One revision earlier than asked: to a watch that begins in the future etcd sends no signs of life.
         try:
             async with aclosing(self._watch(prefix, max(from_revision - 1, 1))) as batches:
@@ -182,15 +191,20 @@ class StoreClient:
                     yield changes
 
     async def _watch(self, prefix: str, start_revision: int) -> AsyncGenerator[Sequence[Change], None]:
-        """One stream at one member. Never ends without an error."""
+        """One stream at one member. Ends without an error when a nearer member is well again.
+
+        A watch that stayed in the city where it found refuge would go blind for seconds when that city dies.
+        """
         body = watch_request(prefix, start_revision).encode()
         number = self._endpoints.order(time.monotonic(), repeatable=True)[0]
         member = self._members[number]
         try:
             async with aclosing(member.stream("watch", body)) as answer:
                 async for line in answer:
-                    self._endpoints.answered(number)
+                    self._endpoints.answered(number, time.monotonic())
                     yield read_line(member.url, line)
+                    if self._endpoints.nearer_is_well(number, time.monotonic()):
+                        return
         except (_NotSentError, NoQuorumError):
             self._endpoints.failed(number, time.monotonic())
             raise
@@ -229,7 +243,7 @@ class StoreClient:
                     self._endpoints.failed(number, time.monotonic())
                     raise
             else:
-                self._endpoints.answered(number)
+                self._endpoints.answered(number, time.monotonic())
                 return _read(answer, content, member.url)
             self._endpoints.failed(number, time.monotonic())
         raise _summary(path, timeout, failures)

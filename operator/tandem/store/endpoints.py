@@ -2,6 +2,9 @@
 
 from typing import Final
 
+HOME_S: Final = 5.0
+"""Seconds for which a nearer member must have answered without fail before a watch goes back to it."""
+
 REST_S: Final = 3.0
 """Seconds for which a member that failed is asked last. Then a request that may be repeated tries it again."""
 
@@ -13,6 +16,7 @@ class Endpoints:
         self._count = count
         self._rest_s = rest_s
         self._again_at: dict[int, float] = {}  # failed member -> when it may be tried again
+        self._well_since: dict[int, float] = {}  # member that had failed -> when it answered again
 
     def order(self, now: float, *, repeatable: bool) -> list[int]:
         """Members in the order in which to ask them.
@@ -36,6 +40,15 @@ class Endpoints:
     def failed(self, member: int, now: float) -> None:
         """The member could not be reached, was silent or has no leader."""
         self._again_at[member] = now + self._rest_s
+        self._well_since.pop(member, None)
 
-    def answered(self, member: int) -> None:
-        self._again_at.pop(member, None)
+    def answered(self, member: int, now: float) -> None:
+        if self._again_at.pop(member, None) is not None:
+            self._well_since[member] = now
+
+    def nearer_is_well(self, member: int, now: float) -> bool:
+        """Whether one that is preferred to this member has worked for long enough to trust it with a watch."""
+        return any(
+            other not in self._again_at and now - self._well_since.get(other, -HOME_S) >= HOME_S
+            for other in range(member)
+        )

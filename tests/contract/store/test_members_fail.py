@@ -9,6 +9,7 @@ import pytest
 from tandem.engine.clock import RealClock
 from tandem.engine.ports import Change, Guard, LeaseLostError, NoQuorumError, Put, Store, StoreError
 from tandem.store.client import StoreClient
+from tandem.store.endpoints import HOME_S, REST_S
 from tests.support.etcd import EtcdCluster
 
 pytestmark = [pytest.mark.contract, pytest.mark.slow]
@@ -166,6 +167,40 @@ async def test_leases_and_watches_survive_the_leader_s_death(three: EtcdCluster,
     assert [change.value is not None for change in changes[:2]] == [True, True]
     revisions = [change.revision for change in changes]
     assert revisions == sorted(revisions)
+
+
+async def test_a_watch_comes_home_when_the_local_member_is_back(three: EtcdCluster, key: str) -> None:
+    """Nothing lost, nothing twice; and the death of the member where it had found refuge is none of its business."""
+    leader = three.leader()
+    local, refuge, third = (leader + 1) % 3, (leader + 2) % 3, leader
+    async with three.client(local) as watcher, three.client(third) as writer:
+        three.kill(local)
+        start = (await writer.txn([], [Put(key, b"0")])).revision
+        await watcher.get(key)  # finds out that the local one is dead
+        told: list[bytes] = []
+        ended = asyncio.Event()
+
+        async def follow() -> None:
+            async for changes in watcher.watch(key, start):
+                told.extend(change.value.value for change in changes if change.value)
+                if told[-1:] == [b"last"]:
+                    ended.set()
+
+        watching = asyncio.create_task(follow())
+        await asyncio.sleep(0.5)
+        three.heal()
+        elapsed = Elapsed()
+        number = 0
+        while elapsed() < REST_S + HOME_S + 3.0:
+            number += 1
+            await writer.txn([], [Put(key, str(number).encode())])
+            await watcher.get(key)  # as an engine does that renews its lease: so it is noticed that a member is back
+            await asyncio.sleep(0.2)
+        three.freeze(refuge)
+        await writer.txn([], [Put(key, b"last")])
+        await asyncio.wait_for(ended.wait(), 1.0)
+        watching.cancel()
+    assert told == [*(str(n).encode() for n in range(number + 1)), b"last"]
 
 
 async def test_a_lost_quorum_is_noticed_and_its_end_as_well(three: EtcdCluster, key: str) -> None:
