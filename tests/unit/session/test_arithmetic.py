@@ -62,6 +62,23 @@ def test_a_quiet_moment_is_worth_a_small_burst_only() -> None:
     assert sum(bucket.take(60.0) for _ in range(1000)) == 51
 
 
+@pytest.mark.parametrize("step", [0.02, 0.2, 0.45])
+def test_while_somebody_waits_a_late_look_makes_up_for_what_was_missed(step: float) -> None:
+    bucket = TokenBucket(1000.0)
+    bucket.take(0.0)
+    let_through = 0
+    for n in range(1, int(10 / step)):
+        while bucket.take(n * step, waiting=True):
+            let_through += 1
+    assert 1000.0 * (10 - 2 * step) <= let_through <= 1000.0 * 10 + 51
+
+
+def test_a_long_standstill_is_not_made_up_for_at_once() -> None:
+    bucket = TokenBucket(1000.0)
+    bucket.take(0.0)
+    assert sum(bucket.take(60.0, waiting=True) for _ in range(2000)) == 501
+
+
 def test_looking_uses_nothing_up() -> None:
     bucket = TokenBucket(1.0)
     assert all(bucket.ready(0.0) for _ in range(3))

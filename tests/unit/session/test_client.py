@@ -631,3 +631,16 @@ def test_at_the_door_it_is_signed_in_by_the_citys_push_with_its_state() -> None:
     assert asked == [], "it asks no more: the city says when"
     actions = person.grant("west", "w1", "break")
     assert [a.state for a in actions if isinstance(a, HasSignedIn)] == ["break"]
+
+
+def test_a_cti_with_a_long_lease_hears_of_its_standby_clients_rarely() -> None:
+    person = Person()
+    person.welcome("east", lease=6.0)
+    person.welcome("west", lease=6.0)
+    person.at(6.1)
+    person.grant("east", "s1")
+    for now in range(7, 20):
+        person.at(float(now))
+        person.frame("east", Ping("s1", now))
+    beats = [a for a in person.did if isinstance(a, Send) and isinstance(a.frame, Beat) and a.site == "west"]
+    assert len(beats) == 2  # at 9 and 18 s

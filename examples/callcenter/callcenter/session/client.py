@@ -94,6 +94,9 @@ WELCOME_TIMEOUT: Final = 2.0
 DEFAULT_BEAT: Final = 4.0
 """Seconds between two heartbeats on a connection without a session."""
 
+BEAT_LEASES: Final = 1.5
+"""Leases between two heartbeats at least: a CTI that pings rarely, having many clients, hears of them rarely too."""
+
 SILENT_BEATS: Final = 2.5
 """A connection without a session counts as dead after this many beat intervals without any frame."""
 
@@ -203,7 +206,7 @@ class ClientSession:
         account: Domain account. instance: random ID of this client start.
         sites: The cities, exactly those that the driver can connect to. home: where to sign in first.
         mac: The phone's MAC. jitter: returns the next number in [0, 1).
-        beat: Seconds between heartbeats on a connection without a session.
+        beat: Seconds between heartbeats on a connection without a session, or more by the CTIs' lease.
         lease: S until a CTI tells otherwise.
     """
 
@@ -384,6 +387,7 @@ class ClientSession:
         link.beat_at = now + self.beat
         if frame.lease > self.lease:
             self.lease = frame.lease
+            self.beat = max(self.beat, BEAT_LEASES * frame.lease)
             # The earlier instance, if there was one, had the longer lease too.
             self._settled_at = max(self._settled_at, gone_by(self._started_at, frame.lease))
         if frame.phone != link.phone or reborn or long_gone:

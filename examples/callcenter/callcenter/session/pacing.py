@@ -7,6 +7,10 @@ from typing import Final
 BURST_SECONDS: Final = 0.05
 """A quiet bucket lets this many seconds' worth through at once."""
 
+LATE_SECONDS: Final = 0.5
+"""While somebody waits, a look that comes late lets through what accrued meanwhile, up to this many seconds' worth: a
+process that is short of a processor looks five times a second instead of fifty, and would let in a fifth."""
+
 
 @dataclass(slots=True)
 class TokenBucket:
@@ -20,12 +24,12 @@ class TokenBucket:
         if not self.rate > 0:
             raise ValueError(f"a rate of {self.rate}/s lets nobody through: it must be more than 0")
 
-    def ready(self, now: float) -> bool:
-        """Whether one may go through at `now`."""
+    def ready(self, now: float, *, waiting: bool = False) -> bool:
+        """Whether one may go through at `now`; `waiting`: somebody has waited since the last look."""
         if self.rate == inf:
             return True
         # The one on top keeps what accrues between two looks at a slow bucket, or it would run slower than its rate.
-        most = 1.0 + self.rate * BURST_SECONDS
+        most = 1.0 + self.rate * (LATE_SECONDS if waiting else BURST_SECONDS)
         if self._at is None:
             self._tokens = most
         else:
@@ -33,9 +37,9 @@ class TokenBucket:
         self._at = now
         return self._tokens >= 1.0
 
-    def take(self, now: float) -> bool:
+    def take(self, now: float, *, waiting: bool = False) -> bool:
         """Let one through at `now`, or say that it is too early."""
-        if not self.ready(now):
+        if not self.ready(now, waiting=waiting):
             return False
         self._tokens -= 1.0
         return True

@@ -94,7 +94,7 @@ less than fifty."""
 RELEASES_A_TICK: Final = 16
 """Agents released in one tick at most, so that pings and calls do not wait behind them; see also `ReleaseWindow`."""
 
-ENTRIES_A_TICK: Final = 200
+ENTRIES_A_TICK: Final = 500
 """Agents let in from the paced queue in one tick at most, for the same reason."""
 
 SILENT_AFTER: Final = 30.0
@@ -437,7 +437,7 @@ class SessionServer:
             knock = paced[0]
             waits = knock.conn.seat.knock is knock
             if waits and self._would_enter(knock, now):
-                if not self._entries.take(now):
+                if not self._entries.take(now, waiting=True):
                     return
                 paced.popleft()
                 self._offer(knock, now, out)
