@@ -5,6 +5,7 @@ with calls in progress, which the agents finish first.
 
     make bench           three rounds there and home again
     make bench RUNS=10   ten of them
+    python -m tests.bench.move --agents 5000
 
 Writes `out/bench/move.json` and `out/bench/move.txt`. A figure is the median of the runs with idle agents, with the
 least and the most beside it.
@@ -32,6 +33,7 @@ from demo.paths import OUT, shown
 from demo.report import Move, move_json, plain_table, seconds
 from demo.story import Storyteller, tell
 from lab.errors import LabError
+from tests.bench.size import centre_of
 
 BENCH_OUT: Final = OUT / "bench"
 WORK: Final = BENCH_OUT / "move"
@@ -42,26 +44,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 measured, 1 something failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.move", description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=3, help="rounds there and home again (default %(default)s)")
+    parser.add_argument("--agents", type=int, default=1000, help="agents who move (default %(default)s)")
     options = parser.parse_args(argv)
     say = Storyteller(lambda line: print(line, flush=True))
     try:
-        moves = asyncio.run(_run(options.runs, say))
+        moves = asyncio.run(_run(options.runs, options.agents, say))
     except (DemoError, LabError) as e:
         print(f"bench: {e}", file=sys.stderr)
         return 1
     document = summary(moves)
     text = table(document)
-    (BENCH_OUT / "move.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    (BENCH_OUT / "move.txt").write_text(text + "\n", encoding="utf-8")
-    print(f"\n{text}\n\n{shown(BENCH_OUT / 'move.json')}, {shown(BENCH_OUT / 'move.txt')}")
+    name = "move" if options.agents == 1000 else f"move-{options.agents}"
+    (BENCH_OUT / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    (BENCH_OUT / f"{name}.txt").write_text(text + "\n", encoding="utf-8")
+    print(f"\n{text}\n\n{shown(BENCH_OUT / f'{name}.json')}, {name}.txt")
     return 0
 
 
-async def _run(runs: int, say: Storyteller) -> list[Move]:
+async def _run(runs: int, agents: int, say: Storyteller) -> list[Move]:
     clear(WORK)
     cities = lab.current()
     await fresh(cities)
-    centre = CallCentre(cities, quickstart.load(), WORK, say=say)
+    centre = centre_of(agents, cities, WORK, say)
     try:
         await centre.start()
         return await tell(centre, _orders(centre, runs), say)

@@ -63,20 +63,23 @@ class Strike:
 class CallCentre:
     """Bring it up with `start`, end it with `stop`; both may be called again."""
 
-    def __init__(self, lab: Lab, quickstart: Quickstart, folder: Path, *, say: Say) -> None:
+    def __init__(
+        self, lab: Lab, quickstart: Quickstart, folder: Path, *, say: Say, cti: Mapping[str, float] | None = None
+    ) -> None:
         """
         Args:
             lab: Where it runs.
             quickstart: What is applied.
             folder: Where logs, timelines, certificates and the directory go.
             say: Is told what happens, one line at a time.
+            cti: The CTIs' settings (values of the chart) where the usual ones do not suit.
         """
         self.lab = lab
         self.quickstart = quickstart
         self.folder = folder
         self.say = say
         self.people = people.make(quickstart, folder)
-        self.installation = Installation(lab, quickstart, self.people, folder)
+        self.installation = Installation(lab, quickstart, self.people, folder, cti)
         self.floors = Floors(lab, quickstart, self.people, folder)
         self.observed = Observed(self.floors.timelines)
         self.carrier = Carrier(self.installation.carrier_url)
@@ -96,7 +99,8 @@ class CallCentre:
         self._commits = CommitLog(self._store)
         await self._commits.start()
         self.floors.start()
-        await self.everybody_home(timeout=90)
+        agents = sum(group.agents for group in self.quickstart.groups)
+        await self.everybody_home(timeout=90 + agents / 50)
         await until("the carrier has routes for every number", self._has_routes, timeout=30)
 
     async def stop(self) -> None:

@@ -19,8 +19,8 @@ from lab.interface import Lab
 
 FLOORS: Final = ("floor-a", "floor-b")
 CONTROL_PORT: Final = 8090
-START_RATE: Final = 200
-"""Agents a second who come in on each floor: a morning, not a storm."""
+START_RATE: Final = 200.0
+"""The usual one: a morning, not a storm."""
 WRAP_UP_S: Final = 2.0
 """After-call work of the demo's agents; the CTI's own setting says the same."""
 
@@ -44,6 +44,8 @@ class Floors:
     """All agents: each system's on a floor of its own, so that both processes carry the same."""
 
     def __init__(self, lab: Lab, quickstart: Quickstart, people: People, folder: Path) -> None:
+        self.start_rate = START_RATE
+        """Agents a second who come in on each floor."""
         self._lab = lab
         self._people = people
         self._folder = folder
@@ -76,7 +78,7 @@ class Floors:
                 [
                     *(str(BIN / "callcenter-agents"), "--directory", str(self._people.file), "--sites", str(sites)),
                     *("--groups", ",".join(floor.groups), "--timeline", str(floor.timeline)),
-                    *("--control", str(CONTROL_PORT), "--start-rate", str(START_RATE)),
+                    *("--control", str(CONTROL_PORT), "--start-rate", f"{self.start_rate:g}"),
                 ],
                 log=floor.log,
             )

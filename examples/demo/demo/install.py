@@ -43,8 +43,15 @@ CARRIER_SIP: Final = 5060
 class Installation:
     """What is installed on a lab."""
 
-    def __init__(self, lab: Lab, quickstart: Quickstart, people: People, folder: Path) -> None:
+    def __init__(
+        self, lab: Lab, quickstart: Quickstart, people: People, folder: Path, cti: Mapping[str, float] | None = None
+    ) -> None:
+        """
+        Args:
+            cti: The chart's values for the CTIs (`lease`, `ping`, ...) where its own do not suit.
+        """
         self._lab = lab
+        self._cti = dict(cti or {})
         self._quickstart = quickstart
         self._people = people
         self._folder = folder
@@ -143,6 +150,7 @@ class Installation:
             },
             "controlNetworks": [str(here.pods)],
             "carrierNetworks": [f"{LOCATIONS['carrier'].address}/32"],
+            "cti": self._cti,
         }
 
     def _values_file(self, name: str, values: Mapping[str, Any]) -> Path:

@@ -45,8 +45,8 @@ class Cluster:
         return await self.kubectl("apply", *named)
 
     async def apply_objects(self, *objects: Mapping[str, Any]) -> str:
-        """`kubectl apply` of objects made in Python."""
-        return await self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
+        """`kubectl apply` of objects made in Python; by the server, for the client would note each whole in itself."""
+        return await self.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(objects))
 
     async def get(self, kind: str, name: str = "", *, namespace: str = "callcenter") -> dict[str, Any]:
         """One object, or a list of all of a kind."""

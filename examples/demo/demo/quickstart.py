@@ -1,5 +1,6 @@
 """The quickstart's manifests as values, at their own size or smaller for quicker tests."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,20 +89,44 @@ def _group(document: Mapping[str, Any]) -> Group:
     )
 
 
-def scaled(factor: float, into: Path, folder: Path = QUICKSTART) -> Quickstart:
-    """A copy of the manifests in `into` with the groups' agents multiplied by `factor`, each at least 2."""
+def scaled(factor: float, into: Path, folder: Path = QUICKSTART, home: str = "", sign_ins: int = 0) -> Quickstart:
+    """A copy of the manifests in `into` with the groups' agents multiplied by `factor`, each at least 2.
+
+    A larger call centre has larger cities: each can bear everybody and a fifth more.
+
+    Args:
+        home: Multiply only the groups of this city; empty: all.
+        sign_ins: Sign-ins a second that each CTI is said to bear; 0: as it was.
+    """
+    whole = load(folder)
+    sizes = {
+        group.name: max(2, round(group.agents * factor)) if home in ("", group.home) else group.agents
+        for group in whole.groups
+    }
+    everybody: Counter[str] = Counter()
+    for group in whole.groups:
+        everybody[group.system] += sizes[group.name]
     for source in sorted(folder.rglob("*.yaml")):
         target = into / source.relative_to(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
-        found = [_scale(document, factor) for document in documents(source)]
+        found = [_scale(document, sizes, everybody, sign_ins) for document in documents(source)]
         target.write_text(yaml.safe_dump_all(found, sort_keys=False), encoding="utf-8")
     return load(into)
 
 
-def _scale(document: dict[str, Any], factor: float) -> dict[str, Any]:
-    entries = document.get("groups", [])
+def _scale(
+    document: dict[str, Any], sizes: Mapping[str, int], everybody: Mapping[str, int], sign_ins: int
+) -> dict[str, Any]:
+    for entry in document.get("groups", []):
+        entry["agents"] = sizes[entry["group"]]
     if document.get("kind") == "AgentGroup":
-        entries = [document["spec"]]
-    for entry in entries:
-        entry["agents"] = max(2, round(entry["agents"] * factor))
+        metadata = document["metadata"]
+        document["spec"]["agents"] = sizes[f"{metadata['namespace']}/{metadata['name']}"]
+    if document.get("kind") == "Site":
+        for system in document["spec"].get("systems", []):
+            for part in (system["softswitch"], system["cti"]):
+                needed = round(everybody[system["name"]] * 1.2)
+                part["capacity"]["agents"] = max(part["capacity"]["agents"], needed)
+            if sign_ins:
+                system["cti"]["capacity"]["signInsPerSecond"] = sign_ins
     return document

@@ -91,3 +91,17 @@ def test_a_smaller_copy_keeps_everything_but_the_agents(tmp_path: Path) -> None:
     assert order["spec"]["agents"] == small.group("callcenter/hotel-north-sales").agents
     sizes, _, _ = read_groups(next(documents(tmp_path / "groups.yaml")))
     assert [size.agents for size in sizes] == [group.agents for group in small.groups]
+    assert (tmp_path / "sites.yaml").exists()
+    assert list(documents(tmp_path / "sites.yaml")) == list(documents(QUICKSTART / "sites.yaml"))
+
+
+def test_a_larger_copy_has_cities_that_bear_everybody(tmp_path: Path) -> None:
+    large = scaled(10, tmp_path, home="east")
+
+    assert large.agents_by_home == {"east": 10_000, "west": 200}
+    for site in documents(tmp_path / "sites.yaml"):
+        spec = SiteSpec.model_validate(site["spec"])  # rates and target still fit together
+        for system in spec.systems:
+            everybody = sum(group.agents for group in large.choose(system=system.name))
+            assert system.cti.capacity.agents >= everybody
+            assert system.softswitch.capacity.agents >= everybody
