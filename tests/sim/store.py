@@ -7,7 +7,8 @@ late, if its guards hold then.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from random import Random
 from typing import Any, Final
 
@@ -291,6 +292,16 @@ class SimStore:
         await self._ask(lambda: self._cluster.revoke(lease), timeout)
 
     async def watch(self, prefix: str, from_revision: int) -> AsyncIterator[Sequence[Change]]:
+        following = from_revision
+        while True:  # once more whenever a nearer member is well again, as the real client does
+            async with aclosing(self._watch(prefix, following)) as batches:
+                async for changes in batches:
+                    if changes:
+                        following = changes[-1].revision + 1
+                    yield changes
+
+    async def _watch(self, prefix: str, from_revision: int) -> AsyncGenerator[Sequence[Change], None]:
+        """One stream at one member. Ends without an error when a nearer member is well again."""
         number = self._endpoints.order(self._process.monotonic(), repeatable=True)[0]
         place = self._places[number]
 
@@ -306,7 +317,7 @@ class SimStore:
         except (NotReachedError, NoAnswerError, NoQuorumError) as error:
             self._endpoints.failed(number, self._process.monotonic())
             raise NoQuorumError(str(error)) if isinstance(error, NoQuorumError) else StoreError(str(error)) from error
-        self._endpoints.answered(number)
+        self._answered(number)
         stream = _Stream(self._cluster, place, self._process, prefix, from_revision)
         try:
             yield ()
@@ -318,9 +329,15 @@ class SimStore:
                 except StoreError:
                     self._endpoints.failed(number, self._process.monotonic())
                     raise
+                self._answered(number)
                 yield batch
+                if self._endpoints.nearer_is_well(number, self._process.monotonic()):
+                    return
         finally:
             stream.close()
+
+    def _answered(self, number: int) -> None:
+        self._endpoints.answered(number, self._process.monotonic())
 
     async def _ask(self, operation: Callable[[], Any], timeout: float, *, repeatable: bool = True) -> Any:
         now = self._process.monotonic()
@@ -344,7 +361,7 @@ class SimStore:
             try:
                 answer = await self._cluster.network.ask(self._process, place, serve, share)
             except LeaseLostError:
-                self._endpoints.answered(number)
+                self._answered(number)
                 raise
             except NoAnswerError as error:
                 self._endpoints.failed(number, self._process.monotonic())
@@ -358,6 +375,6 @@ class SimStore:
                 self._endpoints.failed(number, self._process.monotonic())
                 failure = StoreError(str(error))
             else:
-                self._endpoints.answered(number)
+                self._answered(number)
                 return answer
         raise failure
