@@ -383,8 +383,12 @@ class SimHttp(JsonHttp):
 
             cti.process.call(lambda: cti.process.loop.create_task(handle()).add_done_callback(_must_not_fail))
 
+        if method == "PUT":
+            await self._caller.about_to("push")
         try:
-            answer = await self._world.network.ask(self._caller, self._site, serve, timeout, connect_s=1.0)
+            answer = await self._world.network.ask(
+                self._caller, self._site, serve, timeout, connect_s=1.0, by_proxy=True
+            )
         except (NotReachedError, NoAnswerError) as error:
             raise AdapterError(f"{self._who}: {method} {path}: {error}") from error
         if answer.status not in good:

@@ -127,6 +127,17 @@ def lost_packets(world: "World", rng: Random) -> Undo:
     return undo
 
 
+def requests_come_twice(world: "World", rng: Random) -> Undo:
+    """And late, the second time: pushes and transactions of those who have long done something else."""
+    share = rng.choice([0.05, 0.2, 0.5])
+    world.network.twice += share
+
+    def undo() -> None:
+        world.network.twice = max(world.network.twice - share, 0.0)
+
+    return undo
+
+
 # -- processes
 
 
@@ -167,6 +178,51 @@ def engine_stands_still(world: "World", rng: Random) -> Undo:
 def coordinator_stands_still(world: "World", rng: Random) -> Undo:
     reigning = [engine for engine in world.engines.values() if engine.process.alive and engine.election._reign]
     return _stall(reigning[0].process, rng, 8.0) if reigning else _nothing
+
+
+def _stop(process: Process, what: str, seconds: float, then: Callable[[], object] = _nothing) -> Undo:
+    """It stands still just before it sends this the next time, and sends it the moment it runs again."""
+    process.stops = (what, seconds, then)
+
+    def undo() -> None:
+        process.stops = None
+        process.thaw()
+
+    return undo
+
+
+def coordinator_stops_in_a_commit(world: "World", rng: Random) -> Undo:
+    reigning = [engine for engine in world.engines.values() if engine.process.alive and engine.election._reign]
+    return _stop(reigning[0].process, "commit", rng.uniform(1.0, 6.0)) if reigning else _nothing
+
+
+def engine_stops_in_a_push(world: "World", rng: Random) -> Undo:
+    """Half of the time another is started beside it meanwhile, since nobody could see what became of the first."""
+    city = rng.choice(CITIES)
+    old = world.engines[city].process
+    replaced = rng.random() < 0.5
+
+    def then() -> None:
+        if replaced:
+            world.scheduler.after(rng.uniform(0.1, 1.5), replace)
+
+    def replace() -> None:
+        if world.engines[city].process is old and old.alive:
+            world.start_engine(city, beside=True)
+
+    thaw = _stop(old, "push", rng.uniform(0.3, 7.0), then)
+
+    def undo() -> None:
+        thaw()
+        if world.engines[city].process is not old:
+            world.scheduler.after(0.5, old.kill)
+
+    return undo
+
+
+def engine_stops_at_a_word(world: "World", rng: Random) -> Undo:
+    """What it has to say of others is old when it is said."""
+    return _stop(world.engines[rng.choice(PLACES)].process, "word", rng.uniform(0.3, 5.0))
 
 
 def cti_stands_still(world: "World", rng: Random) -> Undo:
@@ -314,8 +370,12 @@ KINDS: Final = (
     Kind("flapping link", flapping_link, 2.0, 8.0),
     Kind("slow link", slow_link, 1.0, 6.0),
     Kind("lost packets", lost_packets, 1.0, 6.0),
+    Kind("requests come twice", requests_come_twice, 1.0, 8.0),
     Kind("engine stands still", engine_stands_still, 8.0, 8.0),
     Kind("coordinator stands still", coordinator_stands_still, 8.0, 8.0, 3),
+    Kind("coordinator stops in the middle of a commit", coordinator_stops_in_a_commit, 4.0, 9.0, 3),
+    Kind("engine stops in the middle of a push", engine_stops_in_a_push, 4.0, 9.0, 3),
+    Kind("engine stops before it says a word", engine_stops_at_a_word, 4.0, 9.0, 2),
     Kind("CTI stands still", cti_stands_still, 5.0, 5.0, 3),
     Kind("softswitch stands still", switch_stands_still, 5.0, 5.0),
     Kind("store member stands still", member_stands_still, 6.0, 6.0),

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from random import Random
 from typing import Any, Final
 
+from tandem.domain import keys
 from tandem.engine.ports import (
     Change,
     CompactedError,
@@ -41,6 +42,10 @@ SILENCE_S: Final = 3.0
 PROGRESS_S: Final = 1.0
 TRIES: Final = 8
 """How often a member tries again to bring a request to a leader, each 0.3 s, before it drops it."""
+
+
+ABOUT: Final = {"commit": keys.PLACEMENTS, "word": keys.OBSERVATIONS}
+"""What a transaction is about, by keys that it writes."""
 
 
 class Cluster(EtcdState):
@@ -277,6 +282,9 @@ class SimStore:
         guards, writes = tuple(guards), tuple(writes)
         assert len(guards) <= 128
         assert len(writes) <= 128
+        for kind, prefix in ABOUT.items():
+            if any(write.key.startswith(prefix) for write in writes):
+                await self._process.about_to(kind)
         result: TxnResult = await self._ask(lambda: self._cluster.txn(guards, writes), timeout, repeatable=False)
         return result
 
@@ -359,7 +367,7 @@ class SimStore:
                     reply(NotReachedError(f"etcd-{place} is not there"))
 
             try:
-                answer = await self._cluster.network.ask(self._process, place, serve, share)
+                answer = await self._cluster.network.ask(self._process, place, serve, share, by_proxy=True)
             except LeaseLostError:
                 self._answered(number)
                 raise
