@@ -21,7 +21,7 @@ from callcenter.cti.loanstore import Kept
 from callcenter.directory import Directory
 from callcenter.session.events import Close, Out, Reply
 from callcenter.session.lease import Timing
-from callcenter.session.messages import ClientFrame, Pong
+from callcenter.session.messages import ClientFrame, Pong, SignIn
 from callcenter.session.placements import PlaceAnswer, Placement
 from tandem.adapters.cti.http import HttpCTI
 from tandem.adapters.json_http import Answer, JsonHttp
@@ -129,6 +129,8 @@ class SimCti(app.Cti):
         self.process = process
         self.site = process.place
         self.lines: dict[int, Line] = {}
+        self.signs_in = True
+        """Else it answers everything but a request to be signed in."""
         config = Config(
             site=self.site,
             system="hotel",
@@ -183,6 +185,8 @@ class SimCti(app.Cti):
         return answers
 
     def _client_frame(self, conn: int, frame: ClientFrame) -> None:
+        if not self.signs_in and type(frame) is SignIn:
+            return
         super()._client_frame(conn, frame)
         if type(frame) is Pong and conn in self.lines:
             self.world.watch.pong(self, self.lines[conn].owner)

@@ -37,6 +37,8 @@ class Network:
         """Share of requests that something on the way, a proxy perhaps, brings a second time, seconds later."""
         self.slow: Counter[tuple[str, str]] = Counter()
         """Links whose way takes up to 0.6 s more."""
+        self.filtered: Counter[tuple[str, str]] = Counter()
+        """Ways on which nothing answers a probe, though everything else passes: somebody's new firewall."""
         self._cuts: Counter[tuple[str, str]] = Counter()
         self._held: dict[tuple[str, str], list[Callable[[], object]]] = defaultdict(list)
         self.changed: list[Callable[[], object]] = []

@@ -160,6 +160,8 @@ class Watch:
         kind = "First" if commit.before is None else "Arrived"
         if commit.before is not None and (commit.started or _failed_over(commit) is not None):
             kind = commit.kind
+            if kind == "Failover" and commit.record.cause.partition("/")[2].rpartition("-")[0] in self.heartbeats:
+                self.world.stats["commits by which a city that is Down fails over"] += 1
         self.commits[kind] += 1
         self.world.note(f"commit {commit.revision} {commit.group} {kind} {commit.record.cause} {commit.record.map}")
 
@@ -210,13 +212,18 @@ class Watch:
         for city in world.cities:
             known = self.truth[city]
             unseen, lame = (frozenset(self._unseen(city, wholly=wholly)) for wholly in (True, False))
-            broken = not (world.ctis[city].process.serves and world.switches[city].process.serves)
+            broken = not all(self._work(city))
             known.append(Truth(world.scheduler.now, self._mute(city), unseen, lame, broken))
             while known[0].at < world.scheduler.now - LONG_S:
                 known.popleft()
         for promise in self.promises:
             promise.looked()
         world.scheduler.after(LOOK_S, self._look)
+
+    def _work(self, city: str) -> tuple[bool, bool]:
+        """Whether its CTI and its softswitch do what they are for."""
+        cti, switch = self.world.ctis[city], self.world.switches[city]
+        return cti.process.serves and cti.signs_in, switch.process.serves and switch.takes_calls
 
     def _mute(self, city: str) -> bool:
         world = self.world
@@ -230,11 +237,12 @@ class Watch:
     def _unseen(self, city: str, *, wholly: bool) -> Iterable[str]:
         """Locations that reach nothing there (`wholly`), or not all that agents need."""
         world = self.world
-        needed = [world.ctis[city].process.serves, world.switches[city].process.serves]
-        serves = any([*needed, world.engines[city].process.serves]) if wholly else all(needed)
+        answers = [part.process.serves for part in (world.ctis[city], world.switches[city], world.engines[city])]
+        serves = any(answers) if wholly else all(self._work(city))
         for place in world.engines:
             slow = world.network.slow[city, place] or world.network.slow[place, city] or world.network.late > 0.02
-            if place != city and (not serves or slow or not world.network.both(city, place)):
+            unanswered = slow or world.network.filtered[place, city]
+            if place != city and (not serves or unanswered or not world.network.both(city, place)):
                 yield place
 
 

@@ -61,7 +61,15 @@ class Scenario:
         self.healed = False
         self.ends = SETTLED_S + self.rng.uniform(7.0, 13.0)
         self.theme = self.rng.choices(
-            ["move", "move, stopped midway", "order", "disaster", "disaster while moving", "half truths", "faults only"],
+            [
+                "move",
+                "move, stopped midway",
+                "order",
+                "disaster",
+                "disaster while moving",
+                "half truths",
+                "faults only",
+            ],
             [26, 10, 12, 24, 14, 8, 6],
         )[0]
         self._plan()
@@ -92,7 +100,7 @@ class Scenario:
         for _ in range(rng.choice([0, 0, 1, 1, 2, 3]) + (few if self.theme == "faults only" else 0)):
             kind = faults.draw(rng)
             self._at(rng.uniform(SETTLED_S, self.ends - 1.0), lambda kind=kind: self._strike(kind))  # type: ignore[misc]
-        if rng.random() < 0.12:
+        if rng.random() < (0.4 if self.theme == "move, stopped midway" else 0.12):
             held_at = rng.uniform(SETTLED_S, self.ends - 2.0)
             self._at(held_at, self.world.hold)
             if rng.random() < 0.5:
@@ -116,7 +124,7 @@ class Scenario:
 
     def _plan_stops(self, first: float) -> None:
         """Who decides or pushes is stopped in the middle of it, and goes on when the others have long gone on."""
-        rng, world = self.rng, self.world
+        rng = self.rng
         lasts = rng.uniform(1.5, 6.0)
         if rng.random() < 0.5:
             kind = next(kind for kind in faults.KINDS if kind.begin is faults.engine_stops_in_a_push)
@@ -140,8 +148,17 @@ class Scenario:
         lasts = rng.uniform(3.0, 11.0)
         if rng.random() < 0.25:  # with the coordinator, the store's leader, or both in the lost city
             self._at(SETTLED_S - 1.0, lambda: self._lead_from(city, rng.random() < 0.6, rng.random() < 0.6))
-        kind = rng.choices(["city powered off", "city cut off", "city cut off, its agents are not"], [5, 3, 2])[0]
-        if kind == "city powered off":
+        if rng.random() < 0.15:
+            self._plan_return_in_the_last_moment(city, when)
+            return
+        kind = rng.choices(
+            ["city powered off", "city cut off", "city cut off, its agents are not", "city breaks down"], [5, 3, 2, 3]
+        )[0]
+        if kind == "city breaks down":
+            name = rng.choice(list(faults.BREAKDOWNS))
+            self._at(when, lambda: self._begin(name, lasts + 4.0, lambda: faults.BREAKDOWNS[name](world, city)))
+            self.ends = max(self.ends, when + lasts + 4.5)
+        elif kind == "city powered off":
             self._at(when, lambda: self._begin(kind, lasts, lambda: self._power_off(city)))
         elif kind == "city cut off":
             self._at(when, lambda: self._begin(kind, lasts, lambda: faults.isolate(world, city)))
@@ -153,17 +170,38 @@ class Scenario:
                     lambda: self._begin("connections break", 0.1, lambda: faults.lose_connections(world, city, rng)),
                 )
 
+    def _plan_return_in_the_last_moment(self, city: str, when: float) -> None:
+        """Who decides that a city is lost is stopped just before the commit, and the city is back meanwhile."""
+        rng, world = self.rng, self.world
+        stands, returns = rng.uniform(0.5, 2.5), rng.uniform(0.0, 1.0)
+        lost: list[tuple[str, faults.Undo]] = []
+
+        def cut_off() -> None:
+            lost.append(self._begin("city cut off", 9.0, lambda: faults.isolate(world, city)))
+
+        def stop() -> None:
+            name = "coordinator stops in the middle of a commit"
+            self._begin(name, 9.0, lambda: faults.stop_in_a_commit(world, stands, mend))
+
+        def mend() -> None:
+            world.scheduler.after(returns, self._end, lost[0])
+
+        self._at(when, cut_off)
+        self._at(when + 1.0, stop)
+
     def _plan_half_truth(self, when: float) -> None:
         """Something speaks for a city being lost, and not enough: nobody may be moved."""
         rng, world = self.rng, self.world
         city = rng.choice(CITIES)
         one, other = rng.sample([world.other(city), WITNESS_SITE], 2)
         mute = rng.uniform(4.0, 8.0)
-        self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, city)))
         later = when + rng.uniform(0.0, 3.0)
-        match rng.choice(
-            ["one accuser", "one accuser, and a witness that is gone", "not for long", "half of it", "late"]
-        ):
+        how = rng.choice(
+            ["one accuser", "one accuser, and a witness that is gone", "not for long", "half of it", "late", "filtered"]
+        )
+        if how != "filtered":
+            self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, city)))
+        match how:
             case "one accuser":
                 self._at(later, lambda: self._begin("link cut", mute, lambda: faults.isolate(world, city, (one,))))
             case "one accuser, and a witness that is gone":
@@ -171,6 +209,10 @@ class Scenario:
                 self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, other)))
             case "not for long":
                 self._at(when + 2.6, lambda: self._begin("city cut off", 1.1, lambda: faults.isolate(world, city)))
+            case "filtered":
+                # Its engine lives, writes, and says that all is well.
+                blind = lambda: faults.filter_probes(world, city)  # noqa: E731
+                self._at(when, lambda: self._begin("probes filtered", mute + 3.0, blind))
             case "half of it":
                 self._at(later, lambda: self._begin("CTI dies", mute, lambda: faults.kill_cti_of(world, city)))
             case "late":
@@ -211,12 +253,13 @@ class Scenario:
         lasts = self.rng.uniform(kind.shortest, kind.longest)
         self._begin(kind.name, lasts, lambda: kind.begin(self.world, self.rng))
 
-    def _begin(self, name: str, lasts: float, begin: Callable[[], faults.Undo]) -> None:
+    def _begin(self, name: str, lasts: float, begin: Callable[[], faults.Undo]) -> tuple[str, faults.Undo]:
         self.faults[name] += 1
         self.world.note(f"FAULT {name} for {lasts:.2f} s")
         entry = (name, begin())
         self.undo.append(entry)
         self.world.scheduler.after(lasts, self._end, entry)
+        return entry
 
     def _end(self, entry: tuple[str, faults.Undo]) -> None:
         if entry in self.undo:
@@ -315,6 +358,7 @@ def _setting(rng: Random) -> Setting:
         timing=rng.choice([Timing(1.5, 0.5), Timing(1.5, 0.5), Timing()]),
         far_s=rng.choice([0.002, 0.006, 0.02]),
         drift=rng.choice([0.0, 0.0, 0.0045]),
+        deep_probes=rng.choice(["None", "SignIn", "SignInAndCall"]),
         calls_per_s=rng.choice([0.0, 0.5, 1.0]),
         starts_s={place: rng.uniform(0.0, 0.6) for place in rng.sample((*CITIES, WITNESS_SITE), 2)},
     )

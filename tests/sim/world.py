@@ -57,6 +57,8 @@ class Setting:
     rate: float = 500.0
     """Sign-ins a second of each CTI."""
     calls_per_s: float = 0.0
+    deep_probes: str = "None"
+    """What test agents do in both cities: None, SignIn, SignInAndCall."""
     starts_s: Mapping[str, float] = field(default_factory=dict)
     """Location -> seconds after which its engine starts."""
 
@@ -153,6 +155,7 @@ class World:
         writes: list[Put | Delete] = []
         for city in CITIES:
             spec = site_spec(city, "hotel", capacity=self.setting.capacity[city], guestCapacity=GUEST_CAPACITY)
+            spec["systems"][0]["deepProbes"] = self.setting.deep_probes
             writes += self._copies(keys.SITE, city, spec)
         writes += self._copies(keys.SITE, WITNESS_SITE, WITNESS)
         for group in self.setting.groups:
