@@ -14,7 +14,6 @@ QUICK = (
     "words that speak for a city are not heard",
     "agents are released in a call",
     "buckets never finish",
-    "a CTI takes older maps",
     "a failover moves survivors",
     "agents return by themselves",
     "wanted is not actual: moved",
