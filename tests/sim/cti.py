@@ -21,7 +21,7 @@ from callcenter.cti.loanstore import Kept
 from callcenter.directory import Directory
 from callcenter.session.events import Close, Out, Reply
 from callcenter.session.lease import Timing
-from callcenter.session.messages import ClientFrame, Pong
+from callcenter.session.messages import ClientFrame, Pong, SignIn
 from callcenter.session.placements import PlaceAnswer, Placement
 from tandem.adapters.cti.http import HttpCTI
 from tandem.adapters.json_http import Answer, JsonHttp
@@ -129,6 +129,8 @@ class SimCti(app.Cti):
         self.process = process
         self.site = process.place
         self.lines: dict[int, Line] = {}
+        self.signs_in = True
+        """Else it answers everything but a request to be signed in."""
         config = Config(
             site=self.site,
             system="hotel",
@@ -183,6 +185,8 @@ class SimCti(app.Cti):
         return answers
 
     def _client_frame(self, conn: int, frame: ClientFrame) -> None:
+        if not self.signs_in and type(frame) is SignIn:
+            return
         super()._client_frame(conn, frame)
         if type(frame) is Pong and conn in self.lines:
             self.world.watch.pong(self, self.lines[conn].owner)
@@ -383,8 +387,12 @@ class SimHttp(JsonHttp):
 
             cti.process.call(lambda: cti.process.loop.create_task(handle()).add_done_callback(_must_not_fail))
 
+        if method == "PUT":
+            await self._caller.about_to("push")
         try:
-            answer = await self._world.network.ask(self._caller, self._site, serve, timeout, connect_s=1.0)
+            answer = await self._world.network.ask(
+                self._caller, self._site, serve, timeout, connect_s=1.0, by_proxy=True
+            )
         except (NotReachedError, NoAnswerError) as error:
             raise AdapterError(f"{self._who}: {method} {path}: {error}") from error
         if answer.status not in good:

@@ -10,12 +10,13 @@ from tandem.api.site import System
 from tandem.api.trunk import Carrier
 from tandem.constants import LATE_ANSWER_S
 from tandem.domain import keys
+from tandem.domain.probe_agents import ProbeAgent
 from tandem.domain.records import CoordinatorRecord, HeartbeatRecord, PlacementRecord
 from tandem.engine.actuator import Actuator
 from tandem.engine.coordinator import Coordinator
 from tandem.engine.observer import Observer
 from tandem.engine.picture import Picture
-from tandem.engine.ports import AdapterError, CarrierAdapter, Late, ProbeResult, SoftswitchState
+from tandem.engine.ports import AdapterError, CarrierAdapter, DeepResult, Late, ProbeResult, SoftswitchState
 from tandem.engine.publisher import Publisher
 from tandem.engine.supervisor import supervise
 from tandem.engine.surroundings import around
@@ -57,7 +58,7 @@ class Engine:
         self.election = CoordinatorElection(store, process, me, surroundings)
         self.coordinator = Coordinator(picture, store, self.election, process)
         self.prober = SimProber(world, process)
-        self.observer = Observer(site, picture, publisher, self.prober, process)
+        self.observer = Observer(site, picture, publisher, self.prober, process, self.prober)
         actuator = Actuator(site, picture, publisher, SimAdapters(world, process), process)
         self.parts: dict[str, Callable[[], Awaitable[None]]] = {
             "picture": picture.run,
@@ -115,19 +116,48 @@ class SimProber(NetworkProber):
         process = self._world.ctis[host].process if port == CTI else self._world.engines[host].process
         return await self._probe(url, process, timeout, late, datagram=False)
 
-    async def _probe(self, what: str, target: Process, timeout: float, late: Late, *, datagram: bool) -> ProbeResult:
+    async def deep(self, cti: str, sip: str | None, agent: ProbeAgent, timeout: float) -> DeepResult:
+        """The test agent's own protocol is made up: would it be signed in, would a call be taken."""
+        site = cti.removeprefix("http://").partition(":")[0]
+        there, switch = self._world.ctis[site], self._world.switches[site]
+        what = f"sign-in at {cti}"
+        sign_in = await self._probe(what, there.process, timeout, datagram=False, works=lambda: there.signs_in)
+        if sip is None:
+            return DeepResult(sign_in)
+        what = f"call at {sip}"
+        start = self._process.monotonic()
+        if sign_in.ok:
+            call = await self._probe(what, switch.process, timeout, datagram=True, works=lambda: switch.takes_calls)
+        else:
+            # The phone can register, or cannot; nobody would answer a call.
+            call = await self._probe(what, switch.process, timeout, datagram=True)
+            call = self._void(start, f"{what}: the test agent is not signed in") if call.ok else call
+        return DeepResult(sign_in, call)
+
+    async def _probe(
+        self,
+        what: str,
+        target: Process,
+        timeout: float,
+        late: Late = lambda: None,
+        *,
+        datagram: bool,
+        works: Callable[[], bool] = lambda: True,
+    ) -> ProbeResult:
         start = self._process.monotonic()
         world, here, there = self._world, self._process.place, target.place
         network = world.network
         way = network.delay(here, there) + network.delay(there, here) + ANSWER_S
-        lost = (datagram and way > 0.2) or not network.both(here, there)
+        filtered = bool(network.filtered) and network.filtered[here, there] > 0
+        lost = filtered or (datagram and way > 0.2) or not network.both(here, there)
         if lost or way * self._process.rate >= timeout:
             if not lost and way < LATE_ANSWER_S:
                 self._process.loop.call_later(way, self._late, target, late)
             await asyncio.sleep(timeout)
             return await self._failure(start, f"{what}: no answer within {timeout:g} s", timeout)
         await asyncio.sleep(way * self._process.rate)
-        if not network.both(here, there) or (target.alive and not target.serves) or not world.powered(there):
+        silent = target.alive and not (target.serves and works())
+        if silent or not network.both(here, there) or not world.powered(there):
             await asyncio.sleep(timeout - way)
             return await self._failure(start, f"{what}: no answer within {timeout:g} s", timeout)
         if not target.alive:

@@ -1,5 +1,6 @@
 """Faults: each begins, is left alone for a while, and is undone. Drawn at random, or put together into a disaster."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -105,6 +106,21 @@ def flapping_link(world: "World", rng: Random) -> Undo:
     return end
 
 
+def filter_probes(world: "World", city: str, from_whom: tuple[str, ...] = PLACES) -> Undo:
+    """Nothing there answers those who probe it from outside, and it works all the same."""
+    ways = [(other, city) for other in from_whom if other != city]
+    world.network.filtered.update(ways)
+
+    def undo() -> None:
+        world.network.filtered -= Counter(ways)
+
+    return undo
+
+
+def probes_filtered(world: "World", rng: Random) -> Undo:
+    return filter_probes(world, rng.choice(CITIES))
+
+
 def slow_link(world: "World", rng: Random) -> Undo:
     a, b = _pair(rng)
     world.network.slow[a, b] += 1
@@ -123,6 +139,17 @@ def lost_packets(world: "World", rng: Random) -> Undo:
 
     def undo() -> None:
         world.network.late = max(world.network.late - share, 0.0)
+
+    return undo
+
+
+def requests_come_twice(world: "World", rng: Random) -> Undo:
+    """And late, the second time: pushes and transactions of those who have long done something else."""
+    share = rng.choice([0.05, 0.2, 0.5])
+    world.network.twice += share
+
+    def undo() -> None:
+        world.network.twice = max(world.network.twice - share, 0.0)
 
     return undo
 
@@ -167,6 +194,55 @@ def engine_stands_still(world: "World", rng: Random) -> Undo:
 def coordinator_stands_still(world: "World", rng: Random) -> Undo:
     reigning = [engine for engine in world.engines.values() if engine.process.alive and engine.election._reign]
     return _stall(reigning[0].process, rng, 8.0) if reigning else _nothing
+
+
+def _stop(process: Process, what: str, seconds: float, then: Callable[[], object] = _nothing) -> Undo:
+    """It stands still just before it sends this the next time, and sends it the moment it runs again."""
+    process.stops = (what, seconds, then)
+
+    def undo() -> None:
+        process.stops = None
+        process.thaw()
+
+    return undo
+
+
+def stop_in_a_commit(world: "World", seconds: float, then: Callable[[], object] = _nothing) -> Undo:
+    reigning = [engine for engine in world.engines.values() if engine.process.alive and engine.election._reign]
+    return _stop(reigning[0].process, "commit", seconds, then) if reigning else _nothing
+
+
+def coordinator_stops_in_a_commit(world: "World", rng: Random) -> Undo:
+    return stop_in_a_commit(world, rng.uniform(1.0, 6.0))
+
+
+def engine_stops_in_a_push(world: "World", rng: Random) -> Undo:
+    """Half of the time another is started beside it meanwhile, since nobody could see what became of the first."""
+    city = rng.choice(CITIES)
+    old = world.engines[city].process
+    replaced = rng.random() < 0.5
+
+    def then() -> None:
+        if replaced:
+            world.scheduler.after(rng.uniform(0.1, 1.5), replace)
+
+    def replace() -> None:
+        if world.engines[city].process is old and old.alive:
+            world.start_engine(city, beside=True)
+
+    thaw = _stop(old, "push", rng.uniform(0.3, 7.0), then)
+
+    def undo() -> None:
+        thaw()
+        if world.engines[city].process is not old:
+            world.scheduler.after(0.5, old.kill)
+
+    return undo
+
+
+def engine_stops_at_a_word(world: "World", rng: Random) -> Undo:
+    """What it has to say of others is old when it is said."""
+    return _stop(world.engines[rng.choice(PLACES)].process, "word", rng.uniform(0.3, 5.0))
 
 
 def cti_stands_still(world: "World", rng: Random) -> Undo:
@@ -219,10 +295,49 @@ def cti_starts_with_an_old_disk(world: "World", rng: Random) -> Undo:
     return undo
 
 
-def switch_dies(world: "World", rng: Random) -> Undo:
-    city = rng.choice(CITIES)
+def cti_signs_nobody_in_at(world: "World", city: str) -> Undo:
+    cti = world.ctis[city]
+    cti.signs_in = False
+    return lambda: setattr(cti, "signs_in", True)
+
+
+def cti_signs_nobody_in(world: "World", rng: Random) -> Undo:
+    return cti_signs_nobody_in_at(world, rng.choice(CITIES))
+
+
+def switch_refuses_calls_at(world: "World", city: str) -> Undo:
+    switch = world.switches[city]
+    switch.takes_calls = False
+    return lambda: setattr(switch, "takes_calls", True)
+
+
+def switch_refuses_calls(world: "World", rng: Random) -> Undo:
+    return switch_refuses_calls_at(world, rng.choice(CITIES))
+
+
+def kill_switch_of(world: "World", city: str) -> Undo:
     world.kill_switch(city)
     return lambda: world.start_switch(city)
+
+
+def freeze_cti_of(world: "World", city: str) -> Undo:
+    process = world.ctis[city].process
+    process.stall(60.0)
+    return process.thaw
+
+
+BREAKDOWNS: Final = {
+    "CTI dies": kill_cti_of,
+    "CTI stands still": freeze_cti_of,
+    "CTI signs nobody in": cti_signs_nobody_in_at,
+    "softswitch dies": kill_switch_of,
+    "softswitch refuses calls": switch_refuses_calls_at,
+}
+"""What makes a city Down, when it lasts: it still writes."""
+
+
+def switch_dies(world: "World", rng: Random) -> Undo:
+    return kill_switch_of(world, rng.choice(CITIES))
 
 
 def clock_steps(world: "World", rng: Random) -> Undo:
@@ -312,10 +427,15 @@ KINDS: Final = (
     Kind("floor cut off one way", floor_cut_one_way, 0.5, 8.0),
     Kind("place cut off from the others", place_cut_off, 0.5, 7.0),
     Kind("flapping link", flapping_link, 2.0, 8.0),
+    Kind("probes filtered", probes_filtered, 3.0, 10.0),
     Kind("slow link", slow_link, 1.0, 6.0),
     Kind("lost packets", lost_packets, 1.0, 6.0),
+    Kind("requests come twice", requests_come_twice, 1.0, 8.0),
     Kind("engine stands still", engine_stands_still, 8.0, 8.0),
     Kind("coordinator stands still", coordinator_stands_still, 8.0, 8.0, 3),
+    Kind("coordinator stops in the middle of a commit", coordinator_stops_in_a_commit, 4.0, 9.0, 3),
+    Kind("engine stops in the middle of a push", engine_stops_in_a_push, 4.0, 9.0, 3),
+    Kind("engine stops before it says a word", engine_stops_at_a_word, 4.0, 9.0, 2),
     Kind("CTI stands still", cti_stands_still, 5.0, 5.0, 3),
     Kind("softswitch stands still", switch_stands_still, 5.0, 5.0),
     Kind("store member stands still", member_stands_still, 6.0, 6.0),
@@ -325,6 +445,8 @@ KINDS: Final = (
     Kind("coordinator dies", coordinator_dies, 0.3, 6.0, 3),
     Kind("CTI dies", cti_dies, 0.3, 5.0, 3),
     Kind("CTI starts with an old disk", cti_starts_with_an_old_disk, 0.5, 5.0, 3),
+    Kind("CTI signs nobody in", cti_signs_nobody_in, 1.0, 9.0),
+    Kind("softswitch refuses calls", switch_refuses_calls, 1.0, 9.0),
     Kind("softswitch dies", switch_dies, 0.3, 5.0),
     Kind("wall clock steps", clock_steps, 1.0, 8.0),
     Kind("store member dies", member_dies, 0.5, 6.0),

@@ -19,7 +19,7 @@ from callcenter.session import client, placements
 from callcenter.session.door import Door
 from callcenter.session.placements import PlaceAnswer, PlacementBook
 from callcenter.session.server import SessionServer
-from tandem.domain import abort, failover, finish, homecoming, loss, orders, plan, waves
+from tandem.domain import abort, failover, finish, homecoming, keys, loss, orders, plan, waves
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.placement import BucketMap, Slot
@@ -163,6 +163,46 @@ def _hold_ignored() -> Sequence[Any]:
     return [*ignored, patch.object(Draft, "no_hold", property(lambda self: NO_PREMISE))]
 
 
+def _late_hold() -> Sequence[Any]:
+    """A hold is seen by who decides, and not by the store."""
+    return [patch.object(Draft, "no_hold", property(lambda self: NO_PREMISE))]
+
+
+def _late_return() -> Sequence[Any]:
+    """A failover does not compare what it rests on: words, and the heartbeat that is missing."""
+    commit = Draft.commit
+
+    def blind(self: Draft, subject: str, reason: Any, sentence: str, writes: Any, premises: Any = ()) -> None:
+        kept = tuple(p for p in premises if not p.key.startswith((keys.HEARTBEATS, keys.OBSERVATIONS)))
+        commit(self, subject, reason, sentence, writes, kept)
+
+    return [patch.object(Draft, "commit", blind)]
+
+
+def _confessions_made_up() -> Sequence[Any]:
+    """A city that writes counts as Down when the others find so, whatever it says of itself."""
+
+    def words_about(snapshot: Any, site: str, *about: Any) -> Any:
+        words = _WORDS_ABOUT(snapshot, site, *about)
+        against = [word for word in words if not word.passes]
+        if site not in snapshot.heartbeats or not against:
+            return words
+        return (*against, replace(against[0], observer=site, failure_domain=f"city-{site}"))
+
+    return [patch.object(loss, "words_about", words_about)]
+
+
+def _manual_ignored() -> Sequence[Any]:
+    return [patch.object(failover._Failover, "_is_manual", lambda self, name: False)]
+
+
+def _home_at_once() -> Sequence[Any]:
+    return [
+        patch.object(homecoming, "_stable_since", lambda snapshot, site, system: 0.0),
+        patch.object(homecoming, "quarantined", lambda snapshot, site, now: None),
+    ]
+
+
 def _survivors_moved() -> Sequence[Any]:
     real = failover.rescue
 
@@ -265,6 +305,11 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("buckets never finish", ("Liveness",), _never_finished, _MOVED),
     Mutation("capacity has no end", ("WithinCapacity",), _boundless),
     Mutation("hold is ignored", ("HoldStopsAllThatIsNew",), _hold_ignored, (*_LOST, *_MOVED)),
+    Mutation("a hold in the last moment is not seen", ("HoldStopsAllThatIsNew",), _late_hold, (*_MOVED, *_LOST)),
+    Mutation("a city that is back in the last moment", ("NobodyMovedByMistake",), _late_return, ("disaster",)),
+    Mutation("a city need not say itself that it is Down", ("NobodyMovedByMistake",), _confessions_made_up, ("half",)),
+    Mutation("nobody is asked", ("ManualWaitsForAPerson",), _manual_ignored, ("disaster",)),
+    Mutation("they come home before it is stable", ("NobodyMovesUnasked",), _home_at_once, ("disaster",)),
     Mutation("a failover moves survivors", ("SurvivorsStay",), _survivors_moved, _LOST),
     Mutation("agents return by themselves", ("NobodyMovesUnasked",), _returns_by_itself, _LOST),
     Mutation("wanted is not actual: moved", ("NobodyMovesUnasked",), _orders_replayed, (*_LOST, *_MOVED)),

@@ -33,8 +33,12 @@ class Network:
         self.far_s = far_s
         self.late = 0.0
         """Share of messages that lose a packet, which TCP sends again 0.2 to 3 s later; datagrams are gone."""
+        self.twice = 0.0
+        """Share of requests that something on the way, a proxy perhaps, brings a second time, seconds later."""
         self.slow: Counter[tuple[str, str]] = Counter()
         """Links whose way takes up to 0.6 s more."""
+        self.filtered: Counter[tuple[str, str]] = Counter()
+        """Ways on which nothing answers a probe, though everything else passes: somebody's new firewall."""
         self._cuts: Counter[tuple[str, str]] = Counter()
         self._held: dict[tuple[str, str], list[Callable[[], object]]] = defaultdict(list)
         self.changed: list[Callable[[], object]] = []
@@ -101,11 +105,13 @@ class Network:
         timeout: float,
         *,
         connect_s: float = 0.25,
+        by_proxy: bool = False,
     ) -> Any:
         """Ask something in `target` and wait.
 
         Args:
             serve: Called when the question arrives, with what takes the answer (a value, or an exception to raise).
+            by_proxy: Whether something on the way may bring it twice.
         Raises: NotReachedError, NoAnswerError.
         """
         source = caller.place
@@ -134,11 +140,18 @@ class Network:
                 serve(reply)
 
         self.carry(source, target, arrive)
+        if by_proxy and self.twice and self.rng.random() < self.twice:
+            again = self.scheduler.now + self.rng.uniform(0.01, 5.0)
+            self.carry(source, target, lambda: serve(_nobody), again)
         timer = caller.loop.call_later(timeout, take, NoAnswerError(f"{target} did not answer within {timeout:g} s"))
         try:
             return await answer
         finally:
             timer.cancel()
+
+
+def _nobody(answer: Any) -> None:
+    """Takes an answer that nobody waits for."""
 
 
 class Line:

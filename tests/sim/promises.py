@@ -9,6 +9,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from callcenter.session.door import Door
@@ -34,6 +35,9 @@ LASTED_S: Final = 1.3
 """Seconds for which they must have been true in the last `LONG_S`: confirmAfter, less two probes' time."""
 
 LONG_S: Final = 9.0
+
+SETTLES_S: Final = 0.3
+"""Seconds that a look at the truth, and news of it, may be late."""
 
 
 class BrokenPromiseError(AssertionError):
@@ -84,6 +88,8 @@ class Ordered:
     shifts: dict[str, ShiftRecord] = field(default_factory=dict)
     aborts: set[str] = field(default_factory=set)
     orders: list[tuple[str, dict[str, int]]] = field(default_factory=list)
+    approved: set[str] = field(default_factory=set)
+    """Failovers in which somebody said yes for the groups that are asked about."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,8 @@ class Watch:
         kind = "First" if commit.before is None else "Arrived"
         if commit.before is not None and (commit.started or _failed_over(commit) is not None):
             kind = commit.kind
+            if kind == "Failover" and commit.record.cause.partition("/")[2].rpartition("-")[0] in self.heartbeats:
+                self.world.stats["commits by which a city that is Down fails over"] += 1
         self.commits[kind] += 1
         self.world.note(f"commit {commit.revision} {commit.group} {kind} {commit.record.cause} {commit.record.map}")
 
@@ -204,13 +212,18 @@ class Watch:
         for city in world.cities:
             known = self.truth[city]
             unseen, lame = (frozenset(self._unseen(city, wholly=wholly)) for wholly in (True, False))
-            broken = not (world.ctis[city].process.serves and world.switches[city].process.serves)
+            broken = not all(self._work(city))
             known.append(Truth(world.scheduler.now, self._mute(city), unseen, lame, broken))
             while known[0].at < world.scheduler.now - LONG_S:
                 known.popleft()
         for promise in self.promises:
             promise.looked()
         world.scheduler.after(LOOK_S, self._look)
+
+    def _work(self, city: str) -> tuple[bool, bool]:
+        """Whether its CTI and its softswitch do what they are for."""
+        cti, switch = self.world.ctis[city], self.world.switches[city]
+        return cti.process.serves and cti.signs_in, switch.process.serves and switch.takes_calls
 
     def _mute(self, city: str) -> bool:
         world = self.world
@@ -224,11 +237,12 @@ class Watch:
     def _unseen(self, city: str, *, wholly: bool) -> Iterable[str]:
         """Locations that reach nothing there (`wholly`), or not all that agents need."""
         world = self.world
-        needed = [world.ctis[city].process.serves, world.switches[city].process.serves]
-        serves = any([*needed, world.engines[city].process.serves]) if wholly else all(needed)
+        answers = [part.process.serves for part in (world.ctis[city], world.switches[city], world.engines[city])]
+        serves = any(answers) if wholly else all(self._work(city))
         for place in world.engines:
             slow = world.network.slow[city, place] or world.network.slow[place, city] or world.network.late > 0.02
-            if place != city and (not serves or slow or not world.network.both(city, place)):
+            unanswered = slow or world.network.filtered[place, city]
+            if place != city and (not serves or unanswered or not world.network.both(city, place)):
                 yield place
 
 
@@ -472,7 +486,9 @@ class NobodyMovesUnasked(Promise):
             return
         cause, _, name = commit.record.cause.partition("/")
         targets = {new.end for _, new in commit.started.values()}
-        if cause == "Shift":
+        if cause == "Shift" and name.startswith(f"{commit.group.rpartition('/')[2]}-home-"):
+            self._comes_home(commit, targets)
+        elif cause == "Shift":
             shift = self.watch.ordered.shifts.get(name)
             if shift is None:
                 raise self.broken(f"{commit.group} is moved by Shift {name}, which nobody asked for")
@@ -482,8 +498,49 @@ class NobodyMovesUnasked(Promise):
             wanted = [order for group, order in self.watch.ordered.orders if group == commit.group]
             if not wanted or not all(any(order.get(to) for order in wanted) for to in targets):
                 raise self.broken(f"{commit.group} is moved to {targets} by an order that nobody gave: {wanted}")
+            self._once(commit, len(wanted))
         else:
             raise self.broken(f"{commit.group} is moved because of {commit.record.cause}")
+
+    def _once(self, commit: Commit, orders: int) -> None:
+        """An order that another cause has overridden is over: the manifest may be applied as often as anybody likes."""
+        causes = [earlier.kind for earlier in self.watch.history[commit.group] if earlier.started]
+        begun = sum(1 for before, now in pairwise(["", *causes]) if now == "Order" != before)
+        if begun > orders:
+            raise self.broken(f"{commit.group} is moved for the {begun}. time by {orders} orders")
+
+    def _comes_home(self, commit: Commit, targets: set[str]) -> None:
+        """10. Only who asks for it, to where it was ordered, and when the city has been well all the while."""
+        plan = next(group for group in self.world.setting.groups if group.name == commit.group)
+        wanted = [order for group, order in self.watch.ordered.orders if group == commit.group] or [plan.placement]
+        if plan.more.get("return", {}).get("mode") != "Automatic":
+            raise self.broken(f"{commit.group} returns, and nobody asked for that")
+        if not all(any(order.get(to) for order in wanted) for to in targets):
+            raise self.broken(f"{commit.group} returns to {targets}, which nobody ordered: {wanted}")
+        self.world.stats["ways home begun"] += 1
+        before = self.watch.history[commit.group][-2] if len(self.watch.history[commit.group]) > 1 else None
+        if before is None or before.kind != "Failover":
+            return  # a later wave, or an abort
+        stable_s = float(plan.more["return"]["stableFor"].removesuffix("s"))
+        now = self.world.scheduler.now
+        for site in targets:
+            ill = [look.at for look in self.watch.truth[site] if look.mute and look.unseen]
+            if ill and ill[-1] > now - stable_s + SETTLES_S:
+                raise self.broken(f"{commit.group} returns to {site}, which was lost {now - ill[-1]:.1f} s ago")
+
+
+class ManualWaitsForAPerson(Promise):
+    """A group whose failover is Manual leaves its lost city when somebody has said so, and not before."""
+
+    name = "ManualWaitsForAPerson"
+
+    def committed(self, commit: Commit) -> None:
+        if _failed_over(commit) is None or commit.record.cause in self.watch.ordered.approved:
+            return
+        plan = next(group for group in self.world.setting.groups if group.name == commit.group)
+        settled = [bucket for bucket, (old, _) in commit.changed.items() if not old.to]
+        if plan.more.get("failover") == "Manual" and settled:
+            raise self.broken(f"{commit.record.cause} moves {commit.group}, and nobody has approved it")
 
 
 class NobodyMovedByMistake(Promise):
@@ -594,6 +651,7 @@ PROMISES: Final[tuple[type[Promise], ...]] = (
     WithinCapacity,
     HoldStopsAllThatIsNew,
     NobodyMovesUnasked,
+    ManualWaitsForAPerson,
     NobodyMovedByMistake,
     CallsOnlyToValidSessions,
     FailStatic,

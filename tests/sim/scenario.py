@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final
 
@@ -17,6 +17,9 @@ SETTLED_S: Final = 4.5
 
 BOUND_S: Final = 30.0
 """Seconds after healing within which everybody works again and nothing is on its way any more."""
+
+HOMEWARD_S: Final = 14.0
+"""Seconds for which it is watched who returns by himself: quarantine, or longer `stableFor`, and the move."""
 
 LIVENESS: Final = "Liveness"
 
@@ -58,8 +61,16 @@ class Scenario:
         self.healed = False
         self.ends = SETTLED_S + self.rng.uniform(7.0, 13.0)
         self.theme = self.rng.choices(
-            ["move", "order", "disaster", "disaster while moving", "half truths", "faults only"],
-            [28, 12, 26, 14, 10, 10],
+            [
+                "move",
+                "move, stopped midway",
+                "order",
+                "disaster",
+                "disaster while moving",
+                "half truths",
+                "faults only",
+            ],
+            [26, 10, 12, 24, 14, 8, 6],
         )[0]
         self._plan()
 
@@ -68,20 +79,28 @@ class Scenario:
     def _plan(self) -> None:
         rng = self.rng
         first = SETTLED_S + rng.uniform(0.0, 2.0)
-        if self.theme in ("move", "disaster while moving"):
+        if self.theme in ("move", "move, stopped midway", "disaster while moving"):
             self._plan_shift(first)
+        if self.theme == "move, stopped midway":
+            self._plan_stops(first)
         if self.theme == "order":
             group = rng.choice(self.setting.groups)
-            self._at(first, lambda: self.world.order(group, _shares(rng), 1))
+            ordered = _shares(rng)
+            self._at(first, lambda: self.world.order(group, ordered, 1))
+            if rng.random() < 0.3:
+                self._at(first + rng.uniform(1.0, 5.0), lambda: self.world.apply_again(group, ordered, 1))
         if self.theme.startswith("disaster"):
             self._plan_disaster(first + rng.uniform(0.0, 2.0))
         if self.theme == "half truths":
             self._plan_half_truth(first + rng.uniform(0.0, 2.0))
+        if self.theme.startswith("disaster") and rng.random() < 0.4:
+            group = rng.choice(self.setting.groups)
+            self._at(rng.uniform(first, self.ends), lambda: self.world.apply_again(group, group.placement, 0))
         few = 1 if self.theme.startswith("disaster") else 2
         for _ in range(rng.choice([0, 0, 1, 1, 2, 3]) + (few if self.theme == "faults only" else 0)):
             kind = faults.draw(rng)
             self._at(rng.uniform(SETTLED_S, self.ends - 1.0), lambda kind=kind: self._strike(kind))  # type: ignore[misc]
-        if rng.random() < 0.12:
+        if rng.random() < (0.4 if self.theme == "move, stopped midway" else 0.12):
             held_at = rng.uniform(SETTLED_S, self.ends - 2.0)
             self._at(held_at, self.world.hold)
             if rng.random() < 0.5:
@@ -103,14 +122,43 @@ class Scenario:
             back = {**spec, "to": world.other(to), "waves": (100,)}
             self._at(first + rng.uniform(1.0, 6.0), lambda: world.shift("s2", **back))
 
+    def _plan_stops(self, first: float) -> None:
+        """Who decides or pushes is stopped in the middle of it, and goes on when the others have long gone on."""
+        rng = self.rng
+        lasts = rng.uniform(1.5, 6.0)
+        if rng.random() < 0.5:
+            kind = next(kind for kind in faults.KINDS if kind.begin is faults.engine_stops_in_a_push)
+            for _ in range(2):
+                self._at(first - 0.05 + rng.uniform(0.0, 2.0), lambda: self._strike(kind))
+            return
+        kind = next(kind for kind in faults.KINDS if kind.begin is faults.coordinator_stops_in_a_commit)
+        self._at(first - 0.05 + rng.choice([0.0, rng.uniform(0.0, 3.0)]), lambda: self._strike(kind))
+        if rng.random() < 0.6:  # and there is nobody to take the office, or not at once
+            for place in faults.PLACES:
+                self._at(first + rng.uniform(0.0, 1.0), lambda place=place: self._no_deputy(place, lasts))  # type: ignore[misc]
+
+    def _no_deputy(self, place: str, lasts: float) -> None:
+        world = self.world
+        if not world.engines[place].election._reign:
+            self._begin("engine dies", lasts, lambda: faults.kill_engine_of(world, place))
+
     def _plan_disaster(self, when: float) -> None:
         rng, world = self.rng, self.world
         city = rng.choice(CITIES)
         lasts = rng.uniform(3.0, 11.0)
         if rng.random() < 0.25:  # with the coordinator, the store's leader, or both in the lost city
             self._at(SETTLED_S - 1.0, lambda: self._lead_from(city, rng.random() < 0.6, rng.random() < 0.6))
-        kind = rng.choices(["city powered off", "city cut off", "city cut off, its agents are not"], [5, 3, 2])[0]
-        if kind == "city powered off":
+        if rng.random() < 0.15:
+            self._plan_return_in_the_last_moment(city, when)
+            return
+        kind = rng.choices(
+            ["city powered off", "city cut off", "city cut off, its agents are not", "city breaks down"], [5, 3, 2, 3]
+        )[0]
+        if kind == "city breaks down":
+            name = rng.choice(list(faults.BREAKDOWNS))
+            self._at(when, lambda: self._begin(name, lasts + 4.0, lambda: faults.BREAKDOWNS[name](world, city)))
+            self.ends = max(self.ends, when + lasts + 4.5)
+        elif kind == "city powered off":
             self._at(when, lambda: self._begin(kind, lasts, lambda: self._power_off(city)))
         elif kind == "city cut off":
             self._at(when, lambda: self._begin(kind, lasts, lambda: faults.isolate(world, city)))
@@ -122,17 +170,38 @@ class Scenario:
                     lambda: self._begin("connections break", 0.1, lambda: faults.lose_connections(world, city, rng)),
                 )
 
+    def _plan_return_in_the_last_moment(self, city: str, when: float) -> None:
+        """Who decides that a city is lost is stopped just before the commit, and the city is back meanwhile."""
+        rng, world = self.rng, self.world
+        stands, returns = rng.uniform(0.5, 2.5), rng.uniform(0.0, 1.0)
+        lost: list[tuple[str, faults.Undo]] = []
+
+        def cut_off() -> None:
+            lost.append(self._begin("city cut off", 9.0, lambda: faults.isolate(world, city)))
+
+        def stop() -> None:
+            name = "coordinator stops in the middle of a commit"
+            self._begin(name, 9.0, lambda: faults.stop_in_a_commit(world, stands, mend))
+
+        def mend() -> None:
+            world.scheduler.after(returns, self._end, lost[0])
+
+        self._at(when, cut_off)
+        self._at(when + 1.0, stop)
+
     def _plan_half_truth(self, when: float) -> None:
         """Something speaks for a city being lost, and not enough: nobody may be moved."""
         rng, world = self.rng, self.world
         city = rng.choice(CITIES)
         one, other = rng.sample([world.other(city), WITNESS_SITE], 2)
         mute = rng.uniform(4.0, 8.0)
-        self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, city)))
         later = when + rng.uniform(0.0, 3.0)
-        match rng.choice(
-            ["one accuser", "one accuser, and a witness that is gone", "not for long", "half of it", "late"]
-        ):
+        how = rng.choice(
+            ["one accuser", "one accuser, and a witness that is gone", "not for long", "half of it", "late", "filtered"]
+        )
+        if how != "filtered":
+            self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, city)))
+        match how:
             case "one accuser":
                 self._at(later, lambda: self._begin("link cut", mute, lambda: faults.isolate(world, city, (one,))))
             case "one accuser, and a witness that is gone":
@@ -140,6 +209,10 @@ class Scenario:
                 self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, other)))
             case "not for long":
                 self._at(when + 2.6, lambda: self._begin("city cut off", 1.1, lambda: faults.isolate(world, city)))
+            case "filtered":
+                # Its engine lives, writes, and says that all is well.
+                blind = lambda: faults.filter_probes(world, city)  # noqa: E731
+                self._at(when, lambda: self._begin("probes filtered", mute + 3.0, blind))
             case "half of it":
                 self._at(later, lambda: self._begin("CTI dies", mute, lambda: faults.kill_cti_of(world, city)))
             case "late":
@@ -180,12 +253,13 @@ class Scenario:
         lasts = self.rng.uniform(kind.shortest, kind.longest)
         self._begin(kind.name, lasts, lambda: kind.begin(self.world, self.rng))
 
-    def _begin(self, name: str, lasts: float, begin: Callable[[], faults.Undo]) -> None:
+    def _begin(self, name: str, lasts: float, begin: Callable[[], faults.Undo]) -> tuple[str, faults.Undo]:
         self.faults[name] += 1
         self.world.note(f"FAULT {name} for {lasts:.2f} s")
         entry = (name, begin())
         self.undo.append(entry)
         self.world.scheduler.after(lasts, self._end, entry)
+        return entry
 
     def _end(self, entry: tuple[str, faults.Undo]) -> None:
         if entry in self.undo:
@@ -224,7 +298,15 @@ class Scenario:
                 raise BrokenPromiseError(LIVENESS, f"{BOUND_S:g} s after the last fault: {wrong}")
             world.run(0.5)
         self.healed_in = world.scheduler.now - began
-        world.run(0.5)
+        world.run(HOMEWARD_S if self._comes_home() else 0.5)
+
+    def _comes_home(self) -> bool:
+        """Whether somebody is going to return by himself, once his city has been well for long enough."""
+        placements = self.world.watch.placements
+        return any(
+            "return" in group.more and group.name in placements and "Failover" in placements[group.name][1].cause
+            for group in self.setting.groups
+        )
 
     def unsettled(self) -> str | None:
         """Who does not work, what is still on its way, who is not seen to live; None when all is well."""
@@ -249,12 +331,23 @@ def _shares(rng: Random) -> dict[str, int]:
     return {site: share for site, share in (("east", percent), ("west", 100 - percent)) if share}
 
 
+def _emergencies(rng: Random) -> dict[str, Any]:
+    """What a group asks for when its city is lost, and when it is back."""
+    found: dict[str, Any] = {}
+    if rng.random() < 0.15:
+        found["failover"] = "Manual"
+    if rng.random() < 0.25:
+        found["return"] = {"mode": "Automatic", "stableFor": f"{rng.choice([1, 3, 8])}s"}
+    return found
+
+
 def _setting(rng: Random) -> Setting:
     groups = [GroupPlan("callcenter/sales", rng.randint(6, 10), _shares(rng))]
     if rng.random() < 0.4:
         groups.append(
             GroupPlan("callcenter/help", rng.randint(3, 6), _shares(rng), {"skillGroup": "help", "priority": 200})
         )
+    groups = [replace(group, more={**group.more, **_emergencies(rng)}) for group in groups]
     total = sum(group.agents for group in groups)
     roomy = rng.random() < 0.75
     here = {city: sum(-(-g.agents * g.placement.get(city, 0) // 100) for g in groups) for city in CITIES}
@@ -265,6 +358,7 @@ def _setting(rng: Random) -> Setting:
         timing=rng.choice([Timing(1.5, 0.5), Timing(1.5, 0.5), Timing()]),
         far_s=rng.choice([0.002, 0.006, 0.02]),
         drift=rng.choice([0.0, 0.0, 0.0045]),
+        deep_probes=rng.choice(["None", "SignIn", "SignInAndCall"]),
         calls_per_s=rng.choice([0.0, 0.5, 1.0]),
         starts_s={place: rng.uniform(0.0, 0.6) for place in rng.sample((*CITIES, WITNESS_SITE), 2)},
     )

@@ -143,6 +143,8 @@ class Process:
         self.stalled_until = 0.0
         self.parked: list[Event] = []
         """What has come while it stood still."""
+        self.stops: tuple[str, float, Callable[[], object]] | None = None
+        """What it will be about to send when it is stopped, for how many seconds, and what happens then."""
         self.disk_s = 0.01
         """Seconds that a write to its disk takes."""
         self.loop = ProcessLoop(self)
@@ -181,6 +183,18 @@ class Process:
         """Stand still; what comes meanwhile is dealt with afterwards, in order."""
         self.stalled_until = max(self.stalled_until, self.scheduler.now + seconds)
         self.scheduler.at(self.stalled_until, self._wake)
+
+    async def about_to(self, what: str) -> None:
+        """Between a decision to send something and its sending: here the operating system may stop a process.
+
+        What was decided goes out as the very first thing when it runs again, however old it is by then.
+        """
+        if self.stops is not None and self.stops[0] == what:
+            _, seconds, then = self.stops
+            self.stops = None
+            self.stall(seconds)
+            then()
+            await asyncio.sleep(0)
 
     def thaw(self) -> None:
         """Go on now."""

@@ -7,10 +7,12 @@ late, if its guards hold then.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from random import Random
 from typing import Any, Final
 
+from tandem.domain import keys
 from tandem.engine.ports import (
     Change,
     CompactedError,
@@ -40,6 +42,10 @@ SILENCE_S: Final = 3.0
 PROGRESS_S: Final = 1.0
 TRIES: Final = 8
 """How often a member tries again to bring a request to a leader, each 0.3 s, before it drops it."""
+
+
+ABOUT: Final = {"commit": keys.PLACEMENTS, "word": keys.OBSERVATIONS}
+"""What a transaction is about, by keys that it writes."""
 
 
 class Cluster(EtcdState):
@@ -276,6 +282,9 @@ class SimStore:
         guards, writes = tuple(guards), tuple(writes)
         assert len(guards) <= 128
         assert len(writes) <= 128
+        for kind, prefix in ABOUT.items():
+            if any(write.key.startswith(prefix) for write in writes):
+                await self._process.about_to(kind)
         result: TxnResult = await self._ask(lambda: self._cluster.txn(guards, writes), timeout, repeatable=False)
         return result
 
@@ -291,6 +300,16 @@ class SimStore:
         await self._ask(lambda: self._cluster.revoke(lease), timeout)
 
     async def watch(self, prefix: str, from_revision: int) -> AsyncIterator[Sequence[Change]]:
+        following = from_revision
+        while True:  # once more whenever a nearer member is well again, as the real client does
+            async with aclosing(self._watch(prefix, following)) as batches:
+                async for changes in batches:
+                    if changes:
+                        following = changes[-1].revision + 1
+                    yield changes
+
+    async def _watch(self, prefix: str, from_revision: int) -> AsyncGenerator[Sequence[Change], None]:
+        """One stream at one member. Ends without an error when a nearer member is well again."""
         number = self._endpoints.order(self._process.monotonic(), repeatable=True)[0]
         place = self._places[number]
 
@@ -306,7 +325,7 @@ class SimStore:
         except (NotReachedError, NoAnswerError, NoQuorumError) as error:
             self._endpoints.failed(number, self._process.monotonic())
             raise NoQuorumError(str(error)) if isinstance(error, NoQuorumError) else StoreError(str(error)) from error
-        self._endpoints.answered(number)
+        self._answered(number)
         stream = _Stream(self._cluster, place, self._process, prefix, from_revision)
         try:
             yield ()
@@ -318,9 +337,15 @@ class SimStore:
                 except StoreError:
                     self._endpoints.failed(number, self._process.monotonic())
                     raise
+                self._answered(number)
                 yield batch
+                if self._endpoints.nearer_is_well(number, self._process.monotonic()):
+                    return
         finally:
             stream.close()
+
+    def _answered(self, number: int) -> None:
+        self._endpoints.answered(number, self._process.monotonic())
 
     async def _ask(self, operation: Callable[[], Any], timeout: float, *, repeatable: bool = True) -> Any:
         now = self._process.monotonic()
@@ -342,9 +367,9 @@ class SimStore:
                     reply(NotReachedError(f"etcd-{place} is not there"))
 
             try:
-                answer = await self._cluster.network.ask(self._process, place, serve, share)
+                answer = await self._cluster.network.ask(self._process, place, serve, share, by_proxy=True)
             except LeaseLostError:
-                self._endpoints.answered(number)
+                self._answered(number)
                 raise
             except NoAnswerError as error:
                 self._endpoints.failed(number, self._process.monotonic())
@@ -358,6 +383,6 @@ class SimStore:
                 self._endpoints.failed(number, self._process.monotonic())
                 failure = StoreError(str(error))
             else:
-                self._endpoints.answered(number)
+                self._answered(number)
                 return answer
         raise failure

@@ -35,6 +35,8 @@ class Switch:
         self.calls: dict[str, Call] = {}
         self.held: dict[str, int] = {}
         self.started = process.monotonic()
+        self.takes_calls = True
+        """Else it answers OPTIONS and refuses every call."""
         self._labels = 0
 
     def talking(self, extension: str) -> bool:
@@ -79,6 +81,9 @@ class Switch:
 
     def _offer(self, call_id: str, group: str, hop: int, queued_at: float, origin: str) -> None:
         self._labels += 1
+        if not self.takes_calls:
+            self._handed_back(Call(call_id, group, hop, queued_at, origin=origin))
+            return
         self.calls[call_id] = Call(call_id, group, hop, queued_at, label=self._labels, origin=origin)
         self._waits(self.calls[call_id], "call")
 

@@ -1,10 +1,12 @@
 """The made-up time, network and store do what they are said to do, or the simulation proves nothing."""
 
 import asyncio
+from functools import partial
 from random import Random
 
 import pytest
 
+from tandem.domain import keys
 from tandem.engine.ports import Guard, LeaseLostError, NoQuorumError, Put, StoreError
 from tests.sim.network import Network
 from tests.sim.scheduler import Process, Scheduler
@@ -99,6 +101,35 @@ def test_a_transaction_that_nobody_answers_is_applied_late_if_its_guards_hold_th
         found = stage.cluster.get("k")
         assert found is not None
         assert found.value == (b"somebody else's" if interferes else b"mine")
+
+
+def test_a_transaction_that_was_stopped_on_its_way_out_is_the_first_thing_that_is_sent_afterwards() -> None:
+    for interferes in (False, True):
+        stage = Stage()
+        key = keys.placement("callcenter/sales")
+        stage.process.stops = ("commit", 3.0, partial(stage.told.append, "stopped"))
+        stage.begin(stage.store.txn([Guard(key, mod_revision=0)], [Put(key, b"mine")]))
+        stage.process.loop.call_later(0.5, stage.told.append, "later")
+        if interferes:
+            stage.scheduler.after(1.0, stage.cluster.now_txn, [Put(key, b"somebody else's")])
+        stage.scheduler.run(2.9)
+        assert stage.told == ["stopped"]
+        stage.scheduler.run(4.0)
+        assert stage.told[:2] == ["stopped", "later"]
+        found = stage.cluster.get(key)
+        assert found is not None
+        assert found.value == (b"somebody else's" if interferes else b"mine")
+
+
+def test_a_proxy_brings_a_transaction_twice_and_its_guards_see_that() -> None:
+    for guards in ([], [Guard("k", mod_revision=0)]):
+        stage = Stage()
+        stage.network.twice = 1.0
+        stage.begin(stage.store.txn(guards, [Put("k", b"mine")]))
+        stage.scheduler.run(6.0)
+        found = stage.cluster.get("k")
+        assert found is not None
+        assert (found.mod_revision == found.create_revision) == bool(guards)
 
 
 def test_a_lease_expires_and_its_keys_go_unless_there_is_nobody_to_say_so() -> None:

@@ -18,7 +18,7 @@ QUICK = (
     "agents return by themselves",
     "wanted is not actual: moved",
 )
-SEEDS = 60
+SEEDS = 400
 
 
 @pytest.fixture(autouse=True)

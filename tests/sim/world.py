@@ -4,7 +4,7 @@ One seed decides everything: clocks, delays, who is where. `run(seconds)` lets t
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -17,7 +17,7 @@ from callcenter.session.placements import Placement
 from tandem.domain import keys
 from tandem.domain.digest import spec_digest
 from tandem.domain.records import HoldRecord, Record, ShiftRecord, SpecRecord
-from tandem.engine.ports import Delete, Put
+from tandem.engine.ports import Change, Delete, Put
 from tests.sim.cti import GUEST_CAPACITY, CtiProcess, Disk, SimCti
 from tests.sim.engine import Engine
 from tests.sim.network import Line, Network
@@ -57,6 +57,8 @@ class Setting:
     rate: float = 500.0
     """Sign-ins a second of each CTI."""
     calls_per_s: float = 0.0
+    deep_probes: str = "None"
+    """What test agents do in both cities: None, SignIn, SignInAndCall."""
     starts_s: Mapping[str, float] = field(default_factory=dict)
     """Location -> seconds after which its engine starts."""
 
@@ -87,7 +89,9 @@ class World:
         self.clocks = {place: self._clock() for place in (*PLACES, *FLOORS)}
         self.directory = directory_of(tuple((group.name, group.agents) for group in setting.groups))
         self.watch = Watch(self)
-        self.cluster.listeners.append(self.watch.store_applied)
+        self.cluster.listeners += [self.watch.store_applied, self._answer_questions]
+        self._asked: set[str] = set()
+        self._answers = Random(f"{seed}/answers")
         self.disks = {city: Disk() for city in CITIES}
         self.switches = {city: self._new_switch(city) for city in CITIES}
         self.ctis: dict[str, SimCti] = {}
@@ -151,6 +155,7 @@ class World:
         writes: list[Put | Delete] = []
         for city in CITIES:
             spec = site_spec(city, "hotel", capacity=self.setting.capacity[city], guestCapacity=GUEST_CAPACITY)
+            spec["systems"][0]["deepProbes"] = self.setting.deep_probes
             writes += self._copies(keys.SITE, city, spec)
         writes += self._copies(keys.SITE, WITNESS_SITE, WITNESS)
         for group in self.setting.groups:
@@ -218,12 +223,45 @@ class World:
             self.watch.ordered.aborts.add(name)
             self.put(f"abort Shift {name}", kv.key, record.model_copy(update={"spec": spec}))
 
+    def _answer_questions(self, changes: Sequence[Change]) -> None:
+        """Who is asked whether a group may leave a lost city says yes, no or nothing, in his own time."""
+        for change in changes:
+            if not change.key.startswith(keys.SHIFTS) or change.value is None or change.key in self._asked:
+                continue
+            record = ShiftRecord.model_validate_json(change.value.value)
+            if record.phase == "AwaitingApproval":
+                self._asked.add(change.key)
+                said = self._answers.choices(["yes", "no", "nothing"], [6, 1, 2])[0]
+                if said != "nothing":
+                    after = self._answers.uniform(0.2, 4.0)
+                    self.scheduler.after(after, self._answer, change.key, said == "yes")
+
+    def _answer(self, key: str, yes: bool) -> None:
+        kv = self.cluster.get(key)
+        if kv is None:
+            return
+        record = ShiftRecord.model_validate_json(kv.value)
+        if record.phase == "AwaitingApproval":
+            update = {"approved": True, "approved_by": "ada"} if yes else {"abort": True}
+            spec = record.spec.model_copy(update=update)
+            if yes:
+                self.watch.ordered.approved.add(record.cause)
+            self.put(f"{key} {'approved' if yes else 'declined'}", key, record.model_copy(update={"spec": spec}))
+
+    def apply_again(self, group: GroupPlan, placement: Mapping[str, int], number: int) -> None:
+        """A tool applies the same manifest once more, in the two clusters one after the other."""
+        spec = group_spec(placement, agents=group.agents, **group.more)
+        order_id = str(number) if number else ""
+        for write in self._copies(keys.AGENT_GROUP, group.name, spec, order_id):
+            self.scheduler.after(self.rng.uniform(0.0, 1.0), self.write, f"applied again: {write.key}", write)
+
     def order(self, group: GroupPlan, placement: Mapping[str, int], number: int) -> None:
         spec = group_spec(placement, agents=group.agents, **group.more)
         self.watch.ordered.orders.append((group.name, dict(placement)))
-        self.write(
-            f"order {group.name} {dict(placement)}", *self._copies(keys.AGENT_GROUP, group.name, spec, str(number))
-        )
+        # Nobody applies a manifest to several clusters in one moment.
+        self.note(f"order {group.name} {dict(placement)}")
+        for write in self._copies(keys.AGENT_GROUP, group.name, spec, str(number)):
+            self.scheduler.after(self.rng.uniform(0.0, 0.3), self.write, f"applied: {write.key}", write)
 
     def hold(self) -> None:
         self.put("hold", keys.HOLD, HoldRecord(by="ada", reason="storm", since=0))
