@@ -91,6 +91,10 @@ EVIDENCE_INTERVAL_S: Final = 1.0
 DEEP_ANSWERS: Final = 5
 """Answers for which one deep probe waits at most: door, offer, registration, ringing, answer."""
 
+CREDIT_S: Final = 10.0
+"""Least seconds for which a component that passed is taken to work while no probe of it says anything: a location
+without processor time must not lose its vote, and one that measures nothing must not have a veto for ever."""
+
 LATE_ANSWER_S: Final = 3.0
 """Seconds after which nobody listens for a probe's answer any more. One that comes between the probe's timeout and this
 is a sign of life: what it comes from is slow, and sessions live on there."""

@@ -111,23 +111,27 @@ leader died with it."""
 ACT_MS: Final = 400
 """To decide, commit and push, in milliseconds."""
 
-_CONFIRMED: Final = " + ".join(
-    f"duration(self.detection.{name}).getMilliseconds()" for name in ("interval", "timeout", "confirmAfter")
-)
+_MS: Final = "duration(self.detection.{}).getMilliseconds()"
+_INTERVAL, _TIMEOUT, _CONFIRM_AFTER, _TARGET = map(_MS.format, ("interval", "timeout", "confirmAfter", "target"))
 _FULL_HOUSE: Final = "s.cti.capacity.agents * 1000 / s.cti.capacity.signInsPerSecond"
-_TOO_SLOW: Final = (
-    f"({_CONFIRMED} > {HEARTBEAT_MS} ? {_CONFIRMED} : {HEARTBEAT_MS}) + {ACT_MS} + {_FULL_HOUSE}"
-    " > duration(self.detection.target).getMilliseconds()"
-)
+_LOST: Final = (HEARTBEAT_MS, *(f"{_INTERVAL} + {_TIMEOUT} + {step}" for step in (_CONFIRM_AFTER, _INTERVAL, _TIMEOUT)))
+# The longest of them is too long when any of them is.
+_TOO_SLOW: Final = " || ".join(f"{lost} + {ACT_MS} + {_FULL_HOUSE} > {_TARGET}" for lost in _LOST)
 
 
 def rescue_ms(detection: Detection, system: System) -> int:
     """Milliseconds until a full house of lost agents is signed in at this system, at the rates that its Site states.
 
-    max(interval + timeout + confirmAfter, heartbeat) + time to act + agents / sign-ins per second.
+    max(interval + timeout + max(confirmAfter, interval, timeout), heartbeat) + time to act + agents / sign-ins per s.
+
+    The first failure is known an interval and a timeout after the city died. Two at least must be measured (`Rule.of`),
+    the longer of interval and timeout apart; where three must, `confirmAfter` is longer than they take.
     """
-    steps = (detection.interval, detection.timeout, detection.confirm_after)
-    confirmed = round(1000 * sum(duration_seconds(step) for step in steps))
+    interval, timeout, confirm_after = (
+        round(1000 * duration_seconds(step))
+        for step in (detection.interval, detection.timeout, detection.confirm_after)
+    )
+    confirmed = interval + timeout + max(confirm_after, interval, timeout)
     capacity = system.cti.capacity
     return max(confirmed, HEARTBEAT_MS) + ACT_MS + capacity.agents * 1000 // capacity.sign_ins_per_second
 
@@ -156,9 +160,9 @@ class SiteSpec(Written):
             ),
             cel(
                 f"!self.systems.exists(s, {_TOO_SLOW})",
-                f"'target is %s, but interval %s + timeout %s + confirmAfter %s (at least {HEARTBEAT_MS} ms)"
-                f" + {ACT_MS} ms + agents / signInsPerSecond of %s are more; raise its signInsPerSecond with the CTI"
-                " behind it, or the"
+                "'target is %s, but interval %s + timeout %s + confirmAfter %s (or the longest of the three again; at"
+                f" least {HEARTBEAT_MS} ms) + {ACT_MS} ms + agents / signInsPerSecond of %s are more; raise its"
+                " signInsPerSecond with the CTI behind it, or the"
                 " target'.format([self.detection.target, self.detection.interval, self.detection.timeout,"
                 f" self.detection.confirmAfter, self.systems.filter(s, {_TOO_SLOW})[0].name])",
                 field=".detection",

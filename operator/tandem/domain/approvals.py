@@ -2,7 +2,8 @@
 
 A lost site's failover prepares Shifts for such groups, one per namespace if it can, in phase AwaitingApproval. It takes
 one command to approve one (`kubectl tandem approve`), from any cluster; the move itself is the failover's own, with the
-room there is then. A site that comes back ends what nobody has approved.
+room there is then. A question is answered when none of its groups is left behind at the site, or when it is declined;
+the failover remembers who declined, whatever becomes of the question. A failover that ends closes what is open.
 """
 
 from collections.abc import Container, Sequence
@@ -11,11 +12,11 @@ from typing import Final
 from tandem.api.shift import Phase, Selector, ShiftSpec
 from tandem.domain import keys
 from tandem.domain.capacity import agents_in
-from tandem.domain.decision import Draft
+from tandem.domain.decision import Draft, Premise
 from tandem.domain.loss import Loss
-from tandem.domain.placement import encode_moves
+from tandem.domain.placement import Slot, encode_moves
 from tandem.domain.reasons import Reason, Refusal
-from tandem.domain.records import GroupPlan, ShiftRecord
+from tandem.domain.records import GroupPlan, Record, ShiftRecord
 from tandem.domain.rescue import Rescue
 from tandem.domain.snapshot import FAILOVER, Instant, ShiftEntry, Snapshot
 
@@ -31,13 +32,17 @@ def approval_for(snapshot: Snapshot, group: str, cause: str) -> ShiftEntry | Non
     return None
 
 
-def answer(shift: ShiftEntry, group: str, site: str) -> Refusal | None:
-    """Why a group may not be moved, by what a person has said so far; None: it may."""
-    spec = shift.record.spec
-    if spec.abort:
-        message = f"{group}: {site} is lost, and {shift.name} was declined; move it by a Shift of your own"
+def answer(shift: ShiftEntry | None, group: str, site: str, declined: Container[str]) -> Refusal | None:
+    """Why a group may not be moved, by what a person has said so far; None: nothing has been said against it.
+
+    Args:
+        shift: The question about it, if it has been asked.
+        declined: Groups of which this failover remembers that a person would not have them moved.
+    """
+    if group in declined or (shift is not None and shift.record.spec.abort):
+        message = f"{group}: {site} is lost, and its move was declined; move it by a Shift of your own"
         return Refusal(Reason.MANUAL_FAILOVER, message)
-    if not spec.approved:
+    if shift is not None and not shift.record.spec.approved:
         message = f"{group}: {site} is lost and spec.failover is Manual; {_command(shift.name)} moves it"
         return Refusal(Reason.MANUAL_FAILOVER, message, temporary=True)
     return None
@@ -73,28 +78,50 @@ def question(
     return name, record
 
 
-def approved(shift: ShiftEntry, now: Instant) -> ShiftRecord:
-    """The question's record once its groups are moved."""
-    by = shift.record.spec.approved_by or "a person"
-    message = f"approved by {by}; its groups have a new city"
-    return ended(shift, "Completed", Reason.FAILED_OVER, message, now)
-
-
 def close_questions(draft: Draft, now: Instant) -> None:
-    """End what was declined, and what nobody has approved while the site was lost."""
+    """End what is answered, and what nobody has answered while the site was lost."""
     for shift in draft.snapshot.unfinished_shifts():
-        if not shift.is_question:
-            continue
-        site = shift.record.cause.removeprefix(FAILOVER).rpartition("-")[0]
-        failover = draft.snapshot.failover_of(shift.record.cause)
-        if shift.record.spec.abort:
-            reason, message = Reason.ABORTED_BY_USER, "declined: nothing was moved"
-        elif failover is None or failover[1].state != "Active":
-            reason, message = Reason.FAILOVER_ENDED, f"{site} is back: nothing was moved"
-        else:
-            continue
-        record = ended(shift, "RolledBack", reason, message, now)
-        draft.commit(f"Shift {shift.name}", reason, message, {keys.shift(shift.name): record}, (draft.shift(shift),))
+        if shift.is_question:
+            _close(draft, shift, now)
+
+
+def _close(draft: Draft, shift: ShiftEntry, now: Instant) -> None:
+    site = shift.record.cause.removeprefix(FAILOVER).rpartition("-")[0]
+    failover = draft.snapshot.failover_of(shift.record.cause)
+    active = failover is not None and failover[1].state == "Active"
+    spec = shift.record.spec
+    left = _left_behind(draft.snapshot, shift, site)
+    moved = f"{len(shift.record.plan) - len(left)} of {len(shift.record.plan)} groups" if spec.approved else ""
+    phase: Phase = "Interrupted" if moved and len(left) < len(shift.record.plan) else "RolledBack"
+    so_far = f"{moved} had been moved" if phase == "Interrupted" else "nothing was moved"
+    premises = [draft.shift(shift)]
+    writes: dict[str, Record | None] = {}
+    if spec.abort:
+        reason, message = Reason.ABORTED_BY_USER, f"declined: {so_far}"
+        if active:
+            # In the same transaction: whoever deletes the question now deletes what nobody needs any more.
+            key, entry = keys.failover(site), draft.snapshot.failovers[site]
+            if key in draft.written:
+                return  # another question about this site was declined in the same moment
+            groups = {*entry.record.declined, *left}
+            writes[key] = entry.record.model_copy(update={"declined": tuple(sorted(groups))})
+            premises.append(Premise(key, mod_revision=entry.mod_revision))
+    elif spec.approved and not left:
+        phase, reason = "Completed", Reason.FAILED_OVER
+        message = f"approved by {spec.approved_by or 'a person'}; its groups have a new city"
+    elif not active:
+        how = failover[1].ending if failover is not None else ""
+        reason, message = Reason.FAILOVER_ENDED, f"{how or f'{site} is back'}: {so_far}"
+    else:
+        return
+    writes[keys.shift(shift.name)] = ended(shift, phase, reason, message, now)
+    draft.commit(f"Shift {shift.name}", reason, message, writes, tuple(premises))
+
+
+def _left_behind(snapshot: Snapshot, shift: ShiftEntry, site: str) -> list[str]:
+    """Groups of a question that still have buckets at the lost site which are not on their way from there."""
+    placements = ((plan.group, snapshot.placements.get(plan.group)) for plan in shift.record.plan)
+    return [group for group, placed in placements if placed is not None and Slot(site) in placed.map.slots]
 
 
 def ended(shift: ShiftEntry, phase: Phase, reason: Reason, message: str, now: Instant) -> ShiftRecord:

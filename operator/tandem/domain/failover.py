@@ -19,14 +19,13 @@ from tandem.domain.approvals import (
     GROUPS_A_QUESTION,
     answer,
     approval_for,
-    approved,
     close_questions,
     ended,
     question,
 )
 from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.decision import Draft, Premise
-from tandem.domain.loss import Loss, loss
+from tandem.domain.loss import Loss, loss, spared
 from tandem.domain.plan import hold_refusal
 from tandem.domain.quarantine import quarantine_s
 from tandem.domain.reasons import Reason, Refusal
@@ -44,11 +43,16 @@ def handle_failovers(draft: Draft, ledger: Ledger, now: Instant) -> None:
         for system in _systems(draft.snapshot, site):
             found = loss(draft.snapshot, site, system, now.mono)
             if found is None:
+                if spared(draft.snapshot, site, system):
+                    sentence = system_verdict(draft.snapshot, site, system).sentence
+                    draft.note(f"Site {site}", Reason.NOT_GIVEN_UP, sentence)
                 continue
             if found.in_s > 0:
                 draft.wake(now.mono + found.in_s + 0.001)
                 continue
             lost[system] = found
+        if keys.failover(site) in draft.written:
+            continue  # a person has just declined; the next turn goes on with that
         if lost:
             _Failover(draft, ledger, site, lost, now).run()
         else:
@@ -130,7 +134,7 @@ class _Failover:
                 yield from ((found, False) for found in self._rescue(name))
                 continue
             asked = approval_for(snapshot, name, self._cause)
-            unanswered = answer(asked, name, self._site) if asked is not None else None
+            unanswered = answer(asked, name, self._site, self._record.declined)
             may_leave = asked is not None and unanswered is None
             under_way = list(self._rescue(name, settled=may_leave))
             yield from ((found, False) for found in under_way)
@@ -209,17 +213,17 @@ class _Failover:
         premises += self._draft.still_usable({(target, found.system) for target in found.targets})
         for shift in self._draft.snapshot.unfinished_shifts():
             key = keys.shift(shift.name)
-            answered = shift.record.cause == self._cause and shift.record.spec.approved
-            concerned = any(plan.group == found.group for plan in shift.record.plan)
-            if concerned and (answered or not shift.is_question) and key not in self._draft.written:
-                writes[key] = self._after(shift)
+            if key in self._draft.written or not any(plan.group == found.group for plan in shift.record.plan):
+                continue
+            if not shift.is_question:
+                writes[key] = self._interrupted(shift)
                 premises.append(self._draft.shift(shift))
+            elif shift.record.cause == self._cause and shift.record.spec.approved:
+                premises.append(self._draft.shift(shift))  # what a person has said still stands
         return writes, premises
 
-    def _after(self, shift: ShiftEntry) -> ShiftRecord:
-        """What becomes of a Shift whose group is moved by this failover."""
-        if shift.record.cause == self._cause:
-            return approved(shift, self._now)
+    def _interrupted(self, shift: ShiftEntry) -> ShiftRecord:
+        """What becomes of a planned Shift whose group is moved by this failover."""
         record = shift.record
         done = f"in {record.phase.lower()}, wave {record.wave}" if record.wave else f"in {record.phase.lower()}"
         message = (
@@ -294,9 +298,10 @@ def _end(draft: Draft, site: str, now: Instant) -> None:
     verdicts = [system_verdict(draft.snapshot, site, system) for system in _systems(draft.snapshot, site)]
     if any(verdict.state not in (State.HEALTHY, State.DEGRADED, State.MAINTENANCE) for verdict in verdicts):
         return
-    record = entry.record.model_copy(update={"state": "Ended", "ended_at": now.wall})
-    sentence = (
-        f"{site} is back; nothing is planned onto it for {quarantine_s(record):.0f} s, and nobody returns by himself"
-    )
+    fails = any(component.state == "Fail" for verdict in verdicts for component in verdict.components)
+    announced = any(verdict.state is State.MAINTENANCE for verdict in verdicts)
+    ending = f"maintenance was announced for {site}" if announced and fails else f"{site} is back"
+    record = entry.record.model_copy(update={"state": "Ended", "ended_at": now.wall, "ending": ending})
+    sentence = f"{ending}; nothing is planned onto it for {quarantine_s(record):.0f} s, and nobody returns by himself"
     premise = Premise(keys.failover(site), mod_revision=entry.mod_revision)
     draft.commit(f"Site {site}", Reason.FAILOVER_ENDED, sentence, {keys.failover(site): record}, (premise,))

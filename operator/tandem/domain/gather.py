@@ -253,10 +253,14 @@ def _settle(objects: dict[str, Published[W]], model: type[W], agreement: Agreeme
 
 
 def _same_word(before: Entry[ObservationRecord] | None, new: Entry[ObservationRecord]) -> Entry[ObservationRecord]:
-    """A word that became firm is the same word: it stands since it was first seen."""
-    if before is None or (before.record.state, before.record.since) != (new.record.state, new.record.since):
+    """A word that became firm is the same word: it stands since it was first seen. One that became stale is not."""
+    if before is None or _said(before.record) != _said(new.record):
         return new
     return replace(new, seen_at=before.seen_at)
+
+
+def _said(word: ObservationRecord) -> tuple[str, float, bool]:
+    return word.state, word.since, word.stale
 
 
 def _same(a: Published[W], b: Published[W]) -> bool:

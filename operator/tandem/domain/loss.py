@@ -9,7 +9,9 @@ need firm accusations that stand without a break for `confirmAfter`; Down for a 
 restarts is back. Where a person has announced work (`spec.maintenance`), nothing is Down.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from tandem.api.common import duration_seconds
@@ -44,30 +46,63 @@ def loss(snapshot: Snapshot, site: str, system: str, mono: float) -> Loss | None
     return min(found(snapshot, site, system, mono), key=lambda loss: loss.in_s, default=None)
 
 
+def spared(snapshot: Snapshot, site: str, system: str) -> str:
+    """Why a system is not lost although enough speak against it: who gets through to what, since when.
+
+    Returns: The end of a sentence; empty when there is nothing of the kind.
+    """
+    spec = snapshot.site(site)
+    if spec is None:
+        return ""
+    if site not in snapshot.heartbeats:
+        words = _outside(snapshot, site, system)
+        accused = any(_enough(words[component]) for component in COMPONENTS)
+        praise = [(component, word) for component, said in words.items() for word in said if word.passes]
+    elif not spec.maintenance:
+        accused = True
+        praise = [
+            (component, word)
+            for component in (*COMPONENTS, *DEEP)
+            if _enough(said := words_about(snapshot, site, system, component), confession=site)
+            for word in said
+            if word.passes
+        ]
+    else:
+        return ""
+    who = "; ".join(_through(component, word, site, system) for component, word in praise)
+    return f"not given up: {who}" if accused and who else ""
+
+
+def _enough(words: Iterable[Word], confession: str = "") -> bool:
+    """Whether the firm words are enough; with one by the site `confession`, where that is needed."""
+    firm = [word for word in words if word.firm]
+    return accusation(firm).enough and (not confession or any(word.observer == confession for word in firm))
+
+
+def _through(component: str, word: Word, site: str, system: str) -> str:
+    verb = "passes" if component in DEEP else "reaches"
+    since = datetime.fromtimestamp(word.since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{word.observer} {verb} the {component} of {site if component == ENGINE else system} since {since}"
+
+
 def _absences(snapshot: Snapshot, site: str, system: str, mono: float) -> list[Loss]:
     spec = snapshot.site(site)
     if spec is None:
         return []
-    outside = {
-        component: [
-            word
-            for word in words_about(snapshot, site, "" if component == ENGINE else system, component)
-            if word.observer != site and not word.by_clients  # a silent city takes two locations
-        ]
-        for component in (*COMPONENTS, *DEEP, ENGINE)
-    }
+    outside = _outside(snapshot, site, system)
     everything = [word for words in outside.values() for word in words]
     if any(word.passes for word in everything):
         return []  # a city that answers anybody is not gone; it may be slow
     plain = [word for component in (*COMPONENTS, ENGINE) for word in outside[component]]
-    if not all(word.firm for word in plain):
+    if not all(word.firm or word.stale for word in plain):
         return []  # one lost answer must not end what somebody has just said in its favour
     # Those who try it find out one after the other, at most a probe's time apart: so much younger the last may be.
     apart = duration_seconds(spec.detection.interval) + duration_seconds(spec.detection.timeout)
-    praised_until = max((word.seen_at for word in plain), default=0.0) - apart
+    # A Pass that has become stale was believed until then, whatever it was worth.
+    praised_until = max((word.seen_at - (0.0 if word.stale else apart) for word in plain), default=0.0)
     found = []
     for component in COMPONENTS:
-        firm = outside[component]
+        firm = [word for word in outside[component] if word.firm]
         weighed = accusation(firm)
         if weighed.enough:
             sentence = f"its engine writes nothing, and {observers(firm)} cannot reach the {component} of {system}"
@@ -75,6 +110,18 @@ def _absences(snapshot: Snapshot, site: str, system: str, mono: float) -> list[L
             confirmed_in = since + duration_seconds(spec.detection.confirm_after) - mono
             found.append(Loss("Absent", sentence, confirmed_in, _evidence(everything), can_release=False))
     return found
+
+
+def _outside(snapshot: Snapshot, site: str, system: str) -> dict[str, list[Word]]:
+    """What other locations say of each part of a silent city; its clients count for nothing here."""
+    return {
+        component: [
+            word
+            for word in words_about(snapshot, site, "" if component == ENGINE else system, component)
+            if word.observer != site and not word.by_clients
+        ]
+        for component in (*COMPONENTS, *DEEP, ENGINE)
+    }
 
 
 def _breakdowns(snapshot: Snapshot, site: str, system: str, mono: float) -> list[Loss]:
@@ -85,10 +132,8 @@ def _breakdowns(snapshot: Snapshot, site: str, system: str, mono: float) -> list
     for component in (*COMPONENTS, *DEEP):
         words = words_about(snapshot, site, system, component)
         firm = [word for word in words if word.firm]
-        weighed = accusation(firm)
-        confesses = any(word.observer == site for word in firm)
         # Whoever gets through to a component has a veto on what is said of it, not on what is said of another one.
-        if weighed.enough and confesses and not any(word.passes for word in words):
+        if _enough(words, confession=site) and not any(word.passes for word in words):
             sentence = f"{observers(firm)} find that the {component} of {system} does not work ({firm[0].detail})"
             # Since nobody gets through, whatever was known of others before that.
             since = max(word.seen_at for word in words if not word.by_clients)

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     MAINTENANCE = "Maintenance"
     QUARANTINED = "Quarantined"
     MANUAL_FAILOVER = "ManualFailover"
+    NOT_GIVEN_UP = "NotGivenUp"
     STILL_MOVING = "StillMoving"
     NO_REPORT = "NoReport"
     NOT_ACCEPTED_IN_TIME = "NotAcceptedInTime"

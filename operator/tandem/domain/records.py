@@ -153,6 +153,7 @@ class ObservationRecord(Record):
     state: Literal["Pass", "Fail"]
     since: float
     firm: bool = Field(default=False, description="A failing word that enough measured failures in a row stand for.")
+    stale: bool = Field(default=False, description="A passing word that nothing has renewed for long: it says nothing.")
     detail: str = ""
     failure_domain: str = ""
 
@@ -166,7 +167,9 @@ class FailoverRecord(Record):
     message: str = Field(default="", description="Who said what of the city.")
     started_at: float = 0.0
     ended_at: float = 0.0
+    ending: str = Field(default="", description="How it ended, as a sentence.")
     repeated: int = Field(default=0, description="Failovers before this one that are not forgiven yet.")
+    declined: tuple[str, ...] = Field(default=(), description="Groups that a person would not have moved by it.")
 
 
 class HoldRecord(Record):

@@ -3,12 +3,16 @@
 A void probe (it overlapped a stall of our own loop, or its reference failed) accuses nobody, and it keeps no accusation
 alive either: one that no measured failure has renewed for `patience` seconds is withdrawn, and a later failure begins a
 new one. An accusation is *firm* once enough failures in a row were really measured; only firm ones end a city.
+
+Void probes do not keep praise alive for ever either: a Pass that nothing has renewed for `credit` seconds is published
+as *stale*. It speaks neither for the component nor against it, until one more probe is answered.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tandem.constants import CREDIT_S
 from tandem.domain.records import ObservationRecord
 
 MOST_FAILURES: Final = 3
@@ -24,14 +28,23 @@ class Streak:
     detail: str = ""
     firm: bool = False
     """A failing one: enough failures were measured."""
+    stale: bool = False
+    """A passing one: nothing has renewed it for long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When failures count. `enough`: measured ones that make a firm accusation; `patience`: seconds between two."""
+    """What counts, and for how long."""
 
     enough: int
+    """Measured failures that make a firm accusation."""
     patience: float
+    """Most seconds between two of them."""
+
+    @property
+    def credit(self) -> float:
+        """Seconds for which a Pass stands that nothing renews."""
+        return max(CREDIT_S, 3 * self.patience)
 
     @classmethod
     def of(cls, interval: float, timeout: float, confirm_after: float) -> "Rule":
@@ -59,8 +72,10 @@ def follow(row: Row | None, rule: Rule, ok: bool, void: bool, now: float, mono: 
     """
     overdue = row is not None and not row.streak.passes and mono - row.last > rule.patience
     if void:
+        if row is not None and row.streak.passes and mono - row.last > rule.credit:
+            return replace(row, streak=replace(row.streak, stale=True))
         return None if overdue else row
-    if row is None or row.streak.passes != ok or overdue:
+    if row is None or row.streak.passes != ok or row.streak.stale or overdue:
         return Row(Streak(ok, now, "" if ok else detail), 1, mono)
     measured = row.measured + 1
     firm = not ok and measured >= rule.enough
@@ -74,6 +89,7 @@ def word(streak: Streak, failure_domain: str) -> ObservationRecord:
         state="Pass" if streak.passes else "Fail",
         since=streak.since,
         firm=streak.firm,
+        stale=streak.stale,
         detail=streak.detail,
         failure_domain=failure_domain,
     )

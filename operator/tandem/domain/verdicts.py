@@ -9,11 +9,11 @@ Down         broken, but its engine still writes, so it can cooperate (`loss`)
 Absent       silent, and nobody gets through to it (`loss`)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Literal
 
-from tandem.domain.loss import loss
+from tandem.domain.loss import loss, spared
 from tandem.domain.snapshot import Snapshot
 from tandem.domain.words import COMPONENTS, DEEP, ENGINE, Word, accusation, observers, words_about
 
@@ -54,7 +54,7 @@ class Verdict:
 def component_verdict(snapshot: Snapshot, site: str, system: str, component: str) -> ComponentVerdict:
     words = words_about(snapshot, site, system, component)
     speaking_for = tuple(word for word in words if word.passes)
-    against = tuple(word for word in words if not word.passes)
+    against = tuple(word for word in words if word.fails)
     state: Literal["Pass", "Fail", "Unknown"] = "Unknown"
     if accusation(against).enough or (against and not speaking_for):
         state = "Fail"
@@ -82,7 +82,9 @@ def system_verdict(snapshot: Snapshot, site: str, system: str) -> Verdict:
         since = max((word.since for component in components for word in component.sources_against), default=0.0)
         state, reason = (State.ABSENT, "HeartbeatGone") if lost.kind == "Absent" else (State.DOWN, "OwnWordToo")
         return Verdict(state, reason, lost.sentence, since, components)
-    return _judge(site, system, components, spec.maintenance, usability(snapshot, site, system).usable)
+    verdict = _judge(site, system, components, spec.maintenance, usability(snapshot, site, system).usable)
+    why_not = spared(snapshot, site, system)
+    return replace(verdict, sentence=f"{verdict.sentence}; {why_not}") if why_not else verdict
 
 
 def site_verdict(snapshot: Snapshot, site: str) -> Verdict:
@@ -156,9 +158,9 @@ def usability(snapshot: Snapshot, site: str, system: str) -> Usability:
     evidence: list[tuple[str, int]] = []
     for component in COMPONENTS:
         words = words_about(snapshot, site, system, component)
-        if accusation([word for word in words if not word.passes]).enough:
+        if accusation([word for word in words if word.fails]).enough:
             return Usability(False, f"two independent sources say that the {component} of {system} at {site} fails")
-        own = next((word for word in words if word.observer == site), None)
+        own = next((word for word in words if word.observer == site and not word.stale), None)
         if own is None:
             return Usability(False, f"{site}'s own engine says nothing of the {component} of {system}")
         if not own.passes:

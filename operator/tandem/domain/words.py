@@ -32,6 +32,7 @@ class Word:
     observer: str
     failure_domain: str
     passes: bool
+    """Whether it speaks for it: whoever gets through has a veto."""
     since: float
     """Seconds since the epoch, by the observer's clock."""
     seen_at: float
@@ -41,6 +42,12 @@ class Word:
     mod_revision: int = 0
     firm: bool = False
     """Against it, and of enough measured failures."""
+    stale: bool = False
+    """A Pass that nothing stands for any more: neither for nor against it."""
+
+    @property
+    def fails(self) -> bool:
+        return not self.passes and not self.stale
 
     @property
     def by_clients(self) -> bool:
@@ -81,7 +88,8 @@ def words_about(snapshot: Snapshot, site: str, system: str, component: str) -> t
     for observer, entry in sorted(found.items()):
         spec = snapshot.site(observer)
         domain = entry.record.failure_domain or (spec.failure_domain if spec else "")
-        passes = entry.record.state == "Pass"
+        stale = entry.record.stale
+        passes = entry.record.state == "Pass" and not stale
         words.append(
             Word(
                 observer=observer,
@@ -93,6 +101,7 @@ def words_about(snapshot: Snapshot, site: str, system: str, component: str) -> t
                 key=keys.observation(observer, site, system, component),
                 mod_revision=entry.mod_revision,
                 firm=entry.record.firm,
+                stale=stale,
             )
         )
     return tuple(words)
@@ -104,7 +113,7 @@ def accusers(snapshot: Snapshot, site: str, system: str) -> frozenset[str]:
         word.failure_domain or word.observer: word.observer
         for component in COMPONENTS
         for word in words_about(snapshot, site, system, component)
-        if word.observer != site and not word.by_clients
+        if word.observer != site and not word.by_clients and not word.stale
     }
     return frozenset(by_domain.values())
 

@@ -191,7 +191,10 @@ class Observer:
         return await self._prober.http_health(target.address, target.timeout, partial(self._answered_late, target))
 
     def _answered_late(self, target: Target) -> None:
-        """It is slow, not gone, and its sessions live: what accuses it is taken back, and counts anew from here."""
+        """It is slow, not gone, and its sessions live: what accuses it is taken back, and counts anew from here.
+
+        What praises it stands: this answer renews it.
+        """
         about = [target.key]
         if target.component in _DEEPER:
             deep = (target.site, target.system, _DEEPER[target.component])
@@ -201,6 +204,8 @@ class Observer:
             row = self._rows.get(key)
             if row is not None and not row.streak.passes:
                 self._withdraw(key, "it answers, late")
+            elif row is not None and key == target.key:
+                self._rows[key] = replace(row, last=self._clock.monotonic())
 
     def _withdraw(self, key: Key, why: str) -> None:
         log.info("accusation of %s withdrawn: %s", "/".join(key), why)
@@ -212,7 +217,7 @@ class Observer:
         if streak is None or (target.component == ENGINE and self._judge_ourselves()):
             return
         self._publish(target.key, streak)
-        if target.component in _DEEPER:
+        if target.component in _DEEPER and not streak.stale:
             self._imply((target.site, target.system, _DEEPER[target.component]), target.rule, streak)
 
     async def _probe_deeply(self, target: DeepTarget) -> None:
@@ -282,8 +287,10 @@ class Observer:
         if before is not None and streak == before.streak:
             return None
         site, system, component = key
-        outcome = "passes" if streak.passes else "fails: "
-        log.info("%s %s of %s %s%s", system or "the", component, site, outcome, streak.detail)
+        outcome = "passes" if streak.passes else f"fails: {streak.detail}"
+        if streak.stale:
+            outcome = "has told nothing for long: that it passes counts no more"
+        log.info("%s %s of %s %s", system or "the", component, site, outcome)
         return streak
 
     def _judge_ourselves(self) -> bool:

@@ -3,6 +3,9 @@
 Keys on the engine's lease vanish with it, so that silence is seen; they are written again when a lease was lost. The
 newest value of a key wins; values in between that were never written are nobody's loss.
 
+The lease is not given back when the engine ends: a restart that somebody planned must not make the location silent any
+sooner than a crash does. Its successor need not wait for that: a key belongs to the lease that it was last written on.
+
 Another process of the same location may write the same keys: one that stood still and was replaced wakes up, or a
 write of it arrives late. What it wrote goes with its lease, so each key is looked after: one that is not on our lease
 is said again.
@@ -59,18 +62,15 @@ class Publisher:
         self._signal.give()
 
     async def run(self) -> None:
-        """Hold a lease and write what is said. Never returns; gives the lease back when cancelled."""
-        try:
-            while True:
-                await self._hold_a_lease()
-                try:
-                    # A task for each lease: until Python 3.13 a TaskGroup whose child fails leaves its own task marked
-                    # as being cancelled, and any later timeout in that task then ends it without a word.
-                    await asyncio.create_task(self._on_one_lease(), name="publisher-lease")
-                except* LeaseLostError as errors:
-                    log.warning("the engine's lease is lost, what it says is written again: %s", errors.exceptions[0])
-        finally:
-            await self._give_back()
+        """Hold a lease and write what is said. Never returns; what it said stands until the lease runs out."""
+        while True:
+            await self._hold_a_lease()
+            try:
+                # A task for each lease: until Python 3.13 a TaskGroup whose child fails leaves its own task marked as
+                # being cancelled, and any later timeout in that task then ends it without a word.
+                await asyncio.create_task(self._on_one_lease(), name="publisher-lease")
+            except* LeaseLostError as errors:
+                log.warning("the engine's lease is lost, what it says is written again: %s", errors.exceptions[0])
 
     async def _on_one_lease(self) -> None:
         """Keep the lease and write on it. Ends with a group that holds a LeaseLostError."""
@@ -151,10 +151,3 @@ class Publisher:
             return
         self._dirty -= {key for key, value in said.items() if self._leased.get(key) == value}
         self._kept = {key: value for key, value in self._kept.items() if kept.get(key) != value}
-
-    async def _give_back(self) -> None:
-        if self._lease:
-            try:
-                await self._store.revoke(self._lease, timeout=0.5)
-            except StoreError as error:
-                log.debug("could not give the lease back: %s", error)

@@ -91,7 +91,8 @@ def _failovers(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
                 if placed.record.cause == cause:
                     yield Tale(AGENT_GROUP, name, "FailedOver", f"{site} is lost: its agents go elsewhere", "Warning")
         elif old is not None:
-            yield Tale(SITE, site, "FailoverEnded", f"{site} is back; nobody returns before a Shift says so")
+            how = record.ending or f"{site} is back"
+            yield Tale(SITE, site, "FailoverEnded", f"{how}; nobody returns before a Shift says so")
 
 
 def _orders(before: Snapshot, after: Snapshot) -> Iterator[Tale]:

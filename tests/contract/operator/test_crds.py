@@ -49,6 +49,11 @@ def refused(manifest: dict[str, Any], field: str, *words: str) -> Any:
             "of hotel are more",
             "raise its signInsPerSecond",
         ),
+        refused(
+            site("east", detection={"interval": "3s", "confirmAfter": "1s", "target": "8s"}),
+            "spec.detection",
+            "interval 3s + timeout 500ms + confirmAfter 1s (or the longest of the three again",
+        ),
         refused(site("east", systems=[]), "spec.systems", "at least one system", "role Witness"),
         refused(site("east", systems=[system(), system()]), "spec.systems[1]", "Duplicate"),
         refused(site("east", engineURL="198.18.0.11:30590"), "spec.engineURL", "198.18.0.11:30590", "https?"),

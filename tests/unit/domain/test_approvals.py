@@ -4,7 +4,7 @@ from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.reasons import Reason
 from tests.unit.domain.test_failover import three_cities
-from tests.unit.domain.world import GROUP, World
+from tests.unit.domain.world import GROUP, World, site_spec
 
 AUTOMATIC = "callcenter/hotel-south-support"
 QUESTION = "callcenter/east-1-failover"
@@ -74,6 +74,128 @@ def test_declined_it_is_over_and_is_not_asked_again() -> None:
     assert world.shift_record(QUESTION).phase == "RolledBack"
     assert world.placement() == {"east": "0-99"}
     assert list(world.snapshot.shifts) == [QUESTION]
+
+
+def test_a_declined_question_that_is_deleted_is_not_asked_again() -> None:
+    world = lost()
+    world.change_shift(QUESTION, abort=True)
+    world.settle()
+    world.delete(keys.shift(QUESTION))
+    world.advance(3600)
+    assert world.settle() == []
+    assert world.placement() == {"east": "0-99"}
+    [note] = [note for note in world.decide().notes if note.reason is Reason.MANUAL_FAILOVER]
+    assert "its move was declined; move it by a Shift of your own" in note.sentence
+    world.come_back("east")
+    world.settle()
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    assert world.shift_record("callcenter/east-2-failover").phase == "AwaitingApproval", "another failover asks"
+
+
+def test_several_questions_can_be_declined_in_one_moment() -> None:
+    world = lost()
+    world.group({"east": 100}, name="sales/x", failover="Manual")
+    world.put(keys.placement("sales/x"), world.record())
+    world.settle()
+    for question in (QUESTION, "sales/east-1-failover"):
+        world.change_shift(question, abort=True)
+    world.settle()
+    assert world.snapshot.failovers["east"].record.declined == (GROUP, "sales/x")
+    for question in (QUESTION, "sales/east-1-failover"):
+        world.delete(keys.shift(question))
+    assert world.settle() == []
+
+
+def test_what_is_declined_is_remembered_before_the_question_can_be_deleted() -> None:
+    world = lost()
+    world.change_shift(QUESTION, abort=True)
+    [commit] = world.decide().commits
+    assert set(commit.writes) == {keys.shift(QUESTION), keys.failover("east")}
+
+
+def test_announced_work_ends_the_question_and_is_not_called_a_return() -> None:
+    world = World()
+    world.group({"east": 100}, failover="Manual")
+    world.settle()
+    for observer in ("east", "west", "witness"):
+        world.observe(observer, "east", "hotel", "softswitch", passes=False)
+    world.advance(4.01)
+    world.settle()
+    world.publish(keys.SITE, "east", site_spec("east", "hotel", maintenance=True))
+    world.settle()
+    record = world.shift_record(QUESTION)
+    assert (record.phase, record.message) == (
+        "RolledBack",
+        "maintenance was announced for east: nothing was moved",
+    )
+    assert world.snapshot.failovers["east"].record.ending == "maintenance was announced for east"
+
+
+def test_a_city_that_comes_back_under_maintenance_is_back() -> None:
+    world = lost()
+    world.publish(keys.SITE, "east", site_spec("east", "hotel", maintenance=True))
+    world.come_back("east")
+    world.settle()
+    assert world.shift_record(QUESTION).message == "east is back: nothing was moved"
+
+
+def many() -> World:
+    """A question about a hundred groups, approved: more than one transaction holds."""
+    world = World(capacity=100_000)
+    for number in range(100):
+        world.group({"east": 100}, name=f"callcenter/g{number:03d}", agents=20, failover="Manual")
+    world.settle(300)
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    world.change_shift(QUESTION, approved=True, approved_by="ada")
+    return world
+
+
+def test_it_is_completed_when_the_last_of_its_groups_has_a_city() -> None:
+    world = many()
+    first, *others = world.decide().commits
+    assert others
+    assert world.commit(first)
+    assert world.shift_record(QUESTION).phase == "AwaitingApproval"
+    world.settle()
+    assert all(placed.record.map == {"west": "0-99"} for placed in world.snapshot.placements.values())
+    assert world.shift_record(QUESTION).phase == "Completed"
+
+
+def test_taken_back_in_the_middle_it_stops_and_says_how_far_it_came() -> None:
+    world = many()
+    first, second, *_ = world.decide().commits
+    assert world.commit(first)
+    world.change_shift(QUESTION, abort=True)
+    assert not world.commit(second)
+    world.settle()
+    moved = sum(placed.record.map == {"west": "0-99"} for placed in world.snapshot.placements.values())
+    record = world.shift_record(QUESTION)
+    assert 0 < moved < 100
+    assert (record.phase, record.message) == ("Interrupted", f"declined: {moved} of 100 groups had been moved")
+    assert len(world.snapshot.failovers["east"].record.declined) == 100 - moved
+
+
+def test_without_room_an_approved_question_is_not_completed() -> None:
+    world = World(capacity=100)
+    world.group({"west": 100}, name=AUTOMATIC)
+    world.group({"east": 100}, agents=50, failover="Manual")
+    world.settle()
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=125))
+    world.settle()
+    world.change_shift(QUESTION, approved=True, approved_by="ada")
+    world.settle()
+    assert dict(world.map().end_shares) == {"east": 50, "west": 50}
+    assert world.shift_record(QUESTION).phase == "AwaitingApproval"
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=500))
+    world.settle()
+    assert world.shift_record(QUESTION).phase == "Completed"
 
 
 def test_a_city_that_comes_back_ends_the_question() -> None:

@@ -143,6 +143,11 @@ def its_own_word_is_missing(world: World) -> None:
     world.delete(keys.observation("east", "east", "hotel", "cti"))
 
 
+def its_own_word_is_stale(world: World) -> None:
+    breaks(world, by=("west", "witness"))
+    world.observe("east", "east", "hotel", "cti", stale=True)
+
+
 def only_itself(world: World) -> None:
     breaks(world, by=("east",))
     for observer in ("west", "witness"):
@@ -166,6 +171,7 @@ def a_single_failure_of_its_own(world: World) -> None:
         one_gets_through,
         its_own_word_is_that_it_works,
         its_own_word_is_missing,
+        its_own_word_is_stale,
         only_itself,
         different_parts,
         a_single_failure_of_its_own,
@@ -188,6 +194,27 @@ def test_the_end_of_a_veto_does_not_act_at_once() -> None:
     world.advance(600)
     assert world.settle() == []
     world.observe("witness", "east", "hotel", "cti", passes=False)
+    world.advance(CONFIRMED_S - 0.01)
+    assert world.settle() == []
+    world.advance(0.02)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_whose_word_keeps_a_system_from_being_down_is_said() -> None:
+    world = a_world()
+    breaks(world, "cti", by=("east", "west"))
+    [note] = [note for note in world.decide().notes if note.reason is Reason.NOT_GIVEN_UP]
+    assert "not given up: witness reaches the cti of hotel since" in note.sentence
+    world.publish(keys.SITE, "east", site_spec("east", "hotel", maintenance=True))
+    assert Reason.NOT_GIVEN_UP not in world.reasons()
+
+
+def test_a_veto_that_nothing_renews_ends_and_does_not_act_at_once() -> None:
+    world = a_world()
+    breaks(world, "cti", by=("east", "west"))
+    world.advance(600)
+    world.observe("witness", "east", "hotel", "cti", stale=True)
     world.advance(CONFIRMED_S - 0.01)
     assert world.settle() == []
     world.advance(0.02)

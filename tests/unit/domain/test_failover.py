@@ -137,6 +137,12 @@ def one_of_two_measured_a_single_failure(world: World) -> None:
         world.observe("west", "east", "hotel", component, passes=False, firm=False)
 
 
+def one_of_two_has_measured_nothing_for_long(world: World) -> None:
+    world.die("east", seen_by=("west",))
+    for component in ("cti", "softswitch"):
+        world.observe("witness", "east", "hotel", component, stale=True)
+
+
 def two_accuse_different_parts(world: World) -> None:
     world.delete(keys.heartbeat("east"))
     world.observe("west", "east", "hotel", "cti", passes=False)
@@ -156,6 +162,7 @@ def two_accuse_different_parts(world: World) -> None:
         one_location_and_the_clients_there,
         its_engine_answers,
         one_of_two_measured_a_single_failure,
+        one_of_two_has_measured_nothing_for_long,
         two_accuse_different_parts,
     ],
 )
@@ -167,6 +174,31 @@ def test_nobody_is_moved_unless_a_city_is_silent_and_two_accuse_the_same_part(
     world.advance(60)
     assert world.settle() == []
     assert world.placement() == {"east": "0-99"}
+
+
+@pytest.mark.parametrize(
+    ("change", "veto"),
+    [
+        pytest.param(its_engine_answers, "west reaches the engine of east", id="its-engine"),
+        pytest.param(it_answers_the_witness_now_and_then, "witness reaches the softswitch of hotel", id="a-part"),
+    ],
+)
+def test_whose_word_keeps_a_silent_city_from_being_given_up_is_said(change: Callable[[World], None], veto: str) -> None:
+    world = a_world()
+    change(world)
+    world.advance(60)
+    [note] = [note for note in world.decide().notes if note.reason is Reason.NOT_GIVEN_UP]
+    assert note.subject == "Site east"
+    assert f"not given up: {veto} since 1970-01-01T00:16:40Z" in note.sentence
+    assert "west on the cti" in note.sentence
+    assert note.sentence == site_verdict(world.snapshot, "east").sentence
+
+
+@pytest.mark.parametrize("change", [only_its_engine_is_dead, only_the_witness_accuses, two_accuse_different_parts])
+def test_a_city_that_not_enough_accuse_needs_no_veto(change: Callable[[World], None]) -> None:
+    world = a_world()
+    change(world)
+    assert Reason.NOT_GIVEN_UP not in world.reasons()
 
 
 def test_the_end_of_a_veto_does_not_act_at_once() -> None:
@@ -199,6 +231,43 @@ def test_a_third_location_that_reaches_it_until_one_hiccup_holds_it_up() -> None
         world.observe("north", "east", "hotel", component, passes=False, firm=False)
     world.advance(0.1)
     assert world.settle() == []
+
+
+def only_north_reaches_it() -> World:
+    """East is silent and accused; what north last measured was a Pass."""
+    world = three_cities()
+    for component in ("softswitch", "cti"):
+        world.observe("north", "east", "hotel", component)
+    world.die("east")
+    world.advance(60)
+    assert world.settle() == []
+    return world
+
+
+def becomes_stale(world: World) -> None:
+    """The same words, of which north's have been renewed by nothing for long."""
+    for component in ("softswitch", "cti"):
+        key = keys.observation("north", "east", "hotel", component)
+        word = world.snapshot.observations["east", "hotel", component]["north"].record
+        world.put(key, word.model_copy(update={"stale": True}))
+
+
+def test_a_veto_that_nothing_renews_ends_and_does_not_act_at_once() -> None:
+    world = only_north_reaches_it()
+    becomes_stale(world)
+    world.advance(CONFIRM_AFTER_S - 0.01)
+    assert world.settle() == []
+    world.advance(0.02)
+    world.settle()
+    assert world.placement()["west"]
+
+
+def test_a_veto_that_is_renewed_in_the_last_moment_stops_it() -> None:
+    world = only_north_reaches_it()
+    becomes_stale(world)
+    [commit] = after_confirmation(world).decide().commits
+    world.observe("north", "east", "hotel", "cti")
+    assert not world.commit(commit)
 
 
 def test_a_lost_city_without_agents_holds_up_no_order_and_has_its_quarantine() -> None:

@@ -2,10 +2,12 @@
 
 import pytest
 
+from tandem.constants import CREDIT_S
 from tandem.domain.streaks import Row, Rule, Streak, disqualified, follow
 
 RULE = Rule(enough=3, patience=1.25)
 PASSES = Streak(True, 1.0)
+STALE = Streak(True, 1.0, stale=True)
 FAILS = Streak(False, 2.0, "no answer")
 NEW_FAILURE = Row(Streak(False, 9.0, "silence"), 1, 5.0)
 
@@ -31,6 +33,11 @@ def row(streak: Streak, measured: int = 1, last: float = 4.5) -> Row:
         pytest.param(row(FAILS, last=3.7), False, True, None, id="void-probes-keep-no-accusation-alive"),
         pytest.param(row(FAILS, 2, last=3.7), False, False, NEW_FAILURE, id="after-a-gap-it-counts-anew"),
         pytest.param(None, False, True, None, id="a-void-probe-says-nothing"),
+        pytest.param(row(PASSES, last=-5.0), False, True, row(PASSES, last=-5.0), id="praise-stands-for-a-while"),
+        pytest.param(row(PASSES, last=-5.01), False, True, row(STALE, last=-5.01), id="and-not-for-ever"),
+        pytest.param(row(STALE, last=-9.0), False, True, row(STALE, last=-9.0), id="it-never-becomes-an-accusation"),
+        pytest.param(row(STALE, last=-9.0), True, False, Row(Streak(True, 9.0), 1, 5.0), id="answered-again"),
+        pytest.param(row(STALE, last=-9.0), False, False, NEW_FAILURE, id="a-failure-after-it-counts-from-one"),
     ],
 )
 def test_what_one_more_probe_makes_of_a_streak(before: Row | None, ok: bool, void: bool, after: Row | None) -> None:
@@ -48,6 +55,11 @@ def test_what_one_more_probe_makes_of_a_streak(before: Row | None, ok: bool, voi
 )
 def test_the_rule_follows_the_pace(interval: float, timeout: float, confirm_after: float, rule: Rule) -> None:
     assert Rule.of(interval, timeout, confirm_after) == rule
+
+
+def test_a_slower_pace_gives_more_credit() -> None:
+    assert Rule.of(0.5, 0.5, 2.0).credit == CREDIT_S
+    assert Rule.of(5.0, 0.5, 10.0).credit == 24.0
 
 
 @pytest.mark.parametrize(

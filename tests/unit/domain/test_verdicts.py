@@ -54,6 +54,11 @@ def silence(world: World, *observers: str, components: tuple[str, ...] = ("softs
             world.delete(keys.observation(observer, "east", "hotel", component))
 
 
+def stale(world: World, *observers: str) -> None:
+    for observer in observers:
+        world.observe(observer, "east", "hotel", "cti", stale=True)
+
+
 @pytest.mark.parametrize(
     ("change", "state", "reason", "usable"),
     [
@@ -118,6 +123,11 @@ def silence(world: World, *observers: str, components: tuple[str, ...] = ("softs
             lambda w: silence(w, "east", "west", "witness"), State.UNKNOWN, "NoEvidence", False, id="nobody-says"
         ),
         pytest.param(lambda w: silence(w, "east"), State.UNKNOWN, "NoOwnWord", False, id="no-own-word"),
+        pytest.param(lambda w: stale(w, "east"), State.UNKNOWN, "NoOwnWord", False, id="a-stale-own-word-is-none"),
+        pytest.param(lambda w: stale(w, "west"), State.HEALTHY, "ProbesPass", True, id="a-stale-word-is-no-accusation"),
+        pytest.param(
+            lambda w: stale(w, "west", "witness"), State.UNKNOWN, "NoOutsideWord", False, id="only-stale-words-outside"
+        ),
         pytest.param(
             lambda w: silence(w, "west", "witness"), State.UNKNOWN, "NoOutsideWord", False, id="no-outside-word"
         ),
@@ -187,3 +197,10 @@ def test_clients_watch_nobody_from_outside() -> None:
     world = World()
     world.observe("clients@west", "east", "hotel", "cti", passes=False)
     assert accusers(world.snapshot, "east", "hotel") == {"west", "witness"}
+
+
+def test_who_has_measured_nothing_for_long_does_not_watch() -> None:
+    world = World()
+    for component in ("softswitch", "cti"):
+        world.observe("witness", "east", "hotel", component, stale=True)
+    assert accusers(world.snapshot, "east", "hotel") == {"west"}

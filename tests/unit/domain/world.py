@@ -147,12 +147,20 @@ class World:
         self.publish(keys.AGENT_GROUP, name, group_spec(placement, **changes), **options)
 
     def observe(
-        self, observer: str, site: str, system: str, component: str, passes: bool = True, firm: bool = True
+        self,
+        observer: str,
+        site: str,
+        system: str,
+        component: str,
+        passes: bool = True,
+        firm: bool = True,
+        stale: bool = False,
     ) -> None:
         record = ObservationRecord(
             state="Pass" if passes else "Fail",
             since=self.mono,
             firm=firm and not passes,
+            stale=stale,
             failure_domain=f"domain-{observer}",
         )
         self.put(keys.observation(observer, site, system, component), record)

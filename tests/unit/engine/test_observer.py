@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tandem.constants import CREDIT_S
 from tandem.domain import keys
 from tandem.domain.verdicts import State, system_verdict, usability
 from tests.unit.domain.world import site_spec
@@ -70,9 +71,41 @@ def test_a_void_probe_accuses_nobody() -> None:
         cities = await ready()
         for engine in cities.engines.values():
             engine.prober.void.add("east:30580")
-        await asyncio.sleep(10.0)
+        await asyncio.sleep(60.0)
         assert set(words(cities, *CTI_OF_EAST).values()) == {"Pass"}
         assert cities.engines["witness"].observer.void_probes > 10
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def stale(cities: Cities, observer: str) -> bool:
+    return cities.snapshot.observations[CTI_OF_EAST][observer].record.stale
+
+
+def test_a_pass_that_nothing_renews_is_no_veto_for_ever() -> None:
+    async def story() -> None:
+        cities = await ready()
+        prober = cities.engines["witness"].prober
+        prober.void.add("east:30580")
+        assert CREDIT_S - 1.0 < await cities.until(lambda: stale(cities, "witness"), within=20.0) < CREDIT_S + 1.0
+        assert not stale(cities, "west")
+        prober.void.clear()
+        assert await cities.until(lambda: not stale(cities, "witness")) < 1.1
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_what_answers_late_is_not_forgotten() -> None:
+    async def story() -> None:
+        cities = await ready()
+        prober = cities.engines["witness"].prober
+        prober.void.add("east:30580")
+        prober.slow.add("east:30580")
+        await asyncio.sleep(3 * CREDIT_S)
+        assert words(cities, *CTI_OF_EAST)["witness"] == "Pass"
+        assert not stale(cities, "witness")
         await cities.stop()
 
     run_virtual(story())

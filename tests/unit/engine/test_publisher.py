@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tandem.constants import LEASE_KEEPALIVE_S, LEASE_TTL_S
 from tandem.domain import keys
 from tandem.domain.records import HeartbeatRecord, HoldRequestRecord, MovesRecord
 from tandem.engine.ports import Delete, Put
@@ -24,9 +25,47 @@ def with_publisher(story) -> None:  # type: ignore[no-untyped-def]
         task = asyncio.create_task(publisher.run())
         await story(etcd, store, publisher)
         assert not task.done()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        assert etcd.get(KEY) is None  # an engine that ends takes its words with it at once
+        await end(task)
+        await etcd.aclose()
+
+    run_virtual(run())
+
+
+async def end(publisher: asyncio.Task[None]) -> None:
+    """As SIGTERM does."""
+    publisher.cancel()
+    await asyncio.gather(publisher, return_exceptions=True)
+
+
+def test_an_engine_that_ends_is_missed_no_sooner_than_one_that_crashed() -> None:
+    async def run() -> None:
+        etcd = MemoryEtcd(VirtualClock())
+        publisher = Publisher(etcd.client(lambda: 0.002), VirtualClock())
+        publisher.say(KEY, heartbeat("1"))
+        task = asyncio.create_task(publisher.run())
+        await asyncio.sleep(10.0)
+        await end(task)
+        await asyncio.sleep(LEASE_TTL_S - LEASE_KEEPALIVE_S - 0.01)
+        assert etcd.get(KEY) is not None
+        await asyncio.sleep(LEASE_KEEPALIVE_S + 0.5)
+        assert etcd.get(KEY) is None
+        await etcd.aclose()
+
+    run_virtual(run())
+
+
+def test_its_successor_is_heard_at_once_and_outlives_its_lease() -> None:
+    async def run() -> None:
+        etcd = MemoryEtcd(VirtualClock())
+        for number in ("1", "2"):
+            publisher = Publisher(etcd.client(lambda: 0.002), VirtualClock())
+            publisher.say(KEY, heartbeat(number))
+            task = asyncio.create_task(publisher.run())
+            await asyncio.sleep(0.1 if number == "1" else 5.0)
+            found = etcd.get(KEY)
+            assert found is not None
+            assert f'"{number}"'.encode() in found.value
+            await end(task)
         await etcd.aclose()
 
     run_virtual(run())

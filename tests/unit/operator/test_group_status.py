@@ -209,6 +209,11 @@ def watched_by_one(world: World) -> None:
         world.delete(keys.observation("witness", "east", "hotel", component))
 
 
+def silent_and_reached(world: World) -> None:
+    world.die("east")
+    world.observe("west", "east", "", "engine")
+
+
 def watched_from_one_domain(world: World) -> None:
     for component in ("softswitch", "cti"):
         word = world.snapshot.observations[("east", "hotel", component)]["west"].record
@@ -245,6 +250,10 @@ def _site(world: World, name: str) -> dict[str, Any]:
         pytest.param(
             watched_from_one_domain, group(), ("False", "TooFewObservers"), ("it takes two locations",),
             id="observers-of-one-domain",
+        ),
+        pytest.param(
+            silent_and_reached, group(), ("False", "NotGivenUp"), ("not given up: west reaches the engine of east",),
+            id="somebody-reaches-it",
         ),
         pytest.param(
             lambda world: world.group(EAST, failover="Manual"),

@@ -44,6 +44,22 @@ def test_what_deep_probes_say_is_listed_beside_the_rest() -> None:
     assert ("hotel", "sign-in") not in beats
 
 
+def test_a_silent_city_that_is_not_given_up_says_who_reaches_it() -> None:
+    world = World()
+    world.die("east")
+    world.observe("west", "east", "", "engine")
+    status = of_site(world)
+    assert "not given up: west reaches the engine of east since" in status.message
+    assert status.message == message(status, "Ready")
+
+
+def test_who_has_measured_nothing_for_long_says_neither_this_nor_that() -> None:
+    world = World()
+    world.observe("west", "east", "hotel", "cti", stale=True)
+    beats = {(beat.system, beat.component): beat for beat in of_site(world).heartbeat}
+    assert (beats["hotel", "cti"].sources_for, beats["hotel", "cti"].sources_against) == (("east", "witness"), ())
+
+
 def test_every_component_is_listed_once() -> None:
     """A list with two entries of one key is refused by the Kubernetes API, and the whole status with it."""
     world = World()

@@ -6,9 +6,10 @@ from tandem.api.agentgroup import AgentGroupSpec, AgentGroupStatus, LastShift, P
 from tandem.domain.buckets import parse_ranges
 from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.digest import order_digest
+from tandem.domain.loss import spared
 from tandem.domain.placement import Slot
 from tandem.domain.snapshot import Placed, Published, ShiftEntry, Snapshot
-from tandem.domain.verdicts import usability
+from tandem.domain.verdicts import system_verdict, usability
 from tandem.domain.words import accusers
 from tandem.operator.objects import Seen
 from tandem.operator.statuses.common import Said, Scene, blindness, consistency, gaps_of, people, settle
@@ -235,6 +236,8 @@ def _failover(scene: Scene, spec: AgentGroupSpec | None, placed: Placed | None, 
         seen_by = " and ".join(sorted(watching)) or "nobody"
         message = f"{home} is watched from outside by {seen_by} only; it takes two locations to call it Absent"
         return no("TooFewObservers", f"{message}: look at the other locations' engines")
+    if home not in scene.snapshot.heartbeats and spared(scene.snapshot, home, spec.system):
+        return no("NotGivenUp", system_verdict(scene.snapshot, home, spec.system).sentence)
     agents = agents_in(shares[home], spec.agents)
     reasons = []
     for site in others:
