@@ -162,7 +162,7 @@ class SimCti(app.Cti):
         """Begin, within the process."""
         loop = self.process.loop
         self._alive_at = self.now()
-        self._tasks = [loop.create_task(task) for task in (self._tick(), self._save(), self._keep_loans())]
+        self._tasks = [loop.create_task(task) for task in (self._tick(), self._maps.run(), self._keep_loans())]
         self._tasks.append(loop.create_task(self._list_calls()))
         if self.site == self.world.cities[0]:
             self._tasks.append(loop.create_task(self._connect_to_peer()))
@@ -179,8 +179,8 @@ class SimCti(app.Cti):
 
     # -- what tells the checkers
 
-    def place(self, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
-        answers = super().place(placements, confirmed=confirmed)
+    async def place(self, boot: str, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
+        answers = await super().place(boot, placements, confirmed=confirmed)
         self.world.watch.cti_placed(self)
         return answers
 

@@ -286,7 +286,6 @@ def cti_starts_with_an_old_disk(world: "World", rng: Random) -> Undo:
             world.start_cti(city, old)
 
         return undo_quick
-    world.ctis[city].process.disk_s = 60.0  # what it learns from now on never reaches the disk
 
     def undo() -> None:
         world.kill_cti(city)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -185,6 +186,37 @@ async def test_a_restarted_cti_admits_nobody_until_confirmed(cities: Cities, pla
         assert group["waiting"] + (await placed["west"].group())["waiting"] > 0
         await placed["east"].place(10, {"east": "0-99"})
         await until(lambda: all(d.session.signed_in_at == "east" for d in desks), within=8, what="all back in east")
+
+
+async def test_a_map_that_was_acknowledged_survives_a_crash_in_the_next_moment(
+    cities: Cities, placed: dict[str, Control]
+) -> None:
+    for revision in (11, 12, 13):
+        await placed["east"].place(revision, {"east>west": "0-99"} if revision % 2 else {"east": "0-99"})
+        cities["east"].stop(signal.SIGKILL)
+        await cities["east"].start()
+        stale = await placed["east"].place(revision - 1, {"west": "0-99"})
+        assert stale == {"revision": revision, "accepted": False, "reason": "StaleRevision"}
+
+
+async def test_a_disk_that_takes_nothing_refuses_maps_and_ends_no_session(
+    cities: Cities, placed: dict[str, Control]
+) -> None:
+    async with signed_in(cities, 3) as desks:
+        obstacle = Path(cities["east"].env["TANDEM_STATE_DIR"]) / "placements.new"
+        obstacle.mkdir()
+        body = {"boot": await placed["east"].boot(), "confirmed": True}
+        body["groups"] = {GROUP: {"revision": 11, "map": {"east>west": "0-99"}}}
+        status, answer = await placed["east"].send("PUT", "/v1/placements", body)
+        check("Error", answer)
+        assert (status, answer["error"]) == (507, "NotKept")
+        assert (await placed["east"].group())["revision"] == 10
+        await asyncio.sleep(2 * DEFAULT_LEASE)
+        assert all(desk.session.signed_in_at == "east" for desk in desks)
+        obstacle.rmdir()
+        status, _ = await placed["east"].send("PUT", "/v1/placements", body)
+        assert status == 200
+        assert (await placed["east"].group())["revision"] == 11
 
 
 async def test_a_frozen_cti_takes_itself_for_restarted(cities: Cities, placed: dict[str, Control]) -> None:

@@ -1,5 +1,7 @@
 """A call waits, rings where the CTI says, is answered and ends; the CTI is told each step."""
 
+import asyncio
+
 import pytest
 
 from tests.contract.softswitch.conftest import GROUP, NUMBER, Floor
@@ -64,6 +66,44 @@ async def test_a_caller_who_gives_up_while_a_phone_rings_stops_the_ringing(
     phone.acknowledge_cancel(invite, cancel)
     assert (await call.final()).code == 487
     await cti.expect("cancel", callid=call.call_id)
+
+
+async def test_a_call_that_cannot_be_woken_is_over_for_the_cti_and_for_the_caller(
+    east: Softswitch, floor: Floor, cti: CtiClient
+) -> None:
+    phone = await floor.registered(east, 12)
+    call = floor.call(east)
+    event = await cti.expect("call", callid=call.call_id)
+    index, label, *rest = east.htable("waiting", call.call_id).split(":")
+    east.rpc("htable.sets", "waiting", call.call_id, ":".join((index, str(int(label) + 1), *rest)))
+    cti.ring(event, phone.extension)
+    await cti.expect("cancel", callid=call.call_id)
+    assert (await call.final()).code == 503, "the carrier has other routes"
+    cti.send({"a": "list", "n": "t.1"})
+    assert call.call_id not in [listed["callid"] for listed in (await cti.expect("hello", n="t.1"))["calls"]]
+    assert not [e for e in cti.events if e.get("callid") == call.call_id], "told once"
+
+
+async def test_callers_who_give_up_in_the_moment_in_which_a_phone_is_to_ring_leave_nothing_behind(
+    east: Softswitch, floor: Floor, cti: CtiClient
+) -> None:
+    """Listed as ringing for ever, such a call would keep an agent."""
+    phone = await floor.registered(east, 13)
+    for n in range(40):
+        call = floor.call(east)
+        event = await cti.expect("call", callid=call.call_id, within=20)
+        if n % 2:
+            call.cancel()
+        cti.ring(event, phone.extension)
+        if not n % 2:
+            call.cancel()
+    listed = [{"callid": "not asked yet"}]
+    for n in range(20):  # phones that say nothing are given up after 4 s
+        if listed:
+            await asyncio.sleep(1.0)
+            cti.send({"a": "list", "n": f"t.{n}"})
+            listed = (await cti.expect("hello", n=f"t.{n}", within=20))["calls"]
+    assert listed == []
 
 
 async def test_after_a_phone_refuses_the_call_rings_at_the_next_one(

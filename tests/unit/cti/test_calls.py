@@ -3,7 +3,7 @@
 import pytest
 
 from callcenter.cti.agents import NOT_TAKEN_PAUSE
-from callcenter.cti.calls import PEER_PAUSE, RELAY_MEMORY
+from callcenter.cti.calls import DEFAULT_RING, PEER_PAUSE, RELAY_MEMORY, RING_GRACE
 from callcenter.cti.centre import PEER_FRESH
 from callcenter.cti.distribution import PeerGroup
 from callcenter.session.messages import AgentButton, Hello, Register, Release, SignIn, SignOut
@@ -417,6 +417,98 @@ def test_a_list_that_another_cti_has_asked_for_is_not_ours(office: Office) -> No
     office.sign_in(0)
     office.switch("hello", boot="k1", uptime=5, n="another.7", calls=[listed("c1", "waiting")])
     assert office.words() == []
+
+
+# ---- ghosts: an agent kept for a call of which nobody knows anything
+
+
+RINGS_MOST = DEFAULT_RING + RING_GRACE
+
+
+def lists(office: Office, *calls: dict[str, object]) -> None:
+    """Five seconds have passed, and the softswitch says what there is."""
+    office.later(5.0)
+    office.switch("hello", boot="k1", uptime=5, n=ask(office), calls=list(calls))
+
+
+def test_an_agent_whose_call_the_softswitch_does_not_list_is_free(office: Office) -> None:
+    office.sign_in(0)
+    office.call("ghost")
+    assert office.states(0) == ["ringing"]
+    lists(office)
+    assert office.states(0) == ["available"]
+
+
+def test_an_agent_whose_call_is_listed_as_ringing_for_ever_is_free_when_no_phone_can_be_ringing(office: Office) -> None:
+    office.sign_in(0)
+    office.call("ghost")
+    for _ in range(2):
+        lists(office, listed("ghost", "ringing", office.extension(0)))
+    assert office.states(0) == ["ringing"], "it may be"
+    office.later(RINGS_MOST - 10.0 + 0.1)
+    assert office.states(0) == ["available"]
+    assert office.shown(0)[-1] == "ended"
+    for _ in range(3):
+        lists(office, listed("ghost", "ringing", office.extension(0)))
+        assert office.states(0) == ["available"], "a list is no news of a phone"
+    office.call("real")
+    assert office.words()[-1] == ("ring", "real", office.extension(0))
+
+
+def test_a_call_that_was_given_up_as_unheard_of_and_is_real_goes_on(office: Office) -> None:
+    office.sign_in(0, 1)
+    office.call("c1")
+    office.call("c2")
+    office.later(RINGS_MOST + 0.1)
+    assert office.states(0, 1) == ["available", "available"]
+    office.switch("answered", "c1", ext=office.extension(0))
+    office.switch("failed", "c2", ext=office.extension(1), code=408)
+    assert office.states(0, 1) == ["talking", "ringing"]
+    office.switch("ended", "c1")
+    office.later(WRAPUP + 0.1)
+    assert office.states(0) == ["available"]
+
+
+def test_a_ring_that_is_heard_of_in_time_is_not_taken_back(office: Office) -> None:
+    office.sign_in(0)
+    office.call("c1")
+    office.later(RINGS_MOST - 0.5)
+    office.switch("answered", "c1", ext=office.extension(0))
+    office.later(RINGS_MOST)
+    assert office.states(0) == ["talking"]
+
+
+def test_a_call_that_the_softswitch_cannot_wake_costs_agents_next_to_nothing(office: Office) -> None:
+    """It is listed as waiting whatever we say; whoever is rung for it is kept for nothing until the next list."""
+    office.sign_in(0)
+    office.call("ghost")
+    kept = 0
+    for _ in range(24):
+        kept += office.states(0) == ["ringing"]
+        lists(office, listed("ghost", "waiting"))
+    assert kept <= 6, "of 24 lists, two minutes"
+    office.call("real")
+    assert office.words()[-1][:2] == ("ring", "real")
+
+
+def test_a_list_that_names_another_phone_frees_the_one_that_does_not_ring(office: Office) -> None:
+    hello(office)
+    office.sign_in(0, 1)
+    office.call("c1")
+    hello(office, listed("c1", "ringing", office.extension(1)))
+    assert office.states(0, 1) == ["available", "ringing"]
+
+
+def test_the_end_of_a_ghost_takes_no_agent_out_of_a_call(office: Office) -> None:
+    hello(office)
+    office.sign_in(0)
+    office.call("real")
+    office.switch("answered", "real", ext=office.extension(0))
+    hello(office, listed("real", "talking", office.extension(0)), listed("ghost", "ringing", office.extension(0)))
+    hello(office, listed("real", "talking", office.extension(0)))
+    assert office.states(0) == ["talking"]
+    office.switch("ended", "real")
+    assert office.states(0) == ["wrapup"]
 
 
 @pytest.mark.parametrize(("boot", "told"), [("k1", 0), ("k2", 2)])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
@@ -163,6 +163,7 @@ def test_a_map_that_cannot_be_read_is_no_reason_not_to_start(tmp_path: Path, cap
 # ---- netstrings
 
 
+@settings(deadline=None)  # a machine that is busy elsewhere is no fault of this code's
 @given(st.lists(st.dictionaries(st.text(), st.text()), max_size=5), st.integers(1, 30))
 def test_netstrings_survive_being_cut_anywhere(bodies: list[dict[str, str]], size: int) -> None:
     stream = b"".join(netstring(body) for body in bodies)

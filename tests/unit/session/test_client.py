@@ -465,6 +465,23 @@ def test_evidence_follows_every_change_of_the_other_connection() -> None:
     assert Send("west", Other("east", ok=True, since=0.0)) in person.welcome("east")
 
 
+def test_with_three_cities_each_is_told_of_every_other_one() -> None:
+    client = ClientSession("agent0001", "i1", ["east", "north", "west"], "east", mac="m", jitter=lambda: 0.0)
+    client.start(0.0, 1_000_000.0)
+    line = PhoneLine("510001", "198.18.0.11:30560", "callcenter", "secret")
+    said = []
+    for now, site in ((1.0, "east"), (2.0, "north"), (3.0, "west")):
+        client.connected(site, now)
+        said = client.frame(site, Welcome(site, f"{site}1", 1.5, 0.5, "east", line), now)
+    assert [a.frame for a in said if isinstance(a, Send) and a.site == "west" and isinstance(a.frame, Other)] == [
+        Other("east", ok=True, since=2.0),
+        Other("north", ok=True, since=1.0),
+    ]
+    lost = client.disconnected("north", 4.0)
+    news = Other("north", ok=False, since=0.0)
+    assert [a for a in lost if isinstance(a, Send)] == [Send("east", news), Send("west", news)]
+
+
 def test_a_late_standby_connection_hears_how_long_the_other_has_been_gone() -> None:
     person = at_work()
     person.disconnected("west")

@@ -6,11 +6,13 @@ from typing import Any, TypeVar
 import pytest
 
 from callcenter.session import tickets
+from callcenter.session.door import parse_map
 from callcenter.session.events import Activity, Gone, MoveMade, Out, Say
 from callcenter.session.guests import LEND_AFTER, REASONS_A_LOOK
 from callcenter.session.loan_frames import Borrow, Lent, LoanFrame, Renew, Renewed, Returned, Who
 from callcenter.session.loans import ANSWER_WITHIN, HOME_STABLE, LOAN, PEER_FRESH
 from callcenter.session.messages import Ended, Moved, Offer, Other, Pong, Refused, Release, SignedIn, Wait
+from callcenter.session.placements import UNCONFIRMED_AFTER, Placement
 from callcenter.session.server import TICK
 from callcenter.session.window import WINDOW
 from tests.unit.session.test_server import (
@@ -41,9 +43,17 @@ class East(Cti):
 
     def __init__(self, capacity: int = 10, **more: Any) -> None:
         super().__init__(peer="west", **more)
-        self.server.book.boot_at -= LEND_AFTER  # it has been up for a while
         self.server.set_guest_capacity(capacity, self.now)
         self.hear()
+
+    def place(self, map_: dict[str, str], **more: Any) -> list[Out]:
+        """The engine's word; the first one was a while ago."""
+        first = self.server.book.get(GROUP) is None
+        outs = super().place(map_, **more)
+        if first:
+            self.now += LEND_AFTER
+            self.hear()
+        return outs
 
     def hear(self) -> None:
         self.server.arrived_at_peer("w1", 0, self.now)
@@ -284,6 +294,15 @@ def test_a_flapping_connection_home_brings_nobody_home(west_owns: East) -> None:
         assert frames(west_owns.connected(1.0), Release) == []
 
 
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_only_what_a_guest_says_of_its_home_counts_for_the_way_there(west_owns: East, elsewhere: bool) -> None:
+    """With more than two cities it says how it reaches each of them."""
+    west_owns.guest(1, "a1")
+    west_owns.frame(1, Other("west", ok=not elsewhere, since=0.0))
+    west_owns.frame(1, Other("north", ok=elsewhere, since=60.0))
+    assert len(frames(west_owns.connected(HOME_STABLE + 0.2), Release)) == (not elsewhere)
+
+
 @pytest.mark.parametrize("activity", [Activity.CALL, Activity.WRAPUP])
 def test_nobody_goes_home_in_the_middle_of_something(west_owns: East, activity: Activity) -> None:
     west_owns.guest(1, "a1")
@@ -321,6 +340,18 @@ def test_guests_go_home_no_faster_than_they_arrive_there() -> None:
     assert len(frames(cti.living(0.5), Release)) == WINDOW
     cti.server.arrived_at_peer("w1", 15, cti.now)
     assert len(frames(cti.living(0.15), Release)) == 15
+
+
+def test_a_guest_needs_no_word_of_the_engine_to_go_home_so_a_hold_keeps_nobody(west_owns: East) -> None:
+    """A hold stops what Tandem decides. Nothing is decided here: no map changes, and an engine that is silent, held or
+    gone since the guest came is the same to this city (docs/session-protocol.md)."""
+    held = west_owns.server.book.get(GROUP)
+    west_owns.guest(1, "a1")
+    west_owns.connected(120.0)
+    west_owns.home_is_back(1)
+    assert only(west_owns.connected(HOME_STABLE + 0.2), Release).to == "west"
+    assert west_owns.server.book.get(GROUP) is held
+    assert said(west_owns.peer(Who("w1.q1")), Renew)[0].loans == (), "the loan is back as well"
 
 
 # ---- lending
@@ -418,11 +449,72 @@ def test_loans_outlast_a_stall_of_the_lender(east_owns: East) -> None:
     assert only(east_owns.ask(1), Wait).reason == "LentOut"
 
 
-def test_one_that_has_just_started_lends_nobody_because_its_own_agents_are_coming_back(east_owns: East) -> None:
-    east_owns.server.book.boot_at = east_owns.now
+class Reborn(Cti):
+    """East's next life: the disk has its map, and its engine has not spoken yet."""
+
+    def __init__(self) -> None:
+        super().__init__(peer="west", lent=())
+        self.server.book.adopt(GROUP, Placement(1, parse_map(EAST)))
+
+    def lend(self, account: str = "a1") -> Lent:
+        return said(self.server.peer_said(Borrow("w1.1", ((account, f"i-{account}"),)), self.now), Lent)[0]
+
+    def confirm(self) -> None:
+        self.revision = 0
+        self.place(EAST)
+
+
+def test_a_new_life_lends_nobody_before_its_map_is_confirmed_and_its_own_agents_have_had_time_to_return() -> None:
+    cti = Reborn()
+    cti.later(5.0)
+    assert cti.lend().refused == {"a1": "Unconfirmed"}
+    cti.confirm()
+    assert cti.lend().refused == {"a1": "Starting"}, "they come back now"
+    cti.later(LEND_AFTER - 2 * TICK)
+    assert cti.lend().refused == {"a1": "Starting"}
+    cti.later(3 * TICK)
+    assert cti.lend().loans.keys() == {"a1"}
+
+
+def test_a_new_life_whose_engine_is_silent_lends_by_the_map_on_its_disk_once_its_doors_go_by_it() -> None:
+    cti = Reborn()
+    cti.later(UNCONFIRMED_AFTER - TICK)
+    assert cti.lend().refused == {"a1": "Unconfirmed"}
+    cti.later(LEND_AFTER)
+    assert cti.lend().refused == {"a1": "Starting"}
+    cti.later(2 * TICK)
+    assert cti.lend().loans.keys() == {"a1"}
+    cti.confirm()
+    assert cti.lend("a2").loans.keys() == {"a2"}, "the engine is back, and nobody was away"
+
+
+def test_a_stall_counts_as_a_start(east_owns: East) -> None:
+    east_owns.now += 10.0
+    east_owns.server.restart("b2", east_owns.now)
+    assert lend(east_owns).refused == {"a1": "Unconfirmed"}
+    east_owns.place(EAST)
     assert lend(east_owns).refused == {"a1": "Starting"}
     east_owns.now += LEND_AFTER
-    assert lend(east_owns, n="w1.2").loans.keys() == {"a1"}
+    assert lend(east_owns).loans.keys() == {"a1"}
+
+
+@pytest.mark.parametrize("map_", [EAST, OUT])
+def test_a_floor_is_lent_at_the_first_request_however_often_the_engine_pushes(
+    east_owns: East, map_: dict[str, str]
+) -> None:
+    """A floor that is cut off has 5 s; home that has been up for long takes nothing of them."""
+    for _ in range(3):
+        east_owns.later(0.5)
+        east_owns.place(map_)
+    wanted = tuple((f"a{n}", f"i-a{n}") for n in range(30))
+    answer = said(east_owns.peer(Borrow("w1.1", wanted)), Lent)[0]
+    assert (len(answer.loans), answer.refused) == (30, {})
+
+
+def test_a_third_citys_agents_are_not_lent(east_owns: East) -> None:
+    east_owns.place({"north": "0-49", "west": "50-99"})
+    assert lend(east_owns, "a1").refused == {"a1": "PlacedElsewhere"}
+    assert lend(east_owns, "a60").loans.keys() == {"a60"}, "west will have this map in a moment"
 
 
 def test_with_a_disk_nobody_is_lent_before_it_says_so() -> None:
@@ -445,7 +537,7 @@ def test_a_new_life_that_knows_of_a_loan_asks_and_lets_in_whom_the_borrower_does
     for conn, account in ((1, "a1"), (2, "a2")):
         cti.hello(conn, account)
         assert only(cti.ask(conn), Wait).reason == "LentOut"
-    question = said(cti.later(ANSWER_WITHIN + 0.2), Who)[0]
+    question = said(cti.later(ANSWER_WITHIN + 0.2), Who)[-1]
     outs = cti.peer(Renew("w1.4", (("b0.l3", "a1", "elsewhere"),), question.n))
     assert [out.conn for out in outs if hasattr(out, "frame") and isinstance(out.frame, Offer)] == [2]
 
@@ -455,7 +547,7 @@ def test_a_new_life_without_a_disk_lets_in_nobody_before_it_has_asked() -> None:
     cti.place(EAST)
     cti.hello(1, "a1")
     assert only(cti.ask(1), Wait).reason == "LoansUnknown"
-    question = said(cti.later(ANSWER_WITHIN + 0.2), Who)[0]
+    question = said(cti.later(ANSWER_WITHIN + 0.2), Who)[-1]
     cti.peer(Renew("w1.4", (), question.n))
     assert frames(cti.later(0.15), Offer) != []
 

@@ -16,6 +16,8 @@ from callcenter.cti.centre import Centre, Effects
 from callcenter.cti.clients import ClientEdge
 from callcenter.cti.config import MOST_CONNECTIONS, Config
 from callcenter.cti.control import ControlPort
+from callcenter.cti.errors import WrongBootError
+from callcenter.cti.mapkeeper import MapKeeper
 from callcenter.cti.peer import Arrivals, PeerLink, Said
 from callcenter.cti.softswitch import SoftswitchLink
 from callcenter.directory import Directory
@@ -70,11 +72,13 @@ class Cti:
             lent=kept.lent,
             keeps=True,
         )
-        for source in (config.map_dir, config.state_dir):
-            for name, placement in mapstore.load(source).items() if source is not None else ():
+        on_disk = mapstore.load(config.state_dir)
+        for found in (mapstore.load(config.map_dir) if config.map_dir is not None else {}, on_disk):
+            for name, placement in found.items():
                 server.book.adopt(name, placement)
+        self._maps = MapKeeper(lambda maps: mapstore.save(config.state_dir, maps), on_disk)
         server.set_guest_capacity(kept.guest_capacity, now)
-        self.centre = Centre(server, agents, wall - now)
+        self.centre = Centre(server, agents, wall - now, ring=config.ring)
         self.clients = ClientEdge(self._client_frame, self._client_gone, most=MOST_CONNECTIONS)
         self.softswitch = SoftswitchLink(
             config.evapi, self._switch_event, self._agents_here, self.centre.calls.list_request, self.news_since
@@ -93,7 +97,6 @@ class Cti:
         self._stopping = False
         self._listeners: set[asyncio.Future[None]] = set()
         self._seen = (0, 0)
-        self._unsaved = asyncio.Event()
         self._loans_unsaved = asyncio.Event()
         self._hurry = asyncio.Event()
         """Agents have begun to move: the next tick is due."""
@@ -116,7 +119,7 @@ class Cti:
         self.port = await self._listen(clients, self.config.port)
         self.control_port = await self._listen(self.control.app(), self.config.control_port)
         edges = (self.clients.run(), self.softswitch.run(), self.peer.run())
-        for run in (self._tick(), self._save(), self._keep_loans(), *edges):
+        for run in (self._tick(), self._maps.run(), self._keep_loans(), *edges):
             self._tasks.append(asyncio.create_task(run))
 
     async def _listen(self, app: web.Application, port: int) -> int:
@@ -214,11 +217,19 @@ class Cti:
         """Take in at most so many guests."""
         self._apply(self.centre.set_guest_capacity(capacity, self._awake()))
 
-    def place(self, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
-        """Take placements, act on them and keep them on disk."""
-        answers, effects = self.centre.place(placements, confirmed=confirmed, now=self._awake())
+    async def place(self, boot: str, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
+        """Keep placements on disk, then take them and act on them.
+
+        Raises: NotKeptError, and nothing is taken. WrongBootError when this life is not `boot`, or not any more: a word
+            that waited while we stood still, or while the disk did, confirms nothing for the next one.
+        """
+        book = self.centre.server.book
+        await self._maps.keep({name: new for name, new in placements.items() if not book.refusal(name, new)})
+        now = self._awake()
+        if self.centre.server.boot != boot:
+            raise WrongBootError(boot)
+        answers, effects = self.centre.place(placements, confirmed=confirmed, now=now)
         self._apply(effects)
-        self._unsaved.set()
         return answers
 
     def _apply(self, effects: Effects) -> None:
@@ -280,17 +291,6 @@ class Cti:
         return 200, body
 
     # ---- the disk
-
-    async def _save(self) -> None:
-        """Keep the placements on disk, away from the event loop: a slow disk must not end sessions."""
-        while True:
-            await self._unsaved.wait()
-            self._unsaved.clear()
-            placements = dict(self.centre.server.book.all())
-            try:
-                await asyncio.to_thread(mapstore.save, self.config.state_dir, placements)
-            except OSError as e:
-                log.error("placements cannot be kept in %s: %s", self.config.state_dir, e)
 
     async def _keep_loans(self) -> None:
         """Keep on disk who may be lent, before they are."""

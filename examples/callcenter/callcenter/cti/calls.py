@@ -8,6 +8,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final, Literal
 
 from callcenter.cti.agents import AgentBook
@@ -16,6 +17,16 @@ from callcenter.session.messages import CallEventName
 
 RELAY_MEMORY: Final = 0.5
 """Seconds for which a call sent to the peer still counts against the idle agents it reported: reports take a while."""
+
+DEFAULT_RING: Final = 8.0
+"""Seconds for which a phone rings, as the softswitch has it by default."""
+
+RING_GRACE: Final = 3.0
+"""Seconds after the longest ringing in which the softswitch has said what came of it; else the agent is free again."""
+
+VAIN_PAUSE: Final = 10.0
+"""Seconds without rings for a call of which the softswitch has ignored two words in a row: one word may be lost, two
+mean that it cannot do it. Doubled each time, so that a call that is none any more costs agents next to nothing."""
 
 PEER_PAUSE: Final = 2.0
 """Seconds without relays of a group after the peer gave one of its calls back."""
@@ -30,6 +41,14 @@ class _Call:
     account: str | None = None
     told: int = 0
     """Lists that had been asked for when we last said something about this call."""
+    rings_until: float = inf
+    """When the agent is free again, if nothing is heard of the ringing by then."""
+    unheard: bool = False
+    """It was to ring, and nothing was ever heard of it: no agent is kept for it before there is news."""
+    vain: int = 0
+    """Rings in a row that the softswitch knew nothing of."""
+    not_before: float = -inf
+    """It rings nobody before then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +70,10 @@ class CallDesk:
         agents: Whose states change with the calls.
         may_ring: Whether an agent may be given a call at a moment: a valid session, not about to leave.
         name: Of this process's life; lists that another one has asked for are not ours.
+        ring: Seconds for which a phone rings at most (the softswitch's `TANDEM_RING_SECONDS`).
     """
 
-    def __init__(self, agents: AgentBook, may_ring: Callable[[str, float], bool], name: str) -> None:
+    def __init__(self, agents: AgentBook, may_ring: Callable[[str, float], bool], name: str, ring: float) -> None:
         self.changed: set[str] = set()
         self.to_switch: list[dict[str, Any]] = []
         self.desktop: list[DesktopEvent] = []
@@ -66,6 +86,9 @@ class CallDesk:
         self._boot: str | None = None
         self._name = name
         self._lists = 0
+        self._ring_most = ring + RING_GRACE
+        self._ringing: deque[tuple[float, _Call]] = deque()
+        """Until when which call may ring, oldest first; what has changed since is skipped."""
 
     def waiting(self, group: str) -> int:
         """How many calls wait in this group's queue."""
@@ -112,11 +135,12 @@ class CallDesk:
         age = max(0.0, wall - float(entry.get("queued_at", wall)))
         known = self._calls.get(call_id)
         if state == "waiting":
-            if known is not None and known.state == "ringing" and known.account is not None:
-                # Perhaps our word was lost and the phone never rang: that is not the agent's fault.
-                self._agents.ring_over(known.account, now, taken_back=True)
             if known is None or known.state != "waiting":
+                vain = self._rang_in_vain(known, now) if known is not None else 0
                 self._enqueue(call_id, entry, now - age)
+                if vain:
+                    self._calls[call_id].vain = vain
+                    self._calls[call_id].not_before = now + VAIN_PAUSE * 2 ** (vain - 2) if vain > 1 else -inf
             return
         account = self._agents.by_extension(extension)
         if known is None:
@@ -124,15 +148,35 @@ class CallDesk:
             known = self._calls[call_id] = _Call(waiting, 0, 0, "away")
         self._unqueue(known)
         if account is None:  # with the other city
-            if known.account is not None:
-                self._agents.ring_over(known.account, now, taken_back=True)
-            known.state, known.account = "away", None
+            self._let_go(known, now, taken_back=True)
+            known.state = "away"
         elif state == "ringing":
+            if known.unheard or (known.state == "ringing" and known.account == account):
+                return  # as we know; and a list is no news of a phone
+            self._let_go(known, now, taken_back=True)
             if self._agents.state(account) == "available":
                 self._agents.ring(account, call_id, now)
-            known.state, known.account = "ringing", account
+            self._rings(known, account, now)
         elif known.state != "talking":
             self._talk(known, account, now)
+
+    def _rang_in_vain(self, known: _Call, now: float) -> int:
+        """The call waits although we gave it away. Returns: How often in a row the softswitch knew of no ring."""
+        rang = known.state == "ringing" or known.unheard
+        # Perhaps our word was lost and the phone never rang: that is not the agent's fault.
+        self._let_go(known, now, taken_back=True)
+        return known.vain + 1 if rang else 0
+
+    def tick(self, now: float) -> None:
+        """Free the agents whose phones cannot be ringing any more, and of whose calls nothing was heard.
+
+        A word may be lost on its way here, or the softswitch list a call that is none any more.
+        """
+        while self._ringing and self._ringing[0][0] <= now:
+            until, call = self._ringing.popleft()
+            if call.state == "ringing" and call.rings_until == until:
+                self._let_go(call, now, taken_back=True)
+                call.state, call.unheard = "away", True
 
     def call(self, event: Mapping[str, Any], now: float) -> None:
         """A new call waits."""
@@ -148,13 +192,11 @@ class CallDesk:
         call = self._calls.get(str(event["callid"]))
         if call is None:
             return
-        if call.account is not None:
-            self._agents.ring_over(call.account, now, taken_back=False)
-            self.desktop.append(DesktopEvent(call.account, call.waiting.id, "ended"))
+        self._let_go(call, now, taken_back=False)
         if not event.get("ext"):
             self._peer_paused[call.waiting.group] = now + PEER_PAUSE
         call.index, call.label = int(event["i"]), int(event["l"])
-        call.account = None
+        call.vain, call.not_before, call.unheard = 0, -inf, False
         self._queue_up(call)
 
     def answered(self, event: Mapping[str, Any], now: float) -> None:
@@ -183,15 +225,16 @@ class CallDesk:
         if not queue:
             return
         idle = (account for account, _ in self._agents.idle(group) if self._may_ring(account, now))
-        for decision in distribute(queue, idle, staff=staff, peer=self._less_relays(group, peer, now)):
+        due = [waiting for waiting in queue if self._calls[waiting.id].not_before <= now]
+        for decision in distribute(due, idle, staff=staff, peer=self._less_relays(group, peer, now)):
             call = self._calls[decision.call]
             self._unqueue(call)
             call.told = self._lists
             where = {"i": call.index, "l": call.label, "callid": call.waiting.id}
             match decision:
                 case Ring():
-                    call.state, call.account = "ringing", decision.account
                     self._agents.ring(decision.account, decision.call, now)
+                    self._rings(call, decision.account, now)
                     extension = self._agents.extension(decision.account)
                     self.to_switch.append({"a": "ring", **where, "ext": extension})
                     self.desktop.append(DesktopEvent(decision.account, decision.call, "ringing"))
@@ -233,10 +276,21 @@ class CallDesk:
             call.state = "away"
             self.changed.add(call.waiting.group)
 
+    def _rings(self, call: _Call, account: str, now: float) -> None:
+        call.state, call.account, call.rings_until = "ringing", account, now + self._ring_most
+        self._ringing.append((call.rings_until, call))
+
+    def _let_go(self, call: _Call, now: float, *, taken_back: bool) -> None:
+        """No phone rings with this call any more. An agent who has another call by now is left alone."""
+        account, call.account = call.account, None
+        if account is not None and self._agents.call_of(account) == call.waiting.id:
+            self._agents.ring_over(account, now, taken_back=taken_back)
+            self.desktop.append(DesktopEvent(account, call.waiting.id, "ended"))
+
     def _talk(self, call: _Call, account: str, now: float) -> None:
-        if call.account is not None and call.account != account:
-            self._agents.ring_over(call.account, now, taken_back=True)
-        call.state, call.account = "talking", account
+        if call.account != account:
+            self._let_go(call, now, taken_back=True)
+        call.state, call.account, call.vain, call.unheard = "talking", account, 0, False
         self._agents.talk(account, call.waiting.id, now)
         self.desktop.append(DesktopEvent(account, call.waiting.id, "talking"))
 
@@ -247,10 +301,10 @@ class CallDesk:
         self._unqueue(call)
         if call.account is None:
             return
-        self.desktop.append(DesktopEvent(call.account, call_id, "ended"))
         if call.state != "talking":
-            self._agents.ring_over(call.account, now, taken_back=True)
-            return
-        self._agents.call_over(call.account, now)
-        if self._agents.state(call.account) == "wrapup":
-            self.desktop.append(DesktopEvent(call.account, call_id, "wrapup"))
+            self._let_go(call, now, taken_back=True)
+        elif self._agents.call_of(call.account) == call_id:
+            self.desktop.append(DesktopEvent(call.account, call_id, "ended"))
+            self._agents.call_over(call.account, now)
+            if self._agents.state(call.account) == "wrapup":
+                self.desktop.append(DesktopEvent(call.account, call_id, "wrapup"))

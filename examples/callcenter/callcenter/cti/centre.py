@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from callcenter.cti.agents import AgentBook
-from callcenter.cti.calls import CallDesk
+from callcenter.cti.calls import DEFAULT_RING, CallDesk
 from callcenter.cti.distribution import PeerGroup
 from callcenter.directory import is_test_group
 from callcenter.session.door import Door
@@ -49,12 +49,17 @@ class Move:
 
 
 class Centre:
-    """The CTI's state, by `now` (CLOCK_BOOTTIME). `server`, `agents` and `calls` may be read, not changed."""
+    """The CTI's state, by `now` (CLOCK_BOOTTIME). `server`, `agents` and `calls` may be read, not changed.
 
-    def __init__(self, server: SessionServer, agents: AgentBook, wall_offset: float) -> None:
+    Args: ring: see `CallDesk`.
+    """
+
+    def __init__(
+        self, server: SessionServer, agents: AgentBook, wall_offset: float, *, ring: float = DEFAULT_RING
+    ) -> None:
         self.server = server
         self.agents = agents
-        self.calls = CallDesk(agents, server.may_take_call, server.boot)
+        self.calls = CallDesk(agents, server.may_take_call, server.boot, ring)
         self.seq = 1
         self.group_seq: dict[str, int] = dict.fromkeys(agents.groups, 1)
         self.moves: deque[Move] = deque(maxlen=MOVES_KEPT)
@@ -93,6 +98,7 @@ class Centre:
     def tick(self, now: float) -> Effects:
         """Time has passed."""
         outs = self.server.tick(now)
+        self.calls.tick(now)
         for account in self.agents.tick(now):
             self._show(account, self.agents.call_of(account) or "", "ready", outs)
         look: Iterable[str] = ()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from callcenter.cti.calls import DEFAULT_RING
 from callcenter.cti.errors import ConfigError
 from callcenter.session.lease import DEFAULT_LEASE, DEFAULT_PING, Timing
 
@@ -53,6 +54,7 @@ class Config:
     timing: Timing
     signin_rate: float
     wrapup: float
+    ring: float = DEFAULT_RING
 
 
 def read_config(env: Mapping[str, str]) -> Config:
@@ -95,6 +97,7 @@ def read_config(env: Mapping[str, str]) -> Config:
         timing=Timing(lease, ping),
         signin_rate=_read(env, "TANDEM_SIGNIN_RATE", _positive, "sign-ins a second, for example 2000", "2000"),
         wrapup=_read(env, "TANDEM_WRAPUP", _seconds, "seconds of after-call work, for example 2", "2"),
+        ring=_read(env, "TANDEM_RING_SECONDS", _positive, "the softswitch's own value, in seconds", str(DEFAULT_RING)),
     )
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from callcenter.cti import openapi
 from callcenter.cti.centre import Centre
-from callcenter.cti.errors import RequestError
+from callcenter.cti.errors import NotKeptError, RequestError, WrongBootError
 from callcenter.cti.wire import read_guest_capacity, read_placements
 from callcenter.session.placements import PlaceAnswer, Placement
 
@@ -43,8 +43,8 @@ class Host(Protocol):
     def now(self) -> float:
         """CLOCK_BOOTTIME, seconds."""
 
-    def place(self, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
-        """Take placements, act on them and keep them on disk."""
+    async def place(self, boot: str, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
+        """Keep placements on disk, take them and act on them. Raises WrongBootError, NotKeptError."""
 
     def set_guest_capacity(self, capacity: int) -> None:
         """Take in at most so many guests."""
@@ -194,11 +194,16 @@ class ControlPort:
             raise RequestError("confirmed", "expected true or false: whether a linearizable read stands behind this")
         placements, guest_capacity = read_placements(body), read_guest_capacity(body)
         server = self._host.centre.server
-        if boot != server.boot:
+        try:
+            if boot != server.boot:
+                raise WrongBootError(boot)
+            answers = await self._host.place(boot, placements, confirmed=confirmed)
+        except WrongBootError:
             return _error(409, "WrongBoot", f"this process is {server.boot}, not {boot}", boot=server.boot)
+        except NotKeptError as e:
+            return _error(507, "NotKept", str(e))
         if guest_capacity is not None:
             self._host.set_guest_capacity(guest_capacity)
-        answers = self._host.place(placements, confirmed=confirmed)
         return web.json_response(
             {
                 "boot": server.boot,

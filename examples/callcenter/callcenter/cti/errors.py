@@ -3,6 +3,8 @@
 CtiError
   - ConfigError     an environment variable is missing or wrong: names variable, value and remedy
   - RequestError    a request on the control port that cannot be understood: names the field
+  - WrongBootError  a push was meant for another life of this process
+  - NotKeptError    the disk does not take what must be on it first; trying again may help
 """
 
 
@@ -24,3 +26,11 @@ class RequestError(CtiError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
+
+
+class WrongBootError(CtiError):
+    """A push for a life of this process that is over: what it says may be older than what others know by now."""
+
+
+class NotKeptError(CtiError):
+    """What must survive a restart could not be written to the disk."""

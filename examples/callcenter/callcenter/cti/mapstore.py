@@ -1,5 +1,6 @@
 """The placements on disk, so that a CTI whose engine is silent after a restart still knows where its agents belong."""
 
+import contextlib
 import json
 import logging
 import os
@@ -34,10 +35,29 @@ def save(directory: Path, placements: Mapping[str, Placement]) -> None:
 
 
 def write_whole(path: Path, document: Any) -> None:
-    """Write a JSON file, so that after a crash either the old or the new one is there. Raises OSError."""
+    """Write a JSON file: after a crash either the old or the new one is there, and once this has returned the new one.
+
+    Raises OSError; the old file stays then.
+    """
+    text = json.dumps(document, separators=(",", ":"))
     fresh = path.with_suffix(".new")
-    with fresh.open("w") as file:
-        json.dump(document, file, separators=(",", ":"))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        with fresh.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        _sync_directory(path.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)  # half a file on a full disk is in everybody's way
+        raise
+
+
+def _sync_directory(directory: Path) -> None:
+    """Let the disk have the new name too; the old file would be there again after a power failure."""
+    number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

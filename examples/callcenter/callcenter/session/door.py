@@ -75,10 +75,14 @@ def _parse_ranges(name: str, ranges: str) -> Iterable[int]:
 
 def format_map(places: Sequence[Place]) -> dict[str, str]:
     """Write a placement map: the inverse of `parse_map`, places in the order of their first bucket."""
-    found: dict[str, list[int]] = {}
-    for bucket, place in enumerate(places):
-        found.setdefault(str(place), []).append(bucket)
-    return {name: _format_ranges(buckets) for name, buckets in found.items()}
+    found: dict[str, list[str]] = {}
+    start = 0
+    for bucket in range(1, len(places) + 1):
+        if bucket == len(places) or places[bucket] != places[start]:
+            last = bucket - 1
+            found.setdefault(str(places[start]), []).append(str(start) if start == last else f"{start}-{last}")
+            start = bucket
+    return {name: ",".join(ranges) for name, ranges in found.items()}
 
 
 def _format_ranges(buckets: Sequence[int]) -> str:

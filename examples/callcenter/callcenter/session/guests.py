@@ -22,7 +22,8 @@ HOMEWARD_A_LOOK: Final = 16
 """Guests sent home in one look at most."""
 
 LEND_AFTER: Final = 2.0
-"""Seconds after its start in which a CTI lends nobody: its own agents are back at its door before that."""
+"""Seconds for which a group's doors must have been open, after a start, before its agents are lent: they are on their
+way back to them, and whoever reaches home is no stray."""
 
 REASONS_A_LOOK: Final = 16
 """Strays who are told in one look that they wait for another reason now. When a city dies, all its agents stand at the
@@ -185,8 +186,11 @@ class GuestDoor:
         loans: dict[str, str] = {}
         refused: dict[str, str] = {}
         for account, instance in wanted:
-            starting = "Starting" if now < self._book.boot_at + LEND_AFTER else None
-            why = starting or self._do.why_counted(account, now) or self._at_our_door(account, instance)
+            why = (
+                self._why_not_ours_to_lend(account, now)
+                or self._do.why_counted(account, now)
+                or self._at_our_door(account, instance)
+            )
             if why is not None:
                 refused[account] = why
                 continue
@@ -200,6 +204,22 @@ class GuestDoor:
                 self._recount_of(account, now)
         if loans or refused:
             out.append(Say(Lent(n, loans, refused)))
+
+    def _why_not_ours_to_lend(self, account: str, now: float) -> str | None:
+        """NoPlacement, Unconfirmed: we do not know whose agent it is. Starting: it may be on its way back to us.
+
+        PlacedElsewhere: it is a third city's, whose door is open to it and which knows of no loan of ours.
+        """
+        member = self._do.member(account)
+        if member is None:
+            return None  # `why_counted` says so
+        shut = self._book.why_shut(member.group, now)
+        if shut is None and now < self._book.open_since(member.group) + LEND_AFTER:
+            shut = "Starting"
+        place = self._book.place(member.group, member.bucket)
+        if shut is None and place is not None and place.site not in (self._book.site, self.peer):
+            shut = "PlacedElsewhere"
+        return shut
 
     def _at_our_door(self, account: str, instance: str) -> str | None:
         seat = self._t.seats.get(account)
@@ -368,7 +388,5 @@ class GuestDoor:
         place = self._book.place(guest.group, seat.member.bucket)
         if place is None or place.site != self.peer or place.to is not None:
             return False  # it is on its way here anyhow, or to a third city
-        said = session.conn.evidence
-        if said is None or said.site != self.peer or not said.ok:
-            return False
-        return said.since + now - session.conn.evidence_at >= guest.stays
+        said = session.conn.evidence.get(self.peer)
+        return said is not None and said.ok and now - said.since >= guest.stays

@@ -7,6 +7,7 @@ without that it uses what it holds and says so (DESIGN section 5, promise 2).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final, Literal
 
 from callcenter.directory import BUCKETS
@@ -50,6 +51,8 @@ class _Held:
     confirmed: bool
     since: tuple[tuple[int, float], ...]
     """For each bucket the revision at which it came to its present place and when, as far as this process saw."""
+    confirmed_at: float = inf
+    """Since when the engine's word has stood behind this group's map, whichever revision that was."""
 
 
 @dataclass(slots=True)
@@ -60,20 +63,29 @@ class PlacementBook:
     boot_at: float
     _held: dict[str, _Held] = field(default_factory=dict, init=False)
 
+    def refusal(self, group: str, placement: Placement) -> str:
+        """Why a pushed placement would not be taken, or empty."""
+        held = self._held.get(group)
+        if held is None or placement.revision > held.placement.revision:
+            return ""
+        if placement.revision < held.placement.revision:
+            return "StaleRevision"
+        return "" if placement.places == held.placement.places else "SameRevisionOtherMap"
+
     def take(self, group: str, placement: Placement, *, confirmed: bool, now: float) -> PlaceAnswer:
         """Take a pushed placement if it is newer than the one held; an equal one confirms it."""
         held = self._held.get(group)
-        if held is not None:
-            have = held.placement
-            if placement.revision < have.revision:
-                return PlaceAnswer(have.revision, False, "StaleRevision")
-            if placement.revision == have.revision:
-                if placement.places != have.places:
-                    return PlaceAnswer(have.revision, False, "SameRevisionOtherMap")
-                held.confirmed = held.confirmed or confirmed
-                held.placement = placement
-                return PlaceAnswer(have.revision, True, "")
-        self._held[group] = _Held(placement, confirmed, self._since(held, placement, now))
+        if held is not None and (reason := self.refusal(group, placement)):
+            return PlaceAnswer(held.placement.revision, False, reason)
+        if held is not None and held.placement.revision == placement.revision:
+            if confirmed and not held.confirmed:
+                held.confirmed, held.confirmed_at = True, now
+            held.placement = placement
+            return PlaceAnswer(placement.revision, True, "")
+        confirmed_at = inf
+        if confirmed:
+            confirmed_at = held.confirmed_at if held is not None and held.confirmed else now
+        self._held[group] = _Held(placement, confirmed, self._since(held, placement, now), confirmed_at)
         return PlaceAnswer(placement.revision, True, "")
 
     def adopt(self, group: str, placement: Placement) -> None:
@@ -86,7 +98,7 @@ class PlacementBook:
         """Forget every confirmation: this process was away for longer than a lease."""
         self.boot_at = now
         for held in self._held.values():
-            held.confirmed = False
+            held.confirmed, held.confirmed_at = False, inf
 
     @staticmethod
     def _since(before: _Held | None, placement: Placement, now: float) -> tuple[tuple[int, float], ...]:
@@ -104,7 +116,7 @@ class PlacementBook:
         return held.placement if held is not None else None
 
     def all(self) -> Mapping[str, Placement]:
-        """Every placement held, by group: what is worth keeping on disk."""
+        """Every placement held, by group."""
         return {group: held.placement for group, held in self._held.items()}
 
     def confirmed(self, group: str) -> bool:
@@ -125,6 +137,11 @@ class PlacementBook:
         if held.confirmed or now >= self.boot_at + UNCONFIRMED_AFTER:
             return None
         return "Unconfirmed"
+
+    def open_since(self, group: str) -> float:
+        """Since when, or from when, the doors of this group go by its map (`why_shut` is None); inf: nobody knows."""
+        held = self._held.get(group)
+        return inf if held is None else min(held.confirmed_at, self.boot_at + UNCONFIRMED_AFTER)
 
     def place(self, group: str, bucket: int) -> Place | None:
         """Where a bucket belongs, by the map held."""

@@ -8,9 +8,17 @@ from dataclasses import dataclass, field
 from math import inf
 
 from callcenter.session.events import Activity, Member
-from callcenter.session.messages import CarriedState, Other, SignIn
+from callcenter.session.messages import CarriedState, SignIn
 from callcenter.session.pacing import TokenBucket
 from callcenter.session.tickets import Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A client's word about its connection to a city: good or not, and since when (`now`'s clock)."""
+
+    ok: bool
+    since: float
 
 
 @dataclass(slots=True, eq=False)
@@ -24,8 +32,8 @@ class Conn:
     heard_at: float
     session: "Session | None" = None
     """The session or the offer that lives on this connection."""
-    evidence: Other | None = None
-    evidence_at: float = 0.0
+    evidence: dict[str, Said] = field(default_factory=dict)
+    """By city, the client's latest word."""
 
 
 @dataclass(slots=True, eq=False)

@@ -76,6 +76,7 @@ from callcenter.session.seats import (
     GroupCount,
     Knock,
     ReleaseRecord,
+    Said,
     Seat,
     SeatView,
     Session,
@@ -99,6 +100,9 @@ ENTRIES_A_TICK: Final = 500
 
 SILENT_AFTER: Final = 30.0
 """Seconds without any frame after which a connection without a session is closed; clients beat far more often."""
+
+MOST_CITIES: Final = 16
+"""Cities of which one client's word is kept; a client that names more invents them."""
 
 
 class SessionServer:
@@ -235,11 +239,11 @@ class SessionServer:
         return None if released else reason
 
     def evidence(self, now: float) -> list[Evidence]:
-        """What every client says of its other connection, latest word of each."""
+        """What every client says of each of its other connections, latest word of each."""
         return [
-            Evidence(conn.id, conn.seat.member, said.site, said.ok, said.since + now - conn.evidence_at)
+            Evidence(conn.id, conn.seat.member, site, said.ok, now - said.since)
             for conn in self._t.conns.values()
-            if (said := conn.evidence) is not None
+            for site, said in conn.evidence.items()
         ]
 
     # ---- connections and frames
@@ -273,7 +277,8 @@ class SessionServer:
             case Moved():
                 self._on_moved(conn, frame, now, out)
             case Other():
-                conn.evidence, conn.evidence_at = frame, now
+                if frame.site in conn.evidence or len(conn.evidence) < MOST_CITIES:
+                    conn.evidence[frame.site] = Said(frame.ok, now - frame.since)
             case Hello():
                 out += [Reply(conn_id, Denied("HelloTwice", "this connection has said hello before")), Close(conn_id)]
         return out
