@@ -207,10 +207,23 @@ class CarrierRoute:
     callers: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class CarrierPlan:
+    """What a carrier does with one number: its routes in order, and what it lets through at most."""
+
+    revision: int
+    routes: tuple[CarrierRoute, ...]
+    channels: int | None = None
+    calls_per_second: float | None = None
+
+
 class CarrierAdapter(Protocol):
     async def push(
         self, number: str, revision: int, routes: Sequence[CarrierRoute], channels: int, calls_per_second: int
     ) -> None: ...
+
+    async def held(self) -> Mapping[str, CarrierPlan]:
+        """What it has now, by number."""
 
     async def channels_in_use(self, numbers: Sequence[str]) -> int: ...
 

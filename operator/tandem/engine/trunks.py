@@ -1,6 +1,7 @@
 """Routes to the carriers: the coordinator's engine pushes what it decided, and confirms it in the store."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tandem.api.trunk import Carrier, TrunkSpec
@@ -14,6 +15,7 @@ from tandem.engine.ports import (
     AdapterError,
     Adapters,
     CarrierAdapter,
+    CarrierPlan,
     CarrierRoute,
     Clock,
     Election,
@@ -27,6 +29,7 @@ from tandem.errors import ConfigError
 log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
+_UNKNOWN = -1  # no revision: what the carrier has is not known
 
 
 @dataclass
@@ -35,7 +38,7 @@ class _Line:
 
     carrier: Carrier
     adapter: CarrierAdapter
-    pushed_revision: int = -1
+    pushed_revision: int = _UNKNOWN
     pushed_at: float = 0.0
     channels_at: float = 0.0
     channels: int = 0
@@ -80,7 +83,10 @@ class TrunkPusher:
         record = entry.record
         try:
             if line.pushed_revision != record.revision or now - line.pushed_at >= CARRIER_REPAIR_INTERVAL_S:
-                await self._push(line.adapter, spec, record)
+                # It may have these routes already: from us, or from the coordinator before us. New ones it has not.
+                news = line.pushed_revision not in (_UNKNOWN, record.revision)
+                held: Mapping[str, CarrierPlan] = {} if news else await line.adapter.held()
+                await self._push(line.adapter, spec, record, held)
                 line.pushed_revision, line.pushed_at = record.revision, now
             if not line.channels_at or now - line.channels_at >= CHANNELS_INTERVAL_S:
                 line.channels = await line.adapter.channels_in_use([number.number for number in spec.numbers])
@@ -89,7 +95,7 @@ class TrunkPusher:
         except AdapterError as error:
             if not line.failing:
                 log.warning("the carrier of Trunk %s does not take the routes: %s", name, error)
-            line.failing, line.pushed_revision = True, -1
+            line.failing, line.pushed_revision = True, _UNKNOWN
             return
         confirmed = record.model_copy(
             update={"confirmed_revision": line.pushed_revision, "channels_in_use": line.channels}
@@ -97,15 +103,20 @@ class TrunkPusher:
         if confirmed != record:
             await self._confirm(name, confirmed, entry.mod_revision, epoch)
 
-    async def _push(self, adapter: CarrierAdapter, spec: TrunkSpec, record: TrunkRecord) -> None:
-        routes = [
+    async def _push(
+        self, adapter: CarrierAdapter, spec: TrunkSpec, record: TrunkRecord, held: Mapping[str, CarrierPlan]
+    ) -> None:
+        """Push each number that the carrier does not have like this."""
+        routes = tuple(
             CarrierRoute(route.name, route.target, route.weight, route.callers)
             for route in map(EffectiveRoute.decode, record.routes)
-        ]
+        )
+        wanted = CarrierPlan(record.revision, routes, spec.capacity.channels, spec.capacity.calls_per_second)
         for number in spec.numbers:
-            await adapter.push(
-                number.number, record.revision, routes, spec.capacity.channels, spec.capacity.calls_per_second
-            )
+            if held.get(number.number) != wanted:
+                await adapter.push(
+                    number.number, record.revision, routes, spec.capacity.channels, spec.capacity.calls_per_second
+                )
 
     async def _confirm(self, name: str, record: TrunkRecord, mod_revision: int, epoch: int) -> None:
         guards = [Guard(keys.COORDINATOR, create_revision=epoch), Guard(keys.trunk(name), mod_revision=mod_revision)]

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tandem.adapters.carrier.http import HttpCarrier
-from tandem.engine.ports import AdapterError, CarrierRoute
+from tandem.engine.ports import AdapterError, CarrierPlan, CarrierRoute
 from tests.contract.adapters.conftest import HttpTo
 from tests.contract.agents.two_cities import Process, get, wait_until
 from tests.contract.softswitch.kamailio import loopback_address
@@ -46,6 +46,7 @@ async def test_routes_are_there_as_they_were_decided(carrier: str, http_to: Http
     adapter = HttpCarrier(http_to(carrier, ""))
     await adapter.push("4008001", 12, ROUTES, 100, 20)
     await adapter.push("4008001", 12, ROUTES, 100, 20)
+    assert (await adapter.held())["4008001"] == CarrierPlan(12, ROUTES, 100, 20)
     held = (await client.get(f"{carrier}/v1/routes")).json()["4008001"]
     assert (held["revision"], held["channels"], held["calls_per_second"]) == (12, 100, 20)
     assert [CarrierRoute(**{**route, "callers": tuple(route["callers"])}) for route in held["routes"]] == list(ROUTES)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tandem.api.site import System
 from tandem.api.trunk import Carrier
@@ -13,6 +13,7 @@ from tandem.domain.records import GroupReport, PlacementRecord
 from tandem.engine.ports import (
     AdapterError,
     Arrival,
+    CarrierPlan,
     CarrierRoute,
     ClientCounts,
     CTICapabilities,
@@ -247,6 +248,8 @@ class FakeSoftswitch:
 class FakeCarrier:
     def __init__(self) -> None:
         self.routes: dict[str, tuple[int, Sequence[CarrierRoute]]] = {}
+        self.limits: dict[str, tuple[int, int]] = {}
+        self.pushes: list[str] = []
         self.down = False
 
     async def push(
@@ -255,6 +258,24 @@ class FakeCarrier:
         if self.down:
             raise AdapterError("the carrier does not answer")
         self.routes[number] = (revision, routes)
+        self.limits[number] = (channels, calls_per_second)
+        self.pushes.append(number)
+
+    def older(self, number: str) -> None:
+        revision, routes = self.routes[number]
+        self.routes[number] = (revision - 1, routes)
+
+    def rerouted(self, number: str) -> None:
+        revision, (first, *others) = self.routes[number]
+        self.routes[number] = (revision, (replace(first, weight=first.weight + 1), *others))
+
+    async def held(self) -> Mapping[str, CarrierPlan]:
+        if self.down:
+            raise AdapterError("the carrier does not answer")
+        return {
+            number: CarrierPlan(revision, tuple(routes), *self.limits[number])
+            for number, (revision, routes) in self.routes.items()
+        }
 
     async def channels_in_use(self, numbers: Sequence[str]) -> int:
         return 7

@@ -1,12 +1,17 @@
 """Routes to the carrier: pushed by the coordinator's engine, confirmed in the store, repaired."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from tandem.domain import keys
 from tandem.domain.records import TrunkRecord
 from tests.unit.domain.test_routes import TRUNK, trunk_spec
 from tests.unit.domain.world import GROUP
 from tests.unit.engine.cities import Cities
+from tests.unit.engine.fakes import FakeCarrier
 from tests.unit.engine.virtual import run_virtual
 
 
@@ -89,6 +94,65 @@ def test_an_idle_trunk_costs_no_writes() -> None:
         entry = cities.etcd.get(keys.trunk(TRUNK))
         await asyncio.sleep(60.0)
         assert cities.etcd.get(keys.trunk(TRUNK)) == entry
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def many_numbers(**changes: Any) -> dict[str, Any]:
+    return trunk_spec(numbers=[{"number": f"80020{n:02}", "group": "hotel-north-sales"} for n in range(40)], **changes)
+
+
+def test_a_carrier_that_has_everything_is_only_asked() -> None:
+    """Else a Trunk of 500 numbers costs 500 requests each half minute, for nothing."""
+
+    async def story() -> None:
+        cities = await ready()
+        cities.publish(keys.TRUNK, TRUNK, many_numbers())
+        await cities.until(lambda: len(cities.carrier.routes) == 41, within=32.0)
+        await asyncio.sleep(2.0)
+        pushed = len(cities.carrier.pushes)
+        await asyncio.sleep(100.0)
+        assert len(cities.carrier.pushes) == pushed
+        await cities.stop()
+
+    run_virtual(story())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda carrier: carrier.routes.pop("8002007"), id="it-forgot-one"),
+        pytest.param(lambda carrier: carrier.older("8002007"), id="one-is-older"),
+        pytest.param(lambda carrier: carrier.rerouted("8002007"), id="somebody-changed-a-weight"),
+        pytest.param(lambda carrier: carrier.limits.update({"8002007": (1, 1)}), id="somebody-changed-a-limit"),
+    ],
+)
+def test_only_what_the_carrier_has_otherwise_is_pushed_again(spoil: Callable[[FakeCarrier], Any]) -> None:
+    async def story() -> None:
+        cities = await ready()
+        cities.publish(keys.TRUNK, TRUNK, many_numbers())
+        await cities.until(lambda: len(cities.carrier.routes) == 41, within=32.0)
+        await asyncio.sleep(2.0)
+        before, limits = dict(cities.carrier.routes), dict(cities.carrier.limits)
+        pushed = len(cities.carrier.pushes)
+        spoil(cities.carrier)
+        await asyncio.sleep(32.0)
+        assert cities.carrier.pushes[pushed:] == ["8002007"]
+        assert (cities.carrier.routes, cities.carrier.limits) == (before, limits)
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_changed_limits_reach_the_carrier_within_half_a_minute() -> None:
+    """They make no new revision: they are no decision."""
+
+    async def story() -> None:
+        cities = await ready()
+        await asyncio.sleep(2.0)
+        cities.publish(keys.TRUNK, TRUNK, trunk_spec(capacity={"channels": 50, "callsPerSecond": 5}))
+        await cities.until(lambda: cities.carrier.limits["8001001"] == (50, 5), within=32.0)
         await cities.stop()
 
     run_virtual(story())

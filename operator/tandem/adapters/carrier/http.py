@@ -1,12 +1,12 @@
 """The `http` adapter: a carrier's routing platform by its HTTP API (docs/contracts.md, section 9)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, RootModel
 
 from tandem.adapters.json_http import JsonHttp
-from tandem.engine.ports import CarrierRoute
+from tandem.engine.ports import CarrierPlan, CarrierRoute
 
 ANSWER_S: Final = 3.0
 """Seconds for one answer."""
@@ -22,6 +22,24 @@ class _Number(_Read):
 
 class _Stats(_Read):
     numbers: dict[str, _Number]
+
+
+class _Route(_Read):
+    name: str
+    target: str
+    weight: int
+    callers: tuple[str, ...] | None = None
+
+
+class _Plan(_Read):
+    revision: int
+    routes: tuple[_Route, ...]
+    channels: int | None = None
+    calls_per_second: float | None = None
+
+
+class _Plans(RootModel[dict[str, _Plan]]):
+    """Answer of GET /v1/routes."""
 
 
 class HttpCarrier:
@@ -43,6 +61,19 @@ class HttpCarrier:
             "calls_per_second": calls_per_second,
         }
         await self._http.ask("PUT", f"/v1/routes/{number}", body=body, timeout=ANSWER_S)
+
+    async def held(self) -> Mapping[str, CarrierPlan]:
+        answer = await self._http.ask("GET", "/v1/routes", timeout=ANSWER_S)
+        found = self._http.read(_Plans, answer.document, "GET /v1/routes").root
+        return {
+            number: CarrierPlan(
+                plan.revision,
+                tuple(CarrierRoute(each.name, each.target, each.weight, each.callers or ()) for each in plan.routes),
+                plan.channels,
+                plan.calls_per_second,
+            )
+            for number, plan in found.items()
+        }
 
     async def channels_in_use(self, numbers: Sequence[str]) -> int:
         answer = await self._http.ask("GET", "/v1/stats", timeout=ANSWER_S)
