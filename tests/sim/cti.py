@@ -7,10 +7,12 @@ operating system is handed to it here.
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
+from unittest.mock import patch
 
 import aiohttp
 
@@ -104,11 +106,11 @@ def _boot() -> str:
     return cast("ProcessLoop", asyncio.get_running_loop())._process.next_boot()  # type: ignore[attr-defined, no-any-return]
 
 
-app.time = _Time  # type: ignore[assignment]
-app.mapstore = _MapStore  # type: ignore[assignment]
-app.loanstore = _LoanStore  # type: ignore[assignment]
-app.boot_id = _boot
-app.Centre = WatchedCentre  # type: ignore[misc]
+@contextmanager
+def operating_system_replaced() -> Iterator[None]:
+    """What the CTI's process imports is ours for as long as this lasts, and everybody's own again afterwards."""
+    with patch.multiple(app, time=_Time, mapstore=_MapStore, loanstore=_LoanStore, boot_id=_boot, Centre=WatchedCentre):
+        yield
 
 
 class CtiProcess(Process):

@@ -26,7 +26,7 @@ from tandem.domain.placement import BucketMap, Slot
 from tandem.domain.words import Accusation
 from tandem.probes.prober import NetworkProber
 from tandem.store.election import CoordinatorElection
-from tests.sim.scenario import Outcome, Scenario, play
+from tests.sim.scenario import Outcome, play, theme_of
 
 MOST_SEEDS: Final = 600
 """A mutation that this many seeds do not find is not found."""
@@ -87,7 +87,7 @@ def _not_confirmed() -> Sequence[Any]:
         return None if found is None else replace(found, in_s=0.0)
 
     def words_about(*about: Any) -> Any:
-        return tuple(replace(word, firm=not word.passes) for word in _WORDS_ABOUT(*about))
+        return tuple(replace(word, firm=word.fails) for word in _WORDS_ABOUT(*about))
 
     return [patch.object(failover, "loss", lost), patch.object(loss, "words_about", words_about)]
 
@@ -335,7 +335,7 @@ def find(number: int, seeds: range) -> tuple[Mutation, Outcome | None, int, set[
     with broken_on_purpose(mutation):
         played = 0
         for seed in seeds:
-            if not Scenario(seed).theme.startswith(mutation.themes):
+            if not theme_of(seed).startswith(mutation.themes):
                 continue
             played += 1
             outcome = play(seed)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from callcenter.session.lease import Timing
 from tests.sim import faults
+from tests.sim.cti import operating_system_replaced
 from tests.sim.promises import BrokenPromiseError
 from tests.sim.world import CITIES, WITNESS_SITE, GroupPlan, Setting, World
 
@@ -366,6 +367,11 @@ def _setting(rng: Random) -> Setting:
 
 def play(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
     """Run one seed to its end and say what came of it. Never raises for what happens in the world."""
+    with operating_system_replaced():
+        return _play(seed, tell)
+
+
+def _play(seed: int, tell: Callable[[str], None] | None) -> Outcome:
     began = time.process_time()
     outcome = Outcome(seed)
     scenario = Scenario(seed, tell)
@@ -388,3 +394,9 @@ def play(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
         world.bury()
     outcome.cpu_s = time.process_time() - began
     return outcome
+
+
+def theme_of(seed: int) -> str:
+    """What happens in a seed, without playing it."""
+    with operating_system_replaced():
+        return Scenario(seed).theme
