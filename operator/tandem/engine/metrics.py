@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from tandem.domain.buckets import parse_ranges
 from tandem.domain.snapshot import Snapshot
 from tandem.domain.verdicts import State, site_verdict, system_verdict, usability
 from tandem.engine.coordinator import Figures
@@ -107,8 +108,8 @@ def _signed_in(snapshot: Snapshot) -> Iterable[Sample]:
 
 def _buckets(snapshot: Snapshot) -> Iterable[Sample]:
     for group, placed in sorted(snapshot.placements.items()):
-        for slot, count in Counter(map(str, placed.map.slots)).items():
-            yield {"group": group, "slot": slot}, count
+        for slot, ranges in sorted(placed.record.map.items()):
+            yield {"group": group, "slot": slot}, len(parse_ranges(ranges))
 
 
 def _shifts(snapshot: Snapshot) -> Iterable[Sample]:

@@ -55,6 +55,7 @@ class SoftswitchLink:
         self._state_at = 0.0
         self._checked_at = 0.0
         self._failing = False
+        self._found: tuple[Snapshot, dict[str, str], dict[str, Placed]] | None = None
 
     async def run(self) -> None:
         """Look each second, push when something changed, until cancelled."""
@@ -99,10 +100,10 @@ class SoftswitchLink:
 
     async def _push(self) -> bool:
         """Push what differs and read it back. True when something was pushed."""
-        numbers = numbers_of(self._picture.snapshot, self._site, self._system)
+        numbers, placements = self._wanted()
         due = {
             name: (placed.revision, placed.record)
-            for name, placed in self._placements().items()
+            for name, placed in placements.items()
             if placed.revision > self._held.get(name, 0)
         }
         if not due and numbers == self._numbers:
@@ -115,11 +116,17 @@ class SoftswitchLink:
     def _report(self) -> None:
         if self._state is None:
             return
-        placements = self._placements()
+        _, placements = self._wanted()
         held = {name: self._held.get(name, 0) for name in placements}
         behind = [held[name] for name, placed in placements.items() if held[name] < placed.revision]
         self._reporter.softswitch(self._state, min(behind, default=max(held.values(), default=0)))
 
-    def _placements(self) -> dict[str, Placed]:
-        found = self._picture.snapshot.placements
-        return {name: placed for name, placed in found.items() if placed.record.system == self._system}
+    def _wanted(self) -> tuple[dict[str, str], dict[str, Placed]]:
+        """This system's numbers and placements; looked for once in each snapshot: there may be a thousand of each."""
+        snapshot = self._picture.snapshot
+        if self._found is None or self._found[0] is not snapshot:
+            placements = {
+                name: placed for name, placed in snapshot.placements.items() if placed.record.system == self._system
+            }
+            self._found = (snapshot, numbers_of(snapshot, self._site, self._system), placements)
+        return self._found[1:]
