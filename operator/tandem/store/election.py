@@ -70,9 +70,7 @@ class CoordinatorElection:
         silent = False
         while True:
             try:
-                # A task for each lease: until Python 3.13 a TaskGroup whose child fails leaves its task marked as being
-                # cancelled. Later timeouts in that task then end it, or lose httpx a connection.
-                await asyncio.create_task(self._with_a_lease(), name="election-lease")
+                await self._with_a_lease()
             except* StoreError as errors:
                 lost = isinstance(errors.exceptions[0], LeaseLostError)
                 if lost or not silent:
@@ -85,14 +83,19 @@ class CoordinatorElection:
         lease = await KeptLease.grant(self._store, self._clock)
         self._lease = lease
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(lease.keep(), name="election-keepalive")
-                tasks.create_task(self._stand(lease), name="election-stand")
+            # A task for each lease: until Python 3.13 a TaskGroup whose child fails leaves its task marked as being
+            # cancelled. Later timeouts in that task then end it, or lose httpx a connection.
+            await asyncio.create_task(self._on(lease), name="election-lease")
         finally:
             # The office goes with the lease: the others need not wait until it expires.
             self._lose("the lease is gone or given up")
             self._lease = None
             await lease.give_up()
+
+    async def _on(self, lease: KeptLease) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(lease.keep(), name="election-keepalive")
+            tasks.create_task(self._stand(lease), name="election-stand")
 
     async def _stand(self, lease: KeptLease) -> None:
         while True:

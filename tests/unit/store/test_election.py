@@ -10,7 +10,7 @@ import pytest
 
 from tandem.domain.keys import COORDINATOR
 from tandem.domain.records import CoordinatorRecord
-from tandem.engine.ports import Delete, Guard, Put
+from tandem.engine.ports import Delete, Guard, Put, StoreError
 from tandem.store.election import CoordinatorElection
 from tandem.store.preference import DEFERENCE_S, STABLE_S, Surroundings
 from tests.support.memory_store import Fate, MemoryEtcd, MemoryStore
@@ -196,6 +196,29 @@ def test_a_revoked_lease_is_replaced() -> None:
             assert key is not None
             etcd.revoke(key.lease)
             await until(lambda: east.epoch > before, 3)
+
+    virtually(story)
+
+
+def test_a_store_too_slow_to_take_back_a_lost_lease_does_not_end_the_election() -> None:
+    async def story(etcd: MemoryEtcd) -> None:
+        candidate = Candidate(etcd, "east")
+
+        async def too_slow(lease: int, *, timeout: float = 1.0) -> None:
+            try:
+                async with asyncio.timeout(timeout):
+                    await asyncio.Event().wait()
+            except TimeoutError:
+                raise StoreError("no answer") from None
+
+        candidate.store.revoke = too_slow  # type: ignore[method-assign]
+        async with candidate as east:
+            await until(lambda: east.epoch, 1)
+            before = east.epoch
+            key = etcd.get(COORDINATOR)
+            assert key is not None
+            await etcd.client(lambda: 0.002).revoke(key.lease)
+            await until(lambda: east.epoch > before, 5)
 
     virtually(story)
 
