@@ -29,6 +29,8 @@ class SlowDisk:
     def __init__(self) -> None:
         self.writes: list[dict[str, int]] = []
         self.works = True
+        self.can_delete = False
+        self.emptied = 0
         self.may_write = threading.Semaphore(0)
 
     def save(self, maps: Mapping[str, Placement]) -> None:
@@ -36,6 +38,11 @@ class SlowDisk:
         if not self.works:
             raise OSError(errno.ENOSPC, "No space left on device")
         self.writes.append({name: placement.revision for name, placement in maps.items()})
+
+    def forget(self) -> None:
+        if not self.can_delete:
+            raise OSError(errno.EROFS, "Read-only file system")
+        self.emptied += 1
 
 
 @pytest.fixture
@@ -45,7 +52,7 @@ def disk() -> SlowDisk:
 
 @pytest.fixture
 async def keeper(disk: SlowDisk) -> AsyncIterator[MapKeeper]:
-    keeper = MapKeeper(disk.save, {GROUP: Placement(5, EAST)})
+    keeper = MapKeeper(disk.save, disk.forget, {GROUP: Placement(5, EAST)})
     run = asyncio.create_task(keeper.run())
     yield keeper
     disk.may_write.release(100)
@@ -86,14 +93,27 @@ async def test_what_the_disk_has_is_not_written_again(disk: SlowDisk, keeper: Ma
     assert disk.writes == []
 
 
-async def test_a_full_disk_refuses_and_is_tried_again_with_the_next_push(
+async def test_a_full_disk_forgets_what_is_old_rather_than_keep_agents_out(disk: SlowDisk, keeper: MapKeeper) -> None:
+    disk.works, disk.can_delete = False, True
+    push = await begun(keeper, a=7)
+    disk.may_write.release()
+    await asyncio.wait_for(push, 5)
+    assert (disk.writes, disk.emptied) == ([], 1)
+    disk.works = True
+    push = await begun(keeper, b=8)
+    disk.may_write.release()
+    await asyncio.wait_for(push, 5)
+    assert disk.writes == [{GROUP: 5, "a": 7, "b": 8}], "all of them, once it works again"
+
+
+async def test_a_disk_that_takes_and_gives_nothing_refuses_and_is_tried_again_with_the_next_push(
     disk: SlowDisk, keeper: MapKeeper, caplog: pytest.LogCaptureFixture
 ) -> None:
     disk.works = False
     for _ in range(3):
         push = await begun(keeper, a=7)
         disk.may_write.release()
-        with pytest.raises(NotKeptError, match="No space left on device"):
+        with pytest.raises(NotKeptError, match="Read-only file system"):
             await asyncio.wait_for(push, 5)
     assert [record.levelname for record in caplog.records] == ["ERROR"], "said once"
     disk.works = True
@@ -190,6 +210,7 @@ async def test_the_engine_is_told_why_a_map_cannot_be_kept_and_may_try_again(
     async with TestClient(TestServer(cti.control.app())) as engine:
         with monkeypatch.context() as patch:
             patch.setattr(mapstore, "write_whole", no_space)
+            patch.setattr(mapstore, "_sync_directory", no_space)
             answer = await engine.put("/v1/placements", json=body, headers=headers)
             said = await answer.json()
         assert (answer.status, said["error"]) == (507, "NotKept")
@@ -201,7 +222,18 @@ async def test_the_engine_is_told_why_a_map_cannot_be_kept_and_may_try_again(
     assert cti.centre.server.guests.capacity == 7
 
 
-def no_space(path: Path, document: Any) -> None:
+async def test_on_a_full_disk_a_map_counts_and_a_restart_knows_none(cti: Cti, monkeypatch: pytest.MonkeyPatch) -> None:
+    boot = cti.centre.server.boot
+    await cti.place(boot, {GROUP: Placement(3, EAST)}, confirmed=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(mapstore, "write_whole", no_space)
+        answers = await cti.place(boot, {GROUP: Placement(4, LEAVING)}, confirmed=True)
+    assert answers[GROUP].accepted
+    assert revisions(cti) == {GROUP: 4}
+    assert mapstore.load(cti.config.state_dir) == {}
+
+
+def no_space(path: Path, document: Any = None) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 

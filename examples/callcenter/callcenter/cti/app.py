@@ -76,7 +76,9 @@ class Cti:
         for found in (mapstore.load(config.map_dir) if config.map_dir is not None else {}, on_disk):
             for name, placement in found.items():
                 server.book.adopt(name, placement)
-        self._maps = MapKeeper(lambda maps: mapstore.save(config.state_dir, maps), on_disk)
+        self._maps = MapKeeper(
+            lambda maps: mapstore.save(config.state_dir, maps), lambda: mapstore.forget(config.state_dir), on_disk
+        )
         server.set_guest_capacity(kept.guest_capacity, now)
         self.centre = Centre(server, agents, wall - now, ring=config.ring)
         self.clients = ClientEdge(self._client_frame, self._client_gone, most=MOST_CONNECTIONS)

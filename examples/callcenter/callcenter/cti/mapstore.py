@@ -34,6 +34,12 @@ def save(directory: Path, placements: Mapping[str, Placement]) -> None:
     write_whole(directory / FILE, write_placements(placements))
 
 
+def forget(directory: Path) -> None:
+    """Delete all placements, so that none is there after a crash. Raises OSError."""
+    (directory / FILE).unlink(missing_ok=True)
+    _sync_directory(directory)
+
+
 def write_whole(path: Path, document: Any) -> None:
     """Write a JSON file: after a crash either the old or the new one is there, and once this has returned the new one.
 
