@@ -188,9 +188,10 @@ class Installation:
     # -- the store
 
     def store(self) -> StoreClient:
-        """A client of the store, for those who look over Tandem's shoulder."""
+        """A client of the store, for those who look over Tandem's shoulder; it must not go blind with a city that dies."""
         ca, cert, key = self.credentials("demo")
-        members = [f"https://{place.address}:{STORE_PORT}" for place in CITIES.values()]
+        places = sorted(CITIES, key=lambda city: city in ACTIVE)  # the witness first
+        members = [f"https://{CITIES[city].address}:{STORE_PORT}" for city in places]
         return StoreClient(members, ca=ca, cert=cert, key=key)
 
     def credentials(self, name: str) -> tuple[Path, Path, Path]:
