@@ -188,7 +188,7 @@ class Installation:
     # -- the store
 
     def store(self) -> StoreClient:
-        """A client of the store, for those who look over Tandem's shoulder; it must not go blind with a city that dies."""
+        """A client of the store, for those who look over Tandem's shoulder; a city's death must not make it blind."""
         ca, cert, key = self.credentials("demo")
         places = sorted(CITIES, key=lambda city: city in ACTIVE)  # the witness first
         members = [f"https://{CITIES[city].address}:{STORE_PORT}" for city in places]
