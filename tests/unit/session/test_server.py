@@ -716,6 +716,28 @@ def test_no_more_sign_ins_than_the_rate_and_in_order() -> None:
     assert offered == list(range(6, 60))
 
 
+def test_a_cti_that_comes_late_lets_in_fewer_until_it_keeps_up_again() -> None:
+    cti = Cti(rate=100.0)
+    cti.place(EAST)
+    for n in range(2000):
+        cti.hello(n, f"a{n}")
+        cti.ask(n)
+
+    def let_in(seconds: int, step: float) -> int:
+        came = 0
+        for _ in range(round(seconds / step)):
+            cti.now += step
+            came += len(frames(cti.server.tick(cti.now), Offer))
+        return came
+
+    let_in(1, 0.1)
+    assert 90 <= let_in(1, 0.1) <= 110
+    let_in(4, 1.0)
+    assert let_in(4, 1.0) <= 40
+    let_in(12, 0.1)
+    assert 90 <= let_in(1, 0.1) <= 110
+
+
 def test_a_planned_moves_pace_holds_back_no_sign_in() -> None:
     cti = Cti(rate=1000.0)
     cti.place({"west>east": "0-49", "east": "50-99"}, pace=0.1)

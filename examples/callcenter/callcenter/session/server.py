@@ -27,6 +27,7 @@ from math import inf
 from typing import Final, Literal
 
 from callcenter.session import tickets
+from callcenter.session.admission import Admission
 from callcenter.session.door import Door
 from callcenter.session.errors import TicketError
 from callcenter.session.events import (
@@ -140,7 +141,7 @@ class SessionServer:
         self._secret = secret
         self._desk = desk
         self._wall_offset = wall - now
-        self._entries = TokenBucket(rate)
+        self._entries = Admission(rate, timing.lease, IDLE_TICK)
         self._ring: PingRing[Session] = PingRing(timing.ping)
         self._lapses: list[tuple[float, int, Session]] = []
         self._used = TicketBook()
@@ -781,6 +782,7 @@ class SessionServer:
     def tick(self, now: float) -> list[Out]:
         """Time has passed: lapses, pings, entries and releases that are due."""
         out: list[Out] = []
+        self._entries.tick(now)
         self._lapse_due(now, out)
         for session in self._ring.due(now):
             self._ping(session, now, out)
