@@ -38,7 +38,7 @@ from tandem.engine.ports import Delete
 from tests.bench.baseline import TIME_OUT_S, without_tandem
 from tests.bench.leadership import Leadership
 from tests.bench.move import renamed
-from tests.bench.size import centre_of
+from tests.bench.size import centre_of, file_name
 
 BENCH_OUT: Final = OUT / "bench"
 WORK: Final = BENCH_OUT / "failover"
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     document = summary(found)
     text = table(document)
-    name = "failover" if options.agents == 1000 else f"failover-{options.agents}"
+    name = file_name("failover", options.agents)
     (BENCH_OUT / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     (BENCH_OUT / f"{name}.txt").write_text(text + "\n", encoding="utf-8")
     (BENCH_OUT / f"{name}.png").write_bytes(picture(found))

@@ -33,7 +33,7 @@ from demo.paths import OUT, shown
 from demo.report import Move, move_json, plain_table, seconds
 from demo.story import Storyteller, tell
 from lab.errors import LabError
-from tests.bench.size import centre_of
+from tests.bench.size import centre_of, file_name
 
 BENCH_OUT: Final = OUT / "bench"
 WORK: Final = BENCH_OUT / "move"
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     document = summary(moves)
     text = table(document)
-    name = "move" if options.agents == 1000 else f"move-{options.agents}"
+    name = file_name("move", options.agents)
     (BENCH_OUT / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     (BENCH_OUT / f"{name}.txt").write_text(text + "\n", encoding="utf-8")
     print(f"\n{text}\n\n{shown(BENCH_OUT / f'{name}.json')}, {name}.txt")

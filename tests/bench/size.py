@@ -21,6 +21,11 @@ COME_IN: Final = 50.0
 """Agents a second who come in on each floor then: a connection and a registration in each city are most of the work."""
 
 
+def file_name(what: str, agents: int) -> str:
+    """What a bench's files are called, without their ending."""
+    return what if agents == USUAL else f"{what}-{agents}"
+
+
 def centre_of(agents: int, lab: Lab, folder: Path, say: Say) -> CallCentre:
     """The quickstart with `agents` at east; at west as many as ever, 200."""
     if agents == USUAL:

@@ -1,10 +1,11 @@
 """A whole CTI without its sockets, as the tests drive it: agents by account, calls by ID, time by argument."""
 
+from pathlib import Path
 from typing import Any
 
 from callcenter.cti.agents import AgentBook
 from callcenter.cti.centre import Centre, Effects
-from callcenter.directory import Directory, GroupSize, generate
+from callcenter.directory import Directory, GroupSize, generate, save
 from callcenter.session.door import parse_map
 from callcenter.session.events import Reply
 from callcenter.session.lease import Timing
@@ -21,6 +22,24 @@ WALL = 1_000_000.0
 def a_directory() -> Directory:
     sizes = [GroupSize(GROUP, "hotel", 20), GroupSize(OTHER, "hotel", 5), GroupSize("callcenter/z", "flight", 1)]
     return generate(sizes, cities=["east", "west"], realm="callcenter", seed="test")
+
+
+def an_environment(folder: Path) -> dict[str, str]:
+    """What a CTI process is started with; the directory is written into `folder`."""
+    save(a_directory(), folder / "directory.json")
+    return {
+        "TANDEM_SITE": "east",
+        "TANDEM_SYSTEM": "hotel",
+        "TANDEM_PEER_SITE": "west",
+        "TANDEM_PEER_URL": "http://198.18.0.12:30580/",
+        "TANDEM_DIRECTORY": str(folder / "directory.json"),
+        "TANDEM_TICKET_SECRET": "ticket-secret",
+        "TANDEM_PEER_SECRET": "peer-secret",
+        "TANDEM_CONTROL_TOKEN": "control-token",
+        "TANDEM_EVAPI": "softswitch-hotel.callcenter.svc:8448",
+        "TANDEM_SIP_ADDRESS": "198.18.0.11:30560",
+        "TANDEM_STATE_DIR": str(folder / "state"),
+    }
 
 
 class Office:

@@ -21,11 +21,10 @@ from callcenter.cti.numbers import NumberPool, PoolExhaustedError
 from callcenter.cti.peer import Arrivals, read_frame
 from callcenter.cti.softswitch import NetstringError, NetstringReader, netstring
 from callcenter.cti.wire import read_guest_capacity, read_placements, write_placements
-from callcenter.directory import save
 from callcenter.session.door import parse_map
 from callcenter.session.lease import DEFAULT_LEASE, DEFAULT_PING
 from callcenter.session.placements import Drain, Placement
-from tests.unit.cti.centre import a_directory
+from tests.unit.cti.centre import an_environment
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -34,20 +33,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    save(a_directory(), tmp_path / "directory.json")
-    return {
-        "TANDEM_SITE": "east",
-        "TANDEM_SYSTEM": "hotel",
-        "TANDEM_PEER_SITE": "west",
-        "TANDEM_PEER_URL": "http://198.18.0.12:30580/",
-        "TANDEM_DIRECTORY": str(tmp_path / "directory.json"),
-        "TANDEM_TICKET_SECRET": "ticket-secret",
-        "TANDEM_PEER_SECRET": "peer-secret",
-        "TANDEM_CONTROL_TOKEN": "control-token",
-        "TANDEM_EVAPI": "softswitch-hotel.callcenter.svc:8448",
-        "TANDEM_SIP_ADDRESS": "198.18.0.11:30560",
-        "TANDEM_STATE_DIR": str(tmp_path / "state"),
-    }
+    return an_environment(tmp_path)
 
 
 def test_a_complete_environment(env: dict[str, str]) -> None:

@@ -15,10 +15,9 @@ from callcenter.cti.app import Cti
 from callcenter.cti.config import read_config
 from callcenter.cti.errors import NotKeptError, WrongBootError
 from callcenter.cti.mapkeeper import MapKeeper
-from callcenter.directory import save
 from callcenter.session.door import parse_map
 from callcenter.session.placements import Placement
-from tests.unit.cti.centre import GROUP, OTHER, a_directory
+from tests.unit.cti.centre import GROUP, OTHER, a_directory, an_environment
 
 EAST, LEAVING = parse_map({"east": "0-99"}), parse_map({"east>west": "0-99"})
 
@@ -128,21 +127,7 @@ async def test_a_disk_that_takes_and_gives_nothing_refuses_and_is_tried_again_wi
 
 @pytest.fixture
 async def cti(tmp_path: Path) -> AsyncIterator[Cti]:
-    save(a_directory(), tmp_path / "directory.json")
-    env = {
-        "TANDEM_SITE": "east",
-        "TANDEM_SYSTEM": "hotel",
-        "TANDEM_PEER_SITE": "west",
-        "TANDEM_PEER_URL": "http://198.18.0.12:30580/",
-        "TANDEM_DIRECTORY": str(tmp_path / "directory.json"),
-        "TANDEM_TICKET_SECRET": "ticket-secret",
-        "TANDEM_PEER_SECRET": "peer-secret",
-        "TANDEM_CONTROL_TOKEN": "control-token",
-        "TANDEM_EVAPI": "softswitch-hotel.callcenter.svc:8448",
-        "TANDEM_SIP_ADDRESS": "198.18.0.11:30560",
-        "TANDEM_STATE_DIR": str(tmp_path / "state"),
-    }
-    cti = Cti(read_config(env), a_directory())
+    cti = Cti(read_config(an_environment(tmp_path)), a_directory())
     run = asyncio.create_task(cti._maps.run())
     yield cti
     run.cancel()
