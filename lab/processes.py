@@ -138,6 +138,11 @@ def launch_argv(
     return ["sh", "-c", LAUNCHER, "tandem-lab", str(pidfile or "-"), str(log), netns_path, where, *argv]
 
 
+START_S: Final = 30.0
+"""Seconds until a process that was started must have written its pidfile: long, for ten thousand agents that connect
+again leave a starting city little of this machine."""
+
+
 def start_daemon(
     argv: Sequence[str],
     *,
@@ -158,7 +163,7 @@ def start_daemon(
     # `setsid --fork` leaves no child of ours behind: nobody has to reap it.
     with log.open("ab") as errors:
         subprocess.run(["setsid", "--fork", *command], stdin=subprocess.DEVNULL, stderr=errors, env=env, check=True)
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         process = read_pidfile(pidfile)
         if process is not None:

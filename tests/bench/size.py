@@ -17,7 +17,7 @@ SEVERAL_THOUSAND: Final = {"lease": 6.0, "ping": 3.0, "signInRate": SIGN_INS}
 """Lease and ping of the CTIs, seconds, for more than 2,000 agents on this machine: at the usual 0.9 s, 10,000 agents'
 pings alone take both processors. A lost city's doors open after 2.7 s or later; who was pinged last waits the rest."""
 
-COME_IN: Final = 50.0
+COME_IN: Final = 30.0
 """Agents a second who come in on each floor then: a connection and a registration in each city are most of the work."""
 
 

@@ -333,7 +333,7 @@ class CallCentre:
             return back == len(there), f"{back} of {len(there)} agents signed in again{left.words(back, len(there))}"
 
         with contextlib.suppress(NotInTimeError):  # who is missing is a figure like the others
-            await until("everybody works again", all_elsewhere, timeout=timeout, every=0.1, told=self._now_and_then())
+            await until("everybody works again", all_elsewhere, timeout=timeout, every=0.5, told=self._now_and_then())
         await asyncio.sleep(SETTLE_S)
         await self.carrier.look()
         self.observed.look()

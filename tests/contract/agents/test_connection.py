@@ -55,6 +55,8 @@ class Owner:
         elif text == "both":
             self.connection.send("one")
             self.connection.send("two")
+        elif text == "burst":
+            self.connection.send("three", "four", "")
         else:
             self.connection.send(f"re:{text}")
 
@@ -112,6 +114,9 @@ async def test_frames_go_both_ways_in_order(server: Server, exchange: Exchange) 
     await server.sockets[0].send_str("both")
     await eventually(lambda: len(server.heard) == 102)
     assert server.heard[-2:] == ["one", "two"]
+    await server.sockets[0].send_str("burst")
+    await eventually(lambda: len(server.heard) == 105)
+    assert server.heard[-3:] == ["three", "four", ""]
     connection.close()
     await eventually(lambda: server.sockets[0].closed)
 

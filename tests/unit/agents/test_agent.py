@@ -45,13 +45,15 @@ class FakeWire:
 
     connects: list[float] = field(default_factory=list)
     sent: list[dict[str, Any]] = field(default_factory=list)
+    packets: int = 0
     closed: bool = False
 
     def connect(self, after: float) -> None:
         self.connects.append(after)
 
-    def send(self, text: str) -> None:
-        self.sent.append(json.loads(text))
+    def send(self, *texts: str) -> None:
+        self.packets += bool(texts)
+        self.sent += map(json.loads, texts)
 
     def close(self) -> None:
         self.closed = True
@@ -170,6 +172,7 @@ def test_a_planned_move_is_written_down_with_its_gap() -> None:
         ("released", "east", {"to": "west"}),
         ("signed-in", "west", {"cause": "ticket", "gap": pytest.approx(0.25, abs=0.01)}),
     ]
+    world.frame("west", Ping("s2", 2))
     assert world.wires["west"].all("moved")[0]["from"] == "east"
 
 
@@ -177,9 +180,12 @@ def test_a_lost_city_is_noticed_by_the_clock_alone() -> None:
     world = World().started()
     world.run(1.4)
     assert world.agent.signed_in_at == "east"
+    packets = world.wires["west"].packets
     world.run(0.2)
     assert world.diary.lines[1:2] == [("lost", "east", {"cause": "Silent"})]
     assert world.agent.signed_in_at is None
+    assert [frame["t"] for frame in world.wires["west"].sent[-2:]] == ["other", "signin"]
+    assert world.wires["west"].packets == packets + 1, "both in one"
 
 
 def test_a_city_that_says_no_is_counted() -> None:

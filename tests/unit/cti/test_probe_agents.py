@@ -59,6 +59,7 @@ def test_a_cti_that_does_not_know_yet_whom_it_lent_lets_it_in() -> None:
 def test_it_stands_in_line_with_everybody_and_is_let_in_in_its_turn() -> None:
     office = Office(a_directory(), rate=1.0)
     office.sign_in(0, 1, EAST)
+    office.later(0.3)
     frames = [frame for conn, frame in office.frames if conn == EAST]
     assert Wait(1, "Paced") in frames
     assert not any(isinstance(frame, Offer) for frame in frames)

@@ -4,7 +4,6 @@ import pytest
 
 from callcenter.session.client import (
     PHONE_GONE_AFTER,
-    QUIET_GRACE,
     Action,
     AtDoor,
     CallEvent,
@@ -98,10 +97,10 @@ class Person:
         asked = [(action.site, action.frame) for action in self.did if isinstance(action, Send)]
         return [(site, frame) for site, frame in asked if isinstance(frame, SignIn)][-1]
 
-    def grant(self, site: str, session: str, state: str = "available") -> list[Action]:
+    def grant(self, site: str, session: str, state: str = "available", lease: float = S) -> list[Action]:
         """The city offers, pings and confirms."""
         _, asked = self.last_sign_in()
-        self.frame(site, Offer(asked.seq, session, S, 0.5))
+        self.frame(site, Offer(asked.seq, session, lease, 0.5))
         assert self.frame(site, Ping(session, 1)) == [Send(site, Pong(session, 1))]
         return self.frame(site, SignedIn(session, 100_000, "V1", "510001", state))  # type: ignore[arg-type]
 
@@ -251,7 +250,32 @@ def test_a_failover_tells_its_gap_from_the_last_answer_on() -> None:
     person.at(4.0)
     actions = person.grant("west", "w1")
     assert [(a.cause, a.gap) for a in actions if isinstance(a, HasSignedIn)] == [("failover", 2.0)]
-    assert Send("west", Moved("w1", "east", 2.0, WALL + 2.0, WALL + 4.0)) in actions
+    report = Moved("w1", "east", 2.0, WALL + 2.0, WALL + 4.0)
+    assert person.frame("west", Ping("w1", 2)) == [Send("west", Pong("w1", 2)), Send("west", report)]
+    assert person.frame("west", Ping("w1", 3)) == [Send("west", Pong("w1", 3))]
+
+
+def test_a_gap_that_could_not_be_told_is_not_told_of_the_next_session() -> None:
+    person = at_work()
+    person.disconnected("east")
+    person.at(4.0)
+    person.grant("west", "w1")
+    person.frame("west", Ended("w1", "Lapsed"))
+    person.grant("west", "w2")
+    assert person.frame("west", Ping("w2", 2)) == [Send("west", Pong("w2", 2))]
+
+
+def test_thousands_who_sign_in_elsewhere_come_before_new_connections_to_the_dead_city() -> None:
+    person = Person()
+    person.welcome("east", lease=6.0)
+    person.welcome("west", lease=6.0)
+    person.at(7.0)
+    person.grant("east", "s1", lease=6.0)
+    person.silent.add("east")
+    actions = person.at(7.0 + 2 * 6.0)
+    assert person.sign_ins() == ["east", "west"]
+    assert not [action for action in actions if isinstance(action, Connect)]
+    assert [action.site for action in person.at(20.0) if isinstance(action, Connect)] == ["east"]
 
 
 def test_at_the_other_citys_door_home_is_tried_again() -> None:
@@ -309,15 +333,15 @@ def test_a_city_that_stays_silent_is_connected_to_anew() -> None:
     person = at_work()
     person.silent = {"east"}
     person.at(2.0 + OUT)
-    assert not [action for action in person.at(2.0 + OUT + QUIET_GRACE - 0.01) if isinstance(action, Connect)]
-    actions = person.at(2.0 + OUT + QUIET_GRACE + 0.01)
+    assert not [action for action in person.at(2.0 + OUT + S - 0.01) if isinstance(action, Connect)]
+    actions = person.at(2.0 + OUT + S + 0.01)
     assert [action.site for action in actions if isinstance(action, Connect)] == ["east"]
 
 
 def test_a_frame_of_a_connection_it_has_dropped_is_ignored() -> None:
     person = at_work()
     person.silent = {"east"}
-    person.at(2.0 + OUT + QUIET_GRACE + 0.01)
+    person.at(2.0 + OUT + S + 0.01)
     assert person.frame("east", Ping("s1", 2)) == []
     assert person.frame("east", SignedIn("s1", 1, "V", "5", "available")) == []
 
@@ -356,6 +380,7 @@ def test_a_release_sends_it_on_at_once_with_its_ticket() -> None:
     actions = person.grant("west", "w1", "break")
     signed_in = next(action for action in actions if isinstance(action, HasSignedIn))
     assert (signed_in.cause, signed_in.gap) == ("ticket", pytest.approx(0.05))
+    actions = person.frame("west", Ping("w1", 2))
     moved = next(a.frame for a in actions if isinstance(a, Send) and isinstance(a.frame, Moved))
     assert (moved.session, moved.from_, moved.gap) == ("w1", "east", pytest.approx(0.05))
 

@@ -710,10 +710,33 @@ def test_no_more_sign_ins_than_the_rate_and_in_order() -> None:
         outs += cti.ask(n)
     at_once = len(frames(outs, Offer))
     assert at_once == 6
-    assert {wait.reason for wait in frames(outs, Wait)} == {"Paced"}
-    assert len(frames(outs, Wait)) == 54
     offered = [out.conn for out in cti.later(0.6) if isinstance(out, Reply) and isinstance(out.frame, Offer)]
     assert offered == list(range(6, 60))
+
+
+def test_only_who_waits_for_long_is_told_to_wait() -> None:
+    cti = Cti(rate=100.0)
+    cti.place(EAST)
+    for n in range(60):
+        cti.hello(n, f"a{n}")
+        assert frames(cti.ask(n), Wait) == []
+    outs = cti.later(1.0)
+    told = [out.conn for out in outs if isinstance(out, Reply) and out.frame == Wait(1, "Paced")]
+    let_in = [out.conn for out in outs if isinstance(out, Reply) and isinstance(out.frame, Offer)]
+    assert let_in == list(range(6, 60))
+    assert told == list(range(told[0], 60))
+    assert 20 <= told[0] <= 30, "whoever is let in within two tenths of a second is not told"
+
+
+def test_who_has_gone_from_the_queue_is_not_told_to_wait() -> None:
+    cti = Cti(rate=1.0)
+    cti.place(EAST)
+    for n in range(3):
+        cti.hello(n, f"a{n}")
+        cti.ask(n)
+    cti.frame(2, Withdraw(1))
+    outs = cti.later(0.3)
+    assert [out.conn for out in outs if isinstance(out, Reply) and isinstance(out.frame, Wait)] == [1]
 
 
 def test_a_cti_that_comes_late_lets_in_fewer_until_it_keeps_up_again() -> None:

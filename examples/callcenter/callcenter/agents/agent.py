@@ -47,8 +47,8 @@ class Wire(Protocol):
     def connect(self, after: float) -> None:
         """Drop what there is, and open a new connection in `after` seconds."""
 
-    def send(self, text: str) -> None:
-        """Send a frame without waiting; lost without an open connection."""
+    def send(self, *texts: str) -> None:
+        """Send frames without waiting, in one packet if they are short; lost without an open connection."""
 
     def close(self) -> None:
         """Drop what there is."""
@@ -163,11 +163,13 @@ class Agent:
     def _carry_out(self, actions: list[Action]) -> None:
         if self._vanished:
             return  # the phone may still have something to say of its last call
+        unsent: dict[str, list[str]] = {}
         for action in actions:
             match action:
                 case Send(site, frame):
-                    self.wires[site].send(encode(frame))
+                    unsent.setdefault(site, []).append(encode(frame))
                 case Connect(site, after):
+                    self.wires[site].send(*unsent.pop(site, ()))
                     self.wires[site].connect(after)
                 case RegisterPhone(site, line):
                     self._register(site, line.extension, line.registrar, line.realm, line.password)
@@ -188,6 +190,8 @@ class Agent:
                     log.debug("%s: %s says no: %s: %s", self.person.account, site, reason, message)
                 case CallEvent():
                     pass  # the desktop would show it; the phone is the one who knows
+        for site, texts in unsent.items():
+            self.wires[site].send(*texts)
         self._wake_at(self.session.wake_at)
 
     def _register(self, site: str, extension: str, registrar: str, realm: str, password: str) -> None:

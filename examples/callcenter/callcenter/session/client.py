@@ -101,9 +101,11 @@ SILENT_BEATS: Final = 2.5
 """A connection without a session counts as dead after this many beat intervals without any frame."""
 
 QUIET_GRACE: Final = 1.0
-"""Seconds that a connection gets to say anything at all after a session or a sign-in on it ended by silence.
+"""Seconds, or a lease if that is longer, that a connection gets to say anything at all after a session or a sign-in on
+it ended by silence.
 
 A city that is only slow is asked again on the connection that is open; a thousand new ones would make it slower still.
+And if it is dead, thousands have to sign in elsewhere first.
 """
 
 RECONNECT_FIRST: Final = 0.2
@@ -115,8 +117,8 @@ ASK_AGAIN_MOST: Final = 3.0
 """Seconds before a city that said no is asked again; doubled each time, with 50-100 % jitter."""
 
 PHONE_GONE_AFTER: Final = 45.0
-"""Seconds without a city after which its softswitch may have forgotten the phone: registrations last 120 s, and are
-renewed every 60 s at the latest. Who comes home without a phone would be rung in vain."""
+"""Seconds without a city after which its softswitch may have forgotten the phone: registrations last 360 s, and are
+renewed every 180 s at the latest. Who comes home without a phone would be rung in vain."""
 
 DOOR_PATIENCE: Final = 2.0
 """Leases that a client stands at one door before it asks at the other one, if it can reach it."""
@@ -238,6 +240,8 @@ class ClientSession:
     _phone_busy: bool = field(default=False, init=False)
     _carried_call: bool = field(default=False, init=False)
     _wraps_up: bool = field(default=False, init=False)
+    _to_report: Moved | None = field(default=None, init=False)
+    """How long the way here took. It goes with the next pong: when thousands come in at once, reports can wait."""
 
     def __post_init__(self) -> None:
         if self.home not in self.sites:
@@ -298,7 +302,12 @@ class ClientSession:
             # The common case by far. `wake_at` may stay too early: a tick too many does no harm.
             link.heard_at = held.answered = now
             link.session_until = held.until
-            return [Send(site, Pong(frame.session, frame.n))]
+            pong = Send(site, Pong(frame.session, frame.n))
+            if (report := self._to_report) is not None:
+                self._to_report = None
+                if report.session == held.session:
+                    return [pong, Send(site, report)]
+            return [pong]
         out = self._due(now)
         if not link.up:
             return self._done(now, out)  # dropped a moment ago by this very event's deadline
@@ -433,7 +442,7 @@ class ClientSession:
         out.append(HasSignedIn(site, cause, gap, *badge, guest=frame.guest))
         if moved_from is not None and gap is not None:
             wall = self._wall_offset
-            out.append(Send(site, Moved(held.session, moved_from, gap, self._out_since + wall, now + wall)))
+            self._to_report = Moved(held.session, moved_from, gap, self._out_since + wall, now + wall)
         self._out_site = None
         self._end_carried_call(out)
 
@@ -641,7 +650,7 @@ class ClientSession:
         self._give_up(site, out, "Silent")
         link = self._links[site]
         was_good = link.good
-        link.quiet_until, link.beat_at = now + QUIET_GRACE, now
+        link.quiet_until, link.beat_at = now + max(QUIET_GRACE, self.lease), now
         if was_good:
             self._note_link(site, now, out)
 

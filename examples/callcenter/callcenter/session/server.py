@@ -102,6 +102,10 @@ ENTRIES_A_TICK: Final = 500
 SILENT_AFTER: Final = 30.0
 """Seconds without any frame after which a connection without a session is closed; clients beat far more often."""
 
+TOLD_AFTER: Final = 0.2
+"""Seconds after which somebody in the moving queue is told to wait: most are let in before, and save that word. A
+client waits a lease for an answer, a deep probe a second."""
+
 MOST_CITIES: Final = 16
 """Cities of which one client's word is kept; a client that names more invents them."""
 
@@ -144,6 +148,8 @@ class SessionServer:
         self._entries = Admission(rate, timing.lease, IDLE_TICK)
         self._ring: PingRing[Session] = PingRing(timing.ping)
         self._lapses: list[tuple[float, int, Session]] = []
+        self._untold: deque[tuple[float, Knock]] = deque()
+        """Those in the moving queue who have not been told to wait: from when on they should be, and who."""
         self._used = TicketBook()
         self._window = ReleaseWindow()
         self._ids = 0
@@ -214,7 +220,7 @@ class SessionServer:
             instance=session.conn.instance if session is not None else None,
             valid_for=session.valid_until - now if session is not None else None,
             offered=seat.offer is not None and now < seat.offer.valid_until,
-            at_door=seat.knock.reason if seat.knock is not None else None,
+            at_door=(seat.knock.reason or "Paced") if seat.knock is not None else None,
             activity=seat.activity,
             released=seat.released,
             guest=session is not None and self.guests.is_guest(account),
@@ -403,7 +409,7 @@ class SessionServer:
         if knock.reason != reason:
             knock.reason = reason
             out.append(Reply(knock.conn.id, Wait(knock.frame.seq, reason)))
-        self._t.stand(knock, paced=reason == "Paced")
+        self._t.stand(knock, paced=False)
 
     def _on_withdraw(self, conn: Conn, frame: Withdraw) -> None:
         seat = conn.seat
@@ -432,9 +438,23 @@ class SessionServer:
         if (shut := self.guests.why_shut(knock.conn, now)) is not None:
             self._stand(knock, shut, out)
         elif self._t.paced or not self._entries.take(now):
-            self._stand(knock, "Paced", out)
+            self._queue(knock, now)
         else:
             self._offer(knock, now, out)
+
+    def _queue(self, knock: Knock, now: float) -> None:
+        """Let a sign-in stand in the moving queue, and say so only if it lasts."""
+        knock.reason = ""
+        self._untold.append((now + TOLD_AFTER, knock))
+        self._t.stand(knock, paced=True)
+
+    def _tell_paced(self, now: float, out: list[Out]) -> None:
+        """Tell those who have stood in the moving queue for a while."""
+        while self._untold and self._untold[0][0] <= now:
+            _, knock = self._untold.popleft()
+            if knock.conn.seat.knock is knock and not knock.reason:
+                knock.reason = "Paced"
+                out.append(Reply(knock.conn.id, Wait(knock.frame.seq, "Paced")))
 
     def _admit_paced(self, now: float, out: list[Out]) -> None:
         """Let in from the moving queue what the rate allows."""
@@ -791,6 +811,7 @@ class SessionServer:
             for group in self._t.groups.values():
                 self._decide_again(group, now, out)
         self._admit_paced(now, out)
+        self._tell_paced(now, out)
         self._release_in_turn(now, out)
         self.guests.tick(now, out)
         if now >= self._swept_at + 1.0:

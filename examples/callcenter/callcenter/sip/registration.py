@@ -16,10 +16,10 @@ from .stack import SipStack
 from .timers import Timer
 from .uri import parse_name_addr
 
-EXPIRES: Final = 120
+EXPIRES: Final = 360
 """Seconds asked of the registrar: twice the refresh interval, so that one lost refresh does not unregister a phone."""
 
-REFRESH: Final = 60.0
+REFRESH: Final = 180.0
 """Seconds between refreshes; each phone draws 75-100 % of it, so that phones which start together drift apart."""
 
 ATTEMPT_TIMEOUT: Final = 8.0
