@@ -63,8 +63,12 @@ class _MapStore:
         return dict(disk.placements)
 
     @staticmethod
-    def save(disk: "Disk", placements: Mapping[str, Placement]) -> None:
-        disk.placements = dict(placements)
+    def load_priorities(disk: "Disk") -> Mapping[str, int]:
+        return disk.priorities
+
+    @staticmethod
+    def save(disk: "Disk", placements: Mapping[str, Placement], priorities: Mapping[str, int]) -> None:
+        disk.placements, disk.priorities = dict(placements), dict(priorities)
 
 
 class _LoanStore:
@@ -86,6 +90,7 @@ class Disk:
     """What survives a CTI's death."""
 
     placements: dict[str, Placement] = field(default_factory=dict)
+    priorities: dict[str, int] = field(default_factory=dict)
     loans: Kept = field(default_factory=lambda: Kept(frozenset(), GUEST_CAPACITY))
     boots: int = 0
 

@@ -76,7 +76,9 @@ class AgentGroupSpec(Written):
     region: Name = Field(description="Region the agents belong to.")
     skill_group: Name = Field(description="Skill group the agents belong to.")
     agents: int = Field(ge=1, le=100_000, description="Agents expected at once.")
-    priority: int = Field(default=100, ge=0, le=1000, description="Higher enters first in an emergency.")
+    priority: int = Field(
+        default=100, ge=0, le=1000, description="Higher enters first: in an emergency, and at a CTI's door."
+    )
     sites: tuple[Name, ...] = Field(min_length=1, max_length=8, description="Sites, ordered; the first is home.")
     placement: tuple[Share, ...] = Field(
         min_length=1, max_length=8, description="The order: shares by site.", json_schema_extra=list_map("site")

@@ -3,7 +3,8 @@
     placements (store) -> push -> CTI -> progress -> report (store)
 
 A CTI that has just started (new boot) gets its maps only after a linearizable read: what we remember may be older than
-what others have committed, and its door opens by what we say. With the maps goes the number of guests that it may take.
+what others have committed, and its door opens by what we say. With the maps goes the number of guests that it may take,
+and how important each group is: who comes first when not everybody can come in at once.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from tandem.domain.guests import guest_capacity
 from tandem.domain.records import PlacementRecord
 from tandem.domain.snapshot import Placed
 from tandem.engine.picture import Picture
-from tandem.engine.ports import AdapterError, Clock, CTIAdapter, CTIGroups, StoreError
+from tandem.engine.ports import AdapterError, Clock, CTIAdapter, CTIGroups, Priorities, StoreError
 from tandem.engine.report import Reporter
 from tandem.engine.wakeup import Signal
 
@@ -43,6 +44,7 @@ class CTILink:
         self._failing = False
         self._refused: dict[str, int] = {}  # group -> revision that it refused: said once, not pushed again
         self._guests = 0  # the capacity for guests that this boot was told; a new one knows of none
+        self._ranked: dict[str, int] = {}  # group -> priority that this boot was told; a new one is told all
         self._to_push: Signal = picture.subscribe(keys.PLACEMENTS, keys.SPECS)
         self._look_again = Signal()
 
@@ -138,12 +140,15 @@ class CTILink:
             await self._picture.refresh()
         due = {name: (placed.revision, placed.record) for name, placed in self._due(everything=new).items()}
         guests = guest_capacity(self._picture.snapshot.site(self._site), self._system)
-        if not due and not new and guests == self._guests:
+        ranks = self._ranks_to_tell(everything=new)
+        if not due and not new and guests == self._guests and not ranks:
             return
         began = self._clock.now()
         # A CTI may remember another number from an earlier boot, so a new one is always told.
         told = {"guest_capacity": guests} if new or guests != self._guests else {}
-        result = await self._adapter.push(boot, due, **told)
+        # As of what the picture shows now, and nothing newer has come in since the ranks were read.
+        priorities = Priorities(ranks, self._picture.revision) if ranks else None
+        result = await self._adapter.push(boot, due, priorities=priorities, **told)
         self._say_pushed(due, began)
         if result.wrong_boot:
             # It has restarted since we last heard of it; what it says next brings us back here.
@@ -154,6 +159,7 @@ class CTILink:
         if self._boot == boot:
             self._confirmed_boot = boot
             self._guests = guests
+            self._ranked = ranks if new else self._ranked | ranks
             for name, revision in result.accepted.items():
                 self._held[name] = max(revision, self._held.get(name, 0))
         self._note_refusals(due, result.refused)
@@ -186,6 +192,21 @@ class CTILink:
             for name, placed in own.items()
             if placed.revision > self._held.get(name, 0) and self._refused.get(name) != placed.revision
         }
+
+    def _ranks_to_tell(self, *, everything: bool) -> dict[str, int]:
+        """Priorities of this system's placed groups that the CTI has not been told.
+
+        Of a group whose locations have never agreed since we started nothing is said: the CTI knows what was last.
+        """
+        snapshot = self._picture.snapshot
+        known = {
+            name: spec.priority
+            for name, placed in snapshot.placements.items()
+            if placed.record.system == self._system and (spec := snapshot.group(name)) is not None
+        }
+        if everything:
+            return known
+        return {name: priority for name, priority in known.items() if self._ranked.get(name) != priority}
 
     def _note_refusals(self, due: Mapping[str, tuple[int, PlacementRecord]], refused: Mapping[str, str]) -> None:
         for name, reason in refused.items():

@@ -126,6 +126,14 @@ class Arrival:
 
 
 @dataclass(frozen=True)
+class Priorities:
+    """Priorities by group, higher first, as the store had them at revision `as_of`: an older reading is ignored."""
+
+    of: Mapping[str, int]
+    as_of: int
+
+
+@dataclass(frozen=True)
 class PushResult:
     boot: str
     accepted: Mapping[str, int] = field(default_factory=dict)  # group -> revision held
@@ -170,11 +178,17 @@ class CTIAdapter(Protocol):
         """What clients here say now of their connections to other cities: site -> group -> counts."""
 
     async def push(
-        self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]], *, guest_capacity: int | None = None
+        self,
+        boot: str,
+        placements: Mapping[str, tuple[int, PlacementRecord]],
+        *,
+        guest_capacity: int | None = None,
+        priorities: Priorities | None = None,
     ) -> PushResult:
         """Give this CTI the maps of these groups (group -> revision, record). Idempotent; older revisions refused.
 
-        `guest_capacity`: agents of other cities whom it may take in; None: as before.
+        `guest_capacity`: agents of other cities whom it may take in; None: as before. `priorities`: who comes first
+        when not everybody can come in at once; None: as before.
         """
 
 

@@ -38,8 +38,11 @@ _REFUSED_S: Final = 30.0
 
 
 def map_document(snapshot: Snapshot, system: str) -> dict[str, Any]:
-    """All placements of a system, in the form of the CTI contract's `PUT /v1/placements`."""
+    """All placements of a system and its groups' priorities, in the form of the CTI contract's `PUT /v1/placements`."""
+    own = {name: placed for name, placed in sorted(snapshot.placements.items()) if placed.record.system == system}
     return {
+        "priorities": {name: spec.priority for name in own if (spec := snapshot.group(name)) is not None},
+        "asOf": 0,  # any push is newer than what a CTI finds at its start
         "groups": {
             name: {
                 "revision": placed.revision,
@@ -51,9 +54,8 @@ def map_document(snapshot: Snapshot, system: str) -> dict[str, Any]:
                     "onDeadline": placed.record.drain.on_deadline,
                 },
             }
-            for name, placed in sorted(snapshot.placements.items())
-            if placed.record.system == system
-        }
+            for name, placed in own.items()
+        },
     }
 
 

@@ -133,6 +133,38 @@ async def test_a_wrong_push_names_the_field_and_changes_nothing(
     assert (await engine.group(group))["revision"] == revision - 1
 
 
+async def test_a_groups_priority_counts_unless_something_newer_was_said_of_it(engine: Control) -> None:
+    _, group, _ = await a_group(engine)
+    if "priority" not in await engine.group(group):
+        pytest.skip("this CTI does not let in by priority, and says so")
+    boot = await engine.boot()
+    for as_of, said, held in ((1000, 200, 200), (1001, 150, 150), (999, 7, 150), (1001, 160, 160)):
+        body = {"boot": boot, "confirmed": True, "groups": {}, "priorities": {group: said}, "asOf": as_of}
+        status, answer = await engine.send("PUT", "/v1/placements", body)
+        assert status == 200
+        check("Pushed", answer)
+        assert (await engine.group(group))["priority"] == held
+    await engine.send("PUT", "/v1/placements", {"boot": boot, "confirmed": True, "groups": {}})
+    assert (await engine.group(group))["priority"] == 160
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        pytest.param({"priorities": {"a/b": 200}}, "asOf", id="as-of-when"),
+        pytest.param({"priorities": {"a/b": -1}, "asOf": 7}, "priorities.a/b", id="below-0"),
+        pytest.param({"priorities": {"a/b": "high"}, "asOf": 7}, "priorities.a/b", id="a-word"),
+        pytest.param({"priorities": [], "asOf": 7}, "priorities", id="a-list"),
+    ],
+)
+async def test_wrong_priorities_name_the_field(engine: Control, said: dict[str, Any], field: str) -> None:
+    body = {"boot": await engine.boot(), "confirmed": True, "groups": {}, **said}
+    status, answer = await engine.send("PUT", "/v1/placements", body)
+    assert status == 400
+    check("Error", answer)
+    assert answer["field"] == field
+
+
 async def test_progress_waits_for_news_and_names_the_group(engine: Control) -> None:
     site, group, revision = await a_group(engine)
     _, before = await engine.get("/v1/progress?after=0")

@@ -69,6 +69,7 @@ async def test_the_map_and_the_revision_follow_the_placement(
     assert entry["map"] == {"east": "0-59", "east>west": "60-99"}
     assert entry["drain"] == {"maxTalk": 1800.0, "maxWrapUp": 300.0, "onDeadline": "Stay"}
     assert entry["pace"] is None
+    assert document["priorities"] == {GROUP: 100}
 
     async def revision(name: str) -> int:
         found = await get(kube, "Deployment", name)

@@ -134,10 +134,18 @@ def test_what_is_wrong_is_named(body: Any, field: str) -> None:
 
 def test_the_map_survives_a_restart(tmp_path: Path) -> None:
     assert mapstore.load(tmp_path) == {}
-    mapstore.save(tmp_path, {})
-    mapstore.save(tmp_path, PLACEMENTS)
+    mapstore.save(tmp_path, {}, {})
+    mapstore.save(tmp_path, PLACEMENTS, {"callcenter/x": 200})
     assert mapstore.load(tmp_path) == PLACEMENTS
+    assert mapstore.load_priorities(tmp_path) == {"callcenter/x": 200}
     assert [path.name for path in tmp_path.iterdir()] == ["placements.json"]
+
+
+def test_a_disk_of_an_earlier_version_knows_no_priorities(tmp_path: Path) -> None:
+    assert mapstore.load_priorities(tmp_path) == {}
+    (tmp_path / "placements.json").write_text(json.dumps(write_placements(PLACEMENTS)))
+    assert mapstore.load(tmp_path) == PLACEMENTS
+    assert mapstore.load_priorities(tmp_path) == {}
 
 
 def test_a_map_that_cannot_be_read_is_no_reason_not_to_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -142,9 +142,9 @@ async def test_a_map_counts_when_the_disk_has_it_and_not_before(cti: Cti, monkey
     held: list[Any] = []
     honest = mapstore.save
 
-    def spying(directory: Path, placements: Mapping[str, Placement]) -> None:
+    def spying(directory: Path, placements: Mapping[str, Placement], priorities: Mapping[str, int]) -> None:
         held.append(revisions(cti))
-        honest(directory, placements)
+        honest(directory, placements, priorities)
         held.append(revisions(cti))
 
     monkeypatch.setattr(mapstore, "save", spying)
@@ -170,8 +170,8 @@ async def test_a_word_that_waited_for_the_disk_confirms_nothing_for_the_next_boo
     """The process stood still meanwhile, and what was decided then nobody has told it."""
     honest = mapstore.save
 
-    def standing_still(directory: Path, placements: Mapping[str, Placement]) -> None:
-        honest(directory, placements)
+    def standing_still(directory: Path, placements: Mapping[str, Placement], priorities: Mapping[str, int]) -> None:
+        honest(directory, placements, priorities)
         cti._alive_at -= 60.0
 
     monkeypatch.setattr(mapstore, "save", standing_still)
@@ -223,10 +223,10 @@ def no_space(path: Path, document: Any = None) -> None:
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mapstore.save(tmp_path, {GROUP: Placement(3, EAST)})
+    mapstore.save(tmp_path, {GROUP: Placement(3, EAST)}, {})
     monkeypatch.setattr("os.fsync", lambda _: no_space(tmp_path, None))
     with pytest.raises(OSError, match="No space"):
-        mapstore.save(tmp_path, {GROUP: Placement(4, EAST)})
+        mapstore.save(tmp_path, {GROUP: Placement(4, EAST)}, {})
     monkeypatch.undo()
     assert mapstore.load(tmp_path) == {GROUP: Placement(3, EAST)}
     assert [path.name for path in tmp_path.iterdir()] == ["placements.json"]

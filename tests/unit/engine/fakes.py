@@ -20,6 +20,7 @@ from tandem.engine.ports import (
     CTIGroups,
     DeepResult,
     Late,
+    Priorities,
     ProbeResult,
     PushResult,
     SoftswitchState,
@@ -52,6 +53,7 @@ class FakeCTI:
         self.moves: list[Arrival] = []
         self.pushes: list[tuple[float, str, dict[str, int]]] = []
         self.guest_capacity = -1  # never told
+        self.told_priorities: list[tuple[str, Priorities]] = []
         self.signed_in_twice: list[str] = []
         self.said_by_clients: ClientCounts = {}
         self._changed = asyncio.Event()
@@ -83,7 +85,12 @@ class FakeCTI:
         return self.said_by_clients
 
     async def push(
-        self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]], *, guest_capacity: int | None = None
+        self,
+        boot: str,
+        placements: Mapping[str, tuple[int, PlacementRecord]],
+        *,
+        guest_capacity: int | None = None,
+        priorities: Priorities | None = None,
     ) -> PushResult:
         await self._travel()
         if boot != self.boot:
@@ -93,6 +100,8 @@ class FakeCTI:
         self.confirmed = True
         if guest_capacity is not None:
             self.guest_capacity = guest_capacity
+        if priorities is not None:
+            self.told_priorities.append((self.boot, priorities))
         accepted: dict[str, int] = {}
         refused: dict[str, str] = {}
         for name, (revision, record) in placements.items():

@@ -3,8 +3,9 @@
 import asyncio
 
 from tandem.domain import keys
-from tandem.domain.records import PlacementRecord
-from tests.unit.domain.world import GROUP, site_spec
+from tandem.domain.digest import spec_digest
+from tandem.domain.records import PlacementRecord, SpecRecord
+from tests.unit.domain.world import GROUP, group_spec, site_spec
 from tests.unit.engine.cities import Cities
 from tests.unit.engine.virtual import run_virtual
 
@@ -188,6 +189,52 @@ def test_a_cti_is_told_how_many_guests_it_may_take() -> None:
         assert cti.guest_capacity == -1, "told once"
         cti.restart()
         await cities.until(lambda: cti.guest_capacity == 40, within=12.0)
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_cti_is_told_how_important_each_group_is_and_a_change_alone_is_pushed() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cti = cities.cti("east")
+        await cities.until(lambda: cti.told_priorities)
+        assert {group for _, said in cti.told_priorities for group in said.of} == {GROUP}
+        assert cti.told_priorities[-1][1].of == {GROUP: 100}
+        pushes, revision = len(cti.pushes), held(cities, "east")
+        cities.group({"east": 100}, priority=300)
+        took = await cities.until(lambda: cti.told_priorities[-1][1].of == {GROUP: 300})
+        assert took < 0.5
+        assert held(cities, "east") == revision, "no map changes by that"
+        assert cities.cti("west").told_priorities[-1][1].of == {GROUP: 300}
+        read = [said.as_of for _, said in cti.told_priorities]
+        assert read == sorted(set(read))
+        assert read[-1] > revision, "as of a revision that has seen the change"
+        await asyncio.sleep(30.0)
+        assert len(cti.pushes) == pushes + 1, "told once"
+        cti.restart()
+        await cities.until(lambda: cti.told_priorities[-1][0] == cti.boot, within=12.0)
+        assert cti.told_priorities[-1][1].of == {GROUP: 300}
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_while_the_cities_differ_about_a_group_its_priority_is_what_was_agreed_last() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cti = cities.cti("east")
+        await cities.until(lambda: cti.told_priorities)
+        spec = group_spec({"east": 100}, priority=300)
+        cities.put(keys.spec("east", keys.AGENT_GROUP, GROUP), SpecRecord(digest=spec_digest(spec, {}), spec=spec))
+        await asyncio.sleep(5.0)
+        assert all(said.of == {GROUP: 100} for _, said in cti.told_priorities)
+        # An engine that starts now knows of no agreement: it says nothing, and the CTI goes by what it was told.
+        told = len(cti.told_priorities)
+        pushes = len(cti.pushes)
+        await cities.restart("east")
+        await cities.until(lambda: len(cti.pushes) > pushes)
+        assert len(cti.told_priorities) == told
         await cities.stop()
 
     run_virtual(story())

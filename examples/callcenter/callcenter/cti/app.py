@@ -23,6 +23,7 @@ from callcenter.cti.softswitch import SoftswitchLink
 from callcenter.directory import Directory
 from callcenter.session.messages import ClientFrame
 from callcenter.session.placements import PlaceAnswer, Placement
+from callcenter.session.priorities import Priorities
 from callcenter.session.server import IDLE_TICK, TICK, SessionServer
 
 BACKLOG: Final = 4096
@@ -71,13 +72,21 @@ class Cti:
             peer=config.peer_site,
             lent=kept.lent,
             keeps=True,
+            priorities={
+                group: priority
+                for folder in (config.map_dir, config.state_dir)
+                if folder is not None
+                for group, priority in mapstore.load_priorities(folder).items()
+            },
         )
         on_disk = mapstore.load(config.state_dir)
         for found in (mapstore.load(config.map_dir) if config.map_dir is not None else {}, on_disk):
             for name, placement in found.items():
                 server.book.adopt(name, placement)
         self._maps = MapKeeper(
-            lambda maps: mapstore.save(config.state_dir, maps), lambda: mapstore.forget(config.state_dir), on_disk
+            lambda maps: mapstore.save(config.state_dir, maps, server.priorities.all),
+            lambda: mapstore.forget(config.state_dir),
+            on_disk,
         )
         server.set_guest_capacity(kept.guest_capacity, now)
         self.centre = Centre(server, agents, wall - now, ring=config.ring)
@@ -218,6 +227,11 @@ class Cti:
     def set_guest_capacity(self, capacity: int) -> None:
         """Take in at most so many guests."""
         self._apply(self.centre.set_guest_capacity(capacity, self._awake()))
+
+    def set_priorities(self, priorities: Priorities) -> None:
+        """Let in by these priorities from now on. They go to the disk with the maps: nothing depends on it."""
+        # Not `_awake`: a boot that began in here would take what was said to the one before.
+        self._apply(self.centre.set_priorities(priorities, self.now()))
 
     async def place(self, boot: str, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
         """Keep placements on disk, then take them and act on them.

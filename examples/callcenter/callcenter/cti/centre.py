@@ -19,6 +19,7 @@ from callcenter.session.events import Button, Close, Gone, MoveMade, Out, Reply,
 from callcenter.session.loan_frames import LoanFrame
 from callcenter.session.messages import Call, ClientFrame, Register
 from callcenter.session.placements import PlaceAnswer, Placement
+from callcenter.session.priorities import Priorities
 from callcenter.session.server import SessionServer
 
 MOVES_KEPT: Final = 20_000
@@ -90,6 +91,11 @@ class Centre:
         """The engine pushed placements for this boot."""
         answers, outs = self.server.place(placements, confirmed=confirmed, now=now)
         return answers, self._settle(outs, now)
+
+    def set_priorities(self, priorities: Priorities, now: float) -> Effects:
+        """The engine says how important groups are."""
+        self.server.set_priorities(priorities)
+        return self._settle([], now)
 
     def restart(self, boot: str, now: float) -> Effects:
         """The event loop stood still for longer than a lease."""

@@ -12,8 +12,9 @@ from aiohttp import web
 from callcenter.cti import openapi
 from callcenter.cti.centre import Centre
 from callcenter.cti.errors import NotKeptError, RequestError, WrongBootError
-from callcenter.cti.wire import read_guest_capacity, read_placements
+from callcenter.cti.wire import read_guest_capacity, read_placements, read_priorities
 from callcenter.session.placements import PlaceAnswer, Placement
+from callcenter.session.priorities import Priorities
 
 LONGEST_WAIT: Final = 60.0
 """Seconds that a long poll may ask to wait."""
@@ -49,6 +50,9 @@ class Host(Protocol):
     def set_guest_capacity(self, capacity: int) -> None:
         """Take in at most so many guests."""
 
+    def set_priorities(self, priorities: Priorities) -> None:
+        """Let in by these priorities from now on."""
+
     async def news(self, timeout: float) -> None:
         """Return at the next change of anything, or after `timeout` seconds."""
 
@@ -63,6 +67,7 @@ def group_json(centre: Centre, group: str) -> dict[str, Any]:
     return {
         "revision": placement.revision if placement is not None else 0,
         "confirmed": centre.server.book.confirmed(group),
+        "priority": centre.server.priorities.of(group),
         "signed_in": count.signed_in,
         "available": states["available"],
         "ringing": states["ringing"],
@@ -193,10 +198,13 @@ class ControlPort:
         if not isinstance(confirmed, bool):
             raise RequestError("confirmed", "expected true or false: whether a linearizable read stands behind this")
         placements, guest_capacity = read_placements(body), read_guest_capacity(body)
+        priorities = read_priorities(body)
         server = self._host.centre.server
         try:
             if boot != server.boot:
                 raise WrongBootError(boot)
+            if priorities is not None:
+                self._host.set_priorities(priorities)  # before the doors that this push opens
             answers = await self._host.place(boot, placements, confirmed=confirmed)
         except WrongBootError:
             return _error(409, "WrongBoot", f"this process is {server.boot}, not {boot}", boot=server.boot)

@@ -1,4 +1,7 @@
-"""Placements as JSON: what `PUT /v1/placements` takes, and what is kept on disk and in the operator's ConfigMap."""
+"""Placements as JSON: what `PUT /v1/placements` takes, and what is kept on disk and in the operator's ConfigMap.
+
+Beside the groups' placements a push may say `guestCapacity` and `priorities`; the disk keeps `priorities` too.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -7,6 +10,7 @@ from callcenter.cti.errors import RequestError
 from callcenter.session.door import format_map, parse_map
 from callcenter.session.errors import MapError
 from callcenter.session.placements import Drain, Placement
+from callcenter.session.priorities import Priorities
 
 
 def read_placements(body: Any) -> dict[str, Placement]:
@@ -23,6 +27,15 @@ def read_guest_capacity(body: Any) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise RequestError("guestCapacity", f"is {value!r}: expected how many guests at most, an integer of 0 or more")
     return value
+
+
+def read_priorities(body: Any) -> Priorities | None:
+    """Read the `priorities` of a push and what they are `asOf`; None: it says nothing of them. Raises RequestError."""
+    said = _object(body, "body")
+    if said.get("priorities") is None:
+        return None
+    of = {name: _count(f"priorities.{name}", n) for name, n in _object(said["priorities"], "priorities").items()}
+    return Priorities(of, _count("asOf", said.get("asOf")))
 
 
 def write_placements(placements: Mapping[str, Placement]) -> dict[str, Any]:
@@ -88,6 +101,12 @@ def _number(at: str, value: Any, *, zero: bool = False) -> float | None:
     if not sane or value < 0 or (value == 0 and not zero):
         raise RequestError(at, f"is {value!r}: expected a number {'of 0 or more' if zero else 'above 0'}, or null")
     return float(value)
+
+
+def _count(at: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise RequestError(at, f"is {value!r}: expected an integer of 0 or more")
+    return value
 
 
 def _object(value: Any, at: str) -> Mapping[str, Any]:

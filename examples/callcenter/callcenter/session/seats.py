@@ -11,6 +11,7 @@ from callcenter.session.events import Activity, Member
 from callcenter.session.messages import CarriedState, SignIn
 from callcenter.session.pacing import TokenBucket
 from callcenter.session.tickets import Ticket
+from callcenter.session.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +151,8 @@ class Tables:
         self.groups: dict[str, Group] = {}
         self.sessions: dict[str, Session] = {}
         """Offers and sessions by ID."""
-        self.paced: deque[Knock] = deque()
-        """Those whose door is open but not fast enough; withdrawn ones are skipped when their turn comes."""
+        self.paced: Turns[Knock] = Turns()
+        """Those whose door is open but not fast enough."""
 
     def group(self, name: str) -> Group:
         """The group's table, made when first asked for."""
@@ -189,22 +190,24 @@ class Tables:
 
     # ---- the door
 
-    def stand(self, knock: Knock, *, paced: bool) -> None:
-        """Let a sign-in stand at the door: in the moving queue of an open one, or at a shut one."""
+    def stand(self, knock: Knock, *, paced: int | None = None) -> None:
+        """Let a sign-in stand at the door: in the moving queue of an open one, by its priority, or at a shut one."""
         seat = knock.conn.seat
         group = self.group_of(seat)
         if seat.knock is None:
             self._count(seat).waiting += 1
         seat.knock = knock
-        if paced:
+        if paced is not None:
             group.at_door.pop(seat, None)
-            self.paced.append(knock)
+            self.paced.join(knock, paced)
         else:
+            self.paced.leave(knock)
             group.at_door[seat] = None
 
     def leave_door(self, seat: Seat) -> None:
         """Nobody of this seat stands at the door any more."""
         if seat.knock is not None:
+            self.paced.leave(seat.knock)
             seat.knock = None
             self.group_of(seat).at_door.pop(seat, None)
             self._count(seat).waiting -= 1

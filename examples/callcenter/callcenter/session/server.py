@@ -70,6 +70,7 @@ from callcenter.session.messages import (
 from callcenter.session.pacing import TokenBucket
 from callcenter.session.pings import PingRing
 from callcenter.session.placements import UNCONFIRMED_AFTER, PlaceAnswer, Placement, PlacementBook
+from callcenter.session.priorities import Priorities, PriorityBook
 from callcenter.session.seats import (
     Conn,
     Evidence,
@@ -120,6 +121,7 @@ class SessionServer:
         peer: The other city of this system, for guests; empty: there is none.
         lent: Accounts that may be lent there, as the disk says; None: the disk says nothing.
         keeps: Whether the driver keeps the accounts on its disk before they are lent (`guests.must_keep`).
+        priorities: By group, as the disk says.
     """
 
     def __init__(
@@ -136,11 +138,13 @@ class SessionServer:
         peer: str = "",
         lent: Iterable[str] | None = (),
         keeps: bool = False,
+        priorities: Mapping[str, int] | None = None,
     ) -> None:
         self.site = site
         self.boot = boot
         self.timing = timing
         self.book = PlacementBook(site, now)
+        self.priorities = PriorityBook(priorities)
         self._t = Tables()
         self._secret = secret
         self._desk = desk
@@ -409,7 +413,7 @@ class SessionServer:
         if knock.reason != reason:
             knock.reason = reason
             out.append(Reply(knock.conn.id, Wait(knock.frame.seq, reason)))
-        self._t.stand(knock, paced=False)
+        self._t.stand(knock)
 
     def _on_withdraw(self, conn: Conn, frame: Withdraw) -> None:
         seat = conn.seat
@@ -446,7 +450,7 @@ class SessionServer:
         """Let a sign-in stand in the moving queue, and say so only if it lasts."""
         knock.reason = ""
         self._untold.append((now + TOLD_AFTER, knock))
-        self._t.stand(knock, paced=True)
+        self._t.stand(knock, paced=self._priority(knock))
 
     def _tell_paced(self, now: float, out: list[Out]) -> None:
         """Tell those who have stood in the moving queue for a while."""
@@ -460,17 +464,18 @@ class SessionServer:
         """Let in from the moving queue what the rate allows."""
         paced = self._t.paced
         for _ in range(min(len(paced), ENTRIES_A_TICK)):
-            knock = paced[0]
-            waits = knock.conn.seat.knock is knock
-            if waits and self._would_enter(knock, now):
-                if not self._entries.take(now, waiting=True):
-                    return
-                paced.popleft()
+            knock = paced.next()
+            if not self._would_enter(knock, now):
+                paced.leave(knock)  # the door has shut meanwhile
+                self._decide(knock, now, out)
+            elif self._entries.take(now, waiting=True):
+                paced.let_in(knock)
                 self._offer(knock, now, out)
             else:
-                paced.popleft()  # withdrawn or gone, or the door has shut meanwhile
-                if waits:
-                    self._decide(knock, now, out)
+                return
+
+    def _priority(self, knock: Knock) -> int:
+        return self.priorities.of(knock.conn.seat.member.group)
 
     def _would_enter(self, knock: Knock, now: float) -> bool:
         seat = knock.conn.seat
@@ -746,11 +751,23 @@ class SessionServer:
         """Take what the engine pushed. The caller has compared the push's boot ID with `boot`."""
         out: list[Out] = []
         answers = {}
-        for name, placement in placements.items():
-            answers[name] = self.book.take(name, placement, confirmed=confirmed, now=now)
+        for name in self._by_priority(placements):
+            answers[name] = self.book.take(name, placements[name], confirmed=confirmed, now=now)
             if answers[name].accepted:
-                self._apply(name, placement, now, out)
+                self._apply(name, placements[name], now, out)
         return answers, out
+
+    def set_priorities(self, priorities: Priorities) -> None:
+        """Take what the engine says of groups' priorities: who waits already is ranked anew."""
+        changed = self.priorities.take(priorities)
+        self._t.changed |= changed
+        for knock in self._t.paced if changed else ():
+            if knock.conn.seat.member.group in changed:
+                self._t.paced.rank(knock, self._priority(knock))
+
+    def _by_priority(self, groups: Iterable[str]) -> list[str]:
+        """Doors open in this order: what the rate lets in at once are the most important ones."""
+        return sorted(groups, key=lambda group: -self.priorities.of(group))
 
     def _apply(self, name: str, placement: Placement, now: float, out: list[Out]) -> None:
         """Act on a placement now held: withdraw offers, list who must leave, ask again who may come in."""
@@ -792,6 +809,7 @@ class SessionServer:
         out: list[Out] = []
         self.boot = boot
         self.book.restart(now)
+        self.priorities.restart()
         self._unconfirmed_due = True
         self._lapse_due(now, out)
         self._t.changed |= set(self._t.groups)
@@ -808,8 +826,8 @@ class SessionServer:
             self._ping(session, now, out)
         if self._unconfirmed_due and now >= self.book.boot_at + UNCONFIRMED_AFTER:
             self._unconfirmed_due = False
-            for group in self._t.groups.values():
-                self._decide_again(group, now, out)
+            for name in self._by_priority(self._t.groups):
+                self._decide_again(self._t.groups[name], now, out)
         self._admit_paced(now, out)
         self._tell_paced(now, out)
         self._release_in_turn(now, out)

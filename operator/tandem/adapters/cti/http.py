@@ -10,7 +10,7 @@ from tandem.adapters.json_http import JsonHttp
 from tandem.api.common import duration_seconds
 from tandem.domain.clients import ClientCount
 from tandem.domain.records import GroupReport, PlacementRecord
-from tandem.engine.ports import Arrival, ClientCounts, CTICapabilities, CTIGroups, PushResult
+from tandem.engine.ports import Arrival, ClientCounts, CTICapabilities, CTIGroups, Priorities, PushResult
 
 ANSWER_S: Final = 2.0
 """Seconds for an answer; for a long poll, on top of what it may wait."""
@@ -146,7 +146,12 @@ class HttpCTI:
         }
 
     async def push(
-        self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]], *, guest_capacity: int | None = None
+        self,
+        boot: str,
+        placements: Mapping[str, tuple[int, PlacementRecord]],
+        *,
+        guest_capacity: int | None = None,
+        priorities: Priorities | None = None,
     ) -> PushResult:
         body: dict[str, Any] = {
             "boot": boot,
@@ -155,6 +160,8 @@ class HttpCTI:
         }
         if guest_capacity is not None:
             body["guestCapacity"] = guest_capacity
+        if priorities is not None:
+            body |= {"priorities": dict(priorities.of), "asOf": priorities.as_of}
         answer = await self._http.ask("PUT", "/v1/placements", body=body, timeout=ANSWER_S, good=(200, _CONFLICT))
         if answer.status == _CONFLICT:
             return PushResult(
