@@ -137,12 +137,13 @@ class CTILink:
         if new:
             await self._picture.refresh()
         due = {name: (placed.revision, placed.record) for name, placed in self._due(everything=new).items()}
-        guests = guest_capacity(self._picture.snapshot.site(self._site), self._system)
+        snapshot = self._picture.snapshot
+        guests = guest_capacity(snapshot.site(self._site), self._system)
         if not due and not new and guests == self._guests:
             return
         began = self._clock.now()
         # A CTI may remember another number from an earlier boot, so a new one is always told.
-        told = {"guest_capacity": guests} if new or guests != self._guests else {}
+        told = {"guest_capacity": (snapshot.revision, guests)} if new or guests != self._guests else {}
         result = await self._adapter.push(boot, due, **told)
         self._say_pushed(due, began)
         if result.wrong_boot:

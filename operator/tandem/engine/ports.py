@@ -170,11 +170,16 @@ class CTIAdapter(Protocol):
         """What clients here say now of their connections to other cities: site -> group -> counts."""
 
     async def push(
-        self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]], *, guest_capacity: int | None = None
+        self,
+        boot: str,
+        placements: Mapping[str, tuple[int, PlacementRecord]],
+        *,
+        guest_capacity: tuple[int, int] | None = None,
     ) -> PushResult:
         """Give this CTI the maps of these groups (group -> revision, record). Idempotent; older revisions refused.
 
-        `guest_capacity`: agents of other cities whom it may take in; None: as before.
+        `guest_capacity`: agents of other cities whom it may take in, and the revision before it, at which the store
+        said so (an older one than before changes nothing); None: as before.
         """
 
 

@@ -52,6 +52,7 @@ class FakeCTI:
         self.moves: list[Arrival] = []
         self.pushes: list[tuple[float, str, dict[str, int]]] = []
         self.guest_capacity = -1  # never told
+        self.guest_revision = -1
         self.signed_in_twice: list[str] = []
         self.said_by_clients: ClientCounts = {}
         self._changed = asyncio.Event()
@@ -83,7 +84,11 @@ class FakeCTI:
         return self.said_by_clients
 
     async def push(
-        self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]], *, guest_capacity: int | None = None
+        self,
+        boot: str,
+        placements: Mapping[str, tuple[int, PlacementRecord]],
+        *,
+        guest_capacity: tuple[int, int] | None = None,
     ) -> PushResult:
         await self._travel()
         if boot != self.boot:
@@ -92,7 +97,7 @@ class FakeCTI:
         self.pushes.append((now, boot, {name: revision for name, (revision, _) in placements.items()}))
         self.confirmed = True
         if guest_capacity is not None:
-            self.guest_capacity = guest_capacity
+            self.guest_revision, self.guest_capacity = guest_capacity
         accepted: dict[str, int] = {}
         refused: dict[str, str] = {}
         for name, (revision, record) in placements.items():

@@ -182,6 +182,9 @@ def test_a_cti_is_told_how_many_guests_it_may_take() -> None:
         await cities.until(lambda: cti.guest_capacity == 0)
         cities.publish(keys.SITE, "east", site_spec("east", "hotel", guestCapacity=40))
         await cities.until(lambda: cti.guest_capacity == 40)
+        published = cities.etcd.get(keys.spec("east", keys.SITE, "east"))
+        assert published is not None
+        assert published.mod_revision <= cti.guest_revision <= cities.etcd.revision, "an older word cannot undo it"
         cti.guest_capacity = -1
         cities.publish(keys.SITE, "west", site_spec("west", "hotel", guestCapacity=7))
         await cities.until(lambda: cities.cti("west").guest_capacity == 7)

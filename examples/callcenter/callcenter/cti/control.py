@@ -12,7 +12,7 @@ from aiohttp import web
 from callcenter.cti import openapi
 from callcenter.cti.centre import Centre
 from callcenter.cti.errors import NotKeptError, RequestError, WrongBootError
-from callcenter.cti.wire import read_guest_capacity, read_placements
+from callcenter.cti.wire import read_guest_capacity, read_guest_revision, read_placements
 from callcenter.session.placements import PlaceAnswer, Placement
 
 LONGEST_WAIT: Final = 60.0
@@ -90,6 +90,7 @@ class ControlPort:
         self._token = f"Bearer {token}".encode()
         self._system = system
         self._rate = rate
+        self._guest_revision = 0
 
     def app(self) -> web.Application:
         """The application to serve."""
@@ -193,6 +194,7 @@ class ControlPort:
         if not isinstance(confirmed, bool):
             raise RequestError("confirmed", "expected true or false: whether a linearizable read stands behind this")
         placements, guest_capacity = read_placements(body), read_guest_capacity(body)
+        guest_revision = read_guest_revision(body)
         server = self._host.centre.server
         try:
             if boot != server.boot:
@@ -202,7 +204,9 @@ class ControlPort:
             return _error(409, "WrongBoot", f"this process is {server.boot}, not {boot}", boot=server.boot)
         except NotKeptError as e:
             return _error(507, "NotKept", str(e))
-        if guest_capacity is not None:
+        # One that was late on its way knows an older number.
+        if guest_capacity is not None and guest_revision >= self._guest_revision:
+            self._guest_revision = guest_revision
             self._host.set_guest_capacity(guest_capacity)
         return web.json_response(
             {

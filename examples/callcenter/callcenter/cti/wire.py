@@ -17,12 +17,12 @@ def read_placements(body: Any) -> dict[str, Placement]:
 
 def read_guest_capacity(body: Any) -> int | None:
     """Read the `guestCapacity` of a push; None: it says nothing of that. Raises RequestError."""
-    value = _object(body, "body").get("guestCapacity")
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise RequestError("guestCapacity", f"is {value!r}: expected how many guests at most, an integer of 0 or more")
-    return value
+    return _count(body, "guestCapacity", "how many guests at most")
+
+
+def read_guest_revision(body: Any) -> int:
+    """Read the `guestRevision` of a push; 0: it says none. Raises RequestError."""
+    return _count(body, "guestRevision", "the store's revision at which guestCapacity was read") or 0
 
 
 def write_placements(placements: Mapping[str, Placement]) -> dict[str, Any]:
@@ -78,6 +78,15 @@ def _drain(at: str, entry: Any) -> Drain:
         _number(f"{at}.maxWrapUp", body.get("maxWrapUp"), zero=True),
         on_deadline,
     )
+
+
+def _count(body: Any, field: str, what: str) -> int | None:
+    value = _object(body, "body").get(field)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise RequestError(field, f"is {value!r}: expected {what}, an integer of 0 or more")
+    return value
 
 
 def _number(at: str, value: Any, *, zero: bool = False) -> float | None:

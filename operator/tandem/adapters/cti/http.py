@@ -146,7 +146,11 @@ class HttpCTI:
         }
 
     async def push(
-        self, boot: str, placements: Mapping[str, tuple[int, PlacementRecord]], *, guest_capacity: int | None = None
+        self,
+        boot: str,
+        placements: Mapping[str, tuple[int, PlacementRecord]],
+        *,
+        guest_capacity: tuple[int, int] | None = None,
     ) -> PushResult:
         body: dict[str, Any] = {
             "boot": boot,
@@ -154,7 +158,7 @@ class HttpCTI:
             "groups": {name: _placement(revision, record) for name, (revision, record) in placements.items()},
         }
         if guest_capacity is not None:
-            body["guestCapacity"] = guest_capacity
+            body["guestRevision"], body["guestCapacity"] = guest_capacity
         answer = await self._http.ask("PUT", "/v1/placements", body=body, timeout=ANSWER_S, good=(200, _CONFLICT))
         if answer.status == _CONFLICT:
             return PushResult(
