@@ -132,6 +132,8 @@ class Snapshot:
     heartbeats: Mapping[str, Entry[HeartbeatRecord]] = field(default_factory=dict)
     observations: Mapping[tuple[str, str, str], Mapping[str, Entry[ObservationRecord]]] = field(default_factory=dict)
     """(site, system or "", component) -> observer -> its word."""
+    departed: Mapping[tuple[str, str, str], Mapping[str, float]] = field(default_factory=dict)
+    """The same of observers whose word is gone -> monotonic time until which they may have vouched for it."""
     reports: Mapping[tuple[str, str], Entry[SystemReport]] = field(default_factory=dict)
     """(site, system) -> what that city's CTI and softswitch say."""
     moves: Mapping[tuple[str, str], Entry[MovesRecord]] = field(default_factory=dict)
