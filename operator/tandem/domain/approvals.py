@@ -6,7 +6,7 @@ room there is then. A question is answered when none of its groups is left behin
 the failover remembers who declined, whatever becomes of the question. A failover that ends closes what is open.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Final
 
 from tandem.api.shift import Phase, Selector, ShiftSpec
@@ -22,6 +22,8 @@ from tandem.domain.snapshot import FAILOVER, Instant, ShiftEntry, Snapshot
 
 GROUPS_A_QUESTION: Final = 100
 """Groups that one question asks about at most: a selector names 200."""
+
+_GROUPS_NAMED: Final = 5
 
 
 def approval_for(snapshot: Snapshot, group: str, cause: str) -> ShiftEntry | None:
@@ -116,6 +118,59 @@ def _close(draft: Draft, shift: ShiftEntry, now: Instant) -> None:
         return
     writes[keys.shift(shift.name)] = ended(shift, phase, reason, message, now)
     draft.commit(f"Shift {shift.name}", reason, message, writes, tuple(premises))
+
+
+def say_who_waits(
+    draft: Draft, cause: str, refused: Mapping[str, Refusal], left: Mapping[str, int], held: Refusal | None
+) -> None:
+    """Say in each approved question of a failover why its groups are not moved, or not all of them.
+
+    Args:
+        refused: Group -> why nobody of it can be moved now.
+        left: Group -> about how many of its agents find no room.
+        held: Why nobody at all is moved.
+    """
+    for shift in draft.snapshot.unfinished_shifts():
+        record = shift.record
+        if record.cause != cause or not record.spec.approved or keys.shift(shift.name) in draft.written:
+            continue
+        why = held or _why_waiting(draft.snapshot, shift, refused, left)
+        if why is None:
+            continue  # it is being carried out
+        message = f"approved by {record.spec.approved_by or 'a person'}, and waits: {why.message}"
+        if (record.reason, record.message) != (why.reason, message):
+            said = record.model_copy(update={"reason": why.reason, "message": message})
+            draft.commit(
+                f"Shift {shift.name}", why.reason, message, {keys.shift(shift.name): said}, (draft.shift(shift),)
+            )
+
+
+def _why_waiting(
+    snapshot: Snapshot, shift: ShiftEntry, refused: Mapping[str, Refusal], left: Mapping[str, int]
+) -> Refusal | None:
+    """What keeps a question's groups. Without the room that there is: it changes with every sign-in."""
+    missing: dict[str, int] = {}
+    for plan in shift.record.plan:
+        why, placed, spec = refused.get(plan.group), snapshot.placements.get(plan.group), snapshot.group(plan.group)
+        if plan.group in left:
+            missing[plan.group] = left[plan.group]
+        elif why is not None and why.reason != Reason.NO_CAPACITY:
+            return why
+        elif why is not None and placed is not None and spec is not None:
+            site = shift.record.cause.removeprefix(FAILOVER).rpartition("-")[0]
+            missing[plan.group] = agents_in(placed.map.slots.count(Slot(site)), spec.agents)
+    if not missing:
+        return None
+    names = list(missing)
+    groups = ", ".join(names[:_GROUPS_NAMED]) + (
+        f" and {len(names) - _GROUPS_NAMED} more" * (len(names) > _GROUPS_NAMED)
+    )
+    systems = " and ".join(sorted({plan.system for plan in shift.record.plan if plan.group in missing}))
+    message = (
+        f"about {sum(missing.values())} agents of {groups} have no room; they follow when {systems} has more: "
+        "raise its capacity elsewhere with the parts behind it, or move others away"
+    )
+    return Refusal(Reason.NO_CAPACITY, message, temporary=True)
 
 
 def _left_behind(snapshot: Snapshot, shift: ShiftEntry, site: str) -> list[str]:

@@ -22,6 +22,7 @@ from tandem.domain.approvals import (
     close_questions,
     ended,
     question,
+    say_who_waits,
 )
 from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.decision import Draft, Premise
@@ -99,6 +100,8 @@ class _Failover:
         self._record = _widened(before, lost) if before.state == "Active" else _next(before, lost, now)
         self._new = self._record != before
         self._cause = cause_of(site, self._record.number)
+        self._refused: dict[str, Refusal] = {}  # group -> why nobody of it can be moved now
+        self._left: dict[str, int] = {}  # group -> agents for whom there is no room
         self._kind = next(iter(lost.values())).kind  # a site writes or does not: it is the same for all its systems
 
     def run(self) -> None:
@@ -107,17 +110,16 @@ class _Failover:
         questions: list[Rescue] = []
         for found, ask in self._rescues():
             (questions if ask else rescues).append(found)
+        held = hold_refusal(self._draft.snapshot)
         if not rescues and not questions:
-            if self._new and hold_refusal(self._draft.snapshot) is None:
+            if self._new and held is None:
                 # It counts as lost all the same: its copies of the objects hold up nothing, its quarantine will begin.
                 sentence = f"failover {self._record.number}: {self._site} is {self._kind}; nobody of it can be moved"
                 batch = self._proven_batch()
                 self._draft.commit(
                     f"Site {self._site}", Reason.FAILED_OVER, sentence, batch.writes, tuple(batch.premises)
                 )
-            return
-        held = hold_refusal(self._draft.snapshot)
-        if held is not None:
+        elif held is not None:
             message = f"{self._site} is {self._kind} and nobody is moved: {held.message}"
             self._draft.note(f"Site {self._site}", held.reason, message)
         elif rescues:
@@ -125,6 +127,7 @@ class _Failover:
                 self._commit(batch)
         else:
             self._ask(questions)
+        say_who_waits(self._draft, self._cause, self._refused, self._left, held)
 
     def _rescues(self) -> Iterator[tuple[Rescue, bool]]:
         """What to do with each group, the most important first: they get the room there is. True: a person decides."""
@@ -148,6 +151,7 @@ class _Failover:
         why = self._lost[self._draft.snapshot.placements[name].record.system]
         found = rescue(self._draft, self._ledger, self._site, name, why, self._cause, self._now, settled=settled)
         if isinstance(found, Refusal):
+            self._refused[name] = found
             self._draft.note(f"AgentGroup {name}", found.reason, found.message)
         elif found is not None:
             self._note_left(found)
@@ -167,7 +171,7 @@ class _Failover:
 
     def _note_left(self, found: Rescue) -> None:
         if found.left:
-            agents = agents_in(found.left, self._ledger.agents_of(found.group))
+            self._left[found.group] = agents = agents_in(found.left, self._ledger.agents_of(found.group))
             message = f"{found.group}: about {agents} agents stay without a city"
             remedy = f"raise the capacity of {found.system} elsewhere"
             self._draft.note(f"AgentGroup {found.group}", Reason.NO_CAPACITY, f"{message}; {remedy}")
