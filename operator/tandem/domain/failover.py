@@ -26,7 +26,7 @@ from tandem.domain.approvals import (
 )
 from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.decision import Draft, Premise
-from tandem.domain.loss import Loss, loss, spared
+from tandem.domain.loss import Loss, loss
 from tandem.domain.plan import hold_refusal
 from tandem.domain.quarantine import quarantine_s
 from tandem.domain.reasons import Reason, Refusal
@@ -44,9 +44,9 @@ def handle_failovers(draft: Draft, ledger: Ledger, now: Instant) -> None:
         for system in _systems(draft.snapshot, site):
             found = loss(draft.snapshot, site, system, now.mono)
             if found is None:
-                if spared(draft.snapshot, site, system):
-                    sentence = system_verdict(draft.snapshot, site, system).sentence
-                    draft.note(f"Site {site}", Reason.NOT_GIVEN_UP, sentence)
+                verdict = system_verdict(draft.snapshot, site, system)
+                if verdict.not_given_up:
+                    draft.note(f"Site {site}", Reason.NOT_GIVEN_UP, verdict.sentence)
                 continue
             if found.in_s > 0:
                 draft.wake(now.mono + found.in_s + 0.001)

@@ -223,9 +223,8 @@ class CarrierPlan:
 
 
 class CarrierAdapter(Protocol):
-    async def push(
-        self, number: str, revision: int, routes: Sequence[CarrierRoute], channels: int, calls_per_second: int
-    ) -> None: ...
+    async def push(self, number: str, plan: CarrierPlan) -> None:
+        """Let it do this with a number. It refuses a revision older than the one it has: AdapterError."""
 
     async def held(self) -> Mapping[str, CarrierPlan]:
         """What it has now, by number."""

@@ -14,7 +14,6 @@ from tandem.engine.ports import (
     AdapterError,
     Arrival,
     CarrierPlan,
-    CarrierRoute,
     ClientCounts,
     CTICapabilities,
     CTIGroups,
@@ -252,35 +251,30 @@ class FakeSoftswitch:
 
 class FakeCarrier:
     def __init__(self) -> None:
-        self.routes: dict[str, tuple[int, Sequence[CarrierRoute]]] = {}
-        self.limits: dict[str, tuple[int, int]] = {}
+        self.plans: dict[str, CarrierPlan] = {}
         self.pushes: list[str] = []
         self.down = False
 
-    async def push(
-        self, number: str, revision: int, routes: Sequence[CarrierRoute], channels: int, calls_per_second: int
-    ) -> None:
+    async def push(self, number: str, plan: CarrierPlan) -> None:
         if self.down:
             raise AdapterError("the carrier does not answer")
-        self.routes[number] = (revision, routes)
-        self.limits[number] = (channels, calls_per_second)
+        self.plans[number] = plan
         self.pushes.append(number)
 
     def older(self, number: str) -> None:
-        revision, routes = self.routes[number]
-        self.routes[number] = (revision - 1, routes)
+        self.plans[number] = replace(self.plans[number], revision=self.plans[number].revision - 1)
 
     def rerouted(self, number: str) -> None:
-        revision, (first, *others) = self.routes[number]
-        self.routes[number] = (revision, (replace(first, weight=first.weight + 1), *others))
+        first, *others = self.plans[number].routes
+        self.plans[number] = replace(self.plans[number], routes=(replace(first, weight=first.weight + 1), *others))
+
+    def limited(self, number: str) -> None:
+        self.plans[number] = replace(self.plans[number], channels=1, calls_per_second=1)
 
     async def held(self) -> Mapping[str, CarrierPlan]:
         if self.down:
             raise AdapterError("the carrier does not answer")
-        return {
-            number: CarrierPlan(revision, tuple(routes), *self.limits[number])
-            for number, (revision, routes) in self.routes.items()
-        }
+        return dict(self.plans)
 
     async def channels_in_use(self, numbers: Sequence[str]) -> int:
         return 7
