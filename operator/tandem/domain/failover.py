@@ -101,7 +101,6 @@ class _Failover:
         self._new = self._record != before
         self._cause = cause_of(site, self._record.number)
         self._refused: dict[str, Refusal] = {}  # group -> why nobody of it can be moved now
-        self._left: dict[str, int] = {}  # group -> agents for whom there is no room
         self._kind = next(iter(lost.values())).kind  # a site writes or does not: it is the same for all its systems
 
     def run(self) -> None:
@@ -127,7 +126,7 @@ class _Failover:
                 self._commit(batch)
         else:
             self._ask(questions)
-        say_who_waits(self._draft, self._cause, self._refused, self._left, held)
+        say_who_waits(self._draft, self._cause, self._refused, held)
 
     def _rescues(self) -> Iterator[tuple[Rescue, bool]]:
         """What to do with each group, the most important first: they get the room there is. True: a person decides."""
@@ -171,7 +170,7 @@ class _Failover:
 
     def _note_left(self, found: Rescue) -> None:
         if found.left:
-            self._left[found.group] = agents = agents_in(found.left, self._ledger.agents_of(found.group))
+            agents = agents_in(found.left, self._ledger.agents_of(found.group))
             message = f"{found.group}: about {agents} agents stay without a city"
             remedy = f"raise the capacity of {found.system} elsewhere"
             self._draft.note(f"AgentGroup {found.group}", Reason.NO_CAPACITY, f"{message}; {remedy}")

@@ -263,6 +263,7 @@ def test_while_nobody_has_approved_the_question_stays_a_question() -> None:
     world = crowded(100)
     before = world.shift_record(QUESTION)
     world.advance(60)
+    world.hold()
     assert world.settle() == []
     assert world.shift_record(QUESTION) == before
 

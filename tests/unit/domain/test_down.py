@@ -238,8 +238,9 @@ def test_a_veto_that_vanishes_with_its_observer_does_not_act_at_once() -> None:
 
 def test_clients_that_accuse_no_more_prolong_nothing() -> None:
     world = a_world()
-    breaks(world, "cti", by=(*EVERYBODY, "clients@west"))
+    breaks(world, "cti", by=EVERYBODY)
     world.advance(CONFIRMED_S - 0.01)
+    breaks(world, "cti", by=("clients@west",))
     world.delete(keys.observation("clients@west", "east", "hotel", "cti"))
     world.advance(0.02)
     world.settle()
