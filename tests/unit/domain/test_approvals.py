@@ -118,6 +118,19 @@ def test_what_is_declined_is_remembered_before_the_question_can_be_deleted() -> 
     assert set(commit.writes) == {keys.shift(QUESTION), keys.failover("east")}
 
 
+def test_a_question_is_declined_in_the_failover_as_it_was_seen() -> None:
+    """Another system is lost in the same moment: what is remembered must not write over that."""
+    world = lost()
+    world.change_shift(QUESTION, abort=True)
+    [commit] = world.decide().commits
+    record = world.snapshot.failovers["east"].record
+    world.put(keys.failover("east"), record.model_copy(update={"systems": ("flight", "hotel")}))
+    assert not world.commit(commit)
+    world.settle()
+    record = world.snapshot.failovers["east"].record
+    assert (record.systems, record.declined) == (("flight", "hotel"), (GROUP,))
+
+
 def test_announced_work_ends_the_question_and_is_not_called_a_return() -> None:
     world = World()
     world.group({"east": 100}, failover="Manual")
