@@ -196,7 +196,7 @@ class SoftswitchAdapter(Protocol):
     async def push(
         self, site: str, numbers: Mapping[str, str], placements: Mapping[str, tuple[int, PlacementRecord]]
     ) -> None:
-        """Set numbers -> group and group -> revision and percent placed at `site`; idempotent."""
+        """Set numbers -> group and group -> revision and percent placed at `site`; writes only what differs."""
 
     async def held(self) -> Mapping[str, int]:
         """Revision held per group, read back."""

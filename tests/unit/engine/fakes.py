@@ -233,7 +233,7 @@ class FakeSoftswitch:
         self, site: str, numbers: Mapping[str, str], placements: Mapping[str, tuple[int, PlacementRecord]]
     ) -> None:
         self._answer()
-        self.pushes += 1
+        self.pushes += bool(placements) or self.numbers != numbers
         self.numbers = dict(numbers)
         self.placements.update({name: revision for name, (revision, _) in placements.items()})
 
