@@ -32,7 +32,7 @@ from tandem.domain.records import (
     SystemReport,
     TrunkRecord,
 )
-from tandem.domain.snapshot import Entry, Placed, Published, ShiftEntry, Snapshot
+from tandem.domain.snapshot import Entry, Gone, Placed, Published, ShiftEntry, Snapshot
 
 R = TypeVar("R", bound=Record)
 W = TypeVar("W", bound=Written)
@@ -55,7 +55,7 @@ class Gatherer:
         self._shifts: dict[str, ShiftEntry] = {}
         self._heartbeats: dict[str, Entry[HeartbeatRecord]] = {}
         self._observations: dict[_About, dict[str, Entry[ObservationRecord]]] = {}
-        self._departed: dict[_About, dict[str, float]] = {}
+        self._departed: dict[_About, dict[str, Gone]] = {}
         self._reports: dict[_Pair, Entry[SystemReport]] = {}
         self._moves: dict[_Pair, Entry[MovesRecord]] = {}
         self._routes: dict[str, Entry[TrunkRecord]] = {}
@@ -109,7 +109,7 @@ class Gatherer:
             observer, about = _observation_parts(key)
             gone = self._observations.get(about, {}).pop(observer, None)
             if gone is not None:
-                self._departed.setdefault(about, {})[observer] = at if gone.record.vouches else gone.seen_at
+                self._departed.setdefault(about, {})[observer] = _gone(gone, at)
         elif key.startswith(keys.REPORTS):
             self._reports.pop(_pair(key.removeprefix(keys.REPORTS)), None)
         elif key.startswith(keys.MOVES):
@@ -257,6 +257,12 @@ def _settle(objects: dict[str, Published[W]], model: type[W], agreement: Agreeme
         order_digest=found.order_digest,
         invalid=found.invalid,
     )
+
+
+def _gone(word: Entry[ObservationRecord], at: float) -> Gone:
+    """What was known of an observer's view when its word went."""
+    vouched_until = at if word.record.vouches else word.seen_at
+    return Gone(vouched_until, accused_until=at if word.record.state == "Fail" else 0.0)
 
 
 def _same_word(before: Entry[ObservationRecord] | None, new: Entry[ObservationRecord]) -> Entry[ObservationRecord]:

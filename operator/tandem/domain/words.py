@@ -119,10 +119,16 @@ def departed(snapshot: Snapshot, site: str, system: str, component: str) -> tupl
     """Observers whose word on a component is gone. Clients are none of them: they never vouch for anything."""
     gone = snapshot.departed.get((site, system, component), {})
     return tuple(
-        Departed(observer, keys.observation(observer, site, system, component), until)
-        for observer, until in sorted(gone.items())
+        Departed(observer, keys.observation(observer, site, system, component), word.vouched_until)
+        for observer, word in sorted(gone.items())
         if not observer.startswith(CLIENTS)
     )
+
+
+def accused_until(snapshot: Snapshot, site: str, system: str) -> float:
+    """Monotonic time at which the last accusation of a system ended that nobody has turned into praise; 0: none has."""
+    gone = (snapshot.departed.get((site, system, component), {}) for component in (*COMPONENTS, *DEEP))
+    return max((word.accused_until for words in gone for word in words.values()), default=0.0)
 
 
 def accusers(snapshot: Snapshot, site: str, system: str) -> frozenset[str]:
