@@ -231,7 +231,7 @@ def picture(found: Mapping[str, Sequence[Rescue]]) -> bytes:
             label = f"{KINDS[kind].words} ({len(runs)})" if number == 0 else None
             axes.step([0, *run.arrived], [0, *shares], where="post", color=colour, linewidth=1.4, label=label)
     agents = max((run.agents for runs in found.values() for run in runs), default=0)
-    goal = GOAL_RESCUE_S if agents <= 1000 else GOAL_MANY_S
+    goal = goal_of("neither", agents)
     axes.axvline(goal, color="#22303a", linestyle=":", label=f"goal: {goal:g} s")
     axes.set_xlim(left=0)
     axes.set_ylim(0, 104)

@@ -190,6 +190,14 @@ CASES: Final = (
          EAST, within_s=10.0, arrange=made.clocks_of_the_coordinator),
     Case("city powered off and on, twice", FAILOVER, made.off_and_on_twice, EAST, EAST, within_s=60.0),
     Case("link between the cities cut, engine killed", NOTHING, made.link_cut_and_engine_killed, cuts=LINK),
+    # -- vetoes
+    Case("link between the cities cut, engine frozen", NOTHING, made.link_cut_and_engine_frozen, cuts=LINK),
+    Case("engine and CTI frozen, the softswitch answers", NOTHING, made.engine_and_cti_frozen, EAST_HOTEL,
+         within_s=60.0, reason="NotGivenUp", changes=2),
+    # The second half of its credit, what confirms Down, and the way of the agents.
+    Case("softswitch takes no calls, the witness measures nothing", FAILOVER,
+         made.no_calls_and_a_witness_that_measures_nothing, EAST_HOTEL, within_s=made.CREDIT_OF_CALLS_S + 12.0,
+         concerns=HOTEL),
 )  # fmt: skip
 """In `make matrix` all of them; `make test` takes the first of each kind."""
 

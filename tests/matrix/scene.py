@@ -41,6 +41,13 @@ SAID_WITHIN_S: Final = 10.0
 
 STORE_BACK_WITHIN_S: Final = 30.0
 
+STANDS_S: Final = 0.3
+RUNS_S: Final = 0.2
+"""Seconds for which a process stands still that stutters, and for which it then runs: less than a probe waits."""
+
+CREDIT_OF_CALLS_S: Final = 17.25
+"""Seconds for which a deep probe's Pass stands that nothing renews (`streaks.Rule.credit` at the quickstart's pace)."""
+
 
 @dataclass
 class Scene:
@@ -68,6 +75,16 @@ class Scene:
         await self.centre.lab.faults.freeze(city, component)
         if for_s:
             await asyncio.sleep(for_s)
+            await self.centre.lab.faults.thaw(city, component)
+
+    async def stutter(self, city: str, component: str) -> None:
+        """Stop a process for a moment twice a second, until cancelled: it goes on with its work, but whatever it waits
+        for in vain overlaps such a moment, so that it cannot tell whose fault that is."""
+        try:
+            while True:
+                await self.freeze(city, component, STANDS_S)
+                await asyncio.sleep(RUNS_S)
+        finally:
             await self.centre.lab.faults.thaw(city, component)
 
     async def swallow(self, city: str, words: Swallowed) -> None:
@@ -142,10 +159,14 @@ class Scene:
         before = self.revisions()
         await asyncio.sleep(for_s)
         await self.is_said(reason)
-        await self.store.look()
-        moved = sorted(group for group, revision in self.revisions().items() if before[group] != revision)
+        moved = await self.placed_anew(before)
         if moved:
             self.broken.append(f"{len(moved)} groups were placed anew in spite of {reason}: {', '.join(moved[:3])}")
+
+    async def placed_anew(self, before: dict[str, int]) -> list[str]:
+        """Groups whose map has changed since those revisions."""
+        await self.store.look()
+        return sorted(group for group, revision in self.revisions().items() if before[group] != revision)
 
 
 Act = Callable[[Scene], Awaitable[None]]
@@ -297,6 +318,43 @@ async def while_leaving(scene: Scene) -> None:
 async def while_arriving(scene: Scene) -> None:
     await scene.begin_move(scene.groups("west", "hotel-coast-service"), "east", pace=2)
     await scene.power_off("east")
+
+
+async def no_calls_and_a_witness_that_measures_nothing(scene: Scene) -> None:
+    """Two locations find that nobody can call; the third one's last word is that it could, and is renewed by nothing.
+
+    It holds up the failover as long as it is believed, and not longer.
+    """
+    before = scene.revisions()
+    stutter = asyncio.create_task(scene.stutter("witness", ENGINE))
+    try:
+        await asyncio.sleep(2.0)
+        await scene.swallow("east", INVITES)
+        await asyncio.sleep(CREDIT_OF_CALLS_S / 2)
+        if moved := await scene.placed_anew(before):
+            scene.broken.append(f"{len(moved)} groups were placed anew while the witness reached the softswitch")
+
+        async def placed() -> tuple[bool, str]:
+            moved = await scene.placed_anew(before)
+            return bool(moved), f"{len(moved)} groups placed anew"
+
+        with contextlib.suppress(NotInTimeError):  # the case's own bound says so
+            await until("the witness's word counts no more", placed, timeout=1.5 * CREDIT_OF_CALLS_S, every=0.1)
+    finally:
+        stutter.cancel()
+        await asyncio.gather(stutter, return_exceptions=True)
+
+
+async def engine_and_cti_frozen(scene: Scene) -> None:
+    """The city is silent and two locations accuse its CTI, but both reach its softswitch."""
+    await scene.freeze("east", ENGINE)
+    await scene.freeze("east", CTI)
+
+
+async def link_cut_and_engine_frozen(scene: Scene) -> None:
+    """The city is silent, and the one that would receive its agents accuses it alone."""
+    await scene.cut(("east", "west"))
+    await scene.freeze("east", ENGINE)
 
 
 async def link_cut_and_engine_killed(scene: Scene) -> None:

@@ -6,7 +6,7 @@ room there is then. A question is answered when none of its groups is left behin
 the failover remembers who declined, whatever becomes of the question. A failover that ends closes what is open.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Final
 
 from tandem.api.shift import Phase, Selector, ShiftSpec
@@ -22,6 +22,8 @@ from tandem.domain.snapshot import FAILOVER, Instant, ShiftEntry, Snapshot
 
 GROUPS_A_QUESTION: Final = 100
 """Groups that one question asks about at most: a selector names 200."""
+
+_GROUPS_NAMED: Final = 5
 
 
 def approval_for(snapshot: Snapshot, group: str, cause: str) -> ShiftEntry | None:
@@ -86,7 +88,7 @@ def close_questions(draft: Draft, now: Instant) -> None:
 
 
 def _close(draft: Draft, shift: ShiftEntry, now: Instant) -> None:
-    site = shift.record.cause.removeprefix(FAILOVER).rpartition("-")[0]
+    site = _site_of(shift)
     failover = draft.snapshot.failover_of(shift.record.cause)
     active = failover is not None and failover[1].state == "Active"
     spec = shift.record.spec
@@ -116,6 +118,58 @@ def _close(draft: Draft, shift: ShiftEntry, now: Instant) -> None:
         return
     writes[keys.shift(shift.name)] = ended(shift, phase, reason, message, now)
     draft.commit(f"Shift {shift.name}", reason, message, writes, tuple(premises))
+
+
+def say_who_waits(draft: Draft, cause: str, refused: Mapping[str, Refusal], held: Refusal | None) -> None:
+    """Say in each approved question of a failover why its groups are not moved, or not all of them.
+
+    Args:
+        refused: Group -> why nobody of it can be moved now, of those still at the lost city.
+        held: Why nobody at all is moved.
+    """
+    for shift in draft.snapshot.unfinished_shifts():
+        record = shift.record
+        if record.cause != cause or not record.spec.approved or keys.shift(shift.name) in draft.written:
+            continue
+        why = held or _why_waiting(draft.snapshot, shift, refused)
+        if why is None:
+            continue  # it is being carried out
+        message = f"approved by {record.spec.approved_by or 'a person'}, and waits: {why.message}"
+        if (record.reason, record.message) != (why.reason, message):
+            said = record.model_copy(update={"reason": why.reason, "message": message})
+            draft.commit(
+                f"Shift {shift.name}", why.reason, message, {keys.shift(shift.name): said}, (draft.shift(shift),)
+            )
+
+
+def _why_waiting(snapshot: Snapshot, shift: ShiftEntry, refused: Mapping[str, Refusal]) -> Refusal | None:
+    """What keeps a question's groups. Without the room that there is: it changes with every sign-in."""
+    site = _site_of(shift)
+    missing: dict[str, int] = {}
+    for plan in shift.record.plan:
+        why, spec = refused.get(plan.group), snapshot.group(plan.group)
+        if why is None:
+            continue
+        if why.reason != Reason.NO_CAPACITY:
+            return why
+        left = snapshot.placements[plan.group].map.slots.count(Slot(site))
+        missing[plan.group] = agents_in(left, spec.agents if spec else 0)
+    if not missing:
+        return None
+    names = list(missing)
+    groups = ", ".join(names[:_GROUPS_NAMED])
+    if len(names) > _GROUPS_NAMED:
+        groups += f" and {len(names) - _GROUPS_NAMED} more"
+    systems = " and ".join(sorted({plan.system for plan in shift.record.plan if plan.group in missing}))
+    message = (
+        f"about {sum(missing.values())} agents of {groups} have no room; they follow when {systems} has more: "
+        "raise its capacity elsewhere with the parts behind it, or move others away"
+    )
+    return Refusal(Reason.NO_CAPACITY, message, temporary=True)
+
+
+def _site_of(question: ShiftEntry) -> str:
+    return question.record.cause.removeprefix(FAILOVER).rpartition("-")[0]
 
 
 def _left_behind(snapshot: Snapshot, shift: ShiftEntry, site: str) -> list[str]:

@@ -22,10 +22,11 @@ from tandem.domain.approvals import (
     close_questions,
     ended,
     question,
+    say_who_waits,
 )
 from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.decision import Draft, Premise
-from tandem.domain.loss import Loss, loss, spared
+from tandem.domain.loss import Loss, loss
 from tandem.domain.plan import hold_refusal
 from tandem.domain.quarantine import quarantine_s
 from tandem.domain.reasons import Reason, Refusal
@@ -43,9 +44,9 @@ def handle_failovers(draft: Draft, ledger: Ledger, now: Instant) -> None:
         for system in _systems(draft.snapshot, site):
             found = loss(draft.snapshot, site, system, now.mono)
             if found is None:
-                if spared(draft.snapshot, site, system):
-                    sentence = system_verdict(draft.snapshot, site, system).sentence
-                    draft.note(f"Site {site}", Reason.NOT_GIVEN_UP, sentence)
+                verdict = system_verdict(draft.snapshot, site, system)
+                if verdict.not_given_up:
+                    draft.note(f"Site {site}", Reason.NOT_GIVEN_UP, verdict.sentence)
                 continue
             if found.in_s > 0:
                 draft.wake(now.mono + found.in_s + 0.001)
@@ -99,6 +100,7 @@ class _Failover:
         self._record = _widened(before, lost) if before.state == "Active" else _next(before, lost, now)
         self._new = self._record != before
         self._cause = cause_of(site, self._record.number)
+        self._refused: dict[str, Refusal] = {}  # group -> why nobody of it can be moved now
         self._kind = next(iter(lost.values())).kind  # a site writes or does not: it is the same for all its systems
 
     def run(self) -> None:
@@ -107,17 +109,16 @@ class _Failover:
         questions: list[Rescue] = []
         for found, ask in self._rescues():
             (questions if ask else rescues).append(found)
+        held = hold_refusal(self._draft.snapshot)
         if not rescues and not questions:
-            if self._new and hold_refusal(self._draft.snapshot) is None:
+            if self._new and held is None:
                 # It counts as lost all the same: its copies of the objects hold up nothing, its quarantine will begin.
                 sentence = f"failover {self._record.number}: {self._site} is {self._kind}; nobody of it can be moved"
                 batch = self._proven_batch()
                 self._draft.commit(
                     f"Site {self._site}", Reason.FAILED_OVER, sentence, batch.writes, tuple(batch.premises)
                 )
-            return
-        held = hold_refusal(self._draft.snapshot)
-        if held is not None:
+        elif held is not None:
             message = f"{self._site} is {self._kind} and nobody is moved: {held.message}"
             self._draft.note(f"Site {self._site}", held.reason, message)
         elif rescues:
@@ -125,6 +126,7 @@ class _Failover:
                 self._commit(batch)
         else:
             self._ask(questions)
+        say_who_waits(self._draft, self._cause, self._refused, held)
 
     def _rescues(self) -> Iterator[tuple[Rescue, bool]]:
         """What to do with each group, the most important first: they get the room there is. True: a person decides."""
@@ -148,6 +150,7 @@ class _Failover:
         why = self._lost[self._draft.snapshot.placements[name].record.system]
         found = rescue(self._draft, self._ledger, self._site, name, why, self._cause, self._now, settled=settled)
         if isinstance(found, Refusal):
+            self._refused[name] = found
             self._draft.note(f"AgentGroup {name}", found.reason, found.message)
         elif found is not None:
             self._note_left(found)

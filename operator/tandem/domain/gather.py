@@ -32,12 +32,14 @@ from tandem.domain.records import (
     SystemReport,
     TrunkRecord,
 )
-from tandem.domain.snapshot import Entry, Placed, Published, ShiftEntry, Snapshot
+from tandem.domain.snapshot import Entry, Gone, Placed, Published, ShiftEntry, Snapshot
 
 R = TypeVar("R", bound=Record)
 W = TypeVar("W", bound=Written)
 
 _Pair = tuple[str, str]
+_About = tuple[str, str, str]
+"""Site, system ("" of an engine), component."""
 
 
 class Gatherer:
@@ -52,7 +54,8 @@ class Gatherer:
         self._orders: dict[str, Entry[OrderRecord]] = {}
         self._shifts: dict[str, ShiftEntry] = {}
         self._heartbeats: dict[str, Entry[HeartbeatRecord]] = {}
-        self._observations: dict[tuple[str, str, str], dict[str, Entry[ObservationRecord]]] = {}
+        self._observations: dict[_About, dict[str, Entry[ObservationRecord]]] = {}
+        self._departed: dict[_About, dict[str, Gone]] = {}
         self._reports: dict[_Pair, Entry[SystemReport]] = {}
         self._moves: dict[_Pair, Entry[MovesRecord]] = {}
         self._routes: dict[str, Entry[TrunkRecord]] = {}
@@ -104,7 +107,9 @@ class Gatherer:
             self._heartbeats.pop(key.removeprefix(keys.HEARTBEATS), None)
         elif key.startswith(keys.OBSERVATIONS):
             observer, about = _observation_parts(key)
-            self._observations.get(about, {}).pop(observer, None)
+            gone = self._observations.get(about, {}).pop(observer, None)
+            if gone is not None:
+                self._departed.setdefault(about, {})[observer] = _gone(gone, at)
         elif key.startswith(keys.REPORTS):
             self._reports.pop(_pair(key.removeprefix(keys.REPORTS)), None)
         elif key.startswith(keys.MOVES):
@@ -148,6 +153,7 @@ class Gatherer:
             shifts=dict(self._shifts),
             heartbeats=dict(self._heartbeats),
             observations={about: dict(words) for about, words in self._observations.items() if words},
+            departed={about: dict(gone) for about, gone in self._departed.items() if gone},
             reports=dict(self._reports),
             moves=dict(self._moves),
             routes=dict(self._routes),
@@ -184,6 +190,7 @@ class Gatherer:
             observer, about = _observation_parts(key)
             words = self._observations.setdefault(about, {})
             words[observer] = _same_word(words.get(observer), entry(ObservationRecord))
+            self._departed.get(about, {}).pop(observer, None)
         elif key.startswith(keys.REPORTS):
             self._reports[_pair(key.removeprefix(keys.REPORTS))] = entry(SystemReport)
         elif key.startswith(keys.MOVES):
@@ -252,6 +259,12 @@ def _settle(objects: dict[str, Published[W]], model: type[W], agreement: Agreeme
     )
 
 
+def _gone(word: Entry[ObservationRecord], at: float) -> Gone:
+    """What was known of an observer's view when its word went."""
+    vouched_until = at if word.record.vouches else word.seen_at
+    return Gone(vouched_until, accused_until=at if word.record.state == "Fail" else 0.0)
+
+
 def _same_word(before: Entry[ObservationRecord] | None, new: Entry[ObservationRecord]) -> Entry[ObservationRecord]:
     """A word that became firm is the same word: it stands since it was first seen. One that became stale is not."""
     if before is None or _said(before.record) != _said(new.record):
@@ -279,6 +292,6 @@ def _spec_parts(key: str) -> tuple[str, str, str]:
     return site, kind, name
 
 
-def _observation_parts(key: str) -> tuple[str, tuple[str, str, str]]:
+def _observation_parts(key: str) -> tuple[str, _About]:
     observer, site, system, component = key.removeprefix(keys.OBSERVATIONS).split("/", 3)
     return observer, (site, "" if system == "-" else system, component)

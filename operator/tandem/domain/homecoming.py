@@ -16,6 +16,7 @@ from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.shifts import advance
 from tandem.domain.snapshot import Instant, Placed, Snapshot
 from tandem.domain.verdicts import State, system_verdict
+from tandem.domain.words import accused_until
 
 
 def handle_homecomings(draft: Draft, ledger: Ledger, now: Instant) -> None:
@@ -52,7 +53,7 @@ def _stable_since(snapshot: Snapshot, site: str, system: str) -> float:
     if verdict.state is not State.HEALTHY:
         return float("inf")
     words = [word.seen_at for component in verdict.components for word in component.sources_for]
-    return max(snapshot.failovers[site].seen_at, *words)
+    return max(snapshot.failovers[site].seen_at, accused_until(snapshot, site, system), *words)
 
 
 def _start(

@@ -5,8 +5,9 @@
             nobody who tries that component gets through
 
 From outside, a city that is dead and one that is cut off look the same, and nothing depends on telling them apart. Both
-need firm accusations that stand without a break for `confirmAfter`; Down for a moment longer, in which what Kubernetes
-restarts is back. Where a person has announced work (`spec.maintenance`), nothing is Down.
+need firm accusations that stand without a break for `confirmAfter`, and as long with no voice in the city's favour: one
+that vanishes with its observer ends no sooner than one that turns. Down waits for a moment longer, in which what
+Kubernetes restarts is back. Where a person has announced work (`spec.maintenance`), nothing is Down.
 """
 
 from collections.abc import Iterable
@@ -17,7 +18,18 @@ from typing import Literal
 from tandem.api.common import duration_seconds
 from tandem.constants import DOWN_EXTRA_S
 from tandem.domain.snapshot import Snapshot
-from tandem.domain.words import COMPONENTS, CTI, DEEP, ENGINE, Word, accusation, observers, words_about
+from tandem.domain.words import (
+    COMPONENTS,
+    CTI,
+    DEEP,
+    ENGINE,
+    Departed,
+    Word,
+    accusation,
+    departed,
+    observers,
+    words_about,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +112,13 @@ def _absences(snapshot: Snapshot, site: str, system: str, mono: float) -> list[L
     apart = duration_seconds(spec.detection.interval) + duration_seconds(spec.detection.timeout)
     # A Pass that has become stale was believed until then, whatever it was worth.
     praised_until = max((word.seen_at - (0.0 if word.stale else apart) for word in plain), default=0.0)
+    gone = [
+        voice
+        for component in (*COMPONENTS, ENGINE)
+        for voice in departed(snapshot, site, _system_of(component, system), component)
+        if voice.observer != site
+    ]
+    praised_until = max([praised_until, *(voice.until for voice in gone)])
     found = []
     for component in COMPONENTS:
         firm = [word for word in outside[component] if word.firm]
@@ -108,7 +127,7 @@ def _absences(snapshot: Snapshot, site: str, system: str, mono: float) -> list[L
             sentence = f"its engine writes nothing, and {observers(firm)} cannot reach the {component} of {system}"
             since = max(weighed.unbroken_since, praised_until)
             confirmed_in = since + duration_seconds(spec.detection.confirm_after) - mono
-            found.append(Loss("Absent", sentence, confirmed_in, _evidence(everything), can_release=False))
+            found.append(Loss("Absent", sentence, confirmed_in, _evidence(everything, gone), can_release=False))
     return found
 
 
@@ -117,7 +136,7 @@ def _outside(snapshot: Snapshot, site: str, system: str) -> dict[str, list[Word]
     return {
         component: [
             word
-            for word in words_about(snapshot, site, "" if component == ENGINE else system, component)
+            for word in words_about(snapshot, site, _system_of(component, system), component)
             if word.observer != site and not word.by_clients
         ]
         for component in (*COMPONENTS, *DEEP, ENGINE)
@@ -135,12 +154,19 @@ def _breakdowns(snapshot: Snapshot, site: str, system: str, mono: float) -> list
         # Whoever gets through to a component has a veto on what is said of it, not on what is said of another one.
         if _enough(words, confession=site) and not any(word.passes for word in words):
             sentence = f"{observers(firm)} find that the {component} of {system} does not work ({firm[0].detail})"
+            gone = departed(snapshot, site, system, component)
             # Since nobody gets through, whatever was known of others before that.
-            since = max(word.seen_at for word in words if not word.by_clients)
+            since = max([*(word.seen_at for word in words if not word.by_clients), *(voice.until for voice in gone)])
             confirmed_in = since + duration_seconds(spec.detection.confirm_after) + DOWN_EXTRA_S - mono
-            found.append(Loss("Down", sentence, confirmed_in, _evidence(words), can_release=component != CTI))
+            found.append(Loss("Down", sentence, confirmed_in, _evidence(words, gone), can_release=component != CTI))
     return found
 
 
-def _evidence(words: list[Word] | tuple[Word, ...]) -> tuple[tuple[str, int], ...]:
-    return tuple((word.key, word.mod_revision) for word in words)
+def _system_of(component: str, system: str) -> str:
+    """How a word on a component names its system: an engine is none's."""
+    return "" if component == ENGINE else system
+
+
+def _evidence(words: Iterable[Word], gone: Iterable[Departed]) -> tuple[tuple[str, int], ...]:
+    """What must still be so when it is acted on: each word as it is, and nobody back who has fallen silent."""
+    return (*((word.key, word.mod_revision) for word in words), *((voice.key, 0) for voice in gone))

@@ -157,6 +157,11 @@ class ObservationRecord(Record):
     detail: str = ""
     failure_domain: str = ""
 
+    @property
+    def vouches(self) -> bool:
+        """Whether it says that the component works."""
+        return self.state == "Pass" and not self.stale
+
 
 class FailoverRecord(Record):
     """The last emergency of one city."""

@@ -24,7 +24,16 @@ from tandem.domain.records import Record, ShiftRecord
 from tandem.domain.selection import wishes_of
 from tandem.domain.snapshot import Instant, ShiftEntry, Snapshot
 from tandem.domain.turn import Turn
-from tandem.domain.waves import commit_wave, may_start, start_wave, staying_now, to_start, wave_text, waves_in
+from tandem.domain.waves import (
+    commit_wave,
+    full_target,
+    may_start,
+    start_wave,
+    staying_now,
+    to_start,
+    wave_text,
+    waves_in,
+)
 
 NAMED_IN_MESSAGE: Final = 10
 """Accounts that a sentence names."""
@@ -118,7 +127,8 @@ def preparing(turn: Turn) -> None:
         return
     for plan in turn.record.plan:
         turn.draft.busy.setdefault(plan.group, turn.entry.name)
-    refusal = may_start(turn)
+    # Its room was counted when it was planned, which may be long ago: it may have waited for a person.
+    refusal = may_start(turn) or full_target(turn)
     if refusal is not None:
         if turn.in_phase_for > PREPARE_PATIENCE_S:
             turn.become(refusal.reason, f"gave up before anything moved: {refusal.message}", phase="Failed")

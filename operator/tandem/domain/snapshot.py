@@ -54,6 +54,16 @@ class Entry(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """An observer's word on a component that was taken back, or went with its observer. Monotonic times."""
+
+    vouched_until: float
+    """Until when it may have spoken for the component."""
+    accused_until: float
+    """Until when it spoke against it; 0: it did not."""
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
     """A group's placement."""
 
@@ -132,6 +142,8 @@ class Snapshot:
     heartbeats: Mapping[str, Entry[HeartbeatRecord]] = field(default_factory=dict)
     observations: Mapping[tuple[str, str, str], Mapping[str, Entry[ObservationRecord]]] = field(default_factory=dict)
     """(site, system or "", component) -> observer -> its word."""
+    departed: Mapping[tuple[str, str, str], Mapping[str, Gone]] = field(default_factory=dict)
+    """The same of observers whose word is gone."""
     reports: Mapping[tuple[str, str], Entry[SystemReport]] = field(default_factory=dict)
     """(site, system) -> what that city's CTI and softswitch say."""
     moves: Mapping[tuple[str, str], Entry[MovesRecord]] = field(default_factory=dict)

@@ -49,6 +49,8 @@ class Verdict:
     sentence: str
     since: float
     components: tuple[ComponentVerdict, ...] = ()
+    not_given_up: bool = False
+    """Whether enough speak against a system that is not lost all the same; the sentence says who gets through."""
 
 
 def component_verdict(snapshot: Snapshot, site: str, system: str, component: str) -> ComponentVerdict:
@@ -84,7 +86,7 @@ def system_verdict(snapshot: Snapshot, site: str, system: str) -> Verdict:
         return Verdict(state, reason, lost.sentence, since, components)
     verdict = _judge(site, system, components, spec.maintenance, usability(snapshot, site, system).usable)
     why_not = spared(snapshot, site, system)
-    return replace(verdict, sentence=f"{verdict.sentence}; {why_not}") if why_not else verdict
+    return replace(verdict, sentence=f"{verdict.sentence}; {why_not}", not_given_up=True) if why_not else verdict
 
 
 def site_verdict(snapshot: Snapshot, site: str) -> Verdict:

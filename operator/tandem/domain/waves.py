@@ -96,6 +96,19 @@ def may_start(turn: Turn) -> Refusal | None:
     return hold_refusal(turn.snapshot) or refusal or unusable_target(turn.snapshot, targets)
 
 
+def full_target(turn: Turn) -> Refusal | None:
+    """What forbids a Shift to begin: a target that would have more agents than it carries, this Shift's included."""
+    for site, system in sorted(_targets(turn)):
+        has = turn.ledger.capacity(site, system)
+        if turn.ledger.load(site, system) > has:
+            message = (
+                f"{system} at {site} carries {has} agents and would have more by now; raise its capacity with the "
+                "parts behind it, or abort this and move fewer"
+            )
+            return Refusal(Reason.NO_CAPACITY, message, temporary=True)
+    return None
+
+
 def staying_now(turn: Turn) -> Staying | None:
     """Agents beyond the deadline once every bucket of this wave has left or is late; None: not yet."""
     by_group: dict[str, int] = dict(turn.record.staying)

@@ -55,6 +55,16 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Departed:
+    """A source whose word is gone: with its observer, or taken back. What it would say now nobody knows."""
+
+    observer: str
+    key: str
+    until: float
+    """Until when it may have vouched for the component, on this engine's monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
 class Accusation:
     """What the words against a component are worth."""
 
@@ -88,23 +98,37 @@ def words_about(snapshot: Snapshot, site: str, system: str, component: str) -> t
     for observer, entry in sorted(found.items()):
         spec = snapshot.site(observer)
         domain = entry.record.failure_domain or (spec.failure_domain if spec else "")
-        stale = entry.record.stale
-        passes = entry.record.state == "Pass" and not stale
         words.append(
             Word(
                 observer=observer,
                 failure_domain=domain,
-                passes=passes,
+                passes=entry.record.vouches,
                 since=entry.record.since,
                 seen_at=entry.seen_at,
                 detail=entry.record.detail,
                 key=keys.observation(observer, site, system, component),
                 mod_revision=entry.mod_revision,
                 firm=entry.record.firm,
-                stale=stale,
+                stale=entry.record.stale,
             )
         )
     return tuple(words)
+
+
+def departed(snapshot: Snapshot, site: str, system: str, component: str) -> tuple[Departed, ...]:
+    """Observers whose word on a component is gone. Clients are none of them: they never vouch for anything."""
+    gone = snapshot.departed.get((site, system, component), {})
+    return tuple(
+        Departed(observer, keys.observation(observer, site, system, component), word.vouched_until)
+        for observer, word in sorted(gone.items())
+        if not observer.startswith(CLIENTS)
+    )
+
+
+def accused_until(snapshot: Snapshot, site: str, system: str) -> float:
+    """Monotonic time at which the last accusation of a system ended that nobody has turned into praise; 0: none has."""
+    gone = (snapshot.departed.get((site, system, component), {}) for component in (*COMPONENTS, *DEEP))
+    return max((word.accused_until for words in gone for word in words.values()), default=0.0)
 
 
 def accusers(snapshot: Snapshot, site: str, system: str) -> frozenset[str]:

@@ -17,7 +17,7 @@ from tandem.domain.guests import guest_capacity
 from tandem.domain.records import PlacementRecord
 from tandem.domain.snapshot import Placed
 from tandem.engine.picture import Picture
-from tandem.engine.ports import AdapterError, Clock, CTIAdapter, CTIGroups, Priorities, StoreError
+from tandem.engine.ports import AdapterError, Clock, CTIAdapter, CTIGroups, DoorWords, StoreError
 from tandem.engine.report import Reporter
 from tandem.engine.wakeup import Signal
 
@@ -139,16 +139,17 @@ class CTILink:
         if new:
             await self._picture.refresh()
         due = {name: (placed.revision, placed.record) for name, placed in self._due(everything=new).items()}
-        guests = guest_capacity(self._picture.snapshot.site(self._site), self._system)
+        snapshot = self._picture.snapshot
+        guests = guest_capacity(snapshot.site(self._site), self._system)
         ranks = self._ranks_to_tell(everything=new)
         if not due and not new and guests == self._guests and not ranks:
             return
         began = self._clock.now()
         # A CTI may remember another number from an earlier boot, so a new one is always told.
-        told = {"guest_capacity": guests} if new or guests != self._guests else {}
-        # As of what the picture shows now, and nothing newer has come in since the ranks were read.
-        priorities = Priorities(ranks, self._picture.revision) if ranks else None
-        result = await self._adapter.push(boot, due, priorities=priorities, **told)
+        news = guests if new or guests != self._guests else None
+        # As of what the picture shows now, and nothing newer has come in since it was read.
+        doors = DoorWords(self._picture.revision, ranks, news) if ranks or news is not None else None
+        result = await self._adapter.push(boot, due, doors=doors)
         self._say_pushed(due, began)
         if result.wrong_boot:
             # It has restarted since we last heard of it; what it says next brings us back here.

@@ -126,11 +126,14 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class Priorities:
-    """Priorities by group, higher first, as the store had them at revision `as_of`: an older reading is ignored."""
+class DoorWords:
+    """What the objects say of a CTI's doors, as the store had them at revision `as_of`: an older reading is ignored."""
 
-    of: Mapping[str, int]
     as_of: int
+    priorities: Mapping[str, int] = field(default_factory=dict)
+    """By group, higher first: who comes in first when not everybody can at once. Groups left out stay as they are."""
+    guest_capacity: int | None = None
+    """Agents of other cities whom it may take in; None: as before."""
 
 
 @dataclass(frozen=True)
@@ -182,13 +185,11 @@ class CTIAdapter(Protocol):
         boot: str,
         placements: Mapping[str, tuple[int, PlacementRecord]],
         *,
-        guest_capacity: int | None = None,
-        priorities: Priorities | None = None,
+        doors: DoorWords | None = None,
     ) -> PushResult:
         """Give this CTI the maps of these groups (group -> revision, record). Idempotent; older revisions refused.
 
-        `guest_capacity`: agents of other cities whom it may take in; None: as before. `priorities`: who comes first
-        when not everybody can come in at once; None: as before.
+        `doors`: what else counts at its doors from now on; None: as before.
         """
 
 
@@ -205,7 +206,7 @@ class SoftswitchAdapter(Protocol):
     async def push(
         self, site: str, numbers: Mapping[str, str], placements: Mapping[str, tuple[int, PlacementRecord]]
     ) -> None:
-        """Set numbers -> group and group -> revision and percent placed at `site`; idempotent."""
+        """Set numbers -> group and group -> revision and percent placed at `site`; writes only what differs."""
 
     async def held(self) -> Mapping[str, int]:
         """Revision held per group, read back."""
@@ -232,9 +233,8 @@ class CarrierPlan:
 
 
 class CarrierAdapter(Protocol):
-    async def push(
-        self, number: str, revision: int, routes: Sequence[CarrierRoute], channels: int, calls_per_second: int
-    ) -> None: ...
+    async def push(self, number: str, plan: CarrierPlan) -> None:
+        """Let it do this with a number. It refuses a revision older than the one it has: AdapterError."""
 
     async def held(self) -> Mapping[str, CarrierPlan]:
         """What it has now, by number."""

@@ -93,13 +93,15 @@ class SoftswitchLink:
         if now - self._checked_at >= REPAIR_INTERVAL_S:
             self._checked_at = now
             self._held = dict(await self._adapter.held())
+            # Numbers have no revision: a push of an older engine's may have been late on its way.
+            self._numbers = None
 
     def _forget(self) -> None:
         self._held = {}
         self._numbers = None
 
     async def _push(self) -> bool:
-        """Push what differs and read it back. True when something was pushed."""
+        """Push what may differ, and read back what has a revision. True when something was pushed."""
         numbers, placements = self._wanted()
         due = {
             name: (placed.revision, placed.record)
@@ -110,7 +112,8 @@ class SoftswitchLink:
             return False
         await self._adapter.push(self._site, numbers, due)
         self._numbers = numbers
-        self._held = dict(await self._adapter.held())
+        if due:
+            self._held = dict(await self._adapter.held())
         return True
 
     def _report(self) -> None:

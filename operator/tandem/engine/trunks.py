@@ -114,9 +114,7 @@ class TrunkPusher:
         wanted = CarrierPlan(record.revision, routes, spec.capacity.channels, spec.capacity.calls_per_second)
         for number in spec.numbers:
             if held.get(number.number) != wanted:
-                await adapter.push(
-                    number.number, record.revision, routes, spec.capacity.channels, spec.capacity.calls_per_second
-                )
+                await adapter.push(number.number, wanted)
 
     async def _confirm(self, name: str, record: TrunkRecord, mod_revision: int, epoch: int) -> None:
         guards = [Guard(keys.COORDINATOR, create_revision=epoch), Guard(keys.trunk(name), mod_revision=mod_revision)]

@@ -44,8 +44,8 @@ def carrier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 async def test_routes_are_there_as_they_were_decided(carrier: str, http_to: HttpTo, client: httpx.AsyncClient) -> None:
     adapter = HttpCarrier(http_to(carrier, ""))
-    await adapter.push("4008001", 12, ROUTES, 100, 20)
-    await adapter.push("4008001", 12, ROUTES, 100, 20)
+    await adapter.push("4008001", CarrierPlan(12, ROUTES, 100, 20))
+    await adapter.push("4008001", CarrierPlan(12, ROUTES, 100, 20))
     assert (await adapter.held())["4008001"] == CarrierPlan(12, ROUTES, 100, 20)
     held = (await client.get(f"{carrier}/v1/routes")).json()["4008001"]
     assert (held["revision"], held["channels"], held["calls_per_second"]) == (12, 100, 20)
@@ -54,9 +54,9 @@ async def test_routes_are_there_as_they_were_decided(carrier: str, http_to: Http
 
 async def test_an_older_revision_is_refused_by_name(carrier: str, http_to: HttpTo) -> None:
     adapter = HttpCarrier(http_to(carrier, ""))
-    await adapter.push("4008002", 12, ROUTES, 100, 20)
+    await adapter.push("4008002", CarrierPlan(12, ROUTES, 100, 20))
     with pytest.raises(AdapterError, match=r"409.*StaleRevision"):
-        await adapter.push("4008002", 11, ROUTES, 100, 20)
+        await adapter.push("4008002", CarrierPlan(11, ROUTES, 100, 20))
 
 
 async def test_calls_in_progress_are_counted_for_the_numbers_asked(
@@ -68,7 +68,7 @@ async def test_calls_in_progress_are_counted_for_the_numbers_asked(
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         nowhere = CarrierRoute("east", f"127.0.0.1:{silent.getsockname()[1]}", 1)
-        await adapter.push("4008003", 12, [nowhere], 100, 20)
+        await adapter.push("4008003", CarrierPlan(12, (nowhere,), 100, 20))
         load = {"calls_per_second": 10, "talk": [4, 5], "numbers": ["4008003"], "seed": 1}
         (await client.put(f"{carrier}/v1/load", json=load)).raise_for_status()
         async with asyncio.timeout(5):
@@ -83,4 +83,4 @@ async def test_calls_in_progress_are_counted_for_the_numbers_asked(
 async def test_a_route_that_the_carrier_cannot_use_is_an_error_that_names_it(carrier: str, http_to: HttpTo) -> None:
     adapter = HttpCarrier(http_to(carrier, ""))
     with pytest.raises(AdapterError, match=r"400.*target"):
-        await adapter.push("4008004", 12, [CarrierRoute("east", "not-an-address", 1)], 100, 20)
+        await adapter.push("4008004", CarrierPlan(12, (CarrierRoute("east", "not-an-address", 1),), 100, 20))

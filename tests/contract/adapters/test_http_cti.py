@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from callcenter.cti import loanstore
 from callcenter.directory import save
 from tandem.adapters.cti.http import HttpCTI
 from tandem.api.agentgroup import Drain
 from tandem.domain.buckets import bucket_of
 from tandem.domain.clients import ClientCount
 from tandem.domain.records import PlacementRecord
-from tandem.engine.ports import AdapterError, Arrival
+from tandem.engine.ports import AdapterError, Arrival, DoorWords
 from tests.contract.adapters.conftest import HttpTo
 from tests.contract.cti.support import (
     GROUP,
@@ -58,6 +59,10 @@ def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CtiProcess]:
     folder = tmp_path_factory.mktemp("cti")
     save(a_directory(), folder / "directory.json.gz")
     running = a_cti(folder, "east", {"east": free_port(), "west": free_port()}, evapi=free_port())
+    # A first life would keep nothing on the disk before it knows whom it has lent.
+    state = Path(running.env["TANDEM_STATE_DIR"])
+    state.mkdir(parents=True, exist_ok=True)
+    loanstore.save(state, loanstore.Kept(frozenset(), 0))
     try:
         running.launch()
         deadline = time.monotonic() + 15
@@ -104,6 +109,22 @@ async def test_the_same_map_again_is_accepted_and_an_older_one_refused(adapter: 
     stale = await adapter.push(boot, placed(revision - 1, west="0-99"))
     assert (stale.accepted, stale.refused) == ({}, {GROUP: "StaleRevision"})
     assert (await adapter.status()).groups[GROUP].revision == revision
+
+
+async def test_an_older_number_of_guests_changes_nothing(adapter: HttpCTI, lone: CtiProcess, revision: int) -> None:
+    def kept(guests: int) -> bool:
+        loans = Path(lone.env["TANDEM_STATE_DIR"]) / "loans.json"
+        return loans.exists() and f'"guestCapacity":{guests}' in loans.read_text().replace(" ", "")
+
+    boot = (await adapter.status()).boot
+    await adapter.push(boot, {}, doors=DoorWords(revision, guest_capacity=40))
+    await until(lambda: kept(40), within=5, what="the number on disk")
+    await adapter.push(boot, {}, doors=DoorWords(revision - 1, guest_capacity=7))
+    await adapter.push(boot, placed(revision, east="0-99"), doors=DoorWords(revision + 1, guest_capacity=41))
+    await until(lambda: kept(41), within=5, what="the newer number on disk")
+    await adapter.push(boot, {}, doors=DoorWords(revision, guest_capacity=40))
+    await asyncio.sleep(0.3)
+    assert kept(41)
 
 
 async def test_a_push_for_another_boot_is_a_normal_answer_that_names_this_one(adapter: HttpCTI, revision: int) -> None:

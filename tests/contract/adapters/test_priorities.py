@@ -15,7 +15,7 @@ from callcenter.session.messages import Hello, Offer, Ping, Pong, SignIn, Wait, 
 from callcenter.session.pacing import BURST_SECONDS
 from tandem.adapters.cti.http import HttpCTI
 from tandem.domain.records import PlacementRecord
-from tandem.engine.ports import Priorities
+from tandem.engine.ports import DoorWords
 from tests.contract.adapters.conftest import HttpTo
 from tests.contract.cti.support import TOKEN, Control, CtiProcess, a_cti, control
 from tests.support.ports import free_port
@@ -129,11 +129,11 @@ async def test_the_priority_of_a_push_is_who_is_let_in_first_and_a_later_one_alo
     await crowd.knock([*agents(SALES, *range(6)), *agents(HELP, *range(10))])
     boot = (await engine.status()).boot
     began = asyncio.get_running_loop().time()
-    await engine.push(boot, maps(10), priorities=Priorities({HELP: 200}, 20))
-    await engine.push(boot, {}, priorities=Priorities({HELP: 1}, 19))  # from an engine that was replaced meanwhile
+    await engine.push(boot, maps(10), doors=DoorWords(20, {HELP: 200}))
+    await engine.push(boot, {}, doors=DoorWords(19, {HELP: 1}))  # from an engine that was replaced meanwhile
     assert await crowd.next(3) == [HELP] * 3
     # The manifest changes, and no map does. One more may have come in before the push did.
-    await engine.push(boot, {}, priorities=Priorities({HELP: 50}, 30))
+    await engine.push(boot, {}, doors=DoorWords(30, {HELP: 50}))
     assert (await crowd.next(7)).count(SALES) >= 5
     took = asyncio.get_running_loop().time() - began
     assert took >= (10 - 1) / RATE - BURST_SECONDS, "and never more than the stated rate"
@@ -144,13 +144,13 @@ async def test_the_cti_shows_what_it_was_told_and_an_older_reading_changes_nothi
 ) -> None:
     assert await shown(asked) == (100, 100)
     boot = (await engine.status()).boot
-    await engine.push(boot, maps(10), priorities=Priorities({SALES: 10, HELP: 200}, 20))
-    await engine.push(boot, {}, priorities=Priorities({HELP: 1}, 19))
+    await engine.push(boot, maps(10), doors=DoorWords(20, {SALES: 10, HELP: 200}))
+    await engine.push(boot, {}, doors=DoorWords(19, {HELP: 1}))
     assert await shown(asked) == (10, 200)
-    await engine.push(boot, maps(11), priorities=Priorities({HELP: 300}, 30))
+    await engine.push(boot, maps(11), doors=DoorWords(30, {HELP: 300}))
     await engine.push(boot, maps(12))
     assert await shown(asked) == (10, 300), "what is left out stays as it is"
-    refused = await engine.push("another-boot", {}, priorities=Priorities({HELP: 5}, 99))
+    refused = await engine.push("another-boot", {}, doors=DoorWords(99, {HELP: 5}))
     assert refused.wrong_boot
     assert await shown(asked) == (10, 300)
 
@@ -158,9 +158,9 @@ async def test_the_cti_shows_what_it_was_told_and_an_older_reading_changes_nothi
 async def test_a_cti_that_restarts_goes_by_what_it_knew_until_it_is_told_anew(
     cti: CtiProcess, engine: HttpCTI, asked: Control
 ) -> None:
-    await engine.push((await engine.status()).boot, maps(10), priorities=Priorities({SALES: 10, HELP: 200}, 20))
+    await engine.push((await engine.status()).boot, maps(10), doors=DoorWords(20, {SALES: 10, HELP: 200}))
     cti.stop()
     await cti.start()
     assert await shown(asked) == (10, 200)
-    await engine.push((await engine.status()).boot, {}, priorities=Priorities({HELP: 7}, 3))
+    await engine.push((await engine.status()).boot, {}, doors=DoorWords(3, {HELP: 7}))
     assert await shown(asked) == (10, 7)

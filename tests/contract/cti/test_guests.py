@@ -96,7 +96,7 @@ class Story:
 
 async def place(control: Control, revision: int, map_: dict[str, str], **more: Any) -> None:
     groups = {GROUP: {"revision": revision, "map": map_}}
-    body = {"boot": await control.boot(), "confirmed": True, "groups": groups, **more}
+    body = {"boot": await control.boot(), "confirmed": True, "groups": groups, "asOf": revision, **more}
     status, answer = await control.send("PUT", "/v1/placements", body)
     assert status == 200, answer
 

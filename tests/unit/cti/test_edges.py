@@ -20,7 +20,7 @@ from callcenter.cti.main import read_directory
 from callcenter.cti.numbers import NumberPool, PoolExhaustedError
 from callcenter.cti.peer import Arrivals, read_frame
 from callcenter.cti.softswitch import NetstringError, NetstringReader, netstring
-from callcenter.cti.wire import read_guest_capacity, read_placements, write_placements
+from callcenter.cti.wire import read_as_of, read_guest_capacity, read_placements, write_placements
 from callcenter.session.door import parse_map
 from callcenter.session.lease import DEFAULT_LEASE, DEFAULT_PING
 from callcenter.session.placements import Drain, Placement
@@ -260,6 +260,8 @@ def test_a_push_may_say_how_many_guests_there_may_be(body: dict[str, Any], capac
 def test_a_wrong_number_of_guests_is_refused_by_name(value: Any) -> None:
     with pytest.raises(RequestError, match="guestCapacity"):
         read_guest_capacity({"guestCapacity": value})
+    with pytest.raises(RequestError, match="asOf"):
+        read_as_of({"asOf": value})
 
 
 def test_loans_survive_on_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -189,6 +189,7 @@ async def test_the_engine_is_told_why_a_map_cannot_be_kept_and_may_try_again(
         "boot": boot,
         "confirmed": True,
         "guestCapacity": 7,
+        "asOf": 1,
         "groups": {GROUP: {"revision": 4, "map": {"east>west": "0-99"}}},
     }
     headers = {"Authorization": "Bearer control-token"}
@@ -205,6 +206,20 @@ async def test_the_engine_is_told_why_a_map_cannot_be_kept_and_may_try_again(
         assert answer.status == 200
     assert revisions(cti) == {GROUP: 4}
     assert cti.centre.server.guests.capacity == 7
+
+
+async def test_a_push_that_was_late_on_its_way_does_not_set_an_older_number_of_guests(cti: Cti) -> None:
+    headers = {"Authorization": "Bearer control-token"}
+    held = []
+    async with TestClient(TestServer(cti.control.app())) as engine:
+        for revision, guests in ((10, 40), (9, 7), (10, 40), (11, 8), (12, 9)):
+            body = {"boot": cti.centre.server.boot, "confirmed": True, "groups": {}, "guestCapacity": guests}
+            answer = await engine.put("/v1/placements", json=body | {"asOf": revision}, headers=headers)
+            assert answer.status == 200
+            held.append(cti.centre.server.guests.capacity)
+        answer = await engine.put("/v1/placements", json=body, headers=headers)
+        assert (answer.status, (await answer.json())["field"]) == (400, "asOf"), "nobody could tell which is newer"
+    assert held == [40, 40, 40, 8, 9]
 
 
 async def test_on_a_full_disk_a_map_counts_and_a_restart_knows_none(cti: Cti, monkeypatch: pytest.MonkeyPatch) -> None:

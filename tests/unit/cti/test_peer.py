@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
-from callcenter.cti.peer import Arrivals, PeerLink, read_frame
+from callcenter.cti.peer import FROM, TO, Arrivals, PeerLink, read_frame
 from callcenter.session.loan_frames import Returned, Who
 from callcenter.session.window import SILENCE
 from tests.unit.engine.virtual import run_virtual
@@ -42,6 +46,8 @@ async def test_a_line_that_is_cancelled_while_it_ends_does_end() -> None:
     link = PeerLink(
         "http://nowhere",
         "secret",
+        site="east",
+        peer="west",
         report=dict,
         arrivals=lambda: Arrivals("b1", 0),
         on_said=lambda _: None,
@@ -79,6 +85,8 @@ def test_arrivals_are_counted_often_enough_whatever_else_there_is_to_say() -> No
         link = PeerLink(
             "http://nowhere",
             "secret",
+            site="east",
+            peer="west",
             report=lambda: {"g": {"available": idle, "signed_in": 5, "longest_idle": 0.0}},
             arrivals=lambda: Arrivals("b1", 0),
             on_said=lambda _: None,
@@ -125,6 +133,8 @@ async def test_what_is_said_of_loans_goes_out_on_the_line_that_was_heard_last() 
     link = PeerLink(
         "http://nowhere",
         "secret",
+        site="east",
+        peer="west",
         report=dict,
         arrivals=lambda: Arrivals("b1", 0),
         on_said=heard.append,
@@ -145,6 +155,57 @@ async def test_what_is_said_of_loans_goes_out_on_the_line_that_was_heard_last() 
     for talk in talks:
         talk.cancel()
     await asyncio.gather(*talks, return_exceptions=True)
+
+
+def a_link(heard: "asyncio.Queue[Any]") -> PeerLink:
+    async def news(seen: int, timeout: float) -> int:
+        await asyncio.sleep(60)
+        return seen
+
+    return PeerLink(
+        "http://nowhere",
+        "secret",
+        site="east",
+        peer="west",
+        report=dict,
+        arrivals=lambda: Arrivals("b1", 0),
+        on_said=heard.put_nowait,
+        news=news,
+    )
+
+
+@asynccontextmanager
+async def connected(link: PeerLink, headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    app = web.Application()
+    app.router.add_get("/peer", link.handle)
+    async with TestClient(TestServer(app)) as cti:
+        line = await cti.ws_connect("/peer", headers={"Authorization": "Bearer secret", **headers})
+        yield line
+        await line.close()
+
+
+@pytest.mark.parametrize("headers", [{FROM: "west", TO: "east"}, {}], ids=["its-peer", "an-older-one"])
+async def test_its_peer_is_listened_to(headers: dict[str, str]) -> None:
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+    async with connected(a_link(heard), headers) as line:
+        await line.send_str('{"t": "returned", "loans": ["b1.l1"]}')
+        assert await asyncio.wait_for(heard.get(), 5) == Returned(("b1.l1",))
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param({FROM: "north", TO: "east"}, 409, id="a-third-city"),
+        pytest.param({FROM: "west", TO: "north"}, 409, id="who-looks-for-a-third-city"),
+        pytest.param({"Authorization": "Bearer wrong", FROM: "west", TO: "east"}, 401, id="a-stranger"),
+    ],
+)
+async def test_nobody_else_is(headers: dict[str, str], status: int) -> None:
+    """Two of three cities are each other's peer; the third one's words would be taken for the other's."""
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        async with connected(a_link(asyncio.Queue()), headers):
+            pass
+    assert refused.value.status == status
 
 
 def test_a_loan_that_makes_no_sense_ends_the_line() -> None:

@@ -51,7 +51,10 @@ def test_an_approval_under_hold_waits_for_the_hold() -> None:
     world = lost()
     world.hold()
     world.change_shift(QUESTION, approved=True, approved_by="ada")
-    assert world.settle() == []
+    world.settle()
+    assert world.placement() == {"east": "0-99"}
+    record = world.shift_record(QUESTION)
+    assert (record.reason, record.message[:32]) == (Reason.HELD, "approved by ada, and waits: ada ")
     world.delete(keys.HOLD)
     world.settle()
     assert world.placement() == {"west": "0-99"}
@@ -113,6 +116,19 @@ def test_what_is_declined_is_remembered_before_the_question_can_be_deleted() -> 
     world.change_shift(QUESTION, abort=True)
     [commit] = world.decide().commits
     assert set(commit.writes) == {keys.shift(QUESTION), keys.failover("east")}
+
+
+def test_a_question_is_declined_in_the_failover_as_it_was_seen() -> None:
+    """Another system is lost in the same moment: what is remembered must not write over that."""
+    world = lost()
+    world.change_shift(QUESTION, abort=True)
+    [commit] = world.decide().commits
+    record = world.snapshot.failovers["east"].record
+    world.put(keys.failover("east"), record.model_copy(update={"systems": ("flight", "hotel")}))
+    assert not world.commit(commit)
+    world.settle()
+    record = world.snapshot.failovers["east"].record
+    assert (record.systems, record.declined) == (("flight", "hotel"), (GROUP,))
 
 
 def test_announced_work_ends_the_question_and_is_not_called_a_return() -> None:
@@ -196,6 +212,89 @@ def test_without_room_an_approved_question_is_not_completed() -> None:
     world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=500))
     world.settle()
     assert world.shift_record(QUESTION).phase == "Completed"
+
+
+def crowded(capacity: int) -> World:
+    """A hundred agents at west, and a question about fifty of a lost east; then west carries `capacity`."""
+    world = World()
+    world.group({"west": 100}, name=AUTOMATIC)
+    world.group({"east": 100}, agents=50, failover="Manual")
+    world.settle()
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=capacity))
+    world.settle()
+    return world
+
+
+def test_approved_without_room_it_says_what_is_missing_and_goes_on_when_there_is_some() -> None:
+    world = crowded(100)
+    asked = world.shift_record(QUESTION).message
+    assert "approve east-1-failover" in asked
+    world.change_shift(QUESTION, approved=True, approved_by="ada")
+    world.settle()
+    record = world.shift_record(QUESTION)
+    assert (record.phase, record.reason) == ("AwaitingApproval", Reason.NO_CAPACITY)
+    assert record.message.startswith(
+        f"approved by ada, and waits: about 50 agents of {GROUP} have no room; they follow when hotel has more"
+    )
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=130))
+    world.settle()
+    assert "about 20 agents of" in world.shift_record(QUESTION).message
+    assert dict(world.map().end_shares) == {"east": 40, "west": 60}
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=500))
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+    record = world.shift_record(QUESTION)
+    assert (record.phase, record.reason) == ("Completed", Reason.FAILED_OVER)
+
+
+def test_what_is_missing_is_said_once_whoever_signs_in_meanwhile() -> None:
+    world = crowded(100)
+    world.change_shift(QUESTION, approved=True, approved_by="ada")
+    world.settle()
+    for agents in (60, 61, 99):
+        world.sessions("west", AUTOMATIC, {1: agents})
+        assert world.settle() == []
+
+
+def test_approved_with_nobody_to_take_over_it_says_why() -> None:
+    world = lost()
+    world.observe("west", "west", "hotel", "cti", passes=False)
+    world.change_shift(QUESTION, approved=True, approved_by="ada")
+    world.settle()
+    record = world.shift_record(QUESTION)
+    assert (record.phase, record.reason) == ("AwaitingApproval", Reason.TARGET_NOT_USABLE)
+    assert "nobody can take over" in record.message
+    world.observe("west", "west", "hotel", "cti")
+    world.settle()
+    assert world.shift_record(QUESTION).phase == "Completed"
+
+
+def test_while_nobody_has_approved_the_question_stays_a_question() -> None:
+    world = crowded(100)
+    before = world.shift_record(QUESTION)
+    world.advance(60)
+    world.hold()
+    assert world.settle() == []
+    assert world.shift_record(QUESTION) == before
+
+
+def test_many_groups_without_room_are_counted_beyond_the_first_few() -> None:
+    world = World(capacity=100_000)
+    for number in range(9):
+        world.group({"east": 100}, name=f"callcenter/g{number}", agents=20, failover="Manual")
+    world.settle(300)
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=40))
+    world.change_shift(QUESTION, approved=True, approved_by="ada")
+    world.settle()
+    message = world.shift_record(QUESTION).message
+    assert "about 140 agents of" in message
+    assert "callcenter/g6 and 2 more have no room" in message
 
 
 def test_a_city_that_comes_back_ends_the_question() -> None:

@@ -222,6 +222,31 @@ def test_a_veto_that_nothing_renews_ends_and_does_not_act_at_once() -> None:
     assert world.placement() == {"west": "0-99"}
 
 
+def test_a_veto_that_vanishes_with_its_observer_does_not_act_at_once() -> None:
+    world = a_world()
+    breaks(world, "cti", by=("east", "west"))
+    world.advance(600)
+    world.die("witness", seen_by=())
+    world.advance(CONFIRMED_S - 0.01)
+    assert world.settle() == []
+    assert world.decide().wake_at == pytest.approx(world.mono + 0.011, abs=0.01)
+    world.advance(0.02)
+    [commit] = world.decide().commits
+    world.observe("witness", "east", "hotel", "cti")
+    assert not world.commit(commit), "it is back"
+
+
+def test_clients_that_accuse_no_more_prolong_nothing() -> None:
+    world = a_world()
+    breaks(world, "cti", by=EVERYBODY)
+    world.advance(CONFIRMED_S - 0.01)
+    breaks(world, "cti", by=("clients@west",))
+    world.delete(keys.observation("clients@west", "east", "hotel", "cti"))
+    world.advance(0.02)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
 def works_again_for_one(world: World) -> None:
     breaks(world, "softswitch", by=("witness",), passes=True)
 

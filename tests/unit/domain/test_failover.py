@@ -270,6 +270,81 @@ def test_a_veto_that_is_renewed_in_the_last_moment_stops_it() -> None:
     assert not world.commit(commit)
 
 
+def its_observer_dies(world: World) -> None:
+    """North's engine is gone, and its lease has ended."""
+    world.die("north", seen_by=())
+
+
+def one_hiccup_and_its_observer_dies(world: World) -> None:
+    for component in ("softswitch", "cti"):
+        world.observe("north", "east", "hotel", component, passes=False, firm=False)
+    its_observer_dies(world)
+
+
+def it_disqualifies_itself(world: World) -> None:
+    for component in ("softswitch", "cti"):
+        world.delete(keys.observation("north", "east", "hotel", component))
+
+
+@pytest.mark.parametrize("ends", [its_observer_dies, one_hiccup_and_its_observer_dies, it_disqualifies_itself])
+def test_a_veto_that_vanishes_with_its_observer_does_not_act_at_once(ends: Callable[[World], None]) -> None:
+    world = only_north_reaches_it()
+    ends(world)
+    world.advance(CONFIRM_AFTER_S - 0.01)
+    assert world.settle() == []
+    assert world.decide().wake_at == pytest.approx(world.mono + 0.011, abs=0.01)
+    world.advance(0.02)
+    world.settle()
+    assert world.placement()["west"]
+
+
+def test_who_reached_its_engine_only_is_waited_for_as_well() -> None:
+    world = three_cities()
+    world.die("east")
+    world.observe("north", "east", "", "engine")
+    world.advance(60)
+    world.die("north", seen_by=())
+    world.advance(CONFIRM_AFTER_S - 0.01)
+    assert world.settle() == []
+    world.advance(0.02)
+    world.settle()
+    assert world.placement()["west"]
+
+
+def test_an_accuser_that_vanishes_ends_no_wait_and_begins_none() -> None:
+    world = three_cities()
+    world.die("east", seen_by=("west", "witness", "north"))
+    world.advance(CONFIRM_AFTER_S - 0.1)
+    world.die("north", seen_by=())
+    world.advance(0.11)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_the_lost_citys_own_words_are_missed_by_nobody() -> None:
+    """They go with its lease, which is later than the first accusations."""
+    world = a_world()
+    lease = {key for key in world.store if key.startswith(f"{keys.OBSERVATIONS}east/")}
+    world.delete(keys.heartbeat("east"))
+    for component in ("cti", "softswitch"):
+        for observer in ("west", "witness"):
+            world.observe(observer, "east", "hotel", component, passes=False)
+    world.advance(CONFIRM_AFTER_S)
+    for key in lease:
+        world.delete(key)
+    world.advance(0.01)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_a_veto_that_is_back_in_the_last_moment_stops_it() -> None:
+    world = only_north_reaches_it()
+    its_observer_dies(world)
+    [commit] = after_confirmation(world).decide().commits
+    world.observe("north", "east", "hotel", "cti")
+    assert not world.commit(commit)
+
+
 def test_a_lost_city_without_agents_holds_up_no_order_and_has_its_quarantine() -> None:
     world = World()
     world.group({"west": 100})

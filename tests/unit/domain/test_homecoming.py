@@ -60,6 +60,21 @@ def test_a_word_against_the_city_begins_the_wait_anew() -> None:
     assert world.map().in_transit
 
 
+@pytest.mark.parametrize("accuser", ["witness", "clients@west"])
+def test_so_does_one_that_vanishes_with_its_observer(accuser: str) -> None:
+    world = after_the_storm()
+    world.advance(STABLE_S - 10)
+    world.observe(accuser, "east", "hotel", "cti", passes=False, firm=False)
+    world.advance(60)
+    assert world.settle() == []
+    world.delete(keys.observation(accuser, "east", "hotel", "cti"))
+    world.advance(STABLE_S - 0.1)
+    assert world.settle() == []
+    world.advance(0.2)
+    world.settle()
+    assert world.map().in_transit
+
+
 def test_a_hold_a_person_or_a_lack_of_room_is_in_its_way() -> None:
     world = after_the_storm()
     world.hold()

@@ -15,7 +15,7 @@ from tandem.constants import (
 )
 from tandem.domain import keys
 from tandem.domain.reasons import Reason
-from tests.unit.domain.world import GROUP, World
+from tests.unit.domain.world import GROUP, World, site_spec
 
 SHIFT = "callcenter/s1"
 ALL_HOTEL = {"selector": {"system": "hotel"}, "to": "west"}
@@ -257,6 +257,22 @@ def test_a_plan_that_the_world_has_left_behind_is_not_carried_out() -> None:
     world.change_shift(approved=True, approved_by="ada")
     world.settle()
     assert (world.shift_record().phase, world.shift_record().reason) == ("Failed", Reason.PLAN_OUTDATED)
+
+
+def test_an_approved_shift_does_not_begin_onto_a_city_that_has_become_full() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL, approval="Manual")
+    world.settle()
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=99))
+    world.change_shift(approved=True, approved_by="ada")
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.reason) == ("Preparing", Reason.NO_CAPACITY)
+    assert "carries 99 agents and would have more" in record.message
+    assert world.placement() == {"east": "0-99"}
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=100))
+    world.settle()
+    assert world.placement() == {"east>west": "0-99"}
 
 
 def test_a_shift_that_waits_for_approval_stands_in_nobodys_way_but_may_not_start_into_another() -> None:

@@ -14,13 +14,12 @@ from tandem.engine.ports import (
     AdapterError,
     Arrival,
     CarrierPlan,
-    CarrierRoute,
     ClientCounts,
     CTICapabilities,
     CTIGroups,
     DeepResult,
+    DoorWords,
     Late,
-    Priorities,
     ProbeResult,
     PushResult,
     SoftswitchState,
@@ -53,7 +52,8 @@ class FakeCTI:
         self.moves: list[Arrival] = []
         self.pushes: list[tuple[float, str, dict[str, int]]] = []
         self.guest_capacity = -1  # never told
-        self.told_priorities: list[tuple[str, Priorities]] = []
+        self.guests_as_of = -1
+        self.told_priorities: list[tuple[str, DoorWords]] = []
         self.signed_in_twice: list[str] = []
         self.said_by_clients: ClientCounts = {}
         self._changed = asyncio.Event()
@@ -89,8 +89,7 @@ class FakeCTI:
         boot: str,
         placements: Mapping[str, tuple[int, PlacementRecord]],
         *,
-        guest_capacity: int | None = None,
-        priorities: Priorities | None = None,
+        doors: DoorWords | None = None,
     ) -> PushResult:
         await self._travel()
         if boot != self.boot:
@@ -98,10 +97,11 @@ class FakeCTI:
         now = asyncio.get_running_loop().time()
         self.pushes.append((now, boot, {name: revision for name, (revision, _) in placements.items()}))
         self.confirmed = True
-        if guest_capacity is not None:
-            self.guest_capacity = guest_capacity
-        if priorities is not None:
-            self.told_priorities.append((self.boot, priorities))
+        if doors is not None:
+            if doors.guest_capacity is not None:
+                self.guests_as_of, self.guest_capacity = doors.as_of, doors.guest_capacity
+            if doors.priorities:
+                self.told_priorities.append((self.boot, doors))
         accepted: dict[str, int] = {}
         refused: dict[str, str] = {}
         for name, (revision, record) in placements.items():
@@ -238,7 +238,7 @@ class FakeSoftswitch:
         self, site: str, numbers: Mapping[str, str], placements: Mapping[str, tuple[int, PlacementRecord]]
     ) -> None:
         self._answer()
-        self.pushes += 1
+        self.pushes += bool(placements) or self.numbers != numbers
         self.numbers = dict(numbers)
         self.placements.update({name: revision for name, (revision, _) in placements.items()})
 
@@ -256,35 +256,30 @@ class FakeSoftswitch:
 
 class FakeCarrier:
     def __init__(self) -> None:
-        self.routes: dict[str, tuple[int, Sequence[CarrierRoute]]] = {}
-        self.limits: dict[str, tuple[int, int]] = {}
+        self.plans: dict[str, CarrierPlan] = {}
         self.pushes: list[str] = []
         self.down = False
 
-    async def push(
-        self, number: str, revision: int, routes: Sequence[CarrierRoute], channels: int, calls_per_second: int
-    ) -> None:
+    async def push(self, number: str, plan: CarrierPlan) -> None:
         if self.down:
             raise AdapterError("the carrier does not answer")
-        self.routes[number] = (revision, routes)
-        self.limits[number] = (channels, calls_per_second)
+        self.plans[number] = plan
         self.pushes.append(number)
 
     def older(self, number: str) -> None:
-        revision, routes = self.routes[number]
-        self.routes[number] = (revision - 1, routes)
+        self.plans[number] = replace(self.plans[number], revision=self.plans[number].revision - 1)
 
     def rerouted(self, number: str) -> None:
-        revision, (first, *others) = self.routes[number]
-        self.routes[number] = (revision, (replace(first, weight=first.weight + 1), *others))
+        first, *others = self.plans[number].routes
+        self.plans[number] = replace(self.plans[number], routes=(replace(first, weight=first.weight + 1), *others))
+
+    def limited(self, number: str) -> None:
+        self.plans[number] = replace(self.plans[number], channels=1, calls_per_second=1)
 
     async def held(self) -> Mapping[str, CarrierPlan]:
         if self.down:
             raise AdapterError("the carrier does not answer")
-        return {
-            number: CarrierPlan(revision, tuple(routes), *self.limits[number])
-            for number, (revision, routes) in self.routes.items()
-        }
+        return dict(self.plans)
 
     async def channels_in_use(self, numbers: Sequence[str]) -> int:
         return 7

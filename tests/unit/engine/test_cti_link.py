@@ -183,6 +183,9 @@ def test_a_cti_is_told_how_many_guests_it_may_take() -> None:
         await cities.until(lambda: cti.guest_capacity == 0)
         cities.publish(keys.SITE, "east", site_spec("east", "hotel", guestCapacity=40))
         await cities.until(lambda: cti.guest_capacity == 40)
+        published = cities.etcd.get(keys.spec("east", keys.SITE, "east"))
+        assert published is not None
+        assert published.mod_revision <= cti.guests_as_of <= cities.etcd.revision, "an older word cannot undo it"
         cti.guest_capacity = -1
         cities.publish(keys.SITE, "west", site_spec("west", "hotel", guestCapacity=7))
         await cities.until(lambda: cities.cti("west").guest_capacity == 7)
@@ -199,14 +202,14 @@ def test_a_cti_is_told_how_important_each_group_is_and_a_change_alone_is_pushed(
         cities = await ready()
         cti = cities.cti("east")
         await cities.until(lambda: cti.told_priorities)
-        assert {group for _, said in cti.told_priorities for group in said.of} == {GROUP}
-        assert cti.told_priorities[-1][1].of == {GROUP: 100}
+        assert {group for _, said in cti.told_priorities for group in said.priorities} == {GROUP}
+        assert cti.told_priorities[-1][1].priorities == {GROUP: 100}
         pushes, revision = len(cti.pushes), held(cities, "east")
         cities.group({"east": 100}, priority=300)
-        took = await cities.until(lambda: cti.told_priorities[-1][1].of == {GROUP: 300})
+        took = await cities.until(lambda: cti.told_priorities[-1][1].priorities == {GROUP: 300})
         assert took < 0.5
         assert held(cities, "east") == revision, "no map changes by that"
-        assert cities.cti("west").told_priorities[-1][1].of == {GROUP: 300}
+        assert cities.cti("west").told_priorities[-1][1].priorities == {GROUP: 300}
         read = [said.as_of for _, said in cti.told_priorities]
         assert read == sorted(set(read))
         assert read[-1] > revision, "as of a revision that has seen the change"
@@ -214,7 +217,7 @@ def test_a_cti_is_told_how_important_each_group_is_and_a_change_alone_is_pushed(
         assert len(cti.pushes) == pushes + 1, "told once"
         cti.restart()
         await cities.until(lambda: cti.told_priorities[-1][0] == cti.boot, within=12.0)
-        assert cti.told_priorities[-1][1].of == {GROUP: 300}
+        assert cti.told_priorities[-1][1].priorities == {GROUP: 300}
         await cities.stop()
 
     run_virtual(story())
@@ -228,7 +231,7 @@ def test_while_the_cities_differ_about_a_group_its_priority_is_what_was_agreed_l
         spec = group_spec({"east": 100}, priority=300)
         cities.put(keys.spec("east", keys.AGENT_GROUP, GROUP), SpecRecord(digest=spec_digest(spec, {}), spec=spec))
         await asyncio.sleep(5.0)
-        assert all(said.of == {GROUP: 100} for _, said in cti.told_priorities)
+        assert all(said.priorities == {GROUP: 100} for _, said in cti.told_priorities)
         # An engine that starts now knows of no agreement: it says nothing, and the CTI goes by what it was told.
         told = len(cti.told_priorities)
         pushes = len(cti.pushes)

@@ -70,6 +70,17 @@ def test_a_table_that_lost_an_entry_is_repaired_and_an_idle_one_is_left_alone() 
     run_virtual(story())
 
 
+def test_numbers_that_an_older_engine_pushed_late_are_mended() -> None:
+    async def story() -> None:
+        cities, softswitch = await ready()
+        await asyncio.sleep(15.0)
+        softswitch.numbers = {"8001001": "callcenter/of-yesterday", "8001002": GROUP}
+        assert await cities.until(lambda: softswitch.numbers == {"8001001": GROUP}, within=15.0) < 12.0
+        await cities.stop()
+
+    run_virtual(story())
+
+
 def test_the_report_says_which_revision_the_softswitch_holds() -> None:
     async def story() -> None:
         cities, _ = await ready()

@@ -20,12 +20,12 @@ async def ready() -> Cities:
     await cities.start()
     cities.group({"east": 100})
     cities.publish(keys.TRUNK, TRUNK, trunk_spec())
-    await cities.until(lambda: "8001001" in cities.carrier.routes)
+    await cities.until(lambda: "8001001" in cities.carrier.plans)
     return cities
 
 
 def weights(cities: Cities) -> dict[str, int]:
-    return {route.name: route.weight for route in cities.carrier.routes["8001001"][1]}
+    return {route.name: route.weight for route in cities.carrier.plans["8001001"].routes}
 
 
 def record(cities: Cities) -> TrunkRecord:
@@ -36,7 +36,7 @@ def test_routes_reach_the_carrier_and_are_confirmed() -> None:
     async def story() -> None:
         cities = await ready()
         assert weights(cities) == {"east": 70, "west": 30, "overflow": 0}
-        assert [route.target for route in cities.carrier.routes["8001001"][1]] == [
+        assert [route.target for route in cities.carrier.plans["8001001"].routes] == [
             "east:30560",
             "west:30560",
             "west:30560",
@@ -80,8 +80,8 @@ def test_a_carrier_that_was_away_gets_the_routes_when_it_is_back() -> None:
 def test_a_carrier_that_forgot_is_told_again_within_half_a_minute() -> None:
     async def story() -> None:
         cities = await ready()
-        cities.carrier.routes.clear()
-        await cities.until(lambda: "8001001" in cities.carrier.routes, within=32.0)
+        cities.carrier.plans.clear()
+        await cities.until(lambda: "8001001" in cities.carrier.plans, within=32.0)
         await cities.stop()
 
     run_virtual(story())
@@ -109,7 +109,7 @@ def test_a_carrier_that_has_everything_is_only_asked() -> None:
     async def story() -> None:
         cities = await ready()
         cities.publish(keys.TRUNK, TRUNK, many_numbers())
-        await cities.until(lambda: len(cities.carrier.routes) == 41, within=32.0)
+        await cities.until(lambda: len(cities.carrier.plans) == 41, within=32.0)
         await asyncio.sleep(2.0)
         pushed = len(cities.carrier.pushes)
         await asyncio.sleep(100.0)
@@ -122,24 +122,24 @@ def test_a_carrier_that_has_everything_is_only_asked() -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        pytest.param(lambda carrier: carrier.routes.pop("8002007"), id="it-forgot-one"),
+        pytest.param(lambda carrier: carrier.plans.pop("8002007"), id="it-forgot-one"),
         pytest.param(lambda carrier: carrier.older("8002007"), id="one-is-older"),
         pytest.param(lambda carrier: carrier.rerouted("8002007"), id="somebody-changed-a-weight"),
-        pytest.param(lambda carrier: carrier.limits.update({"8002007": (1, 1)}), id="somebody-changed-a-limit"),
+        pytest.param(lambda carrier: carrier.limited("8002007"), id="somebody-changed-a-limit"),
     ],
 )
 def test_only_what_the_carrier_has_otherwise_is_pushed_again(spoil: Callable[[FakeCarrier], Any]) -> None:
     async def story() -> None:
         cities = await ready()
         cities.publish(keys.TRUNK, TRUNK, many_numbers())
-        await cities.until(lambda: len(cities.carrier.routes) == 41, within=32.0)
+        await cities.until(lambda: len(cities.carrier.plans) == 41, within=32.0)
         await asyncio.sleep(2.0)
-        before, limits = dict(cities.carrier.routes), dict(cities.carrier.limits)
+        before = dict(cities.carrier.plans)
         pushed = len(cities.carrier.pushes)
         spoil(cities.carrier)
         await asyncio.sleep(32.0)
         assert cities.carrier.pushes[pushed:] == ["8002007"]
-        assert (cities.carrier.routes, cities.carrier.limits) == (before, limits)
+        assert cities.carrier.plans == before
         await cities.stop()
 
     run_virtual(story())
@@ -152,7 +152,7 @@ def test_changed_limits_reach_the_carrier_within_half_a_minute() -> None:
         cities = await ready()
         await asyncio.sleep(2.0)
         cities.publish(keys.TRUNK, TRUNK, trunk_spec(capacity={"channels": 50, "callsPerSecond": 5}))
-        await cities.until(lambda: cities.carrier.limits["8001001"] == (50, 5), within=32.0)
+        await cities.until(lambda: cities.carrier.plans["8001001"].channels == 50, within=32.0)
         await cities.stop()
 
     run_virtual(story())

@@ -1,9 +1,24 @@
 """The matrix's list of faults."""
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from tests.matrix.cases import CASES, EITHER, FAILOVER, GIVEN_UP, IN_TESTS, NOTHING, OUTCOMES
+from demo import quickstart
+from demo.quickstart import documents
+from tandem.api.site import SiteSpec
+from tandem.engine.observer import _deep_rule
+from tests.matrix import scene as made
+from tests.matrix.cases import CASES, EITHER, FAILOVER, GIVEN_UP, IN_TESTS, NOTHING, OUTCOMES, Case
 from tests.matrix.runner import Result
+from tests.matrix.scene import CREDIT_OF_CALLS_S, RUNS_S, STANDS_S, Scene
+from tests.unit.engine.virtual import run_virtual
+
+SITES = ("east", "west")
+GROUPS = {group.name: group.system for group in quickstart.load().groups}
+SYSTEMS = set(GROUPS.values())
 
 
 def test_the_matrix_has_forty_five_cases_and_make_test_twelve_of_them() -> None:
@@ -15,6 +30,100 @@ def test_the_matrix_has_forty_five_cases_and_make_test_twelve_of_them() -> None:
 
 def test_every_expectation_says_what_may_be_observed() -> None:
     assert {case.expected for case in CASES} <= OUTCOMES.keys()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_case_speaks_of_what_there_is(case: Case) -> None:
+    places = {*SITES, *(f"{site}/{system}" for site in SITES for system in SYSTEMS)}
+    assert case.struck <= places | GROUPS.keys()
+    assert case.concerns <= SYSTEMS | GROUPS.keys()
+    assert case.cuts <= {*SITES, "east-west"}
+    assert case.within_s > 0 < case.lasts_s
+    if case.reason:
+        assert case.expected == NOTHING, "it is read where nobody is moved"
+        assert case.reason in {"Held", "StoreUnreachable", "TooFewObservers", "NotGivenUp"}
+    if case.concerns:
+        assert "Failover" in case.expected
+
+
+# -- faults that are more than one word to the lab
+
+
+class Faults:
+    """Notes what the lab is asked for, at which second."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[float, str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        async def ask(*what: object, **_: object) -> None:
+            words = " ".join(str(word) for word in what if isinstance(word, str))
+            self.asked.append((asyncio.get_running_loop().time() - 1000.0, f"{name} {words}"))
+
+        return ask
+
+
+class Store:
+    """Everybody is placed anew at `moves_at` seconds."""
+
+    def __init__(self, moves_at: float) -> None:
+        self.newest = {"callcenter/x": SimpleNamespace(revision=7)}
+        self._moves_at = moves_at
+
+    async def look(self) -> None:
+        if asyncio.get_running_loop().time() - 1000.0 >= self._moves_at:
+            self.newest["callcenter/x"].revision = 8
+
+
+def a_scene(moves_at: float = 1e9) -> tuple[Scene, Faults]:
+    faults = Faults()
+    centre: Any = SimpleNamespace(lab=SimpleNamespace(faults=faults))
+    return Scene(centre, None, Store(moves_at)), faults  # type: ignore[arg-type]
+
+
+def test_a_process_that_stutters_stands_and_runs_in_turn_and_runs_in_the_end() -> None:
+    scene, faults = a_scene()
+
+    async def story() -> None:
+        stutter = asyncio.create_task(scene.stutter("witness", made.ENGINE))
+        await asyncio.sleep(1.1)  # it stands
+        stutter.cancel()
+        await asyncio.gather(stutter, return_exceptions=True)
+
+    run_virtual(story())
+    turns = [word.partition(" ")[0] for _, word in faults.asked]
+    assert turns == ["freeze", "thaw", "freeze", "thaw", "freeze", "thaw"]
+    assert faults.asked[1][0] == pytest.approx(STANDS_S)
+    assert faults.asked[2][0] == pytest.approx(STANDS_S + RUNS_S)
+
+
+def test_no_probe_that_waits_in_vain_is_measured_by_a_process_that_stutters() -> None:
+    for site in documents(quickstart.load().folder / "sites.yaml"):
+        detection = SiteSpec.model_validate(site["spec"]).detection
+        assert detection.timeout == "500ms"
+        assert RUNS_S < 0.5
+        assert _deep_rule(detection).credit == CREDIT_OF_CALLS_S
+
+
+@pytest.mark.parametrize(
+    ("moves_at", "too_early"), [(CREDIT_OF_CALLS_S + 5.0, False), (5.0, True)], ids=["when-it-is-stale", "at-once"]
+)
+def test_a_failover_in_spite_of_a_veto_is_noted(moves_at: float, too_early: bool) -> None:
+    scene, faults = a_scene(moves_at)
+    run_virtual(made.no_calls_and_a_witness_that_measures_nothing(scene))
+    assert bool(scene.broken) is too_early
+    assert "swallow east" in {word for _, word in faults.asked}
+    assert faults.asked[-1][1] == f"thaw witness {made.ENGINE}", "the witness is left running"
+
+
+def test_what_is_frozen_and_cut_for_a_veto() -> None:
+    for act, asked in (
+        (made.engine_and_cti_frozen, [f"freeze east {made.ENGINE}", f"freeze east {made.CTI}"]),
+        (made.link_cut_and_engine_frozen, ["cut east west", f"freeze east {made.ENGINE}"]),
+    ):
+        scene, faults = a_scene()
+        run_virtual(act(scene))
+        assert [word for _, word in faults.asked] == asked
 
 
 @pytest.mark.parametrize(

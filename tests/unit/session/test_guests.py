@@ -313,14 +313,85 @@ def test_nobody_goes_home_in_the_middle_of_something(west_owns: East, activity: 
     assert len(frames(west_owns.connected(0.2), Release)) == 1
 
 
-@pytest.mark.parametrize("map_", [IN, {"west>north": "0-99"}])
-def test_nobody_goes_home_while_the_bucket_leaves_it(west_owns: East, map_: dict[str, str]) -> None:
+def test_nobody_goes_home_while_the_bucket_is_on_its_way_here(west_owns: East) -> None:
     west_owns.guest(1, "a1")
-    west_owns.place(map_)
+    west_owns.place(IN)
     west_owns.home_is_back(1)
     assert frames(west_owns.connected(3 * HOME_STABLE), Release) == []
     west_owns.place(WEST)
     assert len(frames(west_owns.connected(0.2), Release)) == 1
+
+
+# ---- three cities of one system
+
+
+def test_a_guest_whose_bucket_leaves_for_a_third_city_goes_home_which_sends_it_on(west_owns: East) -> None:
+    """The bucket waits for it, and would wait for ever."""
+    west_owns.guest(1, "a1")
+    west_owns.place({"west>north": "0-99"})
+    west_owns.frame(1, Other("north", ok=True, since=60.0))
+    assert frames(west_owns.connected(3 * HOME_STABLE), Release) == []
+    west_owns.home_is_back(1)
+    assert only(west_owns.connected(HOME_STABLE + 0.2), Release).to == "west"
+
+
+def test_a_guest_whose_bucket_has_gone_to_a_third_city_goes_there(west_owns: East) -> None:
+    """West has failed, and is not heard any more; north has its buckets."""
+    session = west_owns.guest(1, "a1")
+    west_owns.place({"north": "0-99"})
+    west_owns.home_is_back(1)
+    assert frames(west_owns.living(HOME_STABLE + 0.2), Release) == [], "west is home no more"
+    west_owns.frame(1, Other("north", ok=True, since=0.0))
+    assert frames(west_owns.living(HOME_STABLE - 0.1), Release) == []
+    west_owns.server.set_activity("a1", Activity.CALL, west_owns.now)
+    assert frames(west_owns.living(1.0), Release) == []
+    west_owns.server.set_activity("a1", Activity.IDLE, west_owns.now)
+    outs = west_owns.living(0.2)
+    release = only(outs, Release)
+    assert (release.session, release.to) == (session, "north")
+    assert tickets.verify(release.ticket or "", SECRET).to == "north"
+    assert said(outs, Returned) == [Returned(("w.l1",))]
+
+
+PAST_WEST = {"east>north": "0-99"}
+
+
+def test_nobody_is_sent_on_to_a_third_city_beside_its_guest_in_the_second(east_owns: East) -> None:
+    loan = lend(east_owns, "a1", "laptop").loans["a1"]
+    east_owns.place(PAST_WEST)
+    east_owns.hello(1, "a1", "desk")
+    outs = east_owns.ask(1)
+    assert only(outs, Wait).reason == "LentOut"
+    assert frames(outs, Release) == []
+    release = only(east_owns.peer(Returned((loan,))), Release)
+    assert (release.to, release.ticket is not None) == ("north", True)
+
+
+def test_the_lent_client_itself_is_sent_on(east_owns: East) -> None:
+    lend(east_owns, "a1", "laptop")
+    east_owns.place(PAST_WEST)
+    east_owns.hello(1, "a1", "laptop")
+    assert only(east_owns.ask(1), Release).to == "north"
+
+
+def test_where_the_second_city_is_the_next_one_nobody_waits(east_owns: East) -> None:
+    """That city's CTI has the guest, and decides between the two devices."""
+    lend(east_owns, "a1", "laptop")
+    east_owns.place(OUT)
+    east_owns.hello(1, "a1", "desk")
+    assert only(east_owns.ask(1), Release).to == "west"
+
+
+def test_a_new_life_without_a_disk_lets_no_bucket_go_to_a_third_city_before_it_has_asked() -> None:
+    cti = East(lent=None)
+    cti.place(PAST_WEST)
+    cti.hello(1, "a1")
+    assert only(cti.ask(1), Wait).reason == "LoansUnknown"
+    assert len(cti.server.count(GROUP).occupied) == 100, "any of them may have a guest in west"
+    question = said(cti.later(ANSWER_WITHIN + 0.2), Who)[-1]
+    outs = cti.peer(Renew("w1.4", (("b0.l3", "a7", "laptop"),), question.n)) + cti.later(0.15)
+    assert only(outs, Release).to == "north"
+    assert cti.server.count(GROUP).occupied == {7: 1}
 
 
 def test_nobody_is_sent_to_a_city_that_we_cannot_hear(west_owns: East) -> None:

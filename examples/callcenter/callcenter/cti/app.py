@@ -97,6 +97,8 @@ class Cti:
         self.peer = PeerLink(
             config.peer_url,
             config.peer_secret,
+            site=config.site,
+            peer=config.peer_site,
             report=self._idle_report,
             arrivals=self._arrivals,
             on_said=self._peer_report,

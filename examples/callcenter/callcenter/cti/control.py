@@ -12,7 +12,7 @@ from aiohttp import web
 from callcenter.cti import openapi
 from callcenter.cti.centre import Centre
 from callcenter.cti.errors import NotKeptError, RequestError, WrongBootError
-from callcenter.cti.wire import read_guest_capacity, read_placements, read_priorities
+from callcenter.cti.wire import read_as_of, read_guest_capacity, read_placements, read_priorities
 from callcenter.session.placements import PlaceAnswer, Placement
 from callcenter.session.priorities import Priorities
 
@@ -95,6 +95,7 @@ class ControlPort:
         self._token = f"Bearer {token}".encode()
         self._system = system
         self._rate = rate
+        self._guests_as_of = 0
 
     def app(self) -> web.Application:
         """The application to serve."""
@@ -199,6 +200,7 @@ class ControlPort:
             raise RequestError("confirmed", "expected true or false: whether a linearizable read stands behind this")
         placements, guest_capacity = read_placements(body), read_guest_capacity(body)
         priorities = read_priorities(body)
+        as_of = read_as_of(body) if guest_capacity is not None else 0
         server = self._host.centre.server
         try:
             if boot != server.boot:
@@ -210,7 +212,9 @@ class ControlPort:
             return _error(409, "WrongBoot", f"this process is {server.boot}, not {boot}", boot=server.boot)
         except NotKeptError as e:
             return _error(507, "NotKept", str(e))
-        if guest_capacity is not None:
+        # One that was late on its way knows an older number.
+        if guest_capacity is not None and as_of >= self._guests_as_of:
+            self._guests_as_of = as_of
             self._host.set_guest_capacity(guest_capacity)
         return web.json_response(
             {

@@ -33,6 +33,10 @@ RECONNECT: Final = 0.5
 SILENT: Final = 5.0
 """Seconds without a report after which a line is given up."""
 
+FROM: Final = "X-Tandem-Site"
+TO: Final = "X-Tandem-Peer"
+"""Headers of a connection: who connects, and to whom it means to."""
+
 log = logging.getLogger(__name__)
 
 Report = dict[str, dict[str, float]]
@@ -85,6 +89,8 @@ class PeerLink:
 
     Args:
         url: Its client port. secret: shared by the CTIs of this system.
+        site, peer: Names of this city and of the other one. With more than two cities of a system, a CTI that took a
+            third one's words for its peer's would count agents as free who are lent.
         report, arrivals: What to tell it. on_said: called with what it tells.
         news: of the number of the last change known and seconds to wait: returns as soon as there is a newer one, or
             after that time, with the newest number.
@@ -95,6 +101,8 @@ class PeerLink:
         url: str,
         secret: str,
         *,
+        site: str,
+        peer: str,
         report: Callable[[], Report],
         arrivals: Callable[[], Arrivals],
         on_said: Callable[[Said], None],
@@ -102,6 +110,8 @@ class PeerLink:
     ) -> None:
         self._url = url
         self._secret = secret
+        self._site = site
+        self._peer = peer
         self._report = report
         self._arrivals = arrivals
         self._on_said = on_said
@@ -119,7 +129,7 @@ class PeerLink:
 
     async def run(self) -> None:
         """Connect to the other CTI, talk, reconnect, until cancelled."""
-        headers = {"Authorization": f"Bearer {self._secret}"}
+        headers = {"Authorization": f"Bearer {self._secret}", FROM: self._site, TO: self._peer}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=2.0)
         async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
             while True:
@@ -140,6 +150,11 @@ class PeerLink:
         """The other CTI connects here (`GET /peer`)."""
         if request.headers.get("Authorization") != f"Bearer {self._secret}":
             return web.json_response({"error": "Unauthorized", "message": "TANDEM_PEER_SECRET differs"}, status=401)
+        pair = request.headers.get(FROM, self._peer), request.headers.get(TO, self._site)
+        if pair != (self._peer, self._site):
+            message = f"{pair[0]} takes {pair[1]} for its peer; this is {self._site}, and its peer is {self._peer}"
+            log.warning("a CTI is refused: %s; look at TANDEM_PEER_SITE and TANDEM_PEER_URL of both", message)
+            return web.json_response({"error": "NotMyPeer", "message": message}, status=409)
         ws = web.WebSocketResponse(compress=False, autoping=True)
         await ws.prepare(request)
         await self._talk(ws)

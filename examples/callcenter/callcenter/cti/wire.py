@@ -22,11 +22,12 @@ def read_placements(body: Any) -> dict[str, Placement]:
 def read_guest_capacity(body: Any) -> int | None:
     """Read the `guestCapacity` of a push; None: it says nothing of that. Raises RequestError."""
     value = _object(body, "body").get("guestCapacity")
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise RequestError("guestCapacity", f"is {value!r}: expected how many guests at most, an integer of 0 or more")
-    return value
+    return None if value is None else _count("guestCapacity", value)
+
+
+def read_as_of(body: Any) -> int:
+    """Read the revision of the store that the sender of a push had read. Raises RequestError."""
+    return _count("asOf", _object(body, "body").get("asOf"))
 
 
 def read_priorities(body: Any) -> Priorities | None:
@@ -35,7 +36,7 @@ def read_priorities(body: Any) -> Priorities | None:
     if said.get("priorities") is None:
         return None
     of = {name: _count(f"priorities.{name}", n) for name, n in _object(said["priorities"], "priorities").items()}
-    return Priorities(of, _count("asOf", said.get("asOf")))
+    return Priorities(of, read_as_of(said))
 
 
 def write_placements(placements: Mapping[str, Placement]) -> dict[str, Any]:

@@ -109,6 +109,13 @@ class GuestDoor:
             return None  # never lent to anybody
         return self._lender.why_shut(conn.seat.member.account, conn.instance, now)
 
+    def why_not_on(self, conn: Conn, to: str, now: float) -> str | None:
+        """Why this client of a leaving bucket is not sent on to `to`, or None: LoansUnknown, LentOut.
+
+        A third city knows of no loan of ours, and would let it in beside the guest.
+        """
+        return None if to == self.peer else self.why_shut(conn, now)
+
     def lets_in(self, conn: Conn, now: float) -> bool:
         """Whether this client may come in as a guest: home has said so, and not too long ago."""
         return self._borrower.has(conn.seat.member.account, conn.instance, now)
@@ -243,7 +250,8 @@ class GuestDoor:
     def _recount(self, group: str, now: float) -> None:
         """Buckets on their way to a third city have not left while one of their agents is lent to the second."""
         count = self._t.group(group).count
-        lent: dict[int, int] = {}
+        # What our last life has lent the disk may not say: each bucket may have one.
+        lent = dict.fromkeys(() if self._lender.knows(now) else self._leaving_past_peer(group), 1)
         for member in map(self._do.member, self._lender.lent(now)):
             if member is None or member.group != group:
                 continue
@@ -253,6 +261,15 @@ class GuestDoor:
         if lent != count.lent:
             count.lent = lent
             self._t.changed.add(group)
+
+    def _leaving_past_peer(self, group: str) -> list[int]:
+        placement = self._book.get(group)
+        places = placement.places if placement is not None else ()
+        return [
+            bucket
+            for bucket, place in enumerate(places)
+            if place.site == self._book.site and place.to not in (None, self.peer)
+        ]
 
     # ---- the disk
 
@@ -362,31 +379,39 @@ class GuestDoor:
         if self._shut and self._lender.is_sure:
             self._shut = False
             for group in self._t.groups.values():
+                self._recount(group.name, now)
                 for seat in list(group.at_door):
                     if seat.knock is not None:
                         self._do.decide(seat.knock, now, out)
 
     def _send_home(self, now: float, out: list[Out]) -> None:
         """Release the guests who can reach home again, in a quiet moment each, as in a planned move."""
-        if not self._borrower.reaches_peer(now):
-            return
         sent = 0
         for guest in self._borrower:
             if sent == HOMEWARD_A_LOOK:
                 return
             seat = self._t.seats[guest.account]
-            if self._can_go_home(guest, seat, now):
-                if not self._do.send(seat, self.peer, now, out):
+            home = self._home_of(guest, seat)
+            if home is not None and self._can_go(guest, seat, home, now):
+                if not self._do.send(seat, home, now, out):
                     return
                 self._give_back(guest.account, now, out, homeward=True)
                 sent += 1
 
-    def _can_go_home(self, guest: Guest, seat: Seat, now: float) -> bool:
+    def _home_of(self, guest: Guest, seat: Seat) -> str | None:
+        """Where to send a guest; None: nowhere, its bucket is on its way here anyhow.
+
+        Not always the city that has lent it: its bucket may have gone to a third one since. If it is on its way there,
+        it waits for the guest, and the old city sends the guest on.
+        """
+        place = self._book.place(guest.group, seat.member.bucket)
+        return None if place is None or self._book.site in (place.site, place.to) else place.site
+
+    def _can_go(self, guest: Guest, seat: Seat, home: str, now: float) -> bool:
         session = seat.session
         if session is None or not session.as_guest or now >= session.valid_until or seat.activity is not Activity.IDLE:
             return False
-        place = self._book.place(guest.group, seat.member.bucket)
-        if place is None or place.site != self.peer or place.to is not None:
-            return False  # it is on its way here anyhow, or to a third city
-        said = session.conn.evidence.get(self.peer)
+        if home == self.peer and not self._borrower.reaches_peer(now):
+            return False
+        said = session.conn.evidence.get(home)
         return said is not None and said.ok and now - said.since >= guest.stays

@@ -85,9 +85,13 @@ class Lender:
 
     # ---- the door
 
+    def knows(self, now: float) -> bool:
+        """Whether nobody can be lent of whom this life knows nothing."""
+        return self._knows or now >= self._born + LOAN * (1 + DRIFT)
+
     def why_shut(self, account: str, instance: str, now: float) -> str | None:
         """Why this client may not come in at home, or None: LoansUnknown, LentOut."""
-        if not self._knows and now < self._born + LOAN * (1 + DRIFT):
+        if not self.knows(now):
             return "LoansUnknown"
         lent = self._lent.get(account)
         if lent is None or now >= lent.until or lent.instance == instance:

@@ -392,7 +392,11 @@ class SessionServer:
             case Door.LEAVING if seat.activity is not Activity.IDLE:
                 self._enter(knock, now, out)  # a call that outlived its session is finished where it is
             case Door.LEAVING:
-                self._turn_away(knock, place.to or place.site, now, out, with_ticket=True)
+                to = place.to or place.site
+                if (shut := self.guests.why_not_on(knock.conn, to, now)) is not None:
+                    self._stand(knock, shut, out)
+                else:
+                    self._turn_away(knock, to, now, out, with_ticket=True)
             case Door.TICKET_ONLY | Door.CLOSED if ahead:
                 self._stand(knock, "PlacementBehind", out)
             case Door.TICKET_ONLY if self._was_let_in(knock.conn):

@@ -48,17 +48,15 @@ class HttpCarrier:
     def __init__(self, http: JsonHttp) -> None:
         self._http = http
 
-    async def push(
-        self, number: str, revision: int, routes: Sequence[CarrierRoute], channels: int, calls_per_second: int
-    ) -> None:
+    async def push(self, number: str, plan: CarrierPlan) -> None:
         body = {
-            "revision": revision,
+            "revision": plan.revision,
             "routes": [
                 {"name": route.name, "target": route.target, "weight": route.weight, "callers": list(route.callers)}
-                for route in routes
+                for route in plan.routes
             ],
-            "channels": channels,
-            "calls_per_second": calls_per_second,
+            "channels": plan.channels,
+            "calls_per_second": plan.calls_per_second,
         }
         await self._http.ask("PUT", f"/v1/routes/{number}", body=body, timeout=ANSWER_S)
 

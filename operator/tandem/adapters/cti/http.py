@@ -10,7 +10,7 @@ from tandem.adapters.json_http import JsonHttp
 from tandem.api.common import duration_seconds
 from tandem.domain.clients import ClientCount
 from tandem.domain.records import GroupReport, PlacementRecord
-from tandem.engine.ports import Arrival, ClientCounts, CTICapabilities, CTIGroups, Priorities, PushResult
+from tandem.engine.ports import Arrival, ClientCounts, CTICapabilities, CTIGroups, DoorWords, PushResult
 
 ANSWER_S: Final = 2.0
 """Seconds for an answer; for a long poll, on top of what it may wait."""
@@ -150,18 +150,17 @@ class HttpCTI:
         boot: str,
         placements: Mapping[str, tuple[int, PlacementRecord]],
         *,
-        guest_capacity: int | None = None,
-        priorities: Priorities | None = None,
+        doors: DoorWords | None = None,
     ) -> PushResult:
         body: dict[str, Any] = {
             "boot": boot,
             "confirmed": True,
             "groups": {name: _placement(revision, record) for name, (revision, record) in placements.items()},
         }
-        if guest_capacity is not None:
-            body["guestCapacity"] = guest_capacity
-        if priorities is not None:
-            body |= {"priorities": dict(priorities.of), "asOf": priorities.as_of}
+        if doors is not None:
+            body |= {"priorities": dict(doors.priorities), "asOf": doors.as_of}
+            if doors.guest_capacity is not None:
+                body["guestCapacity"] = doors.guest_capacity
         answer = await self._http.ask("PUT", "/v1/placements", body=body, timeout=ANSWER_S, good=(200, _CONFLICT))
         if answer.status == _CONFLICT:
             return PushResult(

@@ -6,7 +6,6 @@ from tandem.api.agentgroup import AgentGroupSpec, AgentGroupStatus, LastShift, P
 from tandem.domain.buckets import parse_ranges
 from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.digest import order_digest
-from tandem.domain.loss import spared
 from tandem.domain.placement import Slot
 from tandem.domain.snapshot import Placed, Published, ShiftEntry, Snapshot
 from tandem.domain.verdicts import system_verdict, usability
@@ -236,8 +235,10 @@ def _failover(scene: Scene, spec: AgentGroupSpec | None, placed: Placed | None, 
         seen_by = " and ".join(sorted(watching)) or "nobody"
         message = f"{home} is watched from outside by {seen_by} only; it takes two locations to call it Absent"
         return no("TooFewObservers", f"{message}: look at the other locations' engines")
-    if home not in scene.snapshot.heartbeats and spared(scene.snapshot, home, spec.system):
-        return no("NotGivenUp", system_verdict(scene.snapshot, home, spec.system).sentence)
+    if home not in scene.snapshot.heartbeats:
+        verdict = system_verdict(scene.snapshot, home, spec.system)
+        if verdict.not_given_up:
+            return no("NotGivenUp", verdict.sentence)
     agents = agents_in(shares[home], spec.agents)
     reasons = []
     for site in others:
