@@ -6,6 +6,7 @@ buckets it has there, or may have: a bucket on its way counts at both ends, and 
 """
 
 from collections import defaultdict
+from collections.abc import Set
 from dataclasses import dataclass
 
 from tandem.constants import BUCKETS
@@ -45,12 +46,27 @@ class Ledger:
                     self._raise(site, system, group, report.signed_in)
         for name, placed in snapshot.placements.items():
             self.reserve(name, placed.record.system, self.agents_of(name), placed.map)
-        for shift in snapshot.unfinished_shifts():
+        self.reserve_plans()
+
+    def reserve_plans(self) -> None:
+        """Count what unfinished Shifts have asked for."""
+        for shift in self._snapshot.unfinished_shifts():
             if shift.is_question:
                 continue  # while a person thinks it over, others may need the room
             for plan in shift.record.plan:
                 for encoded in (plan.before, plan.after):
                     self.reserve(plan.group, plan.system, self.agents_of(plan.group), BucketMap.parse(encoded))
+
+    def forget_plans(self, groups: Set[str]) -> None:
+        """Count these groups by where they are, for an emergency: whatever Shifts have asked for them comes later."""
+        for (site, system), loads in self._load.items():
+            for group in groups & loads.keys():
+                report = self._snapshot.group_report(site, system, group)
+                loads[group] = report.signed_in if report else 0
+        for group in groups:
+            placed = self._snapshot.placements.get(group)
+            if placed is not None:
+                self.reserve(group, placed.record.system, self.agents_of(group), placed.map)
 
     def agents_of(self, group: str) -> int:
         """Agents expected of a group at once."""

@@ -26,6 +26,7 @@ def decide(snapshot: Snapshot, now: Instant) -> Decision:
     draft.busy = groups_in_the_way(snapshot)
     ledger = Ledger(snapshot)
     handle_failovers(draft, ledger, now)  # an emergency comes first: it has whatever room there is
+    ledger.reserve_plans()
     finish_buckets(draft, now)  # what is on its way is next, whatever else is held or refused
     unfinished = [
         shift

@@ -55,9 +55,21 @@ def handle_failovers(draft: Draft, ledger: Ledger, now: Instant) -> None:
         if keys.failover(site) in draft.written:
             continue  # a person has just declined; the next turn goes on with that
         if lost:
+            ledger.forget_plans(_yielding(draft.snapshot, site, lost))
             _Failover(draft, ledger, site, lost, now).run()
         else:
             _end(draft, site, now)
+
+
+def _yielding(snapshot: Snapshot, site: str, lost: Mapping[str, Loss]) -> set[str]:
+    """Groups whose Shifts have no claim to any room now: those of the lost city, and those that have not begun."""
+    groups = {
+        plan.group for shift in snapshot.unfinished_shifts() if not shift.record.wave for plan in shift.record.plan
+    }
+    for name, placed in snapshot.placements.items():
+        if placed.record.system in lost and site in placed.map.sites:
+            groups.add(name)
+    return groups
 
 
 def _systems(snapshot: Snapshot, site: str) -> Iterator[str]:

@@ -455,6 +455,68 @@ def test_the_more_important_enter_first_and_the_rest_is_named() -> None:
     assert note.subject == "AgentGroup callcenter/a"
 
 
+def a_plan_that_waits(world: World) -> None:
+    """A person has not approved it yet."""
+    world.shift(selector={"names": ["a"]}, to="west", approval="Manual")
+
+
+def a_move_under_way(world: World) -> None:
+    world.shift(selector={"names": ["a"]}, to="west", waves=[10, 100])
+
+
+@pytest.mark.parametrize("planned", [a_plan_that_waits, a_move_under_way])
+def test_what_was_planned_for_the_less_important_keeps_nobody_out(planned: Callable[[World], None]) -> None:
+    world = World(capacity=150)
+    world.group({"east": 100}, name="callcenter/a", priority=10)
+    world.group({"east": 100}, name="callcenter/b", priority=500, agents=50)
+    world.group({"west": 100}, name=OTHER, agents=50)
+    world.settle()
+    world.sessions("east", "callcenter/a", dict.fromkeys(range(100), 1))
+    planned(world)
+    world.settle()
+    world.die("east")
+    after_confirmation(world).settle()
+    assert world.placement("callcenter/b") == {"west": "0-99"}
+    assert world.map("callcenter/a").end_shares["west"] == 50
+
+
+@pytest.mark.parametrize(
+    ("approval", "shares"),
+    [
+        pytest.param("Auto", {"west": 67, "north": 33}, id="begun"),
+        pytest.param("Manual", {"west": 40, "north": 60}, id="not"),
+    ],
+)
+def test_a_move_of_others_keeps_its_room_once_it_has_begun(approval: str, shares: dict[str, int]) -> None:
+    """A hundred agents of west's go to north, where a hundred and fifty have room; west has room for a hundred more."""
+    world = three_cities(west=200, north=150)
+    world.group({"west": 100}, name=OTHER, agents=100, sites=["west", "north"])
+    world.settle()
+    world.sessions("west", OTHER, dict.fromkeys(range(100), 1))
+    world.shift(selector={"names": [OTHER.rpartition("/")[2]]}, to="north", waves=[10, 100], approval=approval)
+    world.settle()
+    world.die("east")
+    after_confirmation(world).settle()
+    assert dict(world.map().end_shares) == shares
+
+
+def test_beside_an_emergency_two_plans_share_no_room() -> None:
+    world = three_cities(north=150)
+    world.group({"east": 100}, sites=["east", "west", "north"], failover="Manual")
+    for name in (OTHER, "callcenter/third"):
+        world.group({"west": 100}, name=name, agents=100, sites=["west", "north"])
+    world.settle()
+    world.die("east")
+    after_confirmation(world).settle()
+    for number, name in enumerate((OTHER, "callcenter/third")):
+        selector = {"names": [name.rpartition("/")[2]]}
+        world.shift(f"callcenter/s{number}", selector=selector, to="north", approval="Manual")
+        world.settle()
+    phases = [world.shift_record(f"callcenter/s{number}").phase for number in range(2)]
+    assert phases == ["AwaitingApproval", "Failed"]
+    assert world.shift_record("callcenter/s1").reason == Reason.NO_CAPACITY
+
+
 def test_without_any_room_it_says_what_is_needed() -> None:
     world = World(capacity=50)
     world.group({"west": 100}, name=OTHER, agents=50)
