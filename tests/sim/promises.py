@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from callcenter.session.door import Door
 from callcenter.session.events import Gone, Out, Started
@@ -92,8 +92,10 @@ class Ordered:
     """Failovers in which somebody said yes for the groups that are asked about."""
 
 
-@dataclass(frozen=True)
-class Truth:
+_NOBODY: Final[frozenset[str]] = frozenset()
+
+
+class Truth(NamedTuple):
     """How a city really was at one moment."""
 
     at: float
@@ -209,10 +211,14 @@ class Watch:
 
     def _look(self) -> None:
         world = self.world
+        well = world.network.well
         for city in world.cities:
             known = self.truth[city]
-            unseen, lame = (frozenset(self._unseen(city, wholly=wholly)) for wholly in (True, False))
             broken = not all(self._work(city))
+            if well and not broken:
+                unseen = lame = _NOBODY
+            else:
+                unseen, lame = (frozenset(self._unseen(city, wholly=wholly)) for wholly in (True, False))
             known.append(Truth(world.scheduler.now, self._mute(city), unseen, lame, broken))
             while known[0].at < world.scheduler.now - LONG_S:
                 known.popleft()
@@ -603,6 +609,7 @@ class FailStatic(Promise):
 
     def looked(self) -> None:
         world, now = self.world, self.world.scheduler.now
+        whole = world.network.well
         if world.network.late:
             self._struck["everybody"] = now
         for city, cti in world.ctis.items():
@@ -612,9 +619,10 @@ class FailStatic(Promise):
             floor = person.process.place
             if not person.process.serves:
                 self._struck[person.account] = now
-            for city in world.cities:
-                if not world.network.both(floor, city):
-                    self._struck[floor, city] = now
+            if not whole:
+                for city in world.cities:
+                    if not world.network.both(floor, city):
+                        self._struck[floor, city] = now
 
     def befell(self, account: str) -> None:
         """The agent's connections were broken, or the desktop restarted."""

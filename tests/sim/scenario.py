@@ -8,6 +8,9 @@ from random import Random
 from typing import Any, Final
 
 from callcenter.session.lease import Timing
+from tandem.api.shift import FINISHED
+from tandem.domain import keys
+from tandem.domain.records import ShiftRecord
 from tests.sim import faults
 from tests.sim.cti import operating_system_replaced
 from tests.sim.promises import BrokenPromiseError
@@ -20,7 +23,7 @@ BOUND_S: Final = 30.0
 """Seconds after healing within which everybody works again and nothing is on its way any more."""
 
 HOMEWARD_S: Final = 14.0
-"""Seconds for which it is watched who returns by himself: quarantine, or longer `stableFor`, and the move."""
+"""Most seconds for which it is watched who returns by himself: quarantine, or longer `stableFor`, and the move."""
 
 LIVENESS: Final = "Liveness"
 
@@ -299,11 +302,18 @@ class Scenario:
                 raise BrokenPromiseError(LIVENESS, f"{BOUND_S:g} s after the last fault: {wrong}")
             world.run(0.5)
         self.healed_in = world.scheduler.now - began
-        world.run(HOMEWARD_S if self._comes_home() else 0.5)
+        homeward = world.scheduler.now + HOMEWARD_S
+        while self._comes_home() and world.scheduler.now < homeward:
+            world.run(0.5)
+        world.run(0.5)
 
     def _comes_home(self) -> bool:
-        """Whether somebody is going to return by himself, once his city has been well for long enough."""
+        """Whether somebody is on his way home by himself, or will be once his city has been well for long enough."""
         placements = self.world.watch.placements
+        for kv in self.world.cluster.range(keys.SHIFTS)[0]:
+            phase = ShiftRecord.model_validate_json(kv.value).phase
+            if "-home-" in kv.key and phase != "Verifying" and phase not in FINISHED:
+                return True
         return any(
             "return" in group.more and group.name in placements and "Failover" in placements[group.name][1].cause
             for group in self.setting.groups
