@@ -58,7 +58,7 @@ class Scenario:
 
     def __init__(self, seed: int, tell: Callable[[str], None] | None = None) -> None:
         self.rng = Random(f"{seed}/scenario")
-        self.setting = _setting(self.rng)
+        self.setting = _limited(_setting(self.rng), Random(f"{seed}/limits"))
         self.world = World(seed, self.setting, tell=tell)
         self.faults: Counter[str] = Counter()
         self.undo: list[tuple[str, faults.Undo]] = []
@@ -201,7 +201,15 @@ class Scenario:
         mute = rng.uniform(4.0, 8.0)
         later = when + rng.uniform(0.0, 3.0)
         how = rng.choice(
-            ["one accuser", "one accuser, and a witness that is gone", "not for long", "half of it", "late", "filtered"]
+            [
+                "one accuser",
+                "one accuser, and a witness that is gone",
+                "one accuser, and one that reaches nobody",
+                "not for long",
+                "half of it",
+                "late",
+                "filtered",
+            ]
         )
         if how != "filtered":
             self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, city)))
@@ -211,6 +219,10 @@ class Scenario:
             case "one accuser, and a witness that is gone":
                 self._at(later, lambda: self._begin("link cut", mute, lambda: faults.isolate(world, city, (one,))))
                 self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, other)))
+            case "one accuser, and one that reaches nobody":
+                self._at(later, lambda: self._begin("link cut", mute, lambda: faults.isolate(world, city, (one,))))
+                blind_one = lambda: faults.go_blind(world, other)  # noqa: E731
+                self._at(when, lambda: self._begin("probes of one place filtered", mute, blind_one))
             case "not for long":
                 self._at(when + 2.6, lambda: self._begin("city cut off", 1.1, lambda: faults.isolate(world, city)))
             case "filtered":
@@ -373,6 +385,11 @@ def _setting(rng: Random) -> Setting:
         calls_per_s=rng.choice([0.0, 0.5, 1.0]),
         starts_s={place: rng.uniform(0.0, 0.6) for place in rng.sample((*CITIES, WITNESS_SITE), 2)},
     )
+
+
+def _limited(setting: Setting, rng: Random) -> Setting:
+    """Some cities take few guests, and some let their agents in slowly."""
+    return replace(setting, guest_capacity=rng.choice([100, 100, 2]), rate=rng.choice([500.0, 500.0, 6.0]))
 
 
 def play(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
