@@ -58,24 +58,11 @@ class Scenario:
 
     def __init__(self, seed: int, tell: Callable[[str], None] | None = None) -> None:
         self.rng = Random(f"{seed}/scenario")
-        self.setting = _limited(_setting(self.rng), Random(f"{seed}/limits"))
+        self.setting, self.ends, self.theme = _draw(seed, self.rng)
         self.world = World(seed, self.setting, tell=tell)
         self.faults: Counter[str] = Counter()
         self.undo: list[tuple[str, faults.Undo]] = []
         self.healed = False
-        self.ends = SETTLED_S + self.rng.uniform(7.0, 13.0)
-        self.theme = self.rng.choices(
-            [
-                "move",
-                "move, stopped midway",
-                "order",
-                "disaster",
-                "disaster while moving",
-                "half truths",
-                "faults only",
-            ],
-            [26, 10, 12, 24, 14, 8, 6],
-        )[0]
         self._plan()
 
     # -- what is going to happen
@@ -387,6 +374,25 @@ def _setting(rng: Random) -> Setting:
     )
 
 
+THEMES: Final = {
+    "move": 26,
+    "move, stopped midway": 10,
+    "order": 12,
+    "disaster": 24,
+    "disaster while moving": 14,
+    "half truths": 8,
+    "faults only": 6,
+}
+"""What a story is about, and how often."""
+
+
+def _draw(seed: int, rng: Random) -> tuple[Setting, float, str]:
+    """What is so from the start, when faults end, and what the story is about."""
+    setting = _limited(_setting(rng), Random(f"{seed}/limits"))
+    ends = SETTLED_S + rng.uniform(7.0, 13.0)
+    return setting, ends, rng.choices(list(THEMES), list(THEMES.values()))[0]
+
+
 def _limited(setting: Setting, rng: Random) -> Setting:
     """Some cities take few guests, and some let their agents in slowly."""
     return replace(setting, guest_capacity=rng.choice([100, 100, 2]), rate=rng.choice([500.0, 500.0, 6.0]))
@@ -425,5 +431,4 @@ def _play(seed: int, tell: Callable[[str], None] | None) -> Outcome:
 
 def theme_of(seed: int) -> str:
     """What happens in a seed, without playing it."""
-    with operating_system_replaced():
-        return Scenario(seed).theme
+    return _draw(seed, Random(f"{seed}/scenario"))[2]
