@@ -37,10 +37,6 @@ if TYPE_CHECKING:
 TOKEN: Final = "control"
 
 
-GUEST_CAPACITY: Final = 100
-"""Guests that each city takes."""
-
-
 class _Time:
     """Stands for the module `time`: the clock of whichever process runs."""
 
@@ -91,7 +87,7 @@ class Disk:
 
     placements: dict[str, Placement] = field(default_factory=dict)
     priorities: dict[str, int] = field(default_factory=dict)
-    loans: Kept = field(default_factory=lambda: Kept(frozenset(), GUEST_CAPACITY))
+    loans: Kept = field(default_factory=lambda: Kept(frozenset(), 0))
     boots: int = 0
 
 
@@ -136,6 +132,8 @@ class SimCti(app.Cti):
         self.process = process
         self.site = process.place
         self.lines: dict[int, Line] = {}
+        self.confirmed_by = -1.0
+        """True time at which the newest word was sent by which its engine has confirmed maps."""
         self.signs_in = True
         """Else it answers everything but a request to be signed in."""
         config = Config(
@@ -390,12 +388,16 @@ class SimHttp(JsonHttp):
                 return
 
             async def handle() -> None:
-                reply(await _HANDLERS[path](cti.control, request))
+                answer = await _HANDLERS[path](cti.control, request)
+                if path == "/v1/placements" and answer.status == 200 and body["confirmed"]:
+                    cti.confirmed_by = max(cti.confirmed_by, sent_at)
+                reply(answer)
 
             cti.process.call(lambda: cti.process.loop.create_task(handle()).add_done_callback(_must_not_fail))
 
         if method == "PUT":
             await self._caller.about_to("push")
+        sent_at = self._world.scheduler.now
         try:
             answer = await self._world.network.ask(
                 self._caller, self._site, serve, timeout, connect_s=1.0, by_proxy=True

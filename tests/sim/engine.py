@@ -73,7 +73,6 @@ class Engine:
     def run(self) -> None:
         """Begin, within the process."""
         loop = self.process.loop
-        self.prober.watch()
         parts = {name: functools.partial(self._part, part) for name, part in self.parts.items()}
         main = loop.create_task(supervise(parts, self.process))
         main.add_done_callback(self._ended)
@@ -98,13 +97,8 @@ class SimProber(NetworkProber):
         self._world = world
         self._process = process
         self._clock = process
-        self._stalls = stall.Stalls(process.monotonic())
+        self._stalls = _Stalls(process)
         self._reference = _Reference()  # type: ignore[assignment]
-
-    def watch(self) -> None:
-        """Tick for ever, as `stall.watch` does; without a task, for it is the commonest event of all."""
-        self._stalls.tick(self._process.monotonic())
-        self._process.loop.call_later(stall.TICK_S, self.watch)
 
     async def sip_options(self, address: str, timeout: float, late: Late = lambda: None) -> ProbeResult:
         site, _, _ = address.partition(":")
@@ -169,6 +163,26 @@ class SimProber(NetworkProber):
         there = target.place
         if target.serves and self._world.powered(there) and self._world.network.both(self._process.place, there):
             late()
+
+
+class _Stalls(stall.Stalls):
+    """The real record of stalls, without its ticks, which would be the commonest event of all.
+
+    Ticks that come in time leave nothing behind. What the last one before a stall and the first one after it would
+    have found is told when somebody asks.
+    """
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(process.monotonic())
+        self._process = process
+
+    def overlapped(self, start: float, now: float) -> bool:
+        for began, ended in self._process.stood_still:
+            self._last = began
+            self.tick(ended)
+        self._process.stood_still.clear()
+        self._last = now
+        return super().overlapped(start, now)
 
 
 class _Reference:

@@ -108,7 +108,15 @@ def flapping_link(world: "World", rng: Random) -> Undo:
 
 def filter_probes(world: "World", city: str, from_whom: tuple[str, ...] = PLACES) -> Undo:
     """Nothing there answers those who probe it from outside, and it works all the same."""
-    ways = [(other, city) for other in from_whom if other != city]
+    return _filter(world, [(other, city) for other in from_whom if other != city])
+
+
+def go_blind(world: "World", place: str) -> Undo:
+    """Nobody answers the probes of this place any more, and it writes all the same."""
+    return _filter(world, [(place, other) for other in PLACES if other != place])
+
+
+def _filter(world: "World", ways: list[tuple[str, str]]) -> Undo:
     world.network.filtered.update(ways)
 
     def undo() -> None:

@@ -5,6 +5,7 @@ What breaks inside the session protocol is looked for in `tests/unit/session/tes
 table that docs/simulation.md keeps.
 """
 
+import argparse
 import logging
 import os
 import sys
@@ -15,17 +16,22 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from unittest.mock import patch
 
+from callcenter.cti import app
 from callcenter.session import client, placements
+from callcenter.session.admission import Admission
 from callcenter.session.door import Door
+from callcenter.session.guests import GuestDoor
 from callcenter.session.placements import PlaceAnswer, PlacementBook
 from callcenter.session.server import SessionServer
 from tandem.domain import abort, failover, finish, homecoming, keys, loss, orders, plan, waves
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
-from tandem.domain.placement import BucketMap, Slot
+from tandem.domain.placement import BucketMap, Slot, parse_moves
 from tandem.domain.words import Accusation
+from tandem.engine import observer
 from tandem.probes.prober import NetworkProber
 from tandem.store.election import CoordinatorElection
+from tests.sim import cti
 from tests.sim.scenario import Outcome, play, theme_of
 
 MOST_SEEDS: Final = 600
@@ -286,6 +292,68 @@ def _void_accuses() -> Sequence[Any]:
     return [patch.object(NetworkProber, "_failure", failure), *_not_confirmed()]
 
 
+def _nobody_given_up() -> Sequence[Any]:
+    return [patch.object(failover, "loss", lambda *about: None)]
+
+
+def _shifts_go_on() -> Sequence[Any]:
+    """A failover moves the groups of a Shift and leaves the Shift as it is."""
+    return [patch.object(failover._Failover, "_interrupted", lambda self, shift: shift.record)]
+
+
+def _aborted_beyond() -> Sequence[Any]:
+    """An abort brings everybody of the group to where the Shift's agents came from."""
+
+    def way_back(plan: Any, placed: Any) -> tuple[dict[int, Slot], bool]:
+        moved = next(iter(parse_moves(plan.moves).values()))
+        home = Slot(moved.to, moved.site)
+        slots = dict(enumerate(placed.map.slots))
+        back = {bucket: home for bucket, slot in slots.items() if slot.end == moved.to}
+        return back, home in slots.values()
+
+    return [patch.object(abort, "_way_back", way_back)]
+
+
+def _goes_on_after_a_stall() -> Sequence[Any]:
+    """A CTI that stood still for longer than a lease goes on as if nothing was."""
+    return [patch.object(app.Cti, "_awake", lambda self: self.now())]
+
+
+class _AnyBoot(str):
+    """Equal to whatever it is compared with."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+
+def _any_life() -> Sequence[Any]:
+    """A push is taken whichever life of the CTI it was meant for."""
+    real = cti._boot
+    return [patch.object(cti, "_boot", lambda: _AnyBoot(real()))]
+
+
+def _blind_accuses() -> Sequence[Any]:
+    """An observer that reaches no other location is heard."""
+    return [patch.object(observer, "disqualified", lambda engines, before: False)]
+
+
+def _guests_without_end() -> Sequence[Any]:
+    def set_capacity(self: GuestDoor, capacity: int) -> None:
+        self._borrower.capacity = 1_000
+
+    return [patch.object(GuestDoor, "set_capacity", set_capacity)]
+
+
+def _all_at_once() -> Sequence[Any]:
+    return [patch.object(Admission, "take", lambda self, now, **how: True)]
+
+
 _LOST: Final = ("disaster", "half")
 _MOVED: Final = ("move", "order", "disaster while")
 
@@ -315,6 +383,14 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("wanted is not actual: moved", ("NobodyMovesUnasked",), _orders_replayed, (*_LOST, *_MOVED)),
     Mutation("phones ring for anybody", ("CallsOnlyToValidSessions",), _calls_to_anybody),
     Mutation("a newer map ends sessions", ("FailStatic",), _a_map_ends_sessions, ("disaster",)),
+    Mutation("no city is ever given up", ("LostCitiesAreLeft",), _nobody_given_up, ("disaster",)),
+    Mutation("Shifts go on in an emergency", ("EmergencyEndsShifts",), _shifts_go_on, ("disaster while",)),
+    Mutation("an abort brings back who was not moved", ("NobodyMovesUnasked",), _aborted_beyond, ("move",)),
+    Mutation("a CTI that stood still goes on", ("AdmittingRevisionsOnlyGrow",), _goes_on_after_a_stall),
+    Mutation("a push for another life confirms", ("AdmittingRevisionsOnlyGrow",), _any_life),
+    Mutation("who reaches nobody accuses", ("NobodyMovedByMistake",), _blind_accuses, ("half",)),
+    Mutation("guests have no end", ("GuestsAsManyAsMayCome",), _guests_without_end, ("disaster", "faults", "move")),
+    Mutation("everybody is let in at once", ("PacedSignIns",), _all_at_once, ("disaster",)),
 )
 
 
@@ -351,11 +427,17 @@ def main() -> int:
     if os.environ.get("PYTHONHASHSEED") != "0":
         again = [sys.executable, "-m", "tests.sim.mutations", *sys.argv[1:]]
         os.execve(sys.executable, again, {**os.environ, "PYTHONHASHSEED": "0"})
-    seeds = range(int(sys.argv[1]) if len(sys.argv) > 1 else MOST_SEEDS)
+    parser = argparse.ArgumentParser(prog="python -m tests.sim.mutations", description=__doc__)
+    parser.add_argument("seeds", type=int, nargs="?", default=MOST_SEEDS, help="at most so many for each")
+    parser.add_argument("--only", default="", help="those whose name has this in it")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    seeds = range(options.seeds)
+    numbers = [number for number, mutation in enumerate(MUTATIONS) if options.only in mutation.name]
     missed = 0
     print("| broken on purpose | found as | by seed | seeds played |\n|---|---|---|---|")
-    with ProcessPoolExecutor(os.cpu_count() or 1) as pool:
-        for mutation, outcome, played, others in pool.map(find, range(len(MUTATIONS)), [seeds] * len(MUTATIONS)):
+    with ProcessPoolExecutor(options.processes) as pool:
+        for mutation, outcome, played, others in pool.map(find, numbers, [seeds] * len(numbers)):
             if outcome is None:
                 missed += 1
                 print(f"| {mutation.name} | **not found** {sorted(others)} | | {played} |", flush=True)

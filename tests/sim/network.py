@@ -68,7 +68,12 @@ class Network:
         return not self._cuts or (source, target) not in self._cuts
 
     def both(self, a: str, b: str) -> bool:
-        return self.passes(a, b) and self.passes(b, a)
+        return not self._cuts or ((a, b) not in self._cuts and (b, a) not in self._cuts)
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing at all is wrong with any link."""
+        return not (self._cuts or self.slow or self.filtered or self.late)
 
     # -- carrying
 

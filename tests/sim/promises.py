@@ -10,13 +10,15 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from callcenter.session.door import Door
-from callcenter.session.events import Gone, Out, Started
+from callcenter.session.events import Gone, Out, Reply, Started
+from callcenter.session.messages import Offer
 from callcenter.session.placements import UNCONFIRMED_AFTER
 from tandem.domain import keys
 from tandem.domain.placement import BucketMap, Slot
+from tandem.domain.plan import IN_THE_WAY
 from tandem.domain.records import PlacementRecord, ShiftRecord
 from tandem.engine.ports import Change
 
@@ -92,8 +94,10 @@ class Ordered:
     """Failovers in which somebody said yes for the groups that are asked about."""
 
 
-@dataclass(frozen=True)
-class Truth:
+_NOBODY: Final[frozenset[str]] = frozenset()
+
+
+class Truth(NamedTuple):
     """How a city really was at one moment."""
 
     at: float
@@ -184,6 +188,9 @@ class Watch:
             if isinstance(out, Started | Gone):
                 for promise in self.promises:
                     promise.session(cti, out, now)
+            elif isinstance(out, Reply) and type(out.frame) is Offer:
+                for promise in self.promises:
+                    promise.offered(cti, now)
 
     def cti_placed(self, cti: "SimCti") -> None:
         for promise in self.promises:
@@ -209,10 +216,14 @@ class Watch:
 
     def _look(self) -> None:
         world = self.world
+        well = world.network.well
         for city in world.cities:
             known = self.truth[city]
-            unseen, lame = (frozenset(self._unseen(city, wholly=wholly)) for wholly in (True, False))
             broken = not all(self._work(city))
+            if well and not broken:
+                unseen = lame = _NOBODY
+            else:
+                unseen, lame = (frozenset(self._unseen(city, wholly=wholly)) for wholly in (True, False))
             known.append(Truth(world.scheduler.now, self._mute(city), unseen, lame, broken))
             while known[0].at < world.scheduler.now - LONG_S:
                 known.popleft()
@@ -241,9 +252,13 @@ class Watch:
         serves = any(answers) if wholly else all(self._work(city))
         for place in world.engines:
             slow = world.network.slow[city, place] or world.network.slow[place, city] or world.network.late > 0.02
-            unanswered = slow or world.network.filtered[place, city]
+            unanswered = slow or (world.network.filtered[place, city] and not self._blind(place))
             if place != city and (not serves or unanswered or not world.network.both(city, place)):
                 yield place
+
+    def _blind(self, place: str) -> bool:
+        """Whether nothing at all answers the probes of a place: the fault may be its own, and it accuses nobody."""
+        return all(self.world.network.filtered[place, other] for other in self.world.engines if other != place)
 
 
 def _phase(value: bytes) -> str:
@@ -265,6 +280,7 @@ class Promise:
     def committed(self, commit: Commit) -> None: ...
     def all_committed(self, commits: Sequence[Commit]) -> None: ...
     def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None: ...
+    def offered(self, cti: "SimCti", now: float) -> None: ...
     def placed(self, cti: "SimCti") -> None: ...
     def pong(self, cti: "SimCti", person: "Person") -> None: ...
     def word(self, cti: "SimCti", word: Mapping[str, Any]) -> None: ...
@@ -316,6 +332,13 @@ class AdmittingRevisionsOnlyGrow(Promise):
             if book.why_shut(out.member.group, now) is not None or now < book.boot_at + UNCONFIRMED_AFTER:
                 raise self.broken(f"{cti.site} admits {out.member.account} before its engine has confirmed a map")
             return  # by the map of its disk, after ten seconds without an engine
+        still = cti.process.stood_still[-1] if cti.process.stood_still else (0.0, 0.0)
+        forgot = still[1] - still[0] > cti.config.timing.lease and cti.confirmed_by < cti.process.true(still[1])
+        if forgot and out.from_ is None and now < still[1] + UNCONFIRMED_AFTER:
+            raise self.broken(
+                f"{cti.site} stood still for {still[1] - still[0]:.1f} s and admits {out.member.account} before its "
+                "engine has confirmed a map again"
+            )
         about = (cti.site, out.member.group)
         if placement.revision < self._admitted.get(about, 0):
             raise self.broken(
@@ -492,8 +515,10 @@ class NobodyMovesUnasked(Promise):
             shift = self.watch.ordered.shifts.get(name)
             if shift is None:
                 raise self.broken(f"{commit.group} is moved by Shift {name}, which nobody asked for")
-            if targets != {shift.spec.to} and name not in self.watch.ordered.aborts:
-                raise self.broken(f"{commit.group} is moved to {targets} by Shift {name} to {shift.spec.to}")
+            if targets != {shift.spec.to}:
+                if name not in self.watch.ordered.aborts:
+                    raise self.broken(f"{commit.group} is moved to {targets} by Shift {name} to {shift.spec.to}")
+                self._only_back(commit)
         elif cause == "Order":
             wanted = [order for group, order in self.watch.ordered.orders if group == commit.group]
             if not wanted or not all(any(order.get(to) for order in wanted) for to in targets):
@@ -501,6 +526,15 @@ class NobodyMovesUnasked(Promise):
             self._once(commit, len(wanted))
         else:
             raise self.broken(f"{commit.group} is moved because of {commit.record.cause}")
+
+    def _only_back(self, commit: Commit) -> None:
+        """What an abort turns round goes back to where this Shift has found it."""
+        found = next(c.before for c in self.watch.history[commit.group] if c.record.cause == commit.record.cause)
+        for bucket, (_, new) in commit.started.items():
+            if found is not None and found.slots[bucket].end != new.end:
+                raise self.broken(
+                    f"the abort of {commit.record.cause} brings bucket {bucket} to {new.end}, from nowhere"
+                )
 
     def _once(self, commit: Commit, orders: int) -> None:
         """An order that another cause has overridden is over: the manifest may be applied as often as anybody likes."""
@@ -570,6 +604,107 @@ class NobodyMovedByMistake(Promise):
             raise self.broken(f"{site} fails over, but {otherwise} (not so for {lasted:.1f} s of the last {LONG_S} s)")
 
 
+class EmergencyEndsShifts(Promise):
+    """11. When a failover moves a group, no Shift that has it goes on: the same transaction ends it."""
+
+    name = "EmergencyEndsShifts"
+
+    def all_committed(self, commits: Sequence[Commit]) -> None:
+        moved = {commit.group: commit.record.cause for commit in commits if _failed_over(commit) is not None}
+        if not moved:
+            return
+        for kv in self.world.cluster.range(keys.SHIFTS)[0]:
+            shift = ShiftRecord.model_validate_json(kv.value)
+            for plan in shift.plan if shift.phase in IN_THE_WAY else ():
+                if plan.group in moved:
+                    raise self.broken(f"{moved[plan.group]} moves {plan.group}, and {kv.key} goes on: {shift.phase}")
+
+
+class LostCitiesAreLeft(Promise):
+    """14. A city that is gone loses its buckets within `SOON_S`, while the others are well and have room."""
+
+    name = "LostCitiesAreLeft"
+
+    SOON_S: Final = 7.0
+    """Seconds: found out, confirmed, its lease gone, and an election if it held the office."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch)
+        self._since: dict[str, float] = {}
+
+    def looked(self) -> None:
+        now = self.world.scheduler.now
+        for city in self.world.cities:
+            if not self._clear_case(city):
+                self._since.pop(city, None)
+            elif now - self._since.setdefault(city, now) > self.SOON_S:
+                self._judge(city)
+
+    def _clear_case(self, city: str) -> bool:
+        """Whether it can do nothing any more, and nothing hinders the others."""
+        world, watch = self.world, self.watch
+        network = world.network
+        others = [place for place in world.engines if place != city]
+        if any(network.passes(city, other) or network.passes(other, city) for other in others):
+            return False
+        hindered = watch.held or network.slow or network.late or network.twice or network.filtered
+        return not hindered and (
+            all(world.engines[place].process.serves and world.cluster.serves(place) for place in others)
+            and all(world.cluster.members[place].serves for place in others)
+            and network.both(*others)
+            and all(watch._work(world.other(city)))
+        )
+
+    def _judge(self, city: str) -> None:
+        setting = self.world.setting
+        if setting.capacity[self.world.other(city)] < sum(group.agents for group in setting.groups):
+            return
+        for group in setting.groups:
+            placed = self.watch.placements.get(group.name)
+            manual = group.more.get("failover") == "Manual"
+            if placed is not None and not manual and any(slot.site == city for slot in placed[2].slots):
+                raise self.broken(f"{city} has been gone for {self.SOON_S:g} s and {group.name} is still placed there")
+
+
+class GuestsAsManyAsMayCome(Promise):
+    """5. A city has no more guests than its guestCapacity."""
+
+    name = "GuestsAsManyAsMayCome"
+
+    def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None:
+        guests = cti.centre.server.guests
+        if isinstance(out, Started) and guests.is_guest(out.member.account):
+            self.world.stats["guests"] += 1
+            count = sum(1 for account in self.world.people if guests.is_guest(account))
+            if count > self.world.setting.guest_capacity:
+                raise self.broken(f"{cti.site} has {count} guests and may have {self.world.setting.guest_capacity}")
+
+
+class PacedSignIns(Promise):
+    """A CTI lets in no more than its stated rate, save what accrued while it came late."""
+
+    name = "PacedSignIns"
+
+    WINDOW_S: Final = 1.0
+    LATE_S: Final = 0.5
+    """Seconds' worth that it may let in at once after it came late."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch)
+        self._offers: dict[tuple[str, str], deque[float]] = {}
+
+    def offered(self, cti: "SimCti", now: float) -> None:
+        offers = self._offers.setdefault((cti.site, cti.centre.server.boot), deque())
+        offers.append(now)
+        while offers[0] <= now - self.WINDOW_S:
+            offers.popleft()
+        most = self.world.setting.rate * (self.WINDOW_S + self.LATE_S) + 1
+        if len(offers) > most:
+            raise self.broken(
+                f"{cti.site} lets in {len(offers)} within {self.WINDOW_S:g} s: {self.world.setting.rate}/s"
+            )
+
+
 class CallsOnlyToValidSessions(Promise):
     """12. A phone rings only for an agent with a valid session who is not about to leave."""
 
@@ -603,6 +738,7 @@ class FailStatic(Promise):
 
     def looked(self) -> None:
         world, now = self.world, self.world.scheduler.now
+        whole = world.network.well
         if world.network.late:
             self._struck["everybody"] = now
         for city, cti in world.ctis.items():
@@ -612,9 +748,10 @@ class FailStatic(Promise):
             floor = person.process.place
             if not person.process.serves:
                 self._struck[person.account] = now
-            for city in world.cities:
-                if not world.network.both(floor, city):
-                    self._struck[floor, city] = now
+            if not whole:
+                for city in world.cities:
+                    if not world.network.both(floor, city):
+                        self._struck[floor, city] = now
 
     def befell(self, account: str) -> None:
         """The agent's connections were broken, or the desktop restarted."""
@@ -653,6 +790,10 @@ PROMISES: Final[tuple[type[Promise], ...]] = (
     NobodyMovesUnasked,
     ManualWaitsForAPerson,
     NobodyMovedByMistake,
+    EmergencyEndsShifts,
+    LostCitiesAreLeft,
+    GuestsAsManyAsMayCome,
+    PacedSignIns,
     CallsOnlyToValidSessions,
     FailStatic,
 )

@@ -8,6 +8,9 @@ from random import Random
 from typing import Any, Final
 
 from callcenter.session.lease import Timing
+from tandem.api.shift import FINISHED
+from tandem.domain import keys
+from tandem.domain.records import ShiftRecord
 from tests.sim import faults
 from tests.sim.cti import operating_system_replaced
 from tests.sim.promises import BrokenPromiseError
@@ -20,7 +23,7 @@ BOUND_S: Final = 30.0
 """Seconds after healing within which everybody works again and nothing is on its way any more."""
 
 HOMEWARD_S: Final = 14.0
-"""Seconds for which it is watched who returns by himself: quarantine, or longer `stableFor`, and the move."""
+"""Most seconds for which it is watched who returns by himself: quarantine, or longer `stableFor`, and the move."""
 
 LIVENESS: Final = "Liveness"
 
@@ -55,24 +58,11 @@ class Scenario:
 
     def __init__(self, seed: int, tell: Callable[[str], None] | None = None) -> None:
         self.rng = Random(f"{seed}/scenario")
-        self.setting = _setting(self.rng)
+        self.setting, self.ends, self.theme = _draw(seed, self.rng)
         self.world = World(seed, self.setting, tell=tell)
         self.faults: Counter[str] = Counter()
         self.undo: list[tuple[str, faults.Undo]] = []
         self.healed = False
-        self.ends = SETTLED_S + self.rng.uniform(7.0, 13.0)
-        self.theme = self.rng.choices(
-            [
-                "move",
-                "move, stopped midway",
-                "order",
-                "disaster",
-                "disaster while moving",
-                "half truths",
-                "faults only",
-            ],
-            [26, 10, 12, 24, 14, 8, 6],
-        )[0]
         self._plan()
 
     # -- what is going to happen
@@ -198,7 +188,15 @@ class Scenario:
         mute = rng.uniform(4.0, 8.0)
         later = when + rng.uniform(0.0, 3.0)
         how = rng.choice(
-            ["one accuser", "one accuser, and a witness that is gone", "not for long", "half of it", "late", "filtered"]
+            [
+                "one accuser",
+                "one accuser, and a witness that is gone",
+                "one accuser, and one that reaches nobody",
+                "not for long",
+                "half of it",
+                "late",
+                "filtered",
+            ]
         )
         if how != "filtered":
             self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, city)))
@@ -208,6 +206,10 @@ class Scenario:
             case "one accuser, and a witness that is gone":
                 self._at(later, lambda: self._begin("link cut", mute, lambda: faults.isolate(world, city, (one,))))
                 self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, other)))
+            case "one accuser, and one that reaches nobody":
+                self._at(later, lambda: self._begin("link cut", mute, lambda: faults.isolate(world, city, (one,))))
+                blind_one = lambda: faults.go_blind(world, other)  # noqa: E731
+                self._at(when, lambda: self._begin("probes of one place filtered", mute, blind_one))
             case "not for long":
                 self._at(when + 2.6, lambda: self._begin("city cut off", 1.1, lambda: faults.isolate(world, city)))
             case "filtered":
@@ -299,11 +301,18 @@ class Scenario:
                 raise BrokenPromiseError(LIVENESS, f"{BOUND_S:g} s after the last fault: {wrong}")
             world.run(0.5)
         self.healed_in = world.scheduler.now - began
-        world.run(HOMEWARD_S if self._comes_home() else 0.5)
+        homeward = world.scheduler.now + HOMEWARD_S
+        while self._comes_home() and world.scheduler.now < homeward:
+            world.run(0.5)
+        world.run(0.5)
 
     def _comes_home(self) -> bool:
-        """Whether somebody is going to return by himself, once his city has been well for long enough."""
+        """Whether somebody is on his way home by himself, or will be once his city has been well for long enough."""
         placements = self.world.watch.placements
+        for kv in self.world.cluster.range(keys.SHIFTS)[0]:
+            phase = ShiftRecord.model_validate_json(kv.value).phase
+            if "-home-" in kv.key and phase != "Verifying" and phase not in FINISHED:
+                return True
         return any(
             "return" in group.more and group.name in placements and "Failover" in placements[group.name][1].cause
             for group in self.setting.groups
@@ -365,6 +374,30 @@ def _setting(rng: Random) -> Setting:
     )
 
 
+THEMES: Final = {
+    "move": 26,
+    "move, stopped midway": 10,
+    "order": 12,
+    "disaster": 24,
+    "disaster while moving": 14,
+    "half truths": 8,
+    "faults only": 6,
+}
+"""What a story is about, and how often."""
+
+
+def _draw(seed: int, rng: Random) -> tuple[Setting, float, str]:
+    """What is so from the start, when faults end, and what the story is about."""
+    setting = _limited(_setting(rng), Random(f"{seed}/limits"))
+    ends = SETTLED_S + rng.uniform(7.0, 13.0)
+    return setting, ends, rng.choices(list(THEMES), list(THEMES.values()))[0]
+
+
+def _limited(setting: Setting, rng: Random) -> Setting:
+    """Some cities take few guests, and some let their agents in slowly."""
+    return replace(setting, guest_capacity=rng.choice([100, 100, 2]), rate=rng.choice([500.0, 500.0, 6.0]))
+
+
 def play(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
     """Run one seed to its end and say what came of it. Never raises for what happens in the world."""
     with operating_system_replaced():
@@ -398,5 +431,4 @@ def _play(seed: int, tell: Callable[[str], None] | None) -> Outcome:
 
 def theme_of(seed: int) -> str:
     """What happens in a seed, without playing it."""
-    with operating_system_replaced():
-        return Scenario(seed).theme
+    return _draw(seed, Random(f"{seed}/scenario"))[2]

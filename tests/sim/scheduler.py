@@ -71,37 +71,36 @@ class Scheduler:
         ready, later = self._ready, self._later
         try:
             while True:
-                while ready:
-                    self._happen(ready.popleft())
-                if not later or later[0][0] > until:
+                if ready:
+                    event = ready.popleft()
+                elif later and later[0][0] <= until:
+                    when, _, event = heapq.heappop(later)
+                    if when > self.now and not event.is_cancelled:
+                        self.now = when
+                else:
                     break
-                when, _, event = heapq.heappop(later)
-                if not event.is_cancelled:
-                    self.now = max(self.now, when)
-                    self._happen(event)
+                if event.is_cancelled:
+                    continue
+                process = event.process
+                loop: ProcessLoop | None = None
+                if process is not None:
+                    if not process.alive:
+                        continue
+                    if self.now < process.stalled_until:
+                        process.parked.append(event)
+                        continue
+                    loop = process.loop
+                if loop is not self._loop:
+                    events._set_running_loop(loop)
+                    self._loop = loop
+                self.steps += 1
+                event.callback(*event.args)
+                if self.stopped_by is not None:
+                    raise self.stopped_by
         finally:
             events._set_running_loop(None)
             self._loop = None
         self.now = max(self.now, until)
-
-    def _happen(self, event: Event) -> None:
-        if event.is_cancelled:
-            return
-        process = event.process
-        if process is not None:
-            if not process.alive:
-                return
-            if self.now < process.stalled_until:
-                process.parked.append(event)
-                return
-        self.steps += 1
-        loop = process.loop if process is not None else None
-        if loop is not self._loop:
-            events._set_running_loop(loop)
-            self._loop = loop
-        event.callback(*event.args)
-        if self.stopped_by is not None:
-            raise self.stopped_by
 
     def bury(self) -> None:
         """Let go of everything quietly: coroutines of dead processes never get to their `finally`."""
@@ -143,6 +142,9 @@ class Process:
         self.stalled_until = 0.0
         self.parked: list[Event] = []
         """What has come while it stood still."""
+        self.stood_still: list[tuple[float, float]] = []
+        """From when to when on its own clock, until somebody has taken note of it."""
+        self._still_since = 0.0
         self.stops: tuple[str, float, Callable[[], object]] | None = None
         """What it will be about to send when it is stopped, for how many seconds, and what happens then."""
         self.disk_s = 0.01
@@ -181,6 +183,8 @@ class Process:
 
     def stall(self, seconds: float) -> None:
         """Stand still; what comes meanwhile is dealt with afterwards, in order."""
+        if self.serves:
+            self._still_since = self.monotonic()
         self.stalled_until = max(self.stalled_until, self.scheduler.now + seconds)
         self.scheduler.at(self.stalled_until, self._wake)
 
@@ -203,6 +207,9 @@ class Process:
 
     def _wake(self) -> None:
         if self.scheduler.now >= self.stalled_until:
+            if self._still_since:
+                self.stood_still.append((self._still_since, self.monotonic()))
+                self._still_since = 0.0
             self.scheduler._ready.extend(self.parked)
             self.parked.clear()
 

@@ -18,7 +18,7 @@ from tandem.domain import keys
 from tandem.domain.digest import spec_digest
 from tandem.domain.records import HoldRecord, Record, ShiftRecord, SpecRecord
 from tandem.engine.ports import Change, Delete, Put
-from tests.sim.cti import GUEST_CAPACITY, CtiProcess, Disk, SimCti
+from tests.sim.cti import CtiProcess, Disk, SimCti
 from tests.sim.engine import Engine
 from tests.sim.network import Line, Network
 from tests.sim.person import Person
@@ -56,6 +56,8 @@ class Setting:
     """Clocks run by up to this much too fast or too slow."""
     rate: float = 500.0
     """Sign-ins a second of each CTI."""
+    guest_capacity: int = 100
+    """Guests that each city takes."""
     calls_per_s: float = 0.0
     deep_probes: str = "None"
     """What test agents do in both cities: None, SignIn, SignInAndCall."""
@@ -154,7 +156,9 @@ class World:
     def _declare(self) -> None:
         writes: list[Put | Delete] = []
         for city in CITIES:
-            spec = site_spec(city, "hotel", capacity=self.setting.capacity[city], guestCapacity=GUEST_CAPACITY)
+            spec = site_spec(
+                city, "hotel", capacity=self.setting.capacity[city], guestCapacity=self.setting.guest_capacity
+            )
             spec["systems"][0]["deepProbes"] = self.setting.deep_probes
             writes += self._copies(keys.SITE, city, spec)
         writes += self._copies(keys.SITE, WITNESS_SITE, WITNESS)

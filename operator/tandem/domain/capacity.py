@@ -97,16 +97,22 @@ class Ledger:
         return max(report.signed_in - expected, 0)
 
     def needs(self, group: str, system: str, agents: int, wanted: BucketMap) -> tuple[Need, ...]:
-        """What `wanted` would add, per site."""
+        """What `wanted` would add, per site; a site that gains buckets and has too many agents already needs room too.
+
+        Its guests may be the very agents who are to stay: they add nobody, and it cannot carry them for that.
+        """
         needs = []
+        placed = self._snapshot.placements.get(group)
         for site, buckets in wanted.touched_shares.items():
             loads = self._load[(site, system)]
             load = loads.get(group, 0)
             # Uneven or not, all of the group together are no more than it has.
             will_be = min(agents_in(buckets, agents) + self.surplus(site, system, group), max(agents, load))
             more = max(will_be - load, 0)
-            if more:
-                needs.append(Need(site, system, more, self.capacity(site, system) - self.load(site, system)))
+            has = self.capacity(site, system) - self.load(site, system)
+            gains = placed is None or buckets > placed.map.touched_shares.get(site, 0)
+            if more or (gains and has < 0):
+                needs.append(Need(site, system, more, has))
         return tuple(needs)
 
     def reserve(self, group: str, system: str, agents: int, wanted: BucketMap) -> None:
@@ -119,8 +125,9 @@ class Ledger:
 
 
 def no_capacity(site: str, system: str, needs: int, has: int) -> Refusal:
+    beyond = f", for {-has} more than it carries are there already" if has < 0 else ""
     message = (
-        f"{system} at {site} would need room for {needs} more agents and has room for {max(has, 0)}; "
+        f"{system} at {site} would need room for {needs} more agents and has room for {max(has, 0)}{beyond}; "
         f"raise its spec.systems[{system}].cti.capacity and .softswitch.capacity with the parts behind them, "
         "or move fewer agents"
     )

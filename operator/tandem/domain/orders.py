@@ -43,7 +43,7 @@ def handle_orders(draft: Draft, ledger: Ledger, now: Instant) -> None:
             _consume(draft, name, group, "Adopted", Refusal(Reason.ADOPTED, "the present placement stands"))
         elif placed is None:
             _first_placement(draft, ledger, name, group, now)
-        else:
+        elif keys.placement(name) not in draft.written:  # else it waits for what comes of that
             _changed_order(draft, ledger, name, group, placed, now)
 
 

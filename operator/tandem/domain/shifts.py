@@ -81,6 +81,8 @@ def pending(turn: Turn) -> None:
         return
     wishes = wishes_of(turn.snapshot, turn.entry.namespace, record)
     if not isinstance(wishes, Refusal):
+        if any(keys.placement(wish.group) in turn.draft.written for wish in wishes):
+            return  # An emergency moves one of them in this very decision: the plan rests on what comes of that.
         plan = make_plan(turn.snapshot, turn.ledger, turn.entry.name, turn.draft.busy, wishes)
         if not isinstance(plan, Refusal):
             reserve(turn.ledger, plan)

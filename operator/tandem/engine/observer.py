@@ -6,6 +6,7 @@ Site asks for it, one more per system for the deep probes: a test agent of this 
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -133,6 +134,8 @@ class Observer:
         self._deep = deep
         self._rows: dict[Key, Row] = {}
         self._tasks: dict[Target | DeepTarget, asyncio.Task[None]] = {}
+        self._followed: Mapping[str, object] = {}
+        """The Sites that `_tasks` were made from."""
         self._hurries: dict[tuple[str, str], Signal] = {}
         """Site and system -> its deep probe is due now."""
         self._untested: set[Key] = set()
@@ -163,6 +166,9 @@ class Observer:
 
     def _follow_targets(self) -> None:
         snapshot = self._picture.snapshot
+        if snapshot.sites == self._followed:
+            return  # nearly always: what is declared changes rarely
+        self._followed = snapshot.sites
         # Not sets: tasks begin in the same order every time, for the simulation's sake.
         wanted: dict[Target | DeepTarget, None] = dict.fromkeys(targets_of(snapshot, self._me).values())
         if self._deep is not None:

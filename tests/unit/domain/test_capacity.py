@@ -3,9 +3,10 @@
 import pytest
 
 from tandem.constants import FINISH_INTERVAL_S
+from tandem.domain import keys
 from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.placement import BucketMap
-from tests.unit.domain.world import GROUP, World
+from tests.unit.domain.world import GROUP, World, site_spec
 
 
 @pytest.mark.parametrize(("buckets", "agents", "expected"), [(100, 150, 150), (1, 150, 2), (0, 150, 0), (33, 10, 4)])
@@ -58,6 +59,30 @@ def test_who_comes_in_addition_comes_on_top_of_more_agents_than_the_buckets_prom
     assert not need.fits
     (whole,) = Ledger(world.snapshot).needs(GROUP, "hotel", 100, BucketMap.parse({"east": "0-99"}))
     assert whole.needs == 40  # all of the group are no more than it has
+
+
+def test_guests_beyond_what_a_city_carries_are_not_moved_there_for_good() -> None:
+    """Found by the simulation: they are there already, so moving them seemed to add nobody."""
+    world = World(capacity=100)
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=1, guestCapacity=100))
+    world.group({"east": 100}, agents=10)
+    world.settle()
+    world.sessions("west", GROUP, {1: 5, 2: 5})
+    world.shift(selector={"system": "hotel"}, to="west", percent=100)
+    world.settle()
+    assert world.placement() == {"east": "0-99"}
+    assert world.shift_record().reason == "NoCapacity"
+    assert "for 9 more than it carries are there already" in world.shift_record().message
+
+
+def test_guests_whom_a_city_carries_are_moved_there_and_counted_once() -> None:
+    world = World(capacity=10)
+    world.group({"east": 100}, agents=10)
+    world.settle()
+    world.sessions("west", GROUP, {1: 5, 2: 5})
+    world.shift(selector={"system": "hotel"}, to="west", percent=100)
+    world.settle()
+    assert world.placement() == {"east>west": "0-99"}
 
 
 def test_what_is_reserved_in_a_decision_is_gone_for_the_next_plan() -> None:

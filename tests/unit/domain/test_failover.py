@@ -430,6 +430,27 @@ def test_hold_stops_a_failover_and_says_so() -> None:
     assert world.placement() == {"west": "0-99"}
 
 
+@pytest.mark.parametrize("by", ["Shift", "Order"])
+def test_what_was_held_with_it_is_planned_on_what_the_failover_leaves(by: str) -> None:
+    """Found by the simulation: both at once, each with the same room, and the target got twice what it carries."""
+    world = World(capacity=30)
+    world.publish(keys.SITE, "east", site_spec("east", "hotel", capacity=100))
+    world.group({"east": 100})
+    world.settle()
+    world.hold()
+    if by == "Order":
+        world.group({"east": 70, "west": 30})
+    else:
+        world.shift(selector={"system": "hotel"}, to="west", percent=30)
+    world.settle()
+    world.die("east")
+    after_confirmation(world).settle()
+    world.delete(keys.HOLD)
+    world.settle()
+    assert world.map().touched_shares == {"east": 70, "west": 30}
+    assert not world.map().in_transit
+
+
 def test_a_target_that_is_not_usable_gets_nobody() -> None:
     world = a_world()
     world.die("east")

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from callcenter.session.door import Door
-from callcenter.session.events import Activity, Member, Out, Say
+from callcenter.session.events import Activity, Member, Out, Reply, Say
 from callcenter.session.loan_frames import Borrow, Lent, LoanFrame, Renew, Renewed, Returned, Who
 from callcenter.session.loans import Borrower, Guest, Lender
+from callcenter.session.messages import Refused
 from callcenter.session.placements import PlacementBook
 from callcenter.session.seats import Conn, Knock, Seat, Session, Tables
 
@@ -206,11 +207,21 @@ class GuestDoor:
                 refused[account] = self._lender.why_shut(account, instance, now) or "LoansUnknown"
             elif loan:
                 loans[account] = loan
-                if (seat := self._t.seats.get(account)) is not None:
-                    self._t.leave_door(seat)  # its own client, which has gone to the other city meanwhile
+                self._clear_door(account, out)
                 self._recount_of(account, now)
         if loans or refused:
             out.append(Say(Lent(n, loans, refused)))
+
+    def _clear_door(self, account: str, out: list[Out]) -> None:
+        """Its own client stands here and was lent at its own request: it has gone there, or has come back meanwhile.
+
+        Who has gone hears nothing of this. Who has come back knocks again; silently struck off, it would wait for ever.
+        """
+        seat = self._t.seats.get(account)
+        if seat is not None and seat.knock is not None:
+            message = "this client has asked the other city to take it in; ask again if you are here"
+            out.append(Reply(seat.knock.conn.id, Refused(seat.knock.frame.seq, "Lent", message)))
+            self._t.leave_door(seat)
 
     def _why_not_ours_to_lend(self, account: str, now: float) -> str | None:
         """NoPlacement, Unconfirmed: we do not know whose agent it is. Starting: it may be on its way back to us.
