@@ -31,7 +31,6 @@ from tandem.domain.words import Accusation
 from tandem.engine import observer
 from tandem.probes.prober import NetworkProber
 from tandem.store.election import CoordinatorElection
-from tests.sim import cti
 from tests.sim.scenario import Outcome, play, theme_of
 
 MOST_SEEDS: Final = 600
@@ -319,25 +318,6 @@ def _goes_on_after_a_stall() -> Sequence[Any]:
     return [patch.object(app.Cti, "_awake", lambda self: self.now())]
 
 
-class _AnyBoot(str):
-    """Equal to whatever it is compared with."""
-
-    __slots__ = ()
-    __hash__ = str.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    def __ne__(self, other: object) -> bool:
-        return False
-
-
-def _any_life() -> Sequence[Any]:
-    """A push is taken whichever life of the CTI it was meant for."""
-    real = cti._boot
-    return [patch.object(cti, "_boot", lambda: _AnyBoot(real()))]
-
-
 def _blind_accuses() -> Sequence[Any]:
     """An observer that reaches no other location is heard."""
     return [patch.object(observer, "disqualified", lambda engines, before: False)]
@@ -387,7 +367,6 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("Shifts go on in an emergency", ("EmergencyEndsShifts",), _shifts_go_on, ("disaster while",)),
     Mutation("an abort brings back who was not moved", ("NobodyMovesUnasked",), _aborted_beyond, ("move",)),
     Mutation("a CTI that stood still goes on", ("AdmittingRevisionsOnlyGrow",), _goes_on_after_a_stall),
-    Mutation("a push for another life confirms", ("AdmittingRevisionsOnlyGrow",), _any_life),
     Mutation("who reaches nobody accuses", ("NobodyMovedByMistake",), _blind_accuses, ("half",)),
     Mutation("guests have no end", ("GuestsAsManyAsMayCome",), _guests_without_end, ("disaster", "faults", "move")),
     Mutation("everybody is let in at once", ("PacedSignIns",), _all_at_once, ("disaster",)),
