@@ -150,7 +150,7 @@ def _why_waiting(snapshot: Snapshot, shift: ShiftEntry, refused: Mapping[str, Re
         why, spec = refused.get(plan.group), snapshot.group(plan.group)
         if why is None:
             continue
-        if why.reason != Reason.NO_CAPACITY:
+        if why.reason != Reason.CAPACITY_EXCEEDED:
             return why
         left = snapshot.placements[plan.group].map.slots.count(Slot(site))
         missing[plan.group] = agents_in(left, spec.agents if spec else 0)
@@ -165,7 +165,7 @@ def _why_waiting(snapshot: Snapshot, shift: ShiftEntry, refused: Mapping[str, Re
         f"about {sum(missing.values())} agents of {groups} have no room; they follow when {systems} has more: "
         "raise its capacity elsewhere with the parts behind it, or move others away"
     )
-    return Refusal(Reason.NO_CAPACITY, message, temporary=True)
+    return Refusal(Reason.CAPACITY_EXCEEDED, message, temporary=True)
 
 
 def _site_of(question: ShiftEntry) -> str:

@@ -131,4 +131,4 @@ def no_capacity(site: str, system: str, needs: int, has: int) -> Refusal:
         f"raise its spec.systems[{system}].cti.capacity and .softswitch.capacity with the parts behind them, "
         "or move fewer agents"
     )
-    return Refusal(Reason.NO_CAPACITY, message)
+    return Refusal(Reason.CAPACITY_EXCEEDED, message)

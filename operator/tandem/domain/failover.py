@@ -185,7 +185,7 @@ class _Failover:
             agents = agents_in(found.left, self._ledger.agents_of(found.group))
             message = f"{found.group}: about {agents} agents stay without a city"
             remedy = f"raise the capacity of {found.system} elsewhere"
-            self._draft.note(f"AgentGroup {found.group}", Reason.NO_CAPACITY, f"{message}; {remedy}")
+            self._draft.note(f"AgentGroup {found.group}", Reason.CAPACITY_EXCEEDED, f"{message}; {remedy}")
 
     # -- transactions
 

@@ -22,7 +22,7 @@ class Reason(StrEnum):
     ROUTE_TO_NOWHERE = "RouteToNowhere"
     TOO_FEW_ROUTES = "TooFewRoutes"
     # What the world has against it.
-    NO_CAPACITY = "NoCapacity"
+    CAPACITY_EXCEEDED = "CapacityExceeded"
     TARGET_NOT_USABLE = "TargetNotUsable"
     HELD = "Held"
     SPEC_NOT_CONSISTENT = "SpecNotConsistent"

@@ -105,7 +105,7 @@ def full_target(turn: Turn) -> Refusal | None:
                 f"{system} at {site} carries {has} agents and would have more by now; raise its capacity with the "
                 "parts behind it, or abort this and move fewer"
             )
-            return Refusal(Reason.NO_CAPACITY, message, temporary=True)
+            return Refusal(Reason.CAPACITY_EXCEEDED, message, temporary=True)
     return None
 
 

@@ -84,9 +84,9 @@ async def test_a_refused_order_is_told_on_its_group(kube: KubeApi, operator: Sta
     operator("east")
     await until("published", lambda: store.get(keys.spec("east", keys.AGENT_GROUP, "callcenter/sales")))
     await asyncio.sleep(1)
-    await engines.take_order("west", "Refused", reason="NoCapacity", message="hotel at west has room for 7")
+    await engines.take_order("west", "Refused", reason="CapacityExceeded", message="hotel at west has room for 7")
     refused = await until("it is told", lambda: has(kube, "AgentGroup", "sales", "OrderRefused"))
-    assert refused["message"] == "NoCapacity: hotel at west has room for 7"
+    assert refused["message"] == "CapacityExceeded: hotel at west has room for 7"
     assert refused["type"] == "Warning"
 
 

@@ -114,11 +114,11 @@ async def test_a_refused_order_names_its_reason_and_nothing_hides_it(
     kube: KubeApi, two_cities: OperatorProcess, engines: Engines
 ) -> None:
     kube.apply(group(placement=[{"site": "west", "percent": 100}]))
-    await engines.take_order("west", "Refused", reason="NoCapacity", message="hotel at west has room for 7")
+    await engines.take_order("west", "Refused", reason="CapacityExceeded", message="hotel at west has room for 7")
 
     async def refused() -> dict[str, Any] | None:
         found = await sales(kube)
-        return found if condition(found, "Ready")["reason"] == "NoCapacity" else None
+        return found if condition(found, "Ready")["reason"] == "CapacityExceeded" else None
 
     found = await until("the refusal is shown", refused)
     assert condition(found, "Ready")["message"] == "hotel at west has room for 7"

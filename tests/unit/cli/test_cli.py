@@ -76,7 +76,7 @@ def test_the_page_shows_sites_groups_trunks_and_shifts() -> None:
             ],
             agentgroups=[
                 with_status(group(), where="east 100", signedIn=40, moving=0, conditions=[ready()]),
-                with_status(group("late"), conditions=[ready("False", "NoCapacity", "no room at west")]),
+                with_status(group("late"), conditions=[ready("False", "CapacityExceeded", "no room at west")]),
             ],
             trunks=[with_status(trunk(), where="east 75, west 25", channelsInUse=3, conditions=[ready()])],
             shifts=[
@@ -91,7 +91,7 @@ def test_the_page_shows_sites_groups_trunks_and_shifts() -> None:
     assert "east     Active   Healthy  40/1000" in page
     assert "nobody reaches it" in page
     assert "callcenter/sales  east 100" in page
-    assert "callcenter/late: NoCapacity: no room at west" in page
+    assert "callcenter/late: CapacityExceeded: no room at west" in page
     assert "callcenter/hotel  east 75, west 25  3" in page
     assert "callcenter/to-west  west  Moving  10/40" in page
     assert "HELD" not in page

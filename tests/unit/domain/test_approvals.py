@@ -235,7 +235,7 @@ def test_approved_without_room_it_says_what_is_missing_and_goes_on_when_there_is
     world.change_shift(QUESTION, approved=True, approved_by="ada")
     world.settle()
     record = world.shift_record(QUESTION)
-    assert (record.phase, record.reason) == ("AwaitingApproval", Reason.NO_CAPACITY)
+    assert (record.phase, record.reason) == ("AwaitingApproval", Reason.CAPACITY_EXCEEDED)
     assert record.message.startswith(
         f"approved by ada, and waits: about 50 agents of {GROUP} have no room; they follow when hotel has more"
     )

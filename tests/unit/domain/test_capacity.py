@@ -71,7 +71,7 @@ def test_guests_beyond_what_a_city_carries_are_not_moved_there_for_good() -> Non
     world.shift(selector={"system": "hotel"}, to="west", percent=100)
     world.settle()
     assert world.placement() == {"east": "0-99"}
-    assert world.shift_record().reason == "NoCapacity"
+    assert world.shift_record().reason == "CapacityExceeded"
     assert "for 9 more than it carries are there already" in world.shift_record().message
 
 

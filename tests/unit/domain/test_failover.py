@@ -472,7 +472,7 @@ def test_the_more_important_enter_first_and_the_rest_is_named() -> None:
     # 150 fit, 80 are there: 70 of the less important hundred follow.
     shares = world.map("callcenter/a").end_shares
     assert (shares["west"], shares["east"]) == (70, 30)
-    [note] = [note for note in world.decide().notes if note.reason is Reason.NO_CAPACITY]
+    [note] = [note for note in world.decide().notes if note.reason is Reason.CAPACITY_EXCEEDED]
     assert note.subject == "AgentGroup callcenter/a"
 
 
@@ -535,7 +535,7 @@ def test_beside_an_emergency_two_plans_share_no_room() -> None:
         world.settle()
     phases = [world.shift_record(f"callcenter/s{number}").phase for number in range(2)]
     assert phases == ["AwaitingApproval", "Failed"]
-    assert world.shift_record("callcenter/s1").reason == Reason.NO_CAPACITY
+    assert world.shift_record("callcenter/s1").reason == Reason.CAPACITY_EXCEEDED
 
 
 def test_without_any_room_it_says_what_is_needed() -> None:
@@ -546,7 +546,7 @@ def test_without_any_room_it_says_what_is_needed() -> None:
     world.die("east")
     after_confirmation(world).settle()
     assert world.placement() == {"east": "0-99"}
-    [note] = [note for note in world.decide().notes if note.reason is Reason.NO_CAPACITY]
+    [note] = [note for note in world.decide().notes if note.reason is Reason.CAPACITY_EXCEEDED]
     assert "room for 40 more" in note.sentence
 
 

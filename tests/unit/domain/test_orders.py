@@ -68,7 +68,7 @@ def test_a_first_placement_without_room_is_refused_and_consumed() -> None:
     world.group({"east": 100}, agents=51)
     world.settle()
     order = world.snapshot.orders[GROUP].record
-    assert (order.outcome, order.reason) == ("Refused", Reason.NO_CAPACITY)
+    assert (order.outcome, order.reason) == ("Refused", Reason.CAPACITY_EXCEEDED)
     assert "51" in order.message
     assert "50" in order.message
     assert GROUP not in world.snapshot.placements
@@ -180,7 +180,7 @@ def witness_in_sites(world: World) -> None:
         (group_spec({"west": 100}, agents=0), Reason.NO_AGENTS, ["spec.agents", "0"]),
         (
             group_spec({"west": 100}, agents=200),
-            Reason.NO_CAPACITY,
+            Reason.CAPACITY_EXCEEDED,
             ["west", "200", "150", "spec.systems[hotel].cti.capacity"],
         ),
     ],

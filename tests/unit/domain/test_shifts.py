@@ -178,7 +178,7 @@ def test_a_selected_site_is_the_only_one_that_gives() -> None:
         ({"selector": {"names": ["nobody"]}, "to": "west"}, Reason.UNKNOWN_GROUP, ["names", "'nobody'", "callcenter"]),
         ({"selector": {"region": "moon"}, "to": "west"}, Reason.NO_GROUPS, ["spec.selector", "moon"]),
         ({"selector": {"names": ["only-east"]}, "to": "west"}, Reason.SITE_NOT_LISTED, ["spec.to", "spec.sites"]),
-        ({"selector": {"names": ["big"]}, "to": "west"}, Reason.NO_CAPACITY, ["west", "800", "room for 0"]),
+        ({"selector": {"names": ["big"]}, "to": "west"}, Reason.CAPACITY_EXCEEDED, ["west", "800", "room for 0"]),
     ],
 )
 def test_a_wrong_shift_fails_with_field_value_and_remedy_and_nothing_moves(
@@ -267,7 +267,7 @@ def test_an_approved_shift_does_not_begin_onto_a_city_that_has_become_full() -> 
     world.change_shift(approved=True, approved_by="ada")
     world.settle()
     record = world.shift_record()
-    assert (record.phase, record.reason) == ("Preparing", Reason.NO_CAPACITY)
+    assert (record.phase, record.reason) == ("Preparing", Reason.CAPACITY_EXCEEDED)
     assert "carries 99 agents and would have more" in record.message
     assert world.placement() == {"east": "0-99"}
     world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=100))

@@ -93,7 +93,7 @@ def without_coordinator(world: World) -> None:
 
 
 def refused(world: World) -> None:
-    ordered(world, "Refused", "NoCapacity", "no room")
+    ordered(world, "Refused", "CapacityExceeded", "no room")
 
 
 def inconsistent(world: World) -> None:
@@ -121,7 +121,7 @@ def staying(world: World) -> None:
         pytest.param(held, ("False", "Held"), "Reconciling", id="held"),
         pytest.param(without_coordinator, ("False", "NoCoordinator"), "Reconciling", id="nobody-commits"),
         pytest.param(inconsistent, ("False", "SpecNotConsistent"), "Stalled", id="clusters-differ"),
-        pytest.param(refused, ("False", "NoCapacity"), "Stalled", id="refused"),
+        pytest.param(refused, ("False", "CapacityExceeded"), "Stalled", id="refused"),
         pytest.param(moving, ("False", "Moving"), "Reconciling", id="moving"),
         pytest.param(staying, ("True", "AgentsStay"), None, id="some-stay"),
     ],
@@ -236,7 +236,9 @@ def _site(world: World, name: str) -> dict[str, Any]:
             accused, group(), ("False", "OtherSiteNotUsable"), ("two independent sources", "cti of hotel at west"),
             id="other-site-fails",
         ),
-        pytest.param(full, group(), ("False", "NoCapacity"), ("room for 50 of the 100 agents",), id="other-site-full"),
+        pytest.param(
+            full, group(), ("False", "CapacityExceeded"), ("room for 50 of the 100 agents",), id="other-site-full"
+        ),
         pytest.param(unplaced, group(), ("False", "NotPlacedYet"), ("nothing to fail over",), id="not-placed"),
         pytest.param(World.hold, group(), ("False", "Held"), ("held by ada", "resume"), id="held"),
         pytest.param(

@@ -49,10 +49,10 @@ def accuse(world: World) -> None:
         pytest.param(coordinator("west"), "Site east", "CoordinatorChanged", "west is coordinator now; it was witness"),
         pytest.param(accuse, "Site west", "SiteSuspect", "witness on the cti", id="suspect"),
         pytest.param(
-            order("Refused", reason="NoCapacity", message="no room"),
+            order("Refused", reason="CapacityExceeded", message="no room"),
             f"AgentGroup {GROUP}",
             "OrderRefused",
-            "NoCapacity: no room",
+            "CapacityExceeded: no room",
             id="refused",
         ),
         pytest.param(

@@ -249,7 +249,7 @@ def _failover(scene: Scene, spec: AgentGroupSpec | None, placed: Placed | None, 
         room = ledger.capacity(site, spec.system) - ledger.load(site, spec.system)
         if room < agents:
             message = f"{spec.system} at {site} has room for {max(room, 0)} of the {people(agents)} now at {home}"
-            reasons.append(("NoCapacity", f"{message}; raise its capacity, or let some work elsewhere"))
+            reasons.append(("CapacityExceeded", f"{message}; raise its capacity, or let some work elsewhere"))
             continue
         decider = "" if spec.failover == "Automatic" else "; spec.failover is Manual, so a person decides"
         message = f"{site} is usable and has room for {room}; {home} has {people(agents)} of this group{decider}"
