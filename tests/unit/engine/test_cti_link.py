@@ -3,6 +3,7 @@
 import asyncio
 
 from tandem.domain import keys
+from tandem.domain.capabilities import CTICapabilities
 from tandem.domain.records import PlacementRecord
 from tests.unit.domain.world import GROUP, site_spec
 from tests.unit.engine.cities import Cities
@@ -188,6 +189,24 @@ def test_a_cti_is_told_how_many_guests_it_may_take() -> None:
         assert cti.guest_capacity == -1, "told once"
         cti.restart()
         await cities.until(lambda: cti.guest_capacity == 40, within=12.0)
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_what_a_cti_can_do_is_reported_and_asked_again_of_each_boot() -> None:
+    async def story() -> None:
+        cities = await ready()
+
+        def said(site: str) -> CTICapabilities | None:
+            report = cities.snapshot.report(site, "hotel")
+            return report.capabilities if report else None
+
+        await cities.until(lambda: said("east") == said("west") == CTICapabilities())
+        cities.cti("east").can = CTICapabilities(progress="Counts", max_rate=20)
+        cities.cti("east").restart()
+        await cities.until(lambda: said("east") == CTICapabilities(progress="Counts", max_rate=20), within=12.0)
+        assert said("west") == CTICapabilities()
         await cities.stop()
 
     run_virtual(story())

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from tandem.api.shift import ShiftProgress, ShiftStatus, SwitchTimes
+from tandem.domain.outlook import groups_in
 from tandem.domain.snapshot import ShiftEntry
 from tandem.operator.objects import Seen
 from tandem.operator.statuses.common import Said, Scene, blindness, gaps_of, rfc3339, settle
@@ -21,6 +22,7 @@ def shift_status(scene: Scene, seen: Seen, entry: ShiftEntry, local: Iterable[Sa
     return ShiftStatus(
         phase=record.phase,
         plan=record.plan_text,
+        planned=record.planned.model_copy(update={"groups": groups_in(record.plan)}),
         groups=tuple(plan.group for plan in record.plan),
         progress=ShiftProgress(
             agents=agents,
