@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tandem.cli import apply, approve, certs, hold, shift, status
+from tandem.cli import apply, approve, certs, hold, plan, shift, status
 from tandem.cli.contexts import Clusters, chosen, kubeconfig_files
 from tandem.errors import TandemError
 
@@ -50,6 +50,14 @@ def parser() -> argparse.ArgumentParser:
     moved.add_argument("--wait", action="store_true", help="tell what happens until it has ended")
     moved.add_argument("--timeout", type=float, default=600.0, help="seconds to wait at most")
 
+    planned = command("plan", "What Shifts and changed orders would do now; nothing is created.")
+    planned.add_argument(
+        "-f", "--filename", action="append", required=True, help="file, folder or - for standard input; can be repeated"
+    )
+    planned.add_argument("-n", "--namespace", default="", help="namespace where a manifest names none")
+    planned.add_argument("-o", "--output", choices=("text", "json"), default="text", help="json: the plans as data")
+    planned.add_argument("--operator", default=plan.DEFAULT_OPERATOR, help="the operator's Service: %(default)s")
+
     approved = command("approve", "Approve the plan of a Shift that waits for it.")
     approved.add_argument("name", help="name of the Shift")
     approved.add_argument("-n", "--namespace", default="", help="its namespace; default: the context's")
@@ -82,6 +90,11 @@ async def run(arguments: argparse.Namespace) -> int:
             return await status.run(clusters)
         if arguments.command in ("hold", "resume"):
             return await hold.run(clusters, arguments.command, arguments.reason)
+        if arguments.command == "plan":
+            as_json = arguments.output == "json"
+            return await plan.run(
+                clusters, arguments.filename, arguments.namespace, operator=arguments.operator, as_json=as_json
+            )
         if arguments.command == "approve":
             return await approve.run(clusters, arguments.name, arguments.namespace)
         wait_s = arguments.timeout if arguments.wait else 0.0
