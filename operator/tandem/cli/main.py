@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tandem.cli import apply, approve, certs, hold, plan, shift, status
 from tandem.cli.contexts import Clusters, chosen, kubeconfig_files
-from tandem.errors import TandemError
+from tandem.errors import ConfigError, TandemError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,6 +42,11 @@ def parser() -> argparse.ArgumentParser:
     moved.add_argument("--percent", type=_percent, default=100, help="share of each group that the site has afterwards")
     moved.add_argument(
         "--forced", action="store_true", help="do not wait: agents leave in the middle of calls, which go on"
+    )
+    moved.add_argument(
+        "--waves",
+        default="",
+        help="share of the move done after each wave, like 5,25,100, the default; 100: all at once",
     )
     moved.add_argument("--approval", action="store_true", help="wait until a person approves the plan")
     moved.add_argument("--dry-run", action="store_true", help="plan only, and print the plan")
@@ -112,6 +117,7 @@ def wanted(arguments: argparse.Namespace) -> shift.Wanted:
         names=tuple(_listed(arguments.names)),
         labels=tuple((key, value) for key, _, value in (part.partition("=") for part in _listed(arguments.labels))),
         percent=arguments.percent,
+        waves=_waves(arguments.waves),
         forced=arguments.forced,
         approval=arguments.approval,
         dry_run=arguments.dry_run,
@@ -121,6 +127,14 @@ def wanted(arguments: argparse.Namespace) -> shift.Wanted:
 
 def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _waves(text: str) -> tuple[int, ...]:
+    """Whether they rise and end at 100 is for the API server to say. Raises: ConfigError."""
+    try:
+        return tuple(int(part) for part in _listed(text))
+    except ValueError as error:
+        raise ConfigError(f"--waves is {text!r}; write percentages joined by commas, like 5,25,100") from error
 
 
 def _percent(text: str) -> int:

@@ -29,3 +29,15 @@ def test_the_plan_is_shown_as_text_and_as_data_with_buckets_as_ranges() -> None:
     assert shown["planned"]["sites"][1]["signInsPerSecond"] == {"expected": 75, "most": 1000}
     assert ShiftStatus.model_validate(shown) == status
     assert SHIFT.status is ShiftStatus
+
+
+def test_a_shift_that_was_made_anew_under_its_name_shows_its_own_plan() -> None:
+    shown = []
+    for agents in (100, 50):
+        world = a_world()
+        world.sessions("east", GROUP, dict.fromkeys(range(agents), 1))
+        world.shift(**ALL_HOTEL, dryRun=True)
+        world.settle()
+        entry = world.snapshot.shifts[NAME]
+        shown.append(shift_status(Scene(world.snapshot, "east", world.mono), seen(shift()), entry).planned)
+    assert [(plan.agents, plan.groups[0].agents) for plan in shown] == [(100, 100), (50, 50)]
