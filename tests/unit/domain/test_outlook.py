@@ -109,6 +109,15 @@ def test_each_sites_load_is_told_before_and_after_with_what_it_carries() -> None
     assert (east.sign_ins_per_second.expected, west.sign_ins_per_second.expected) == (0, 40)
 
 
+def test_the_load_of_several_groups_is_told_together() -> None:
+    world = a_world()
+    world.group({"east": 100}, name="callcenter/service", agents=50)
+    world.settle()
+    east, west = forecast(world).sites
+    assert (east.agents.before, east.agents.after) == (150, 0)
+    assert (west.agents.before, west.agents.after) == (0, 150)
+
+
 def test_a_pace_bounds_the_sign_ins_that_the_target_sees() -> None:
     found = forecast(a_world(), pace=10)
     assert found.sites[1].sign_ins_per_second == RateInPlan(expected=10, most=1000)
