@@ -49,6 +49,12 @@ VERIFY_S: Final = 5.0
 MOST_ACCOUNTS_NAMED: Final = 100
 """Accounts that a Shift names as staying beyond its deadline; more are counted only."""
 
+WAVE_S: Final = 1.0
+"""Seconds that a plan counts for a wave besides its sign-ins: commit, push, and the word that the last one has left."""
+
+SHIFTS_KEPT: Final = 100
+"""Finished Shifts that people made and the store keeps per namespace; older ones stay only where they were made."""
+
 FINISH_INTERVAL_S: Final = 2.0
 """Least seconds between two commits that finish some of a group's buckets while others are still on their way."""
 

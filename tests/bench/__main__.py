@@ -1,7 +1,8 @@
-"""`python -m tests.bench`: all benchmarks, one after the other, each on a lab of its own; `idle` needs none."""
+"""`python -m tests.bench`: all benchmarks, one after the other; `idle` and `plan` need no lab."""
 
 import sys
 
-from tests.bench import failover, idle, move
+from tests.bench import failover, idle, move, plan
 
-sys.exit(move.main(sys.argv[1:]) or failover.main(sys.argv[1:]) or idle.main(sys.argv[1:]))
+arguments = sys.argv[1:]
+sys.exit(move.main(arguments) or failover.main(arguments) or idle.main(arguments) or plan.main(arguments))

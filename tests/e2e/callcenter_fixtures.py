@@ -61,14 +61,14 @@ async def rest(running: CallCentre) -> None:
 
 
 def shift(running: CallCentre, groups: tuple[Group, ...], *, to: str, city: str = "east", **spec: Any) -> Order:
-    """A Shift of these groups under a name of its own, as a file to apply in one city."""
+    """A Shift of these groups, in one wave unless said otherwise, as a file of its own to apply in one city."""
     name = f"e2e-{next(_numbers)}"
     names = [group.name.partition("/")[2] for group in groups]
     manifest = {
         "apiVersion": "tandem.dev/v1alpha1",
         "kind": "Shift",
         "metadata": {"name": name, "namespace": "callcenter"},
-        "spec": {"selector": {"names": names}, "to": to, **spec},
+        "spec": {"selector": {"names": names}, "to": to, "waves": [100], **spec},
     }
     return Order(name, write(f"shifts/{name}", manifest), (city,), groups, to, with_calls=False)
 

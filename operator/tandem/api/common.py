@@ -1,5 +1,6 @@
 """What all objects share: the base model, durations, references, conditions."""
 
+import math
 import re
 from collections.abc import Iterable
 from typing import Annotated, Final, Literal
@@ -33,6 +34,14 @@ def duration_seconds(text: str) -> float:
         raise ValueError(f"{text!r} is not a duration; write it like 500ms, 2s, 5m or 1h30m")
     hours, minutes, seconds, millis = (int(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds + millis / 1000
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds as a duration, like `1h45m12s`; rounded up to whole seconds."""
+    whole = math.ceil(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    parts = [f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if count]
+    return "".join(parts) or "0s"
 
 
 def _checked_duration(text: str) -> str:

@@ -1,6 +1,6 @@
 """Shift: one deliberate move of agents between sites. Like a Job; not a roster's shift."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -14,6 +14,7 @@ from tandem.api.common import (
     Written,
     cel,
     immutable,
+    list_map,
     rules,
     unchanged,
 )
@@ -26,6 +27,9 @@ FINISHED: frozenset[str] = frozenset({"Completed", "RolledBack", "Interrupted", 
 
 
 NEW_SHIFT = "create a new Shift instead"
+
+CANARY_WAVES: Final = (5, 25, 100)
+"""The waves of a Shift that names none: a canary, a fifth, the rest. None is smaller than five agents of a system."""
 LabelValue = Annotated[str, Field(max_length=63)]
 
 
@@ -70,6 +74,13 @@ class ShiftSpec(Written):
                 field=".drain",
             ),
             cel(
+                "has(self.ttlSecondsAfterFinished) == has(oldSelf.ttlSecondsAfterFinished) &&"
+                " (!has(self.ttlSecondsAfterFinished)"
+                " || self.ttlSecondsAfterFinished == oldSelf.ttlSecondsAfterFinished)",
+                f"cannot be changed after creation; {NEW_SHIFT}",
+                field=".ttlSecondsAfterFinished",
+            ),
+            cel(
                 "!self.approved || self.approvedBy != ''",
                 "is empty although approved is true; say who approves",
                 field=".approvedBy",
@@ -97,8 +108,8 @@ class ShiftSpec(Written):
         json_schema_extra=immutable(NEW_SHIFT),
     )
     waves: Waves = Field(
-        default=(100,),
-        description="Share of the move done after each wave, in percent.",
+        default=CANARY_WAVES,
+        description="Share of the move done after each wave, in percent; [100] moves everybody at once.",
         json_schema_extra=rules(WAVES_RULE, unchanged(NEW_SHIFT)),
     )
     pace: int = Field(
@@ -113,6 +124,12 @@ class ShiftSpec(Written):
         default="Auto", description="Whether a person approves the plan.", json_schema_extra=immutable(NEW_SHIFT)
     )
     dry_run: bool = Field(default=False, description="Plan only.", json_schema_extra=immutable(NEW_SHIFT))
+    ttl_seconds_after_finished: int | None = Field(
+        default=None,
+        ge=0,
+        description="Seconds after its end until the Shift is deleted in every cluster (never within two minutes of its"
+        " creation); without it, it stays. Not for what a GitOps tool applies again: it would move again.",
+    )
     abort: bool = Field(
         default=False,
         description="Set to true to stop and restore.",
@@ -154,11 +171,100 @@ class SwitchTimes(Reported):
     max: str = Field(default="", description="Longest gap.")
 
 
+class GroupInPlan(Reported):
+    """What the plan does to one group."""
+
+    group: str = Field(description="Group as namespace/name.")
+    system: str = Field(description="Its system.")
+    agents: int = Field(default=0, description="Agents who move.")
+    before: dict[str, int] = Field(default_factory=dict, description="Share by site before, in percent.")
+    after: dict[str, int] = Field(default_factory=dict, description="Share by site afterwards, in percent.")
+    moves: dict[str, str] = Field(default_factory=dict, description="Ranges of buckets by `from>to`, the whole move.")
+    waves: tuple[str, ...] = Field(default=(), description="Ranges of buckets wave by wave; empty: none in that wave.")
+
+
+class WaveInPlan(Reported):
+    """One wave, over all groups."""
+
+    percent: int = Field(default=0, description="Share of the plan's agents moved after it, in percent.")
+    groups: int = Field(default=0, description="Groups that take part.")
+    agents: int = Field(default=0, description="Agents who move in it.")
+    expected: str = Field(default="", description="How long it takes while nobody is in a call, like 3s.")
+    longest: str = Field(default="", description="How long it takes at most: the longest call and wrap-up, like 35m4s.")
+
+
+class Load(Reported):
+    """Something before and after the move."""
+
+    before: int = Field(default=0, description="Now.")
+    after: int = Field(default=0, description="Afterwards.")
+
+
+class AgentLoad(Load):
+    """Agents that a site's system has or may get."""
+
+    most: int = Field(default=0, description="What it carries.")
+
+
+class RateInPlan(Reported):
+    """A rate that the move needs."""
+
+    expected: int = Field(default=0, description="While the move goes on.")
+    most: int = Field(default=0, description="What the site states.")
+
+
+class ReplicasInPlan(Load):
+    """Replicas of one part; changed before agents arrive and after they have left."""
+
+    part: Literal["cti", "softswitch"] = Field(description="Part.")
+    scaling: str = Field(default="None", description="Who changes them: the part's scaling.mode. None: nobody.")
+
+
+class SiteInPlan(Reported):
+    """What the plan does to one system at one site."""
+
+    site: str = Field(description="Site.")
+    system: str = Field(description="System.")
+    arriving: int = Field(default=0, description="Agents who arrive.")
+    leaving: int = Field(default=0, description="Agents who leave.")
+    agents: AgentLoad = Field(default=AgentLoad(), description="Agents planned there, other Shifts' included.")
+    sign_ins_per_second: RateInPlan = Field(default=RateInPlan(), description="Sign-ins a second.")
+    calls: Load = Field(default=Load(), description="Calls in progress; afterwards: if calls follow the agents.")
+    calls_per_second: int = Field(default=0, description="New calls a second that its softswitch bears.")
+    replicas: tuple[ReplicasInPlan, ...] = Field(
+        default=(), description="Replicas that the agents need.", json_schema_extra=list_map("part")
+    )
+
+
+class ShiftPlan(Reported):
+    """What will happen, before it happens."""
+
+    agents: int = Field(default=0, description="Agents who move.")
+    busy: int = Field(default=0, description="Agents of these groups in a call or its wrap-up when this was planned.")
+    pace: int = Field(default=0, description="Most agents of each group moved a second; 0: the CTI's rate.")
+    expected: str = Field(default="", description="How long it takes while nobody is in a call, like 12s.")
+    longest: str = Field(default="", description="How long it takes at most, like 1h45m12s.")
+    waves: tuple[WaveInPlan, ...] = Field(default=(), description="The waves, in their order.")
+    sites: tuple[SiteInPlan, ...] = Field(
+        default=(), description="Load and capacity, site by site.", json_schema_extra=list_map("site", "system")
+    )
+    gates: tuple[str, ...] = Field(
+        default=(), description="What must hold before the first wave, and before each next."
+    )
+    promises: tuple[str, ...] = Field(default=(), description="What the adapters can promise.")
+    limits: tuple[str, ...] = Field(default=(), description="What the adapters cannot promise.")
+    stops: tuple[str, ...] = Field(default=(), description="What would stop it.")
+    groups: tuple[GroupInPlan, ...] = Field(default=(), description="Group by group.")
+
+
 class ShiftStatus(Reported):
     """How it went."""
 
     phase: Phase = Field(default="Pending", description="Where it stands.")
-    plan: tuple[str, ...] = Field(default=(), description="The plan as text.")
+    plan: tuple[str, ...] = Field(
+        default=(), description="The plan as text; groups beyond the first twenty are counted."
+    )
+    planned: ShiftPlan = Field(default=ShiftPlan(), description="The plan as data.")
     groups: tuple[str, ...] = Field(default=(), description="Groups in the plan, frozen when planned.")
     progress: ShiftProgress = Field(default=ShiftProgress(), description="How far.")
     accounts_staying: tuple[str, ...] = Field(

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tandem.cli import apply, approve, certs, hold, shift, status
+from tandem.cli import apply, approve, certs, hold, plan, shift, status
 from tandem.cli.contexts import Clusters, chosen, kubeconfig_files
-from tandem.errors import TandemError
+from tandem.errors import ConfigError, TandemError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,12 +43,25 @@ def parser() -> argparse.ArgumentParser:
     moved.add_argument(
         "--forced", action="store_true", help="do not wait: agents leave in the middle of calls, which go on"
     )
+    moved.add_argument(
+        "--waves",
+        default="",
+        help="share of the move done after each wave, like 5,25,100, the default; 100: all at once",
+    )
     moved.add_argument("--approval", action="store_true", help="wait until a person approves the plan")
     moved.add_argument("--dry-run", action="store_true", help="plan only, and print the plan")
     moved.add_argument("--name", default="", help="name of the Shift; default: made from target and time")
     moved.add_argument("-n", "--namespace", default="", help="namespace of the groups; default: the context's")
     moved.add_argument("--wait", action="store_true", help="tell what happens until it has ended")
     moved.add_argument("--timeout", type=float, default=600.0, help="seconds to wait at most")
+
+    planned = command("plan", "What Shifts and changed orders would do now; nothing is created.")
+    planned.add_argument(
+        "-f", "--filename", action="append", required=True, help="file, folder or - for standard input; can be repeated"
+    )
+    planned.add_argument("-n", "--namespace", default="", help="namespace where a manifest names none")
+    planned.add_argument("-o", "--output", choices=("text", "json"), default="text", help="json: the plans as data")
+    planned.add_argument("--operator", default=plan.DEFAULT_OPERATOR, help="the operator's Service: %(default)s")
 
     approved = command("approve", "Approve the plan of a Shift that waits for it.")
     approved.add_argument("name", help="name of the Shift")
@@ -82,6 +95,11 @@ async def run(arguments: argparse.Namespace) -> int:
             return await status.run(clusters)
         if arguments.command in ("hold", "resume"):
             return await hold.run(clusters, arguments.command, arguments.reason)
+        if arguments.command == "plan":
+            as_json = arguments.output == "json"
+            return await plan.run(
+                clusters, arguments.filename, arguments.namespace, operator=arguments.operator, as_json=as_json
+            )
         if arguments.command == "approve":
             return await approve.run(clusters, arguments.name, arguments.namespace)
         wait_s = arguments.timeout if arguments.wait else 0.0
@@ -99,6 +117,7 @@ def wanted(arguments: argparse.Namespace) -> shift.Wanted:
         names=tuple(_listed(arguments.names)),
         labels=tuple((key, value) for key, _, value in (part.partition("=") for part in _listed(arguments.labels))),
         percent=arguments.percent,
+        waves=_waves(arguments.waves),
         forced=arguments.forced,
         approval=arguments.approval,
         dry_run=arguments.dry_run,
@@ -108,6 +127,14 @@ def wanted(arguments: argparse.Namespace) -> shift.Wanted:
 
 def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _waves(text: str) -> tuple[int, ...]:
+    """Whether they rise and end at 100 is for the API server to say. Raises: ConfigError."""
+    try:
+        return tuple(int(part) for part in _listed(text))
+    except ValueError as error:
+        raise ConfigError(f"--waves is {text!r}; write percentages joined by commas, like 5,25,100") from error
 
 
 def _percent(text: str) -> int:

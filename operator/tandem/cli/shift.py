@@ -28,6 +28,8 @@ class Wanted:
     names: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     percent: int = 100
+    waves: tuple[int, ...] = ()
+    """None: as a Shift has them that names none."""
     forced: bool = False
     approval: bool = False
     dry_run: bool = False
@@ -52,6 +54,8 @@ def manifest(wanted: Wanted, namespace: str, by: str, now: float) -> dict[str, A
         raise ConfigError("nothing is selected; give --system, --region, --skill-group, --from, --labels or --names")
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
     spec: dict[str, Any] = {"selector": selector, "to": wanted.to, "percent": wanted.percent, "requestedBy": by}
+    if wanted.waves:
+        spec["waves"] = list(wanted.waves)
     if wanted.forced:
         spec["mode"] = "Forced"
     if wanted.approval:

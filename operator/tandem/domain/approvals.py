@@ -66,6 +66,7 @@ def question(
             selector=Selector(names=tuple(rescue.group.rpartition("/")[2] for rescue in rescues)),
             to=plans[0].to,
             mode="Forced",
+            waves=(100,),
             approval="Manual",
         ),
         cause=cause,

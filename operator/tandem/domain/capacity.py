@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Set
 from dataclasses import dataclass
 
+from tandem.api.site import Scaling
 from tandem.constants import BUCKETS
 from tandem.domain.placement import BucketMap
 from tandem.domain.reasons import Reason, Refusal
@@ -18,6 +19,11 @@ from tandem.domain.snapshot import Snapshot
 def agents_in(buckets: int, agents: int) -> int:
     """Agents that this many buckets of a group of `agents` hold, rounded up."""
     return -(-buckets * agents // BUCKETS)
+
+
+def wanted_replicas(agents: int, scaling: Scaling) -> int:
+    """Replicas that carry this many agents, within the declared bounds."""
+    return min(max(-(-agents // scaling.agents_per_replica), scaling.min), scaling.max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,16 @@ class Ledger:
         """Agents that a site's system has or may get, those of the group `without` left out."""
         return sum(load for group, load in self._load[(site, system)].items() if group != without)
 
+    def load_of(self, site: str, system: str, group: str) -> int:
+        """Agents of one group that a site's system has or may get."""
+        return self._load[(site, system)].get(group, 0)
+
+    def will_be(self, site: str, system: str, group: str, agents: int, buckets: int) -> int:
+        """Load of a group of `agents` at a site where it has this many buckets."""
+        # Uneven or not, all of the group together are no more than it has.
+        most = max(agents, self.load_of(site, system, group))
+        return min(agents_in(buckets, agents) + self.surplus(site, system, group), most)
+
     def capacity(self, site: str, system: str) -> int:
         """Agents that a site's system carries: the smaller of what its CTI and its softswitch can bear."""
         found = self._snapshot.system(site, system)
@@ -104,11 +120,8 @@ class Ledger:
         needs = []
         placed = self._snapshot.placements.get(group)
         for site, buckets in wanted.touched_shares.items():
-            loads = self._load[(site, system)]
-            load = loads.get(group, 0)
-            # Uneven or not, all of the group together are no more than it has.
-            will_be = min(agents_in(buckets, agents) + self.surplus(site, system, group), max(agents, load))
-            more = max(will_be - load, 0)
+            load = self.load_of(site, system, group)
+            more = max(self.will_be(site, system, group, agents, buckets) - load, 0)
             has = self.capacity(site, system) - self.load(site, system)
             gains = placed is None or buckets > placed.map.touched_shares.get(site, 0)
             if more or (gains and has < 0):

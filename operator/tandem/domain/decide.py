@@ -1,6 +1,6 @@
 """`decide`: everything the coordinator would do now, from one snapshot. Pure: no I/O, no clock, no randomness."""
 
-from tandem.constants import FORGET_AFTER_S, ORDER_SHIFTS_KEPT
+from tandem.constants import FORGET_AFTER_S, ORDER_SHIFTS_KEPT, PATIENCE_S, SHIFTS_KEPT
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Decision, Draft, Premise
@@ -44,6 +44,7 @@ def decide(snapshot: Snapshot, now: Instant) -> Decision:
     handle_routes(draft, now)
     _forget(draft, now)
     _tidy(draft)
+    _expire(draft, now)
     return draft.finish()
 
 
@@ -71,18 +72,38 @@ def _forget(draft: Draft, now: Instant) -> None:
 
 
 def _tidy(draft: Draft) -> None:
-    """Delete the oldest finished Shifts that were made from orders; those that people created are theirs to delete."""
-    by_group: dict[str, list[ShiftEntry]] = {}
+    """Delete the oldest finished Shifts: of each group those made from its orders, of each namespace all others."""
+    by_owner: dict[str, list[ShiftEntry]] = {}
     for shift in draft.snapshot.shifts.values():
-        if shift.finished and shift.record.cause == "Order" and shift.record.plan:
-            by_group.setdefault(shift.record.plan[0].group, []).append(shift)
-    for group, shifts in by_group.items():
+        if not shift.finished:
+            continue
+        ordered = shift.record.cause == "Order" and shift.record.plan
+        owner = shift.record.plan[0].group if ordered else f"namespace {shift.namespace}"
+        by_owner.setdefault(owner, []).append(shift)
+    for owner, shifts in by_owner.items():
+        kept = SHIFTS_KEPT if owner.startswith("namespace ") else ORDER_SHIFTS_KEPT
         shifts.sort(key=lambda shift: (shift.record.finished_at, shift.name))
-        for old in shifts[:-ORDER_SHIFTS_KEPT]:
-            draft.commit(
-                f"Shift {old.name}",
-                Reason.FORGOTTEN,
-                f"{old.name} is older than the last {ORDER_SHIFTS_KEPT} of {group}",
-                {keys.shift(old.name): None},
-                (Premise(keys.shift(old.name), mod_revision=old.mod_revision),),
-            )
+        for old in shifts[:-kept]:
+            _delete(draft, old, f"{old.name} is older than the last {kept} of {owner}")
+
+
+def _expire(draft: Draft, now: Instant) -> None:
+    """Delete finished Shifts whose `ttlSecondsAfterFinished` is over.
+
+    Never while a cluster's operator might still take the object for a new one that the store has not heard of: it does
+    that for PATIENCE_S. By the clocks for people, as they say when it ended.
+    """
+    for shift in draft.snapshot.shifts.values():
+        record, ttl = shift.record, shift.record.spec.ttl_seconds_after_finished
+        if ttl is None or not shift.finished or keys.shift(shift.name) in draft.written:
+            continue
+        left = max(record.finished_at + ttl, record.created_at + 2 * PATIENCE_S) - now.wall
+        if left > 0:
+            draft.wake(now.mono + left + 0.001)
+        else:
+            _delete(draft, shift, f"{shift.name} has been over for {ttl} s, its ttlSecondsAfterFinished")
+
+
+def _delete(draft: Draft, old: ShiftEntry, sentence: str) -> None:
+    premise = Premise(keys.shift(old.name), mod_revision=old.mod_revision)
+    draft.commit(f"Shift {old.name}", Reason.FORGOTTEN, sentence, {keys.shift(old.name): None}, (premise,))

@@ -17,7 +17,7 @@ from tandem.domain.capacity import Ledger, no_capacity
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.own_shift import own_shift
 from tandem.domain.placement import BucketMap, Slot
-from tandem.domain.plan import Wish, hold_refusal, make_plan, reserve
+from tandem.domain.plan import Plan, Wish, hold_refusal, make_plan, reserve
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import OrderRecord, PlacementRecord
 from tandem.domain.shifts import advance
@@ -195,33 +195,48 @@ def _adopted(wanted: BucketMap, sessions: Mapping[int, Mapping[str, int]]) -> Bu
 # -- a changed order
 
 
-def _changed_order(
-    draft: Draft, ledger: Ledger, name: str, group: Published[AgentGroupSpec], placed: Placed, now: Instant
-) -> None:
-    refusal = declaration_refusal(draft.snapshot, group)
-    if refusal is not None or group.spec is None:
-        if refusal is not None:
-            _refuse(draft, name, group, refusal, now)
-        return
+def plan_order(
+    snapshot: Snapshot,
+    ledger: Ledger,
+    busy: Mapping[str, str],
+    name: str,
+    group: Published[AgentGroupSpec],
+    placed: Placed,
+) -> Plan | Refusal:
+    """The plan of a group's changed order, or why there is none. `busy`, `ledger`: as for `make_plan`."""
+    refusal = declaration_refusal(snapshot, group)
     spec = group.spec
+    if refusal is not None or spec is None:
+        return refusal or Refusal(Reason.SPEC_NOT_CONSISTENT, group.message, temporary=True)
     if spec.system != placed.record.system:
         message = (
             f"spec.system is {spec.system!r}, but the group is placed in {placed.record.system!r}; "
             "a group's system cannot change: make a new group"
         )
-        _refuse(draft, name, group, Refusal(Reason.INVALID_SPEC, message), now)
-        return
-    namespace, _, short = name.partition("/")
-    shift_name = f"{namespace}/{short[:200]}-{placed.revision}"
+        return Refusal(Reason.INVALID_SPEC, message)
     wanted = {share.site: share.percent for share in spec.placement if share.percent}
-    wish = Wish(name, spec, placed, wanted, spec.waves, spec.drain)
-    plan = make_plan(draft.snapshot, ledger, shift_name, draft.busy, [wish])
-    if isinstance(plan, Refusal):
-        if plan.reason == Reason.NOTHING_TO_MOVE:
-            _consume(draft, name, group, "Accepted", plan)
-        else:
+    wish = Wish(name, spec, placed, wanted, spec.waves, spec.drain, spec.pace)
+    return make_plan(snapshot, ledger, shift_of_order(name, placed), busy, [wish])
+
+
+def shift_of_order(name: str, placed: Placed) -> str:
+    """Name of the Shift that carries out an order of a group placed so."""
+    namespace, _, short = name.partition("/")
+    return f"{namespace}/{short[:200]}-{placed.revision}"
+
+
+def _changed_order(
+    draft: Draft, ledger: Ledger, name: str, group: Published[AgentGroupSpec], placed: Placed, now: Instant
+) -> None:
+    plan = plan_order(draft.snapshot, ledger, draft.busy, name, group, placed)
+    if isinstance(plan, Refusal) and plan.reason == Reason.NOTHING_TO_MOVE:
+        _consume(draft, name, group, "Accepted", plan)
+        return
+    if isinstance(plan, Refusal) or group.spec is None:
+        if isinstance(plan, Refusal):
             _refuse(draft, name, group, plan, now)
         return
+    spec, shift_name = group.spec, shift_of_order(name, placed)
     reserve(ledger, plan)
     draft.busy[name] = shift_name
     entry = own_shift(draft, name, spec, plan, shift_name, now, cause="Order", order_digest=group.order_digest)

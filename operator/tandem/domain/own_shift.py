@@ -41,6 +41,7 @@ def own_shift(
         reason=Reason.PLANNED,
         message=plan.text[0],
         plan=plan.groups,
+        planned=plan.planned,
         plan_text=plan.text,
     )
     return ShiftEntry(name=name, record=record, mod_revision=0, first_seen=now.mono, since=now.mono)

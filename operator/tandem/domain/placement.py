@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import accumulate, pairwise
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -186,27 +187,81 @@ def proportional(weights: Mapping[K, int], total: int) -> dict[K, int]:
     return shares
 
 
-def split_waves(moves: Moves, percents: Sequence[int], agents: Mapping[int, float]) -> tuple[dict[int, Slot], ...]:
-    """The moves of each wave.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One group's part of a move that is made in waves."""
+
+    moves: Moves
+    agents: Mapping[int, float]
+    """Agents per bucket, as far as known."""
+    system: str = ""
+    """Waves are widened for each system by itself: each has its own softswitch and CTI to be tried."""
+
+
+def split_waves(parts: Sequence[Part], percents: Sequence[int]) -> tuple[tuple[dict[int, Slot], ...], ...]:
+    """The moves of each wave, part by part.
 
     Args:
-        moves: The whole move.
         percents: Share of the move done after each wave, rising to 100.
-        agents: Agents per bucket, as far as known.
-    Returns: At least one wave when there is a move; each but the last widened to hold at least MIN_WAVE_AGENTS.
+    Returns: For each part at least one wave when it has a move, empty ones where only others move. Each wave but the
+        last is widened, over all parts of a system together, to hold at least MIN_WAVE_AGENTS of it; a last one that
+        would hold fewer joins the one before.
     """
-    ordered = sorted(moves, reverse=True)
-    waves: list[dict[int, Slot]] = []
-    done = 0
+    ordered = [sorted(part.moves, reverse=True) for part in parts]
+    # Agents in the first n buckets of each part: a wave is widened often, and counted by subtraction.
+    counted = [
+        (0.0, *accumulate(part.agents.get(b, 0.0) for b in order)) for part, order in zip(parts, ordered, strict=True)
+    ]
+    systems: dict[str, list[int]] = {}
+    for number, part in enumerate(parts):
+        systems.setdefault(part.system, []).append(number)
+    cuts = [[0] * len(parts)]
     for percent in percents:
-        end = -(-len(ordered) * percent // 100)
-        if end <= done:
-            continue
-        while end < len(ordered) and sum(agents.get(b, 0.0) for b in ordered[done:end]) < MIN_WAVE_AGENTS:
-            end += 1
-        waves.append({bucket: moves[bucket] for bucket in ordered[done:end]})
-        done = end
-    if len(waves) > 1 and sum(agents.get(bucket, 0.0) for bucket in waves[-1]) < MIN_WAVE_AGENTS:
-        last = waves.pop()
-        waves[-1] = {**waves[-1], **last}
+        before = cuts[-1]
+        ends = [max(-(-len(order) * percent // 100), done) for order, done in zip(ordered, before, strict=True)]
+        for members in systems.values():
+            _widen(ends, before, members, counted)
+        if ends != before:
+            cuts.append(ends)
+    for members in systems.values():
+        _join_small_end(cuts, members, counted)
+    waves = [
+        [{b: part.moves[b] for b in order[first:last]} for first, last in pairwise(cut[number] for cut in cuts)]
+        for number, (part, order) in enumerate(zip(parts, ordered, strict=True))
+    ]
+    return tuple(_without_empty_end(found) for found in waves)
+
+
+def _held(
+    members: Sequence[int], counted: Sequence[Sequence[float]], first: Sequence[int], last: Sequence[int]
+) -> float:
+    """Agents of these parts between two cuts."""
+    return sum(counted[number][last[number]] - counted[number][first[number]] for number in members)
+
+
+def _widen(ends: list[int], before: Sequence[int], members: Sequence[int], counted: Sequence[Sequence[float]]) -> None:
+    """Move a wave's end, one bucket of each part at a time, until it holds enough agents or everything."""
+    if all(ends[number] == before[number] for number in members):
+        return
+    while _held(members, counted, before, ends) < MIN_WAVE_AGENTS:
+        left = [number for number in members if ends[number] < len(counted[number]) - 1]
+        if not left:
+            return
+        for number in left:
+            ends[number] += 1
+
+
+def _join_small_end(cuts: list[list[int]], members: Sequence[int], counted: Sequence[Sequence[float]]) -> None:
+    """Let a system's last wave join the one before when it holds too few agents."""
+    filled = [wave for wave, (first, last) in enumerate(pairwise(cuts)) if any(last[n] > first[n] for n in members)]
+    if len(filled) < 2 or _held(members, counted, cuts[filled[-1]], cuts[filled[-1] + 1]) >= MIN_WAVE_AGENTS:
+        return
+    for cut in cuts[filled[-2] + 1 : filled[-1] + 1]:
+        for number in members:
+            cut[number] = len(counted[number]) - 1
+
+
+def _without_empty_end(waves: list[dict[int, Slot]]) -> tuple[dict[int, Slot], ...]:
+    while waves and not waves[-1]:
+        waves.pop()
     return tuple(waves)

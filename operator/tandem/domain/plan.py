@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from tandem.api.agentgroup import AgentGroupSpec, Drain
+from tandem.api.shift import ShiftPlan
 from tandem.constants import BUCKETS
+from tandem.domain.capabilities import unsupported
 from tandem.domain.capacity import Ledger, no_capacity
+from tandem.domain.outlook import Going, outlook, plan_text
 from tandem.domain.placement import (
     BucketMap,
     Moves,
+    Part,
     Slot,
     StillMovingError,
     encode_moves,
@@ -35,13 +39,23 @@ class Wish:
     wanted: Mapping[str, int]
     """Buckets per site, summing to 100."""
     waves: Sequence[int]
+    """The same for all wishes of one plan."""
     drain: Drain
+    pace: int = 0
+    forced: bool = False
+    """Whether nobody is waited for."""
 
 
 @dataclass(frozen=True)
 class Plan:
     groups: tuple[GroupPlan, ...]
+    planned: ShiftPlan
     text: tuple[str, ...]
+
+    @property
+    def of_record(self) -> dict[str, object]:
+        """Fields of the Shift's record."""
+        return {"plan": self.groups, "planned": self.planned, "plan_text": self.text}
 
 
 @dataclass(frozen=True)
@@ -63,7 +77,13 @@ class _Request:
 
 
 def make_plan(
-    snapshot: Snapshot, ledger: Ledger, shift: str, busy: Mapping[str, str], wishes: Sequence[Wish]
+    snapshot: Snapshot,
+    ledger: Ledger,
+    shift: str,
+    busy: Mapping[str, str],
+    wishes: Sequence[Wish],
+    *,
+    manual: bool = False,
 ) -> Plan | Refusal:
     """The plan for all wishes together, or the first refusal. NothingToMove is a refusal too.
 
@@ -71,6 +91,7 @@ def make_plan(
         ledger: Loads so far; not changed (see `reserve`).
         shift: `namespace/name` of the Shift that asks; it does not conflict with itself.
         busy: Group -> the Shift that has it for itself, those that start in the same decision included.
+        manual: Whether a person has to approve it.
     """
     groups = []
     for wish in wishes:
@@ -90,7 +111,10 @@ def make_plan(
         refusal = check(request)
         if refusal is not None:
             return refusal
-    return Plan(tuple(_group_plan(group) for group in groups), _text(request))
+    plans = _group_plans(groups)
+    goings = [_going(group, plan) for group, plan in zip(groups, plans, strict=True)]
+    planned = outlook(snapshot, ledger, goings, manual=manual)
+    return Plan(plans, planned, plan_text(planned, goings))
 
 
 def reserve(ledger: Ledger, plan: Plan) -> None:
@@ -127,6 +151,20 @@ def inconsistent_target(request: _Request) -> Refusal | None:
     return None
 
 
+def unsupported_by_cti(request: _Request) -> Refusal | None:
+    for group in request.groups:
+        system = group.wish.spec.system
+        for site in sorted({move.site for move in group.moves.values()}):
+            report = request.snapshot.report(site, system)
+            if report is None or report.capabilities is None:
+                continue  # nobody knows: the plan says so
+            whole = site not in group.after.touched_shares and len(group.wish.waves) == 1
+            refusal = unsupported(report.capabilities, f"{system} at {site}", forced=group.wish.forced, whole=whole)
+            if refusal is not None:
+                return refusal
+    return None
+
+
 def not_usable(request: _Request) -> Refusal | None:
     pairs = {(move.to, group.wish.spec.system) for group in request.groups for move in group.moves.values()}
     return unusable_target(request.snapshot, pairs)
@@ -152,6 +190,7 @@ PLAN_CHAIN: Final[tuple[Callable[[_Request], Refusal | None], ...]] = (
     conflict,
     inconsistent_target,  # what follows reads the target's Site: the locations must agree on it
     maintenance,
+    unsupported_by_cti,
     capacity,  # before usability: what waiting cannot cure is said first
     not_usable,
 )
@@ -214,15 +253,20 @@ def _agents_per_bucket(snapshot: Snapshot, wish: Wish, moves: Moves) -> dict[int
     return found
 
 
-def _waves(group: _Group) -> tuple[dict[str, str], ...]:
-    agents = group.agents
-    if not any(agents.values()):
-        # Nobody is there now (night): waves as for the expected ones, not everything at once.
-        agents = dict.fromkeys(group.moves, group.wish.spec.agents / BUCKETS)
-    return tuple(encode_moves(wave) for wave in split_waves(group.moves, group.wish.waves, agents))
+def _group_plans(groups: Sequence[_Group]) -> tuple[GroupPlan, ...]:
+    parts = [Part(group.moves, _present_or_expected(group), group.wish.spec.system) for group in groups]
+    waves = split_waves(parts, groups[0].wish.waves)
+    return tuple(_group_plan(group, waves_of) for group, waves_of in zip(groups, waves, strict=True))
 
 
-def _group_plan(group: _Group) -> GroupPlan:
+def _present_or_expected(group: _Group) -> Mapping[int, float]:
+    if any(group.agents.values()):
+        return group.agents
+    # Nobody is there now (night): waves as for the expected ones, not everything at once.
+    return dict.fromkeys(group.moves, group.wish.spec.agents / BUCKETS)
+
+
+def _group_plan(group: _Group, waves: Sequence[Moves]) -> GroupPlan:
     gains: dict[str, int] = {}
     for move in group.moves.values():
         gains[move.to] = gains.get(move.to, 0) + 1
@@ -232,47 +276,12 @@ def _group_plan(group: _Group) -> GroupPlan:
         agents=round(sum(group.agents.values())),
         to=max(gains, key=lambda site: gains[site]),
         moves=encode_moves(group.moves),
-        waves=_waves(group),
+        waves=tuple(encode_moves(wave) for wave in waves),
         before=group.wish.placed.map.encode(),
         after=group.after.encode(),
     )
 
 
-def _text(request: _Request) -> tuple[str, ...]:
-    """The plan as lines for the person who approves it."""
-    groups = request.groups
-    plans = [_group_plan(group) for group in groups]
-    waves = max(len(plan.waves) for plan in plans)
-    agents = sum(plan.agents for plan in plans)
-    targets = ", ".join(_destinations(groups))
-    one = len(plans) == 1
-    lines = [
-        f"Move about {agents} agents of {'1 group' if one else f'{len(plans)} groups'} to {targets} "
-        f"in {waves} {'wave' if waves == 1 else 'waves'}."
-    ]
-    for group, plan in zip(groups, plans, strict=True):
-        before, after = _shares(group.wish.placed.map), _shares(group.after)
-        changes = ", ".join(f"{text} {ranges}" for text, ranges in plan.moves.items())
-        lines.append(f"{plan.group}: {before} -> {after} (about {plan.agents} agents; buckets {changes}).")
-    for site, system in sorted({(move.to, g.wish.spec.system) for g in groups for move in g.moves.values()}):
-        load, most = request.ledger.load(site, system), request.ledger.capacity(site, system)
-        more = sum(
-            need.needs
-            for g in groups
-            if g.wish.spec.system == system
-            for need in request.ledger.needs(g.wish.group, system, g.wish.spec.agents, g.after)
-            if need.site == site
-        )
-        lines.append(f"{system} at {site}: {load} of {most} agents planned now, {load + more} afterwards.")
-    for drain in sorted({group.wish.drain for group in groups}, key=str):
-        forced = drain.on_deadline == "Force"
-        beyond = "leave in the middle of it, and it goes on" if forced else "stay until their call has ended"
-        lines.append(
-            f"Agents in a call move after it (at most {drain.max_talk}) and its wrap-up (at most "
-            f"{drain.max_wrap_up}); those beyond {beyond}."
-        )
-    return tuple(lines)
-
-
-def _shares(placement: BucketMap) -> str:
-    return ", ".join(f"{site} {percent} %" for site, percent in sorted(placement.end_shares.items()))
+def _going(group: _Group, plan: GroupPlan) -> Going:
+    wish = group.wish
+    return Going(plan, wish.spec.agents, group.agents, wish.drain, wish.pace, wish.forced)

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     NOT_ACCEPTED_IN_TIME = "NotAcceptedInTime"
     PLAN_OUTDATED = "PlanOutdated"
     NO_USABLE_ROUTE = "NoUsableRoute"
+    UNSUPPORTED_BY_CTI = "UnsupportedByCTI"
     # What happened.
     NOTHING_TO_MOVE = "NothingToMove"
     INITIAL_PLACEMENT = "InitialPlacement"

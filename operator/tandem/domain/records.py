@@ -9,7 +9,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tandem.api.agentgroup import Drain
-from tandem.api.shift import Phase, ShiftSpec
+from tandem.api.shift import Phase, ShiftPlan, ShiftSpec
+from tandem.domain.capabilities import CTICapabilities
 
 
 class Record(BaseModel):
@@ -76,7 +77,7 @@ class GroupPlan(Record):
     agents: int
     to: str
     moves: dict[str, str] = Field(description="Ranges of buckets by `from>to`, the whole Shift.")
-    waves: tuple[dict[str, str], ...] = Field(description="The same, wave by wave.")
+    waves: tuple[dict[str, str], ...] = Field(description="The same, wave by wave; an empty one waits for the others.")
     before: dict[str, str] = Field(description="The map when planned: what an abort restores.")
     after: dict[str, str] = Field(description="The map when done.")
 
@@ -94,6 +95,7 @@ class ShiftRecord(Record):
     message: str = ""
     plan: tuple[GroupPlan, ...] = ()
     plan_text: tuple[str, ...] = ()
+    planned: ShiftPlan = Field(default=ShiftPlan(), description="What was foreseen; `groups` is left to `plan`.")
     wave: int = Field(default=0, description="Wave under way, from 1; 0 before the first.")
     wave_started_at: float = 0.0
     staying: dict[str, int] = Field(default_factory=dict, description="Agents beyond the deadline, by group.")
@@ -130,6 +132,7 @@ class SystemReport(Record):
     softswitch_revision: int = Field(default=0, description="Newest placement revision the softswitch holds.")
     registered: int = 0
     calls: int = 0
+    capabilities: CTICapabilities | None = Field(default=None, description="Of this CTI; None: not asked yet.")
     at: float = 0.0
 
 

@@ -1,11 +1,12 @@
 """Which groups a Shift moves, and what it wants of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tandem.api.agentgroup import AgentGroupSpec, Drain
 from tandem.api.shift import Selector, ShiftSpec
+from tandem.domain.capacity import Ledger
 from tandem.domain.placement import gather_at
-from tandem.domain.plan import Wish
+from tandem.domain.plan import Plan, Wish, make_plan
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import ShiftRecord
 from tandem.domain.snapshot import Placed, Published, Snapshot
@@ -60,12 +61,24 @@ def wishes_of(snapshot: Snapshot, namespace: str, record: ShiftRecord) -> Sequen
                 wanted=gather_at(placed.map, spec.to, spec.percent, spec.selector.site or ""),
                 waves=spec.waves,
                 drain=drain_of(spec, group.spec),
+                pace=spec.pace,
+                forced=spec.mode == "Forced",
             )
         )
     if not wishes:
         message = f"spec.selector ({_said(spec.selector)}) matches no placed AgentGroup in namespace {namespace}"
         return Refusal(Reason.NO_GROUPS, f"{message}; correct it, or apply the groups first")
     return wishes
+
+
+def plan_shift(
+    snapshot: Snapshot, ledger: Ledger, busy: Mapping[str, str], name: str, record: ShiftRecord
+) -> Plan | Refusal:
+    """The plan of a Shift that is called `name`, or why there is none. `busy`, `ledger`: as for `make_plan`."""
+    wishes = wishes_of(snapshot, name.partition("/")[0], record)
+    if isinstance(wishes, Refusal):
+        return wishes
+    return make_plan(snapshot, ledger, name, busy, wishes, manual=record.spec.approval == "Manual")
 
 
 def drain_of(spec: ShiftSpec, group: AgentGroupSpec | None) -> Drain:

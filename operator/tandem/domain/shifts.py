@@ -18,10 +18,10 @@ from tandem.domain import keys
 from tandem.domain.abort import ABORTING, aborting
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
-from tandem.domain.plan import conflict_refusal, make_plan, reserve
+from tandem.domain.plan import conflict_refusal, reserve
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import Record, ShiftRecord
-from tandem.domain.selection import wishes_of
+from tandem.domain.selection import plan_shift, wishes_of
 from tandem.domain.snapshot import Instant, ShiftEntry, Snapshot
 from tandem.domain.turn import Turn
 from tandem.domain.waves import (
@@ -79,23 +79,33 @@ def pending(turn: Turn) -> None:
         message = f"not accepted within {PATIENCE_S:.0f} s ({why}); create it again under a new name"
         turn.become(_reason(record.reason) or Reason.NOT_ACCEPTED_IN_TIME, message, phase="Failed")
         return
-    wishes = wishes_of(turn.snapshot, turn.entry.namespace, record)
-    if not isinstance(wishes, Refusal):
-        if any(keys.placement(wish.group) in turn.draft.written for wish in wishes):
-            return  # An emergency moves one of them in this very decision: the plan rests on what comes of that.
-        plan = make_plan(turn.snapshot, turn.ledger, turn.entry.name, turn.draft.busy, wishes)
-        if not isinstance(plan, Refusal):
-            reserve(turn.ledger, plan)
-            turn.become(Reason.PLANNED, plan.text[0], phase="Planned", plan=plan.groups, plan_text=plan.text)
-            return
-        wishes = plan
-    if wishes.reason == Reason.NOTHING_TO_MOVE:
-        turn.become(wishes.reason, wishes.message, phase="Completed")
-    elif wishes.temporary and wishes.reason != Reason.SHIFT_CONFLICT:
+    if _in_an_emergency(turn):
+        return  # The plan rests on what comes of that, which the next decision knows.
+    plan = plan_shift(turn.snapshot, turn.ledger, turn.draft.busy, turn.entry.name, record)
+    if not isinstance(plan, Refusal):
+        reserve(turn.ledger, plan)
+        turn.become(Reason.PLANNED, plan.text[0], phase="Planned", **plan.of_record)
+    elif plan.reason == Reason.NOTHING_TO_MOVE:
+        turn.become(plan.reason, plan.message, phase="Completed")
+    elif is_waited_for(plan):
         turn.draft.wake(turn.now.mono + PATIENCE_S - age)
-        turn.wait(wishes)
+        turn.wait(plan)
     else:
-        turn.become(wishes.reason, wishes.message, phase="Failed")
+        turn.become(plan.reason, plan.message, phase="Failed")
+
+
+def _in_an_emergency(turn: Turn) -> bool:
+    """Whether one of its groups is moved by an emergency in this very decision."""
+    written = turn.draft.written
+    if not any(key.startswith(keys.PLACEMENTS) for key in written):
+        return False
+    wishes = wishes_of(turn.snapshot, turn.entry.namespace, turn.record)
+    return not isinstance(wishes, Refusal) and any(keys.placement(wish.group) in written for wish in wishes)
+
+
+def is_waited_for(refusal: Refusal) -> bool:
+    """Whether a Shift waits for this to pass; for another Shift it does not: that may take hours."""
+    return refusal.temporary and refusal.reason != Reason.SHIFT_CONFLICT
 
 
 def planned(turn: Turn) -> None:

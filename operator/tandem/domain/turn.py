@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from tandem.api.common import duration_seconds
-from tandem.constants import FORCE_GRACE_S, STAY_GRACE_S, TXN_OPERATIONS
+from tandem.constants import TXN_OPERATIONS
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
+from tandem.domain.outlook import longest_s
 from tandem.domain.placement import Moves
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import PlacementRecord, Record, ShiftRecord
@@ -92,7 +92,4 @@ def room_beside(targets: set[tuple[str, str]]) -> int:
 
 def deadline_s(placed: PlacementRecord, agents: int) -> float:
     """Seconds that a wave may take: the longest call and wrap-up, and the time its pace needs."""
-    drain = placed.drain
-    wait = duration_seconds(drain.max_talk) + duration_seconds(drain.max_wrap_up)
-    wait += agents / placed.pace if placed.pace else 0.0
-    return wait + (FORCE_GRACE_S if drain.on_deadline == "Force" else STAY_GRACE_S)
+    return longest_s(placed.drain, placed.pace, agents)

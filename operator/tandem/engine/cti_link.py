@@ -39,6 +39,7 @@ class CTILink:
         self._clock = clock
         self._boot = ""
         self._confirmed_boot = ""  # the boot that got its maps after a linearizable read
+        self._known_boot = ""  # the boot that was asked what it can do
         self._held: dict[str, int] = {}  # group -> revision that the CTI holds
         self._answered_at = clock.monotonic()
         self._failing = False
@@ -81,6 +82,7 @@ class CTILink:
                 complete_at = self._clock.monotonic()
             seq = found.seq
             self._take(found, everything)
+            await self._ask_what_it_can()
             # Nobody waits for this while agents move: they are admitted by their tickets.
             await self._look_again.wait(PROGRESS_PAUSE_S)
 
@@ -106,6 +108,18 @@ class CTILink:
                 if group.revision < held:
                     self._to_push.give()
         self._reporter.cti(found.boot, found.confirmed, found.groups, everything=everything)
+
+    async def _ask_what_it_can(self) -> None:
+        """Once for each boot: another version may be able to do other things."""
+        boot = self._boot
+        if boot == self._known_boot:
+            return
+        try:
+            self._reporter.capabilities(await self._adapter.capabilities())
+        except AdapterError as error:
+            log.info("the CTI of %s does not say what it can do yet: %s", self._system, error)
+        else:
+            self._known_boot = boot
 
     def _not_answered(self, error: AdapterError) -> None:
         if not self._failing:

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 from tandem.api.site import System
 from tandem.api.trunk import Carrier
+from tandem.domain.capabilities import CTICapabilities
 from tandem.domain.clients import ClientCount
 from tandem.domain.probe_agents import ProbeAgent
 from tandem.domain.records import GroupReport, PlacementRecord
@@ -142,20 +143,6 @@ class PushResult:
     accepted: Mapping[str, int] = field(default_factory=dict)  # group -> revision held
     refused: Mapping[str, str] = field(default_factory=dict)  # group -> reason
     wrong_boot: bool = False
-
-
-@dataclass(frozen=True)
-class CTICapabilities:
-    selection: Literal["Bucket", "AgentList", "Count", "WholeGroup"] = "Bucket"
-    percent_step: int = 1
-    drain: bool = True
-    forced: bool = True
-    admission: Literal["Door", "Push", "None"] = "Door"
-    progress: Literal["PerAgent", "Counts"] = "PerAgent"
-    client_evidence: bool = True
-    fence: Literal["Native", "Adapter"] = "Native"
-    identity: Literal["Shared", "PerSite"] = "Shared"
-    max_rate: int = 0
 
 
 ClientCounts = Mapping[str, Mapping[str, ClientCount]]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from tandem.constants import REPORT_BYTES_PER_S, REPORT_COALESCE_S, REPORT_INTERVAL_S
 from tandem.domain import keys
+from tandem.domain.capabilities import CTICapabilities
 from tandem.domain.placement import BucketMap
 from tandem.domain.records import GroupReport, SystemReport
 from tandem.engine.picture import Picture
@@ -42,6 +43,7 @@ class Reporter:
         self._boot = ""
         self._confirmed = False
         self._groups: dict[str, GroupReport] = {}
+        self._capabilities: CTICapabilities | None = None
         self._softswitch = SoftswitchState(0, 0, 0)
         self._softswitch_revision = 0
         self._signal = Signal()
@@ -70,6 +72,12 @@ class Reporter:
         self._boot = ""
         self._groups = {}
         self._publisher.unsay(self._key)
+
+    def capabilities(self, found: CTICapabilities) -> None:
+        """What this CTI can do."""
+        if found != self._capabilities:
+            self._capabilities = found
+            self._changed(False)
 
     def softswitch(self, state: SoftswitchState, revision: int) -> None:
         old = (self._softswitch.registered, self._softswitch.calls, self._softswitch_revision)
@@ -115,6 +123,7 @@ class Reporter:
             softswitch_revision=self._softswitch_revision,
             registered=self._softswitch.registered,
             calls=self._softswitch.calls,
+            capabilities=self._capabilities,
             at=self._clock.now(),
         )
         self._publisher.say(self._key, record)

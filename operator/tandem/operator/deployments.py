@@ -14,13 +14,13 @@ from tandem.api.common import duration_seconds
 from tandem.api.resources import SITE
 from tandem.api.site import Scaling, SiteSpec, System
 from tandem.domain import keys
-from tandem.domain.capacity import Ledger
+from tandem.domain.capacity import Ledger, wanted_replicas
 from tandem.domain.snapshot import Snapshot
 from tandem.engine.picture import Picture
 from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError, TakenError
 from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Key, Table
-from tandem.operator.scaling import BEFORE, Lever, Turn, lever, next_turn, wanted_replicas
+from tandem.operator.scaling import BEFORE, Lever, Turn, lever, next_turn
 from tandem.operator.settings import FIELD_MANAGER, FIELD_MANAGER_SCALE
 from tandem.operator.statuses.common import Said
 

@@ -28,6 +28,7 @@ from tandem.operator.intake import Intake
 from tandem.operator.liveness import Liveness
 from tandem.operator.mirror import LocalNotes, StatusMirror
 from tandem.operator.objects import Seen, Table, parse
+from tandem.operator.planner import Planner
 from tandem.operator.publish import PUBLISHED, Publisher
 from tandem.operator.settings import RECONCILE_S, UNWATCHED_S, Settings
 from tandem.operator.shifts import ShiftExchange
@@ -61,7 +62,8 @@ class Operator:
         self.intake = Intake(self.on_seen, self.on_deleted)
         self.supervisor = Supervisor()
         self._compared_at = -RECONCILE_S
-        self.liveness = Liveness(settings.liveness_port, self.report)
+        planner = Planner(settings.site, self.view)
+        self.liveness = Liveness(settings.liveness_port, self.report, planner.answer)
 
     async def start(self) -> None:
         await self.liveness.start()

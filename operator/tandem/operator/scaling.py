@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tandem.api.site import Scaling
-
 BEFORE: Final = "tandem.dev/replicas-before"
 """Annotation: the value to give back."""
 CALM_S: Final = 60.0
@@ -61,11 +59,6 @@ def lever(mode: str, deployment: str) -> Lever | None:
         path = f"/apis/keda.sh/v1alpha1/namespaces/{namespace}/scaledobjects/{name}"
         return Lever("keda.sh/v1alpha1", "ScaledObject", path, "minReplicaCount", 0)
     return None
-
-
-def wanted_replicas(agents: int, scaling: Scaling) -> int:
-    """Replicas that carry this many agents, within the declared bounds."""
-    return min(max(-(-agents // scaling.agents_per_replica), scaling.min), scaling.max)
 
 
 @dataclass(frozen=True)

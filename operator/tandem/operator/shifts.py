@@ -4,7 +4,8 @@ object here, not in the store   -> record made (once; a Shift that comes late ne
 in the store, no object here    -> object made, labelled tandem.dev/mirrored
 abort / approved set here       -> told to the store, never taken back by an older object elsewhere
 object deleted here             -> record deleted if finished, else aborted: nothing half-moved is forgotten
-record forgotten                -> the mirrored objects go; those that people made stay as history
+record forgotten                -> the mirrored objects go; those that people made stay as history, or as long as
+                                   their ttlSecondsAfterFinished says
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from tandem.engine.picture import Picture
 from tandem.engine.ports import Delete, Guard, Put, Store, StoreError
 from tandem.operator.cluster import ApiError, Cluster, MissingError, TakenError, path_of
 from tandem.operator.mirror import LocalNotes
-from tandem.operator.objects import Seen, Table
+from tandem.operator.objects import Seen, Table, seconds
 from tandem.operator.settings import STORE_SILENT_S
 from tandem.operator.statuses.common import Said
 from tandem.operator.statuses.shift import failed_here, waiting_here
@@ -78,9 +79,11 @@ def exchange(seen: Seen, record: ShiftRecord | None, now: float) -> Exchange:
     """What an object in this cluster means for the store. None: nothing. `now`: seconds since the epoch."""
     spec = seen.spec
     if record is None:
-        if seen.status.get("phase") in FINISHED:
-            return Drop() if seen.mirrored else None  # History that people made stays.
-        if seen.mirrored:
+        phase = seen.status.get("phase")
+        if phase in FINISHED:
+            # History that people made stays, unless they said for how long.
+            return Drop() if seen.mirrored or _outlived(seen, now) else None
+        if seen.mirrored or phase not in (None, "", "Pending"):
             return Fail(FORGOTTEN, "the store has forgotten this Shift, so nobody carries it on")
         if not isinstance(spec, ShiftSpec):
             return Fail(Reason.INVALID_SPEC, seen.problem)
@@ -102,6 +105,13 @@ def exchange(seen: Seen, record: ShiftRecord | None, now: float) -> Exchange:
     if merged == record.spec:
         return None
     return Change(record.model_copy(update={"spec": merged}))
+
+
+def _outlived(seen: Seen, now: float) -> bool:
+    """Whether a finished Shift's `ttlSecondsAfterFinished` is over."""
+    ttl = seen.spec.ttl_seconds_after_finished if isinstance(seen.spec, ShiftSpec) else None
+    ended = seconds(str(seen.status.get("finishedAt", "")))
+    return ttl is not None and ended > 0 and ended + ttl <= now
 
 
 def fixed(spec: ShiftSpec) -> ShiftSpec:

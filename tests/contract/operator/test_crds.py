@@ -121,6 +121,7 @@ def test_a_wrong_object_is_refused_with_field_value_and_remedy(
                 {"approval": "Manual"},
                 {"dryRun": True},
                 {"requestedBy": "admin"},
+                {"ttlSecondsAfterFinished": 60},
             )
         ),
         pytest.param(shift(abort=True), shift(abort=False), "spec.abort", ("cannot be taken back",), id="abort-stays"),
@@ -162,7 +163,9 @@ def test_defaults_and_short_names_are_served(kube: KubeApi) -> None:
         found = kube.get("AgentGroup", "sales", "callcenter")
         assert found["spec"]["drain"] == {"maxTalk": "30m", "maxWrapUp": "5m", "onDeadline": "Stay"}
         assert found["spec"]["failover"] == "Automatic"
-        assert kube.get("Shift", "to-west", "callcenter")["spec"]["percent"] == 100
+        moved = kube.get("Shift", "to-west", "callcenter")["spec"]
+        assert (moved["percent"], moved["waves"]) == (100, [5, 25, 100])
+        assert "ttlSecondsAfterFinished" not in moved
         header = kube.kubectl("get", "ag,sh", "-A").splitlines()[0].split()
         assert header == [
             *("NAMESPACE", "NAME", "SYSTEM", "REGION", "SKILL", "WHERE", "SIGNED-IN", "MOVING", "SHIFT", "READY", "AGE")

@@ -162,6 +162,31 @@ async def test_a_mirrored_shift_goes_when_the_store_forgets_it_and_an_own_one_st
     assert await store.get(own.key) is None
 
 
+async def test_a_shift_that_people_made_goes_when_its_time_is_over(
+    kube: KubeApi, running: OperatorProcess, store: StoreClient
+) -> None:
+    kube.apply(shift(ttlSecondsAfterFinished=4))
+    made = await until("the record", lambda: record(store))
+    assert made.spec.ttl_seconds_after_finished == 4
+    engines = Engines(store)
+    ended = time.time()
+    await engines.put(KEY, made.model_copy(update={"phase": "Completed", "finished_at": ended}))
+
+    async def over() -> bool:
+        found = await here(kube)
+        return found is not None and found.get("status", {}).get("phase") == "Completed"
+
+    await until("it is over", over)
+    await engines.delete(KEY)
+
+    async def gone() -> bool:
+        return await here(kube) is None
+
+    await until("it is gone", gone, timeout=30.0)  # looked for every ten seconds
+    assert time.time() - ended >= 4
+    assert await record(store) is None
+
+
 async def test_a_failovers_question_is_shown_here_and_approved_from_here(
     kube: KubeApi, running: OperatorProcess, store: StoreClient
 ) -> None:

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from tandem.api.crd import documents
+from tandem.cli.plan import DEFAULT_OPERATOR, PORT
 from tests.support.chart import CHART, MEMBERS, ChartError, lint, of_kind, render, values
 
 POLICIES = "ValidatingAdmissionPolicy"
@@ -142,3 +143,19 @@ def test_the_member_keeps_its_data_where_it_is_told(kind: str) -> None:
     claims = [claim["metadata"]["name"] for claim in member["spec"].get("volumeClaimTemplates", [])]
     assert ("data" in claims) == (kind == "persistentVolumeClaim")
     assert (kind in volumes.get("data", {})) == (kind != "persistentVolumeClaim")
+
+
+def test_plans_are_asked_for_by_a_service_that_one_role_opens(objects: list[dict[str, Any]]) -> None:
+    service = next(found for found in of_kind(objects, "Service") if found["metadata"]["name"].endswith("-operator"))
+    assert "type" not in service["spec"]  # a ClusterIP: reached from within, and through the API server
+    (port,) = service["spec"]["ports"]
+    assert (port["name"], port["targetPort"]) == ("plan", "liveness")
+    name = service["metadata"]["name"]
+    assert f"{service['metadata']['namespace']}/{name}" == DEFAULT_OPERATOR
+    roles = {found["metadata"]["name"]: found for found in of_kind(objects, "ClusterRole")}
+    (rule,) = roles["tandem-plan"]["rules"]
+    assert (rule["resources"], rule["resourceNames"], rule["verbs"]) == (
+        ["services/proxy"],
+        [f"{name}:{PORT}"],
+        ["create"],
+    )

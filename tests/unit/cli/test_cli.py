@@ -142,7 +142,7 @@ def test_no_sites_says_what_to_do() -> None:
 def test_the_command_line_becomes_a_shift() -> None:
     arguments = parser().parse_args(
         ["shift", "--to", "west", "--system", "hotel", "--skill-group", "sales", "--labels", "home=east", "--percent",
-         "25%", "--forced", "--approval", "--dry-run", "--names", "a,b", "--from", "east"]
+         "25%", "--waves", "10, 100", "--forced", "--approval", "--dry-run", "--names", "a,b", "--from", "east"]
     )  # fmt: skip
     made = shift.manifest(wanted(arguments), "callcenter", "ada", 1_700_000_000.0)
     assert made["metadata"] == {"name": "to-west-20231114-221320", "namespace": "callcenter"}
@@ -152,11 +152,19 @@ def test_the_command_line_becomes_a_shift() -> None:
         },
         "to": "west",
         "percent": 25,
+        "waves": [10, 100],
         "requestedBy": "ada",
         "mode": "Forced",
         "approval": "Manual",
         "dryRun": True,
     }  # fmt: skip
+
+
+def test_a_shift_whose_waves_nobody_names_gets_the_default_ones() -> None:
+    made = shift.manifest(shift.Wanted(to="west", system="hotel"), "callcenter", "ada", 0.0)
+    assert "waves" not in made["spec"]
+    with pytest.raises(ConfigError, match=r"--waves is 'all'.*like 5,25,100"):
+        wanted(parser().parse_args(["shift", "--to", "west", "--waves", "all"]))
 
 
 def test_nothing_selected_is_refused() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tandem.constants import MIN_WAVE_AGENTS
 from tandem.domain.placement import (
     BucketMap,
+    Part,
     Slot,
     StillMovingError,
     encode_moves,
@@ -151,7 +152,7 @@ def a_move(buckets: int) -> dict[int, Slot]:
 def test_waves_are_shares_of_the_move_widened_to_hold_five_agents(
     waves: tuple[int, ...], agents: float, sizes: list[int]
 ) -> None:
-    found = split_waves(a_move(100), waves, dict.fromkeys(range(100), agents))
+    (found,) = split_waves([Part(a_move(100), dict.fromkeys(range(100), agents))], waves)
     assert [len(wave) for wave in found] == sizes
 
 
@@ -165,10 +166,52 @@ def test_waves_together_are_the_move_and_each_holds_five_agents(
     waves: tuple[int, ...], buckets: int, agents: list[int]
 ) -> None:
     move = a_move(buckets)
-    found = split_waves(move, waves, dict(enumerate(map(float, agents))))
+    (found,) = split_waves([Part(move, dict(enumerate(map(float, agents))))], waves)
     assert Counter(bucket for wave in found for bucket in wave) == Counter(list(move))
     if len(found) > 1:
         assert all(sum(agents[bucket] for bucket in wave) >= MIN_WAVE_AGENTS for wave in found)
+
+
+def test_the_canary_of_many_small_groups_is_five_percent_and_not_everybody() -> None:
+    found = split_waves([Part(a_move(100), dict.fromkeys(range(100), 0.05))] * 200, (5, 25, 100))
+    assert {tuple(len(wave) for wave in part) for part in found} == {(5, 20, 75)}
+
+
+def test_each_system_has_a_canary_of_its_own() -> None:
+    hotel = Part(a_move(100), dict.fromkeys(range(100), 10.0), "hotel")
+    flight = Part(a_move(100), dict.fromkeys(range(100), 0.5), "flight")
+    found = split_waves([hotel, flight], (5, 25, 100))
+    assert [[len(wave) for wave in part] for part in found] == [[5, 20, 75], [10, 15, 75]]
+
+
+def test_waves_of_groups_with_few_buckets_keep_step_with_the_others() -> None:
+    found = split_waves(
+        [Part(a_move(100), dict.fromkeys(range(100), 1.0)), Part(a_move(2), {0: 1.0, 1: 1.0})], (5, 25, 100)
+    )
+    assert [[len(wave) for wave in part] for part in found] == [[5, 20, 75], [1, 0, 1]]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(1, 99), unique=True, max_size=5).map(lambda cuts: (*sorted(cuts), 100)),
+    st.lists(st.tuples(st.integers(1, 100), st.sampled_from(["hotel", "flight"]), st.integers(0, 3)), max_size=5),
+)
+def test_waves_of_several_groups_are_the_move_and_hold_five_agents_of_each_system(
+    waves: tuple[int, ...], groups: list[tuple[int, str, int]]
+) -> None:
+    parts = [Part(a_move(n), dict.fromkeys(range(n), float(agents)), system) for n, system, agents in groups]
+    found = split_waves(parts, waves)
+    for part, its in zip(parts, found, strict=True):
+        assert Counter(bucket for wave in its for bucket in wave) == Counter(list(part.moves))
+        assert its[-1]
+    for system in {part.system for part in parts}:
+        members = [number for number, part in enumerate(parts) if part.system == system]
+        held: list[float] = []
+        for wave in range(max(len(found[number]) for number in members)):
+            buckets = [(parts[n], b) for n in members if wave < len(found[n]) for b in found[n][wave]]
+            if buckets:
+                held.append(sum(part.agents[bucket] for part, bucket in buckets))
+        assert len(held) == 1 or all(count >= MIN_WAVE_AGENTS for count in held)
 
 
 def test_moves_are_read_as_they_are_written() -> None:

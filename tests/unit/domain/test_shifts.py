@@ -15,6 +15,7 @@ from tandem.constants import (
 )
 from tandem.domain import keys
 from tandem.domain.reasons import Reason
+from tandem.domain.records import ShiftRecord
 from tests.unit.domain.world import GROUP, World, site_spec
 
 SHIFT = "callcenter/s1"
@@ -228,12 +229,34 @@ def test_the_plan_can_be_read_before_anything_moves() -> None:
     assert (record.phase, record.reason) == ("Completed", Reason.DRY_RUN)
     assert record.plan_text == (
         "Move about 10 agents of 1 group to west in 1 wave.",
-        f"{GROUP}: east 100 % -> west 100 % (about 10 agents; buckets east>west 0-99).",
-        "hotel at west: 0 of 1500 agents planned now, 100 afterwards.",
+        "As fast as the CTI takes them: about 2s while nobody is in a call, 35m7s at most.",
+        "hotel at east: about 10 leave; 100 of 1500 agents planned now, 0 afterwards; 0 calls now, about 0 afterwards, "
+        "at most 100 new ones a second.",
+        "hotel at west: about 10 arrive; 0 of 1500 agents planned now, 100 afterwards; up to 10 sign-ins a second of "
+        "1000; 0 calls now, about 0 afterwards, at most 100 new ones a second.",
         "Agents in a call move after it (at most 30m) and its wrap-up (at most 5m); "
         "those beyond stay until their call has ended.",
+        *(f"Gate: {gate}." for gate in record.planned.gates),
+        "Not promised: hotel at east, hotel at west: has not said what it can do.",
+        *(f"Would stop it: {stop}." for stop in record.planned.stops),
+        f"{GROUP}: east 100 % -> west 100 % (about 10 agents; buckets east>west 0-99).",
     )
     assert world.placement() == {"east": "0-99"}
+
+
+def test_a_shift_that_names_no_waves_sends_a_canary_then_more_then_the_rest() -> None:
+    world = a_world()
+    world.sessions("east", GROUP, dict.fromkeys(range(100), 1))
+    world.put(
+        keys.shift(SHIFT),
+        ShiftRecord.model_validate({"spec": ALL_HOTEL, "created_at": world.mono, "created_in": "east"}),
+    )
+    world.settle()
+    assert world.placement() == {"east": "0-94", "east>west": "95-99"}
+    leave(world, dict.fromkeys(range(95), 1))
+    assert world.placement() == {"east": "0-74", "east>west": "75-94", "west": "95-99"}
+    leave(world, dict.fromkeys(range(75), 1))
+    assert world.placement() == {"east>west": "0-74", "west": "75-99"}
 
 
 def test_manual_approval_waits_for_a_person() -> None:

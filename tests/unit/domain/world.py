@@ -217,6 +217,8 @@ class World:
         self.put(keys.HOLD, HoldRecord(by="ada", reason="storm", since=0))
 
     def shift(self, name: str = "callcenter/s1", **spec: Any) -> None:
+        """A Shift in one wave, unless said otherwise: most tables are about one wave's life."""
+        spec = {"waves": [100], **spec}
         record = ShiftRecord.model_validate({"spec": spec, "created_at": self.mono, "created_in": "east"})
         self.put(keys.shift(name), record)
 

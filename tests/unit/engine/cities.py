@@ -144,7 +144,7 @@ class Cities:
 
     def shift(self, name: str = "callcenter/s1", **spec: Any) -> None:
         now = VirtualClock().now()
-        record = ShiftRecord.model_validate({"spec": spec, "created_at": now, "created_in": "east"})
+        record = ShiftRecord.model_validate({"spec": {"waves": [100], **spec}, "created_at": now, "created_in": "east"})
         self.put(keys.shift(name), record)
 
     def hold(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from tandem.api.site import System
 from tandem.api.trunk import Carrier
 from tandem.domain.buckets import bucket_of
+from tandem.domain.capabilities import CTICapabilities
 from tandem.domain.placement import BucketMap
 from tandem.domain.probe_agents import ProbeAgent
 from tandem.domain.records import GroupReport, PlacementRecord
@@ -15,7 +16,6 @@ from tandem.engine.ports import (
     Arrival,
     CarrierPlan,
     ClientCounts,
-    CTICapabilities,
     CTIGroups,
     DeepResult,
     DoorWords,
@@ -56,13 +56,14 @@ class FakeCTI:
         self.told_priorities: list[tuple[str, DoorWords]] = []
         self.signed_in_twice: list[str] = []
         self.said_by_clients: ClientCounts = {}
+        self.can = CTICapabilities()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- the port
 
     async def capabilities(self) -> CTICapabilities:
-        return CTICapabilities()
+        return self.can
 
     async def status(self) -> CTIGroups:
         return await self.progress(0, 0)

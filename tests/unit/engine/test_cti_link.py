@@ -3,6 +3,7 @@
 import asyncio
 
 from tandem.domain import keys
+from tandem.domain.capabilities import CTICapabilities
 from tandem.domain.digest import spec_digest
 from tandem.domain.records import PlacementRecord, SpecRecord
 from tests.unit.domain.world import GROUP, group_spec, site_spec
@@ -238,6 +239,21 @@ def test_while_the_cities_differ_about_a_group_its_priority_is_what_was_agreed_l
         await cities.restart("east")
         await cities.until(lambda: len(cti.pushes) > pushes)
         assert len(cti.told_priorities) == told
+
+
+def test_what_a_cti_can_do_is_reported_and_asked_again_of_each_boot() -> None:
+    async def story() -> None:
+        cities = await ready()
+
+        def said(site: str) -> CTICapabilities | None:
+            report = cities.snapshot.report(site, "hotel")
+            return report.capabilities if report else None
+
+        await cities.until(lambda: said("east") == said("west") == CTICapabilities())
+        cities.cti("east").can = CTICapabilities(progress="Counts", max_rate=20)
+        cities.cti("east").restart()
+        await cities.until(lambda: said("east") == CTICapabilities(progress="Counts", max_rate=20), within=12.0)
+        assert said("west") == CTICapabilities()
         await cities.stop()
 
     run_virtual(story())

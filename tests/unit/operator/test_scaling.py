@@ -3,7 +3,8 @@
 import pytest
 
 from tandem.api.site import Scaling
-from tandem.operator.scaling import CALM_S, Turn, lever, next_turn, wanted_replicas
+from tandem.domain.capacity import wanted_replicas
+from tandem.operator.scaling import CALM_S, Turn, lever, next_turn
 
 SCALING = Scaling(mode="Scale", agents_per_replica=100, min=1, max=5)
 

@@ -1,5 +1,6 @@
 """What a Shift's object in this cluster means for the store."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -90,3 +91,30 @@ def test_the_object_for_another_clusters_shift_says_where_it_was_made() -> None:
     made = manifest("callcenter/to-west", record(waves=[10, 100]))
     assert made["metadata"] == {"name": "to-west", "namespace": "callcenter", "labels": MIRRORED}
     assert ShiftSpec.model_validate(made["spec"]) == spec(waves=[10, 100])
+
+
+# -- how long they stay
+
+
+def over(ended_s_ago: float, **changes: Any) -> Any:
+    """A finished Shift of `shift(**changes)` as this cluster shows it."""
+    ended = datetime.fromtimestamp(NOW - ended_s_ago, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return seen(shift(**changes), status={"phase": "Completed", "finishedAt": ended})
+
+
+def test_a_finished_shift_that_the_store_has_forgotten_goes_when_its_time_is_over() -> None:
+    assert exchange(over(61, ttlSecondsAfterFinished=60), None, NOW) == Drop()
+    assert exchange(over(59, ttlSecondsAfterFinished=60), None, NOW) is None
+    assert exchange(over(1e6), None, NOW) is None
+
+
+def test_a_finished_shift_that_the_store_still_has_stays() -> None:
+    done = record("Completed", ttlSecondsAfterFinished=60)
+    assert exchange(over(61, ttlSecondsAfterFinished=60), done, NOW) is None
+
+
+@pytest.mark.parametrize("phase", ["Planned", "Moving", "Verifying"])
+def test_a_shift_that_the_store_has_known_and_forgotten_never_starts_again(phase: str) -> None:
+    found = exchange(seen(shift(), status={"phase": phase}), None, NOW)
+    assert isinstance(found, Fail)
+    assert found.reason == "ForgottenByStore"

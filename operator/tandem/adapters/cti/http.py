@@ -8,9 +8,10 @@ from pydantic.alias_generators import to_camel
 
 from tandem.adapters.json_http import JsonHttp
 from tandem.api.common import duration_seconds
+from tandem.domain.capabilities import CTICapabilities
 from tandem.domain.clients import ClientCount
 from tandem.domain.records import GroupReport, PlacementRecord
-from tandem.engine.ports import Arrival, ClientCounts, CTICapabilities, CTIGroups, DoorWords, PushResult
+from tandem.engine.ports import Arrival, ClientCounts, CTIGroups, DoorWords, PushResult
 
 ANSWER_S: Final = 2.0
 """Seconds for an answer; for a long poll, on top of what it may wait."""

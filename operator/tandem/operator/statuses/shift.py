@@ -1,8 +1,12 @@
 """Status of a Shift: the store's record, with the agents' own switch times."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
-from tandem.api.shift import ShiftProgress, ShiftStatus, SwitchTimes
+from tandem.api.shift import ShiftPlan, ShiftProgress, ShiftStatus, SwitchTimes
+from tandem.constants import SHIFTS_KEPT
+from tandem.domain.outlook import groups_in
+from tandem.domain.records import ShiftRecord
 from tandem.domain.snapshot import ShiftEntry
 from tandem.operator.objects import Seen
 from tandem.operator.statuses.common import Said, Scene, blindness, gaps_of, rfc3339, settle
@@ -21,6 +25,7 @@ def shift_status(scene: Scene, seen: Seen, entry: ShiftEntry, local: Iterable[Sa
     return ShiftStatus(
         phase=record.phase,
         plan=record.plan_text,
+        planned=_planned(_One(record)),
         groups=tuple(plan.group for plan in record.plan),
         progress=ShiftProgress(
             agents=agents,
@@ -39,6 +44,25 @@ def shift_status(scene: Scene, seen: Seen, entry: ShiftEntry, local: Iterable[Sa
         observed_generation=seen.generation,
         conditions=settle([*_conditions(scene, entry), *local], seen, seen.generation, scene.now),
     )
+
+
+class _One:
+    """A record by its identity: the same object says the same, however large it is."""
+
+    def __init__(self, record: ShiftRecord) -> None:
+        self.record = record
+
+    def __hash__(self) -> int:
+        return id(self.record)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _One) and other.record is self.record
+
+
+# Every status is looked at again after each change of the store, and the plans of finished Shifts stay as they are.
+@lru_cache(maxsize=SHIFTS_KEPT)
+def _planned(one: _One) -> ShiftPlan:
+    return one.record.planned.model_copy(update={"groups": groups_in(one.record.plan)})
 
 
 def _conditions(scene: Scene, entry: ShiftEntry) -> list[Said]:

@@ -1,0 +1,378 @@
+"""Outlook: what a plan means, as data and as text, before anything moves.
+
+    who moves, wave by wave, how long it takes, what each site carries before and after,
+    what must hold, what the adapters can and cannot promise, what would stop it
+
+Pure arithmetic on a plan that has been accepted; it decides nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tandem.api.agentgroup import Drain
+from tandem.api.common import duration_seconds, duration_text
+from tandem.api.shift import (
+    AgentLoad,
+    GroupInPlan,
+    Load,
+    RateInPlan,
+    ReplicasInPlan,
+    ShiftPlan,
+    SiteInPlan,
+    WaveInPlan,
+)
+from tandem.api.site import System
+from tandem.constants import FORCE_GRACE_S, PREPARE_PATIENCE_S, STAY_GRACE_S, VERIFY_S, WAVE_S
+from tandem.domain.buckets import parse_ranges
+from tandem.domain.capabilities import of_the_leaving_side, of_the_receiving_side
+from tandem.domain.capacity import Ledger, wanted_replicas
+from tandem.domain.placement import BucketMap
+from tandem.domain.records import GroupPlan, GroupReport
+from tandem.domain.snapshot import Snapshot
+
+GROUPS_IN_TEXT: Final = 20
+"""Groups that the text names; the data has all of them."""
+
+Place = tuple[str, str]
+"""A site and one of its systems."""
+
+
+@dataclass(frozen=True)
+class Going:
+    """One group as its plan moves it."""
+
+    plan: GroupPlan
+    expected: int
+    """Agents that the group has at once, by its spec."""
+    agents: Mapping[int, float]
+    """Agents per moving bucket."""
+    drain: Drain
+    pace: int
+    forced: bool
+
+    @property
+    def system(self) -> str:
+        return self.plan.system
+
+
+def outlook(snapshot: Snapshot, ledger: Ledger, goings: Sequence[Going], *, manual: bool) -> ShiftPlan:
+    """What is foreseen; `groups` is left empty, for it follows from the plans (`groups_in`).
+
+    Args:
+        ledger: Loads without this plan.
+        manual: Whether a person has to approve it.
+    """
+    waves = _waves(snapshot, goings)
+    promises, limits = _statements(snapshot, goings)
+    return ShiftPlan(
+        agents=sum(going.plan.agents for going in goings),
+        busy=sum(_busy(snapshot, going) for going in goings),
+        pace=goings[0].pace,
+        expected=duration_text(sum(wave.expected for wave in waves)),
+        longest=duration_text(sum(wave.longest for wave in waves) + VERIFY_S),
+        waves=tuple(wave.shown for wave in waves),
+        sites=tuple(_sites(snapshot, ledger, goings, waves)),
+        gates=tuple(_gates(goings)),
+        promises=promises,
+        limits=limits,
+        stops=tuple(_stops(goings, manual)),
+    )
+
+
+def groups_in(plans: Iterable[GroupPlan]) -> tuple[GroupInPlan, ...]:
+    """The plan group by group."""
+    return tuple(
+        GroupInPlan(
+            group=plan.group,
+            system=plan.system,
+            agents=plan.agents,
+            before=dict(BucketMap.parse(plan.before).end_shares),
+            after=dict(BucketMap.parse(plan.after).end_shares),
+            moves=plan.moves,
+            waves=tuple(",".join(wave.values()) for wave in plan.waves),
+        )
+        for plan in plans
+    )
+
+
+def longest_s(drain: Drain, pace: int, agents: int) -> float:
+    """Seconds that a wave may take: the longest call and wrap-up, and the time that its pace needs."""
+    wait = duration_seconds(drain.max_talk) + duration_seconds(drain.max_wrap_up)
+    wait += agents / pace if pace else 0.0
+    return wait + (FORCE_GRACE_S if drain.on_deadline == "Force" else STAY_GRACE_S)
+
+
+# -- time
+
+
+@dataclass(frozen=True)
+class _Wave:
+    shown: WaveInPlan
+    expected: float
+    longest: float
+    rates: Mapping[Place, float]
+    """Sign-ins a second at each place that receives agents."""
+
+
+def _waves(snapshot: Snapshot, goings: Sequence[Going]) -> list[_Wave]:
+    whole = sum(sum(going.agents.values()) for going in goings)
+    found: list[_Wave] = []
+    moved = 0.0
+    buckets = sum(len(going.agents) for going in goings)
+    buckets_moved = 0
+    for number in range(max(len(going.plan.waves) for going in goings)):
+        taking_part = [going for going in goings if number < len(going.plan.waves) and going.plan.waves[number]]
+        arriving: dict[Place, float] = defaultdict(float)
+        paced: dict[Place, float] = defaultdict(float)
+        agents = slowest = 0.0
+        for going in taking_part:
+            own = 0.0
+            for direction, ranges in going.plan.waves[number].items():
+                place = (direction.partition(">")[2], going.system)
+                here = parse_ranges(ranges)
+                buckets_moved += len(here)
+                count = sum(going.agents.get(bucket, 0.0) for bucket in here)
+                own += count
+                arriving[place] += count
+                paced[place] += going.pace or float("inf")
+            agents += own
+            slowest = max(slowest, own / going.pace if going.pace else 0.0)
+        rates = {place: min(count, paced[place], _rate(snapshot, place)) for place, count in arriving.items()}
+        needs = [count / rates[place] for place, count in arriving.items() if rates[place]]
+        expected = max(slowest, *needs, 0.0) + WAVE_S
+        # By buckets at night, when nobody is there.
+        moved += agents
+        share = moved / whole if whole else buckets_moved / buckets
+        longest = max(longest_s(going.drain, going.pace, going.plan.agents) for going in taking_part)
+        shown = WaveInPlan(
+            percent=round(100 * share),
+            groups=len(taking_part),
+            agents=round(agents),
+            expected=duration_text(expected),
+            longest=duration_text(max(longest, expected)),
+        )
+        found.append(_Wave(shown, expected, max(longest, expected), rates))
+    return found
+
+
+def _rate(snapshot: Snapshot, place: Place) -> float:
+    """Sign-ins a second that a site's system bears: what its Site states, or less if its CTI says so."""
+    system = snapshot.system(*place)
+    if system is None:
+        return 0.0
+    report = snapshot.report(*place)
+    own = report.capabilities.max_rate if report and report.capabilities else 0
+    stated = system.cti.capacity.sign_ins_per_second
+    return float(min(stated, own) if own else stated)
+
+
+def _busy(snapshot: Snapshot, going: Going) -> int:
+    """Agents of a group who are in a call or its wrap-up at the sites that they leave."""
+    reports = (snapshot.group_report(site, going.system, going.plan.group) for site in _left_by(going))
+    return sum(_in_a_call(report) for report in reports if report is not None)
+
+
+def _in_a_call(report: GroupReport) -> int:
+    return report.ringing + report.talking + report.wrapup
+
+
+def _left_by(going: Going) -> list[str]:
+    return sorted({direction.partition(">")[0] for direction in going.plan.moves})
+
+
+def _entered_by(going: Going) -> list[str]:
+    return sorted({direction.partition(">")[2] for direction in going.plan.moves})
+
+
+# -- load and capacity
+
+
+@dataclass
+class _Change:
+    """What the plan adds to one place and takes from it."""
+
+    arriving: float = 0.0
+    leaving: float = 0.0
+    load: int = 0
+    calls: float = 0.0
+
+
+def _sites(snapshot: Snapshot, ledger: Ledger, goings: Sequence[Going], waves: Sequence[_Wave]) -> Iterator[SiteInPlan]:
+    changes: dict[Place, _Change] = defaultdict(_Change)
+    ways: dict[tuple[Place, Place], float] = defaultdict(float)
+    for going in goings:
+        for direction, ranges in going.plan.moves.items():
+            leaves, _, enters = direction.partition(">")
+            way = (leaves, going.system), (enters, going.system)
+            ways[way] += sum(going.agents.get(bucket, 0.0) for bucket in parse_ranges(ranges))
+        after = BucketMap.parse(going.plan.after).touched_shares
+        for site in {*_left_by(going), *_entered_by(going)}:
+            will_be = ledger.will_be(site, going.system, going.plan.group, going.expected, after.get(site, 0))
+            changes[(site, going.system)].load += will_be - ledger.load_of(site, going.system, going.plan.group)
+    for (left, entered), agents in ways.items():
+        calls_moved = agents * _calls_per_agent(snapshot, left)
+        changes[left].leaving += agents
+        changes[left].calls -= calls_moved
+        changes[entered].arriving += agents
+        changes[entered].calls += calls_moved
+    for (site, name), change in sorted(changes.items()):
+        system = snapshot.system(site, name)
+        before = ledger.load(site, name)
+        calls = report.calls if (report := snapshot.report(site, name)) else 0
+        peak = max((wave.rates.get((site, name), 0.0) for wave in waves), default=0.0)
+        yield SiteInPlan(
+            site=site,
+            system=name,
+            arriving=round(change.arriving),
+            leaving=round(change.leaving),
+            agents=AgentLoad(before=before, after=before + change.load, most=ledger.capacity(site, name)),
+            sign_ins_per_second=RateInPlan(expected=round(peak), most=round(_rate(snapshot, (site, name)))),
+            calls=Load(before=calls, after=max(round(calls + change.calls), 0)),
+            calls_per_second=system.softswitch.capacity.calls_per_second if system else 0,
+            replicas=tuple(_replicas(system, before, before + change.load)) if system else (),
+        )
+
+
+def _calls_per_agent(snapshot: Snapshot, place: Place) -> float:
+    report = snapshot.report(*place)
+    signed_in = sum(group.signed_in for group in report.groups.values()) if report else 0
+    return report.calls / signed_in if report and signed_in else 0.0
+
+
+def _replicas(system: System, before: int, after: int) -> Iterator[ReplicasInPlan]:
+    for part, scaling in (("cti", system.cti.scaling), ("softswitch", system.softswitch.scaling)):
+        now, then = (0, 0) if scaling.mode == "None" else (wanted_replicas(n, scaling) for n in (before, after))
+        yield ReplicasInPlan.model_validate({"part": part, "scaling": scaling.mode, "before": now, "after": then})
+
+
+# -- what must hold, what is promised, what stops it
+
+
+def _gates(goings: Sequence[Going]) -> Iterator[str]:
+    targets = " and ".join(sorted({site for going in goings for site in _entered_by(going)}))
+    yield (
+        f"before the first wave {targets} must be usable: its own probes and another location's pass, for softswitch "
+        "and CTI, and its own deep probes where it has them; it is not in quarantine, and nothing is held. That is "
+        f"waited for up to {duration_text(PREPARE_PATIENCE_S)}; then it fails with nobody moved"
+    )
+    if max(len(going.plan.waves) for going in goings) > 1:
+        yield (
+            "before each next wave everybody of the one before must have left, or be in a call beyond the longest "
+            "wait; and the same must hold again, for as long as it takes"
+        )
+
+
+def _statements(snapshot: Snapshot, goings: Sequence[Going]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Promises and limits, each said once with the CTIs that it is true of."""
+    places: dict[tuple[bool, str], list[str]] = {}
+    left = {(site, going.system): going.forced for going in goings for site in _left_by(going)}
+    entered = {(site, going.system) for going in goings for site in _entered_by(going)}
+    for site, system in sorted({*left, *entered}):
+        report = snapshot.report(site, system)
+        can = report.capabilities if report else None
+        where = f"{system} at {site}"
+        if can is None:
+            places.setdefault((False, "has not said what it can do"), []).append(where)
+            continue
+        if (site, system) in left:
+            for statement in of_the_leaving_side(can, forced=left[(site, system)]):
+                places.setdefault(statement, []).append(where)
+        if (site, system) in entered:
+            for statement in of_the_receiving_side(can):
+                places.setdefault(statement, []).append(where)
+
+    def said(promise: bool) -> tuple[str, ...]:
+        return tuple(f"{', '.join(wheres)}: {text}" for (kind, text), wheres in places.items() if kind is promise)
+
+    return said(True), said(False)
+
+
+def _stops(goings: Sequence[Going], manual: bool) -> Iterator[str]:
+    left = sorted({site for going in goings for site in _left_by(going)})
+    targets = sorted({site for going in goings for site in _entered_by(going)})
+    if manual:
+        yield "whatever moves one of its groups before it is approved: then it fails, and has to be made again"
+    yield "`kubectl tandem hold`: no further wave starts; buckets on their way arrive"
+    yield "spec.abort: true: what it has moved goes back, at the same pace"
+    yield f"{' or '.join(targets)} not usable any more, or in quarantine: the next wave waits"
+    yield (
+        f"an emergency of {' or '.join(sorted({*left, *targets}))}: it ends as Interrupted, says what it had done, and "
+        "does not resume by itself"
+    )
+
+
+# -- as text
+
+
+def plan_text(planned: ShiftPlan, goings: Sequence[Going]) -> tuple[str, ...]:
+    """The plan as lines for the person who approves it: the whole first, the groups last."""
+    return tuple(_lines(planned, goings))
+
+
+def _lines(planned: ShiftPlan, goings: Sequence[Going]) -> Iterator[str]:
+    groups, waves = _counted(len(goings), "group"), _counted(len(planned.waves), "wave")
+    targets = ", ".join(sorted({site for going in goings for site in _entered_by(going)}))
+    yield f"Move about {planned.agents} agents of {groups} to {targets} in {waves}."
+    pace = f"At most {planned.pace} agents of each group a second" if planned.pace else "As fast as the CTI takes them"
+    busy = f" {planned.busy} of them are in a call or its wrap-up now." if planned.busy else ""
+    yield f"{pace}: about {planned.expected} while nobody is in a call, {planned.longest} at most.{busy}"
+    if len(planned.waves) > 1:
+        for number, wave in enumerate(planned.waves, 1):
+            agents = f"about {wave.agents} agents of {_counted(wave.groups, 'group')}"
+            yield f"Wave {number}: {agents}, {wave.percent} % then; about {wave.expected}, {wave.longest} at most."
+    for site in planned.sites:
+        yield _site_line(site)
+    for drain in sorted({going.drain for going in goings}, key=str):
+        forced = drain.on_deadline == "Force"
+        beyond = "leave in the middle of it, and it goes on" if forced else "stay until their call has ended"
+        yield (
+            f"Agents in a call move after it (at most {drain.max_talk}) and its wrap-up (at most "
+            f"{drain.max_wrap_up}); those beyond {beyond}."
+        )
+    for words, sentences in (
+        ("Gate", planned.gates),
+        ("Promised", planned.promises),
+        ("Not promised", planned.limits),
+        ("Would stop it", planned.stops),
+    ):
+        for sentence in sentences:
+            yield f"{words}: {sentence}."
+    for going in goings[:GROUPS_IN_TEXT]:
+        plan = going.plan
+        before, after = _shares(plan.before), _shares(plan.after)
+        changes = ", ".join(f"{text} {ranges}" for text, ranges in plan.moves.items())
+        yield f"{plan.group}: {before} -> {after} (about {plan.agents} agents; buckets {changes})."
+    if len(goings) > GROUPS_IN_TEXT:
+        yield f"And {len(goings) - GROUPS_IN_TEXT} groups more: status.planned.groups has them all."
+
+
+def _site_line(site: SiteInPlan) -> str:
+    coming = [f"about {site.arriving} arrive"] if site.arriving else []
+    coming += [f"about {site.leaving} leave"] if site.leaving else []
+    parts = [
+        " and ".join(coming) or "nobody is there now",
+        f"{site.agents.before} of {site.agents.most} agents planned now, {site.agents.after} afterwards",
+    ]
+    rate = site.sign_ins_per_second
+    if rate.expected:
+        parts.append(f"up to {rate.expected} sign-ins a second of {rate.most}")
+    parts.append(
+        f"{site.calls.before} calls now, about {site.calls.after} afterwards, at most {site.calls_per_second} new ones "
+        "a second"
+    )
+    parts += [
+        f"replicas of the {part.part}: {part.before} needed now, {part.after} afterwards ({part.scaling})"
+        for part in site.replicas
+        if part.scaling != "None"
+    ]
+    return f"{site.system} at {site.site}: {'; '.join(parts)}."
+
+
+def _shares(encoded: Mapping[str, str]) -> str:
+    return ", ".join(f"{site} {percent} %" for site, percent in sorted(BucketMap.parse(encoded).end_shares.items()))
+
+
+def _counted(number: int, word: str) -> str:
+    return f"1 {word}" if number == 1 else f"{number} {word}s"

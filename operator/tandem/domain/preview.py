@@ -1,0 +1,129 @@
+"""Previews: what a Shift or a changed order would do if it were applied now. Nothing is written anywhere.
+
+The rules are those by which the coordinator decides. Several in one question are taken one after the other, as if
+each had been applied before the next.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from tandem.api.agentgroup import AgentGroupSpec
+from tandem.api.shift import ShiftPlan, ShiftSpec
+from tandem.domain.capacity import Ledger
+from tandem.domain.digest import order_digest
+from tandem.domain.orders import plan_order
+from tandem.domain.outlook import groups_in
+from tandem.domain.plan import Plan, groups_in_the_way, reserve
+from tandem.domain.quarantine import quarantined
+from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.records import ShiftRecord
+from tandem.domain.selection import plan_shift
+from tandem.domain.shifts import is_waited_for
+from tandem.domain.snapshot import Instant, Published, Snapshot
+
+NO_PLAN: Final = ShiftPlan()
+
+Outcome = Literal["Planned", "Nothing", "Waits", "Refused"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One object that somebody might apply."""
+
+    name: str
+    """`namespace/name`."""
+    spec: ShiftSpec | AgentGroupSpec
+    order_id: str = ""
+    """AgentGroups: the annotation `tandem.dev/order-id`."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What would become of it."""
+
+    outcome: Outcome
+    """Planned: it would move; Nothing: it would change nothing; Waits: for a minute, and then it lapses; Refused."""
+    reason: str
+    message: str
+    notes: tuple[str, ...] = ()
+    """What else there is to know before it is applied."""
+    text: tuple[str, ...] = ()
+    planned: ShiftPlan = NO_PLAN
+
+
+def previews(snapshot: Snapshot, asked: Sequence[Asked], now: Instant) -> tuple[Preview, ...]:
+    """What would become of each, in their order."""
+    groups = dict(snapshot.groups)
+    for one in asked:
+        if isinstance(one.spec, AgentGroupSpec):
+            groups[one.name] = Published(
+                name=one.name,
+                spec=one.spec,
+                consistent=True,
+                since=now.mono,
+                labels=one.labels,
+                order_digest=order_digest(one.spec.placement, one.order_id),
+            )
+    room = _Room(replace(snapshot, groups=groups), now)
+    return tuple(room.preview(one) for one in asked)
+
+
+class _Room:
+    """What is taken so far: by Shifts under way, and by those that were previewed before."""
+
+    def __init__(self, snapshot: Snapshot, now: Instant) -> None:
+        self._snapshot = snapshot
+        self._now = now
+        self._ledger = Ledger(snapshot)
+        self._busy = groups_in_the_way(snapshot)
+
+    def preview(self, asked: Asked) -> Preview:
+        spec = asked.spec
+        if isinstance(spec, ShiftSpec):
+            record = ShiftRecord(spec=spec, created_at=self._now.wall, created_in="")
+            plan = plan_shift(self._snapshot, self._ledger, self._busy, asked.name, record)
+            return self._of(plan, asked.name, taking=not spec.dry_run, at_once=spec.approval == "Auto")
+        order, placed = self._snapshot.orders.get(asked.name), self._snapshot.placements.get(asked.name)
+        group = self._snapshot.groups[asked.name]
+        if placed is None:
+            message = f"{asked.name} is placed nowhere yet: it would be placed as ordered, and nobody moves"
+            return Preview("Nothing", Reason.INITIAL_PLACEMENT, message)
+        if order is not None and order.record.digest == group.order_digest:
+            message = f"{asked.name} had this very order last ({order.record.outcome}); again, it does nothing"
+            return Preview("Nothing", Reason.NOTHING_TO_MOVE, message)
+        plan = plan_order(self._snapshot, self._ledger, self._busy, asked.name, group, placed)
+        return self._of(plan, asked.name, taking=True, at_once=True, waits_for_others=True)
+
+    def _of(
+        self, plan: Plan | Refusal, name: str, *, taking: bool, at_once: bool, waits_for_others: bool = False
+    ) -> Preview:
+        if isinstance(plan, Refusal):
+            if plan.reason is Reason.NOTHING_TO_MOVE:
+                return Preview("Nothing", plan.reason, plan.message)
+            waits = plan.temporary if waits_for_others else is_waited_for(plan)
+            return Preview("Waits" if waits else "Refused", plan.reason, plan.message)
+        if taking:
+            reserve(self._ledger, plan)
+            if at_once:
+                self._busy.update({group.group: name for group in plan.groups})
+        return Preview(
+            "Planned",
+            Reason.PLANNED,
+            plan.text[0],
+            notes=tuple(self._notes(plan, name)),
+            text=plan.text,
+            planned=plan.planned.model_copy(update={"groups": groups_in(plan.groups)}),
+        )
+
+    def _notes(self, plan: Plan, name: str) -> Iterator[str]:
+        if self._snapshot.coordinator is None:
+            yield "no engine is coordinator now: nothing would start before one is"
+        known = self._snapshot.shifts.get(name)
+        if known is not None:
+            yield f"there is a Shift {name} already ({known.record.phase}): create this one under another name"
+        for site in sorted({place.site for place in plan.planned.sites if place.arriving}):
+            refusal = quarantined(self._snapshot, site, self._now)
+            if refusal is not None:
+                yield f"it would wait before its first wave: {refusal.message}"

@@ -1,0 +1,135 @@
+"""Previews: what manifests would do now, by the coordinator's own rules; nothing is written."""
+
+from typing import Any
+
+from tandem.api.agentgroup import AgentGroupSpec
+from tandem.api.shift import ShiftSpec
+from tandem.domain import keys
+from tandem.domain.preview import Asked, Preview, previews
+from tandem.domain.reasons import Reason
+from tandem.domain.records import FailoverRecord
+from tests.unit.domain.world import GROUP, World, group_spec
+
+ALL_HOTEL: dict[str, Any] = {"selector": {"system": "hotel"}, "to": "west", "waves": [100]}
+
+
+def a_world(**changes: Any) -> World:
+    world = World()
+    world.group({"east": 100}, **changes)
+    world.settle()
+    world.sessions("east", GROUP, dict.fromkeys(range(100), 1))
+    return world
+
+
+def a_shift(name: str = "callcenter/s1", **spec: Any) -> Asked:
+    return Asked(name, ShiftSpec.model_validate({**ALL_HOTEL, **spec}))
+
+
+def an_order(placement: dict[str, int], order_id: str = "", **changes: Any) -> Asked:
+    return Asked(GROUP, AgentGroupSpec.model_validate(group_spec(placement, **changes)), order_id)
+
+
+def preview(world: World, *asked: Asked) -> list[Preview]:
+    before = dict(world.store)
+    found = previews(world.snapshot, asked, world.now)
+    assert world.store == before
+    return list(found)
+
+
+def test_a_preview_is_the_plan_that_the_shift_gets() -> None:
+    world = a_world()
+    (found,) = preview(world, a_shift())
+    world.shift(**ALL_HOTEL, dryRun=True)
+    world.settle()
+    record = world.shift_record()
+    assert (found.outcome, found.text) == ("Planned", record.plan_text)
+    assert found.planned.model_copy(update={"groups": ()}) == record.planned
+    assert [group.group for group in found.planned.groups] == [GROUP]
+
+
+def test_a_preview_of_an_order_is_the_plan_that_the_order_gets() -> None:
+    world = a_world()
+    (found,) = preview(world, an_order({"west": 100}, pace=50, waves=[10, 100]))
+    world.group({"west": 100}, pace=50, waves=[10, 100])
+    world.settle()
+    record = world.shift_record(world.only_shift())
+    assert (found.outcome, found.text) == ("Planned", record.plan_text)
+    assert found.planned.pace == 50
+    assert len(found.planned.waves) == 2
+
+
+def test_an_order_applied_again_does_nothing_and_a_new_order_id_makes_it_a_new_one() -> None:
+    world = a_world()
+    (again,) = preview(world, an_order({"east": 100}))
+    assert (again.outcome, again.reason) == ("Nothing", Reason.NOTHING_TO_MOVE)
+    assert "does nothing" in again.message
+    world.shift(**ALL_HOTEL)
+    world.settle()
+    world.sessions("east", GROUP, {})
+    world.sessions("west", GROUP, {})
+    world.settle()
+    world.advance(60)
+    world.settle()
+    assert preview(world, an_order({"east": 100}))[0].outcome == "Nothing"
+    assert preview(world, an_order({"east": 100}, order_id="2"))[0].outcome == "Planned"
+
+
+def test_a_group_that_is_placed_nowhere_yet_moves_nobody() -> None:
+    (found,) = preview(World(), an_order({"east": 100}))
+    assert (found.outcome, found.reason) == ("Nothing", Reason.INITIAL_PLACEMENT)
+
+
+def test_what_would_be_refused_is_told_with_its_reason() -> None:
+    world = a_world()
+    assert [(one.outcome, one.reason) for one in preview(world, a_shift(to="north"), a_shift(to="east"))] == [
+        ("Refused", Reason.UNKNOWN_SITE),
+        ("Nothing", Reason.NOTHING_TO_MOVE),
+    ]
+    (unknown,) = preview(world, an_order({"north": 100}, sites=["east", "north"]))
+    assert (unknown.outcome, unknown.reason) == ("Refused", Reason.UNKNOWN_SITE)
+
+
+def test_what_waiting_might_cure_waits() -> None:
+    world = a_world()
+    world.hold()
+    (found,) = preview(world, a_shift())
+    assert (found.outcome, found.reason) == ("Waits", Reason.HELD)
+
+
+def test_several_are_taken_one_after_the_other() -> None:
+    world = a_world()
+    first, second, third = preview(world, a_shift(), a_shift("callcenter/s2", percent=50), an_order({"west": 100}))
+    assert first.outcome == "Planned"
+    assert (second.outcome, second.reason) == ("Refused", Reason.SHIFT_CONFLICT)
+    assert "callcenter/s1" in second.message
+    assert (third.outcome, third.reason) == ("Waits", Reason.SHIFT_CONFLICT)  # an order waits for others
+
+
+def test_one_that_waits_for_approval_or_is_planned_only_stands_in_nobodys_way() -> None:
+    for spec in ({"approval": "Manual"}, {"dryRun": True}):
+        world = a_world()
+        assert [one.outcome for one in preview(world, a_shift(**spec), a_shift("callcenter/s2"))] == ["Planned"] * 2
+
+
+def test_two_that_fit_only_alone_do_not_share_the_same_room() -> None:
+    world = World(capacity=1500)
+    for name in ("callcenter/a", "callcenter/b"):
+        world.group({"east": 100}, name=name, agents=750)
+    world.group({"west": 100}, name="callcenter/c", agents=750)
+    world.settle()
+    one, two = (a_shift(f"callcenter/{n}", selector={"names": [n]}) for n in ("a", "b"))
+    assert [found.outcome for found in preview(world, one, two)] == ["Planned", "Refused"]
+
+
+def test_notes_say_what_else_is_in_the_way() -> None:
+    world = a_world()
+    world.shift(selector={"system": "hotel"}, to="east")
+    world.settle()
+    world.put(keys.failover("west"), FailoverRecord(number=1, ended_at=world.mono))
+    world.delete(keys.COORDINATOR)
+    (found,) = preview(world, a_shift())
+    assert found.outcome == "Planned"
+    coordinator, name, quarantine = found.notes
+    assert "no engine is coordinator" in coordinator
+    assert "callcenter/s1 already (Completed)" in name
+    assert "it is in quarantine" in quarantine

@@ -1,0 +1,43 @@
+"""The status of a Shift: its plan as text and as data."""
+
+from tandem.api.resources import SHIFT
+from tandem.api.shift import ShiftStatus
+from tandem.operator.statuses.common import Scene
+from tandem.operator.statuses.shift import shift_status
+from tests.support.manifests import shift
+from tests.unit.domain.test_shifts import ALL_HOTEL, a_world
+from tests.unit.domain.test_shifts import SHIFT as NAME
+from tests.unit.domain.world import GROUP
+from tests.unit.operator.objects import seen
+
+
+def test_the_plan_is_shown_as_text_and_as_data_with_buckets_as_ranges() -> None:
+    world = a_world()
+    world.sessions("east", GROUP, dict.fromkeys(range(100), 1))
+    world.shift(**ALL_HOTEL, waves=[5, 25, 100], dryRun=True)
+    world.settle()
+    entry = world.snapshot.shifts[NAME]
+    status = shift_status(Scene(world.snapshot, "east", world.mono), seen(shift()), entry)
+    assert status.plan == entry.record.plan_text
+    (group,) = status.planned.groups
+    assert (group.group, group.agents, group.moves) == (GROUP, 100, {"east>west": "0-99"})
+    assert (group.before, group.after) == ({"east": 100}, {"west": 100})
+    assert group.waves == ("95-99", "75-94", "0-74")
+    assert [wave.agents for wave in status.planned.waves] == [5, 20, 75]
+    # What the API server keeps is what was meant: names as in the CRD, read back without loss.
+    shown = status.model_dump(mode="json", by_alias=True)
+    assert shown["planned"]["sites"][1]["signInsPerSecond"] == {"expected": 75, "most": 1000}
+    assert ShiftStatus.model_validate(shown) == status
+    assert SHIFT.status is ShiftStatus
+
+
+def test_a_shift_that_was_made_anew_under_its_name_shows_its_own_plan() -> None:
+    shown = []
+    for agents in (100, 50):
+        world = a_world()
+        world.sessions("east", GROUP, dict.fromkeys(range(agents), 1))
+        world.shift(**ALL_HOTEL, dryRun=True)
+        world.settle()
+        entry = world.snapshot.shifts[NAME]
+        shown.append(shift_status(Scene(world.snapshot, "east", world.mono), seen(shift()), entry).planned)
+    assert [(plan.agents, plan.groups[0].agents) for plan in shown] == [(100, 100), (50, 50)]
