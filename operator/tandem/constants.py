@@ -49,6 +49,10 @@ VERIFY_S: Final = 5.0
 MOST_ACCOUNTS_NAMED: Final = 100
 """Accounts that a Shift names as staying beyond its deadline; more are counted only."""
 
+DRILL_MISSING_PERCENT: Final = 5
+"""Most planned agents, in percent, who may fail to arrive by one way of a Drill that still counts as Succeeded: some go
+home in any hour."""
+
 FINISH_INTERVAL_S: Final = 2.0
 """Least seconds between two commits that finish some of a group's buckets while others are still on their way."""
 
