@@ -66,11 +66,17 @@ async def test_a_drill_started_by_command_succeeds_and_restores_the_starting_map
             return status.get("phase") == "Holding", f"{status.get('phase')}: {status.get('message')}"
 
         await until("the agents work at west", holding, timeout=90)
-        assert all(set(one) == {"west"} for one in (await maps(centre, names)).values())
+
+        async def away() -> tuple[bool, str]:
+            now = await maps(centre, names)
+            return all(set(one) == {"west"} for one in now.values()), str(now)
+
+        await until("every bucket is at west", away, timeout=HOLD_S)
 
         async def over() -> tuple[bool, str]:
-            status = await status_of(centre, "east")
-            return bool(status.get("runs")), f"{status.get('phase')}: {status.get('message')}"
+            found = {city: await status_of(centre, city) for city in ("east", "west")}
+            told = {city: f"{status.get('phase')}: {status.get('message')}" for city, status in found.items()}
+            return all(status.get("runs") for status in found.values()), str(told)
 
         await until("the run is over", over, timeout=HOLD_S + 120)
         for city in ("east", "west"):

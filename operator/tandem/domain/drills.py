@@ -242,10 +242,13 @@ def out(turn: DrillTurn) -> None:
         return  # else it was made in this very turn
     _heed_withdrawal(turn)
     if not shift.finished:
+        _follow(turn, shift)
+        if _waited(turn) > PREPARE_PATIENCE_S:
+            # Nobody watches at night: half of them there and half of them here is no place to stay.
+            message = f"Shift {shift.short_name} could not go on for {PREPARE_PATIENCE_S:.0f} s: {shift.record.message}"
+            turn.come_back_early("Failed", _known(shift.record.reason), message)
         if turn.run.outcome is not None:
             _abort(turn, shift)
-        elif (reason := _known(shift.record.reason)) in (Reason.HELD, Reason.QUARANTINED, Reason.TARGET_NOT_USABLE):
-            turn.wait(Refusal(reason, f"Shift {shift.short_name} waits: {shift.record.message}", temporary=True))
         return
     turn.change_run(out=figures(turn.snapshot, turn.run.out))
     record = shift.record
@@ -290,11 +293,8 @@ def _come_back(turn: DrillTurn) -> None:
         if found.reason is Reason.NOTHING_TO_MOVE:
             turn.finish("Succeeded", Reason.COMPLETED, "everybody is where they were")
             return
-        if not run.returning_since:
-            turn.change_run(returning_since=turn.now.wall)
-        waited = turn.now.wall - turn.run.returning_since
-        # A hold is a person's to lift, however long it takes.
-        if found.reason is not Reason.HELD and waited > PREPARE_PATIENCE_S:
+        _kept(turn, found.reason)
+        if _waited(turn) > PREPARE_PATIENCE_S:
             outcome: Outcome = "CapacityCheckFailed" if found.reason is Reason.NO_CAPACITY else "Failed"
             turn.finish(
                 outcome, found.reason, f"gave up to come back after {PREPARE_PATIENCE_S:.0f} s: {found.message}"
@@ -305,10 +305,10 @@ def _come_back(turn: DrillTurn) -> None:
         return
     shift = f"{turn.name[:200]}-{run.name}-back"
     reserve(turn.ledger, found)
-    record = shift_record(turn.snapshot, run.shift, found.groups[0].to, shift, turn.now, found)
-    turn.writes[keys.shift(shift)] = record
+    turn.writes[keys.shift(shift)] = shift_record(turn.snapshot, run.shift, found.groups[0].to, shift, turn.now, found)
     turn.premises += [Premise(keys.shift(shift), mod_revision=0), turn.draft.no_hold]
-    turn.change_run(back=DrillLegRecord(shift=shift, agents=sum(plan.agents for plan in found.groups)))
+    leg = DrillLegRecord(shift=shift, agents=sum(plan.agents for plan in found.groups))
+    turn.change_run(back=leg, waiting_since=0.0)
     turn.become(Reason.COMING_BACK, f"run {run.name} comes back: {found.text[0]}", phase="Back")
 
 
@@ -321,9 +321,7 @@ def back(turn: DrillTurn) -> None:
         return  # else it was made in this very turn
     record = shift.record
     if not shift.finished:
-        waits = (Reason.HELD, Reason.QUARANTINED, Reason.TARGET_NOT_USABLE)
-        if (reason := _known(record.reason)) in waits:
-            turn.wait(Refusal(reason, f"Shift {shift.short_name} waits: {record.message}", temporary=True))
+        _follow(turn, shift)
         return
     turn.change_run(back=figures(turn.snapshot, run.back))
     if record.phase == "Completed":
@@ -354,6 +352,9 @@ PHASES: Final[dict[str, Callable[[DrillTurn], None]]] = {
 
 # -- what phases share
 
+_WAITS: Final = frozenset({Reason.HELD, Reason.QUARANTINED, Reason.TARGET_NOT_USABLE})
+"""Reasons of a Shift that waits for the world, or for a person."""
+
 
 def _heed_withdrawal(turn: DrillTurn) -> None:
     """A person does not want it any more."""
@@ -368,6 +369,34 @@ def _give_up(turn: DrillTurn, shift: ShiftEntry) -> None:
     record = shift.record
     outcome: Outcome = "Failed" if record.phase == "Failed" else "Interrupted"
     turn.finish(outcome, record.reason, f"Shift {shift.short_name}: {record.message}")
+
+
+def _follow(turn: DrillTurn, shift: ShiftEntry) -> None:
+    """Say of the Drill what its Shift waits for."""
+    reason = _known(shift.record.reason)
+    if reason in _WAITS:
+        _kept(turn, reason)
+        turn.draft.wake(turn.now.mono + 1.0)
+        turn.wait(Refusal(reason, f"Shift {shift.short_name} waits: {shift.record.message}", temporary=True))
+    elif turn.record.reason in _WAITS:
+        turn.change_run(waiting_since=0.0)
+        goes_back = turn.record.phase == "Back" or turn.run.outcome is not None
+        turn.become(
+            Reason.COMING_BACK if goes_back else Reason.DRILL_STARTED,
+            f"Shift {shift.short_name} goes on: {shift.record.message}",
+        )
+
+
+def _kept(turn: DrillTurn, reason: Reason) -> None:
+    """Count how long the world keeps it from going on. A hold is a person's to lift, however long it takes."""
+    since = 0.0 if reason is Reason.HELD else turn.run.waiting_since or turn.now.wall
+    if since != turn.run.waiting_since:
+        turn.change_run(waiting_since=since)
+
+
+def _waited(turn: DrillTurn) -> float:
+    """Seconds for which the world has kept it from going on."""
+    return turn.now.wall - turn.run.waiting_since if turn.run.waiting_since else 0.0
 
 
 def _abort(turn: DrillTurn, shift: ShiftEntry) -> None:

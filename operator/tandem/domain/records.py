@@ -142,7 +142,9 @@ class DrillRunRecord(Record):
     )
     started_at: float = 0.0
     holding_since: float = 0.0
-    returning_since: float = Field(default=0.0, description="Since when it wants to come back.")
+    waiting_since: float = Field(
+        default=0.0, description="Since when the world has kept it from going on; 0: it does not."
+    )
     finished_at: float = 0.0
     out: DrillLegRecord = DrillLegRecord()
     back: DrillLegRecord = DrillLegRecord()

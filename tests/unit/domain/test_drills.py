@@ -446,8 +446,9 @@ def test_a_run_that_is_stopped_brings_everybody_back(stage: str, stop: Callable[
 def test_hold_pauses_a_run_and_it_goes_on_afterwards() -> None:
     world = DrillWorld().holding()
     world.hold()
-    world.advance(HOLD_S + 3600)
-    world.settle()
+    for _ in range(2):
+        world.advance(HOLD_S + 3600)
+        world.settle()
     assert (world.state.phase, world.state.reason) == ("Holding", Reason.HELD)
     assert world.placement() == {"west": "0-99"}
     world.delete(keys.HOLD)
@@ -465,6 +466,54 @@ def test_hold_in_a_wave_is_said_by_the_drill_too() -> None:
     world.settle()
     assert (world.state.phase, world.state.reason) == ("Out", Reason.HELD)
     assert "waits" in world.state.message
+
+
+def test_a_target_that_fails_half_way_is_waited_for_and_then_everybody_comes_back() -> None:
+    world = DrillWorld(shift={**ALL["shift"], "waves": [50, 100]})
+    world.started()
+    world.observe("west", "west", "hotel", "cti", passes=False, firm=False)
+    world.travel("east", "west", agents=5)
+    assert (world.state.phase, world.state.reason) == ("Out", Reason.TARGET_NOT_USABLE)
+    half = world.placement()
+    assert set(half) == {"east", "west"}
+    world.advance(PREPARE_PATIENCE_S - 1)
+    world.settle()
+    assert world.placement() == half
+    world.advance(1.1)
+    world.settle()
+    assert "west>east" in world.placement()
+    world.advance(2)
+    world.sessions("west", GROUP, {})
+    world.sessions("east", GROUP, dict.fromkeys(range(10), 1))
+    world.settle()
+    assert world.outcome() == ("Failed", Reason.TARGET_NOT_USABLE)
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_after_a_hold_it_has_its_whole_patience() -> None:
+    world = DrillWorld().holding()
+    world.hold()
+    for _ in range(2):
+        world.advance(HOLD_S + PREPARE_PATIENCE_S + 10)
+        world.settle()
+    world.delete(keys.HOLD)
+    world.observe("east", "east", "hotel", "cti", passes=False, firm=False)
+    world.settle()
+    assert (world.state.phase, world.state.reason) == ("Holding", Reason.TARGET_NOT_USABLE)
+    world.observe("east", "east", "hotel", "cti")
+    world.settle()
+    assert world.state.phase == "Back"
+
+
+def test_what_went_on_is_said_again() -> None:
+    world = DrillWorld(shift={**ALL["shift"], "waves": [50, 100]})
+    world.started()
+    world.hold()
+    world.travel("east", "west", agents=5)
+    assert world.state.reason == Reason.HELD
+    world.delete(keys.HOLD)
+    world.settle()
+    assert (world.state.phase, world.state.reason) == ("Out", Reason.DRILL_STARTED)
 
 
 def test_a_persons_abort_of_the_shift_back_leaves_them_there_and_says_so() -> None:
@@ -540,6 +589,16 @@ def test_a_home_that_can_carry_less_than_before_gets_nobody_back_and_says_who_st
     assert world.outcome() == ("CapacityCheckFailed", Reason.NO_CAPACITY)
     assert "buckets 0-99 at west" in world.last.message
     assert "A Shift brings them back" in world.last.message
+
+
+def test_a_group_that_somebody_else_has_placed_meanwhile_is_left_alone_and_named() -> None:
+    world = DrillWorld().holding()
+    world.put(keys.placement(GROUP), world.record().model_copy(update={"cause": "Order"}))
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+    assert world.outcome() == ("Failed", Reason.NOT_RESTORED)
+    assert f"{GROUP} (buckets 0-99 at west)" in world.last.message
 
 
 def test_a_home_that_is_not_usable_for_a_while_is_waited_for() -> None:
