@@ -257,6 +257,13 @@ def new_reign(world: DrillWorld) -> None:
     ("against", "spec", "outcome", "reason"),
     [
         pytest.param(DrillWorld.hold, {}, "Blocked", Reason.HELD, id="hold"),
+        pytest.param(
+            lambda world: world.hold() or world.observe("witness", "east", "hotel", "cti", passes=False),
+            {},
+            "Blocked",
+            Reason.HELD,
+            id="a-hold-is-named-before-the-rest",
+        ),
         pytest.param(None, {"suspend": True}, "Blocked", Reason.SUSPENDED, id="suspended"),
         pytest.param(
             lambda world: world.publish(
@@ -676,6 +683,17 @@ def test_a_drill_that_is_deleted_everywhere_is_forgotten_with_its_shifts() -> No
     world.settle()
     assert DRILL not in world.snapshot.drills
     assert not world.snapshot.shifts
+
+
+def test_a_lost_citys_older_manifest_holds_up_nothing() -> None:
+    world = DrillWorld()
+    world.drill(by=("west",), hold="1h")
+    assert not world.snapshot.drill_specs[DRILL].consistent
+    world.put(keys.failover("east"), FailoverRecord(number=1, state="Active"))
+    published = world.snapshot.drill_specs[DRILL]
+    assert (published.consistent, published.voices) == (True, ("west",))
+    assert published.spec is not None
+    assert published.spec.hold == "1h"
 
 
 def test_a_copy_alone_is_no_drill() -> None:

@@ -54,6 +54,9 @@ def test_the_next_time(schedule: str, zone: str, after: str, wanted: str) -> Non
         pytest.param(
             "2026-10-24T12:00+02:00", "2026-10-25T02:20+01:00", "2026-10-25T02:30+02:00", id="within-the-hour-again"
         ),
+        pytest.param(
+            "2026-10-22T12:00+02:00", "2026-10-25T02:20+01:00", "2026-10-25T02:30+02:00", id="the-last-of-several-then"
+        ),
         pytest.param("2026-10-25T02:30+02:00", "2026-10-25T02:45+01:00", None, id="once-on-the-day-of-change"),
         pytest.param(
             "2026-10-20T12:00+02:00", "2026-10-23T12:00+02:00", "2026-10-23T02:30+02:00", id="only-the-last-of-several"
