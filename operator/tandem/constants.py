@@ -55,6 +55,10 @@ WAVE_S: Final = 1.0
 SHIFTS_KEPT: Final = 100
 """Finished Shifts that people made and the store keeps per namespace; older ones stay only where they were made."""
 
+DRILL_MISSING_PERCENT: Final = 5
+"""Most planned agents, in percent, who may fail to arrive by one way of a Drill that still counts as Succeeded: some go
+home in any hour."""
+
 FINISH_INTERVAL_S: Final = 2.0
 """Least seconds between two commits that finish some of a group's buckets while others are still on their way."""
 

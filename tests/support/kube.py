@@ -41,6 +41,7 @@ _PATHS: Final[Mapping[str, tuple[str, str]]] = {
     "AgentGroup": ("/apis/tandem.dev/v1alpha1", "agentgroups"),
     "Trunk": ("/apis/tandem.dev/v1alpha1", "trunks"),
     "Shift": ("/apis/tandem.dev/v1alpha1", "shifts"),
+    "Drill": ("/apis/tandem.dev/v1alpha1", "drills"),
     "Deployment": ("/apis/apps/v1", "deployments"),
     "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
     "ConfigMap": ("/api/v1", "configmaps"),

@@ -74,6 +74,11 @@ def shift(name: str = "to-west", **spec: Any) -> dict[str, Any]:
     return namespaced("Shift", name, {"selector": {"names": ["sales"]}, "to": "west", **spec})
 
 
+def drill(name: str = "monthly", **spec: Any) -> dict[str, Any]:
+    """A Drill of the group `sales` to west and back."""
+    return namespaced("Drill", name, {"shift": {"selector": {"names": ["sales"]}, "to": "west"}, **spec})
+
+
 def namespaced(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {
         "apiVersion": "tandem.dev/v1alpha1",

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from tandem.api.agentgroup import AgentGroupSpec, AgentGroupStatus
 from tandem.api.common import GROUP, Reported, Written
+from tandem.api.drill import DrillSpec, DrillStatus
 from tandem.api.shift import ShiftSpec, ShiftStatus
 from tandem.api.site import SiteSpec, SiteStatus
 from tandem.api.trunk import TrunkSpec, TrunkStatus
@@ -135,6 +136,27 @@ SHIFT: Final = Resource(
     ),
 )
 
-RESOURCES: Final[tuple[Resource, ...]] = (SITE, AGENT_GROUP, TRUNK, SHIFT)
+DRILL: Final = Resource(
+    kind="Drill",
+    plural="drills",
+    short_names=("drill",),
+    namespaced=True,
+    description="A scheduled rehearsal: agents move to another site, work there for a while, and come back.",
+    spec=DrillSpec,
+    status=DrillStatus,
+    columns=(
+        Column("Schedule", ".spec.schedule", description="When it is due."),
+        Column("Suspend", ".spec.suspend", "boolean", "Whether nothing starts."),
+        Column("To", ".spec.shift.to", description="Site that receives the agents."),
+        Column("Phase", ".status.phase", description="Where it stands."),
+        Column("Next", ".status.nextRun", "date", "When it is due next."),
+        Column("Last", ".status.lastOutcome", description="Outcome of the last run."),
+        Column("Last-Success", ".status.lastSuccess", "date", "When a run last succeeded."),
+        Column("Message", ".status.message", description="The phase as a sentence.", wide=True),
+        _AGE,
+    ),
+)
+
+RESOURCES: Final[tuple[Resource, ...]] = (SITE, AGENT_GROUP, TRUNK, SHIFT, DRILL)
 BY_KIND: Final[Mapping[str, Resource]] = MappingProxyType({resource.kind: resource for resource in RESOURCES})
 BY_PLURAL: Final[Mapping[str, Resource]] = MappingProxyType({resource.plural: resource for resource in RESOURCES})

@@ -4,6 +4,8 @@ from tandem.constants import FORGET_AFTER_S, ORDER_SHIFTS_KEPT, PATIENCE_S, SHIF
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Decision, Draft, Premise
+from tandem.domain.drill_legs import reserve_home
+from tandem.domain.drills import handle_drills, make_busy
 from tandem.domain.failover import handle_failovers
 from tandem.domain.finish import finish_buckets
 from tandem.domain.homecoming import handle_homecomings
@@ -24,10 +26,13 @@ def decide(snapshot: Snapshot, now: Instant) -> Decision:
         return Decision()
     draft = Draft(snapshot, snapshot.coordinator.create_revision, now.wall)
     draft.busy = groups_in_the_way(snapshot)
+    make_busy(draft)
     ledger = Ledger(snapshot)
     handle_failovers(draft, ledger, now)  # an emergency comes first: it has whatever room there is
     ledger.reserve_plans()
+    reserve_home(ledger, snapshot)
     finish_buckets(draft, now)  # what is on its way is next, whatever else is held or refused
+    handle_drills(draft, ledger, now)  # before the Shifts: it makes two of them, and aborts them
     unfinished = [
         shift
         for shift in snapshot.unfinished_shifts()

@@ -26,6 +26,7 @@ from tandem.domain.approvals import (
 )
 from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.decision import Draft, Premise
+from tandem.domain.drills import interrupted
 from tandem.domain.loss import Loss, loss
 from tandem.domain.plan import hold_refusal
 from tandem.domain.quarantine import quarantine_s
@@ -235,6 +236,12 @@ class _Failover:
                 premises.append(self._draft.shift(shift))
             elif shift.record.cause == self._cause and shift.record.spec.approved:
                 premises.append(self._draft.shift(shift))  # what a person has said still stands
+        for drill in self._draft.snapshot.drills.values():
+            key = keys.drill(drill.name)
+            if found.group in drill.groups and key not in self._draft.written:
+                snapshot = self._draft.snapshot
+                writes[key] = interrupted(drill, snapshot, self._site, self._kind, self._now)
+                premises.append(Premise(key, mod_revision=drill.mod_revision))
         return writes, premises
 
     def _interrupted(self, shift: ShiftEntry) -> ShiftRecord:

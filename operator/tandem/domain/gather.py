@@ -16,9 +16,11 @@ from tandem.api.site import SiteSpec
 from tandem.api.trunk import TrunkSpec
 from tandem.domain import keys
 from tandem.domain.agreement import Agreement, agree, participants_of
+from tandem.domain.drill_agreement import published_drill
 from tandem.domain.placement import BucketMap
 from tandem.domain.records import (
     CoordinatorRecord,
+    DrillRecord,
     FailoverRecord,
     HeartbeatRecord,
     HoldRecord,
@@ -32,7 +34,7 @@ from tandem.domain.records import (
     SystemReport,
     TrunkRecord,
 )
-from tandem.domain.snapshot import Entry, Gone, Placed, Published, ShiftEntry, Snapshot
+from tandem.domain.snapshot import DrillEntry, Entry, Gone, Placed, Published, PublishedDrill, ShiftEntry, Snapshot
 
 R = TypeVar("R", bound=Record)
 W = TypeVar("W", bound=Written)
@@ -53,6 +55,7 @@ class Gatherer:
         self._placements: dict[str, Placed] = {}
         self._orders: dict[str, Entry[OrderRecord]] = {}
         self._shifts: dict[str, ShiftEntry] = {}
+        self._drills: dict[str, DrillEntry] = {}
         self._heartbeats: dict[str, Entry[HeartbeatRecord]] = {}
         self._observations: dict[_About, dict[str, Entry[ObservationRecord]]] = {}
         self._departed: dict[_About, dict[str, Gone]] = {}
@@ -65,6 +68,7 @@ class Gatherer:
         self._sites: dict[str, Published[SiteSpec]] = {}
         self._groups: dict[str, Published[AgentGroupSpec]] = {}
         self._trunks: dict[str, Published[TrunkSpec]] = {}
+        self._drill_specs: dict[str, PublishedDrill] = {}
         self._absent_since: dict[str, float] = {}
         self._dirty: set[_Pair] = set()
         self._dirty_at = 0.0
@@ -103,6 +107,8 @@ class Gatherer:
             self._orders.pop(key.removeprefix(keys.ORDERS), None)
         elif key.startswith(keys.SHIFTS):
             self._shifts.pop(key.removeprefix(keys.SHIFTS), None)
+        elif key.startswith(keys.DRILLS):
+            self._drills.pop(key.removeprefix(keys.DRILLS), None)
         elif key.startswith(keys.HEARTBEATS):
             self._heartbeats.pop(key.removeprefix(keys.HEARTBEATS), None)
         elif key.startswith(keys.OBSERVATIONS):
@@ -126,6 +132,7 @@ class Gatherer:
         found |= {keys.placement(name) for name in self._placements}
         found |= {keys.order(name) for name in self._orders}
         found |= {keys.shift(name) for name in self._shifts}
+        found |= {keys.drill(name) for name in self._drills}
         found |= {keys.heartbeat(site) for site in self._heartbeats}
         found |= {keys.observation(o, *about) for about, words in self._observations.items() for o in words}
         found |= {keys.report(*pair) for pair in self._reports}
@@ -151,6 +158,8 @@ class Gatherer:
             placements=dict(self._placements),
             orders=dict(self._orders),
             shifts=dict(self._shifts),
+            drills=dict(self._drills),
+            drill_specs=dict(self._drill_specs),
             heartbeats=dict(self._heartbeats),
             observations={about: dict(words) for about, words in self._observations.items() if words},
             departed={about: dict(gone) for about, gone in self._departed.items() if gone},
@@ -184,6 +193,8 @@ class Gatherer:
             self._orders[key.removeprefix(keys.ORDERS)] = entry(OrderRecord)
         elif key.startswith(keys.SHIFTS):
             self._read_shift(key.removeprefix(keys.SHIFTS), ShiftRecord.model_validate_json(value), mod, at)
+        elif key.startswith(keys.DRILLS):
+            self._read_drill(key.removeprefix(keys.DRILLS), DrillRecord.model_validate_json(value), mod, at)
         elif key.startswith(keys.HEARTBEATS):
             self._heartbeats[key.removeprefix(keys.HEARTBEATS)] = entry(HeartbeatRecord)
         elif key.startswith(keys.OBSERVATIONS):
@@ -212,6 +223,11 @@ class Gatherer:
             since=before.since if before and same_step else at,
         )
 
+    def _read_drill(self, name: str, record: DrillRecord, mod: int, at: float) -> None:
+        before = self._drills.get(name)
+        same_phase = before is not None and before.record.phase == record.phase
+        self._drills[name] = DrillEntry(name, record, mod, before.since if before and same_phase else at)
+
     def _agree(self) -> None:
         if not self._dirty and not self._roll_call:
             return
@@ -222,6 +238,9 @@ class Gatherer:
             self._participants = participants
             self._dirty |= {known for specs in self._specs.values() for known in specs}
         for kind, name in sorted(self._dirty):
+            if kind == keys.DRILL:
+                self._settle_drill(name, lost)
+                continue
             records = {site: entry.record for site, specs in self._specs.items() if (entry := specs.get((kind, name)))}
             agreement = agree(kind, name, records, participants)
             if kind == keys.SITE:
@@ -231,6 +250,14 @@ class Gatherer:
             elif kind == keys.TRUNK:
                 _settle(self._trunks, TrunkSpec, agreement, self._dirty_at)
         self._dirty.clear()
+
+    def _settle_drill(self, name: str, lost: set[str]) -> None:
+        copies = {site: entry for site, specs in self._specs.items() if (entry := specs.get((keys.DRILL, name)))}
+        found = published_drill(name, copies, lost, self._drill_specs.get(name), self._dirty_at)
+        if found is None:
+            self._drill_specs.pop(name, None)
+        else:
+            self._drill_specs[name] = found
 
     def _absent(self) -> dict[str, float]:
         gone = {name for name in self._placements if name not in self._groups}

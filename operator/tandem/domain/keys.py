@@ -6,6 +6,7 @@
     /tandem/v1/placement/<namespace>/<group>             the bucket map; its mod revision fences everything
     /tandem/v1/order/<namespace>/<group>                 the last order consumed, and what became of it
     /tandem/v1/shift/<namespace>/<name>                  a Shift: spec, plan, phase, progress
+    /tandem/v1/drill/<namespace>/<name>                  a Drill: the run under way, past ones, what is dealt with
     /tandem/v1/observation/<observer>/<site>/<system>/<component>   one source's word, edges only (observer's lease)
     /tandem/v1/report/<site>/<system>                    what that city's CTI says (on the engine's lease)
     /tandem/v1/moves/<site>/<system>                     switch times of the agents that arrived there, per Shift
@@ -27,6 +28,7 @@ SPECS: Final = PREFIX + "spec/"
 PLACEMENTS: Final = PREFIX + "placement/"
 ORDERS: Final = PREFIX + "order/"
 SHIFTS: Final = PREFIX + "shift/"
+DRILLS: Final = PREFIX + "drill/"
 HEARTBEATS: Final = PREFIX + "heartbeat/"
 OBSERVATIONS: Final = PREFIX + "observation/"
 REPORTS: Final = PREFIX + "report/"
@@ -38,6 +40,7 @@ HOLD_REQUESTS: Final = PREFIX + "hold-request/"
 SITE: Final = "sites"
 AGENT_GROUP: Final = "agentgroups"
 TRUNK: Final = "trunks"
+DRILL: Final = "drills"
 
 
 def heartbeat(site: str) -> str:
@@ -62,6 +65,10 @@ def order(group: str) -> str:
 
 def shift(name: str) -> str:
     return SHIFTS + name
+
+
+def drill(name: str) -> str:
+    return DRILLS + name
 
 
 def observation(observer: str, site: str, system: str, component: str) -> str:

@@ -161,6 +161,23 @@ def fewest_moves(current: BucketMap, wanted: Mapping[str, int]) -> dict[int, Slo
     return moves
 
 
+def restoring_moves(current: BucketMap, home: BucketMap) -> dict[int, Slot]:
+    """Moves that bring every bucket back to where `home`, a map at rest, has it.
+
+    A bucket that is on its way is turned back, or waited for when it is on its way home.
+
+    Raises: StillMovingError when one on its way belongs to a third site.
+    """
+    moves: dict[int, Slot] = {}
+    for bucket, (slot, wanted) in enumerate(zip(current.slots, home.slots, strict=True)):
+        if slot.end == wanted.end:
+            continue
+        if slot.to and slot.site != wanted.end:
+            raise StillMovingError(format_ranges(current.in_transit))
+        moves[bucket] = Slot(slot.end, wanted.end)
+    return moves
+
+
 def gather_at(current: BucketMap, to: str, percent: int, only_from: str = "") -> dict[str, int]:
     """Wanted buckets per site so that `to` has `percent` (or what it has, if more), the others giving in proportion.
 

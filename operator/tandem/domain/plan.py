@@ -18,6 +18,7 @@ from tandem.domain.placement import (
     StillMovingError,
     encode_moves,
     fewest_moves,
+    restoring_moves,
     split_waves,
 )
 from tandem.domain.reasons import Reason, Refusal
@@ -44,6 +45,8 @@ class Wish:
     pace: int = 0
     forced: bool = False
     """Whether nobody is waited for."""
+    exactly: BucketMap | None = None
+    """The map to restore bucket by bucket, where shares are not enough."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,11 @@ def make_plan(
     groups = []
     for wish in wishes:
         try:
-            moves = fewest_moves(wish.placed.map, wish.wanted)
+            moves = (
+                restoring_moves(wish.placed.map, wish.exactly)
+                if wish.exactly
+                else fewest_moves(wish.placed.map, wish.wanted)
+            )
         except StillMovingError as error:
             message = f"buckets {error} of {wish.group} are still on their way to another site; wait until they arrived"
             return Refusal(Reason.STILL_MOVING, message, temporary=True)
@@ -219,7 +226,8 @@ def conflict_refusal(busy: Mapping[str, str], shift: str, groups: Sequence[str])
     for group in groups:
         other = busy.get(group, shift)
         if other != shift:
-            message = f"{group} is being moved by Shift {other}; wait until it has finished, or abort it"
+            what = other if other.startswith("Drill ") else f"Shift {other}"
+            message = f"{group} is being moved by {what}; wait until it has finished, or abort it"
             return Refusal(Reason.SHIFT_CONFLICT, message, temporary=True)
     return None
 

@@ -59,6 +59,22 @@ class Reason(StrEnum):
     FAILOVER_ENDED = "FailoverEnded"
     ROUTES_CHANGED = "RoutesChanged"
     FORGOTTEN = "Forgotten"
+    # Drills.
+    SUSPENDED = "Suspended"
+    OUTSIDE_WINDOWS = "OutsideWindows"
+    DRILL_CONFLICT = "DrillConflict"
+    SITE_NOT_HEALTHY = "SiteNotHealthy"
+    NOT_FAILOVER_READY = "NotFailoverReady"
+    AWAY_FROM_HOME = "AwayFromHome"
+    DEADLINE_MISSED = "DeadlineMissed"
+    WAITING = "Waiting"
+    CHECKING = "Checking"
+    DRILL_STARTED = "DrillStarted"
+    HOLDING = "Holding"
+    COMING_BACK = "ComingBack"
+    DRILL_DELETED = "DrillDeleted"
+    SHIFT_GONE = "ShiftGone"
+    NOT_RESTORED = "NotRestored"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tandem.api.agentgroup import Drain
+from tandem.api.drill import DrillPhase, Outcome, Rehearsal
 from tandem.api.shift import Phase, ShiftPlan, ShiftSpec
 from tandem.domain.capabilities import CTICapabilities
 
@@ -45,6 +46,10 @@ class SpecRecord(Record):
     labels: dict[str, str] = Field(default_factory=dict)
     order_id: str = Field(default="", description="Annotation tandem.dev/order-id, part of the order's digest.")
     read_at: float = 0.0
+    request: str = Field(
+        default="", description="Annotation tandem.dev/drill-request: a command, acted on once per id."
+    )
+    mirrored: bool = Field(default=False, description="Whether the operator made this copy from another location's.")
 
 
 class PlacementRecord(Record):
@@ -86,7 +91,7 @@ class ShiftRecord(Record):
     """A Shift as the locations share it."""
 
     spec: ShiftSpec
-    cause: str = Field(default="", description="Order for a Shift made from a changed placement order, else empty.")
+    cause: str = Field(default="", description="Order, Failover/x or Drill/x for a Shift that Tandem made, else empty.")
     order_digest: str = ""
     created_at: float
     created_in: str = Field(description="Site whose operator created it.")
@@ -102,6 +107,74 @@ class ShiftRecord(Record):
     accounts_staying: tuple[str, ...] = Field(default=(), description="Who they are, as far as CTIs name them.")
     started_at: float = 0.0
     finished_at: float = 0.0
+
+
+class DrillLegRecord(Record):
+    """One way of a run: its Shift, and what became of it."""
+
+    shift: str = Field(default="", description="namespace/name.")
+    agents: int = 0
+    moved: int = 0
+    staying: int = 0
+    p50: float = 0.0
+    p95: float = 0.0
+    max: float = 0.0
+    started_at: float = 0.0
+    finished_at: float = 0.0
+
+
+class DrillDue(Record):
+    """A run that is due and has not started."""
+
+    name: str = Field(description="Name of the run: its time, UTC, like 20261128-030000.")
+    at: float = Field(description="The scheduled time, or that of the command.")
+    until: float = Field(description="It never starts after this.")
+    by: str = Field(default="", description="Who started it by command; empty: the schedule.")
+    request: str = Field(default="", description="ID of the command.")
+
+
+class DrillRunRecord(Record):
+    """One run, under way or over. A run that never started has no legs."""
+
+    due: DrillDue
+    shift: Rehearsal = Field(description="What it rehearses, frozen at the start.")
+    hold_s: float = 0.0
+    before: dict[str, dict[str, str]] = Field(
+        default_factory=dict, description="Group -> the map to restore; empty once the run is over."
+    )
+    started_at: float = 0.0
+    holding_since: float = 0.0
+    waiting_since: float = Field(
+        default=0.0, description="Since when the world has kept it from going on; 0: it does not."
+    )
+    finished_at: float = 0.0
+    out: DrillLegRecord = DrillLegRecord()
+    back: DrillLegRecord = DrillLegRecord()
+    outcome: Outcome | None = Field(default=None, description="Decided before the end when it comes back early.")
+    reason: str = ""
+    message: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.due.name
+
+
+class DrillRecord(Record):
+    """A Drill as the locations share it. One key, so that whatever happens of it happens once."""
+
+    phase: DrillPhase = "Waiting"
+    schedule: str = Field(default="", description="Schedule and time zone that `after` counts for.")
+    after: float = Field(description="Scheduled times up to this one have been dealt with.")
+    due: DrillDue | None = None
+    run: DrillRunRecord | None = None
+    """The one under way."""
+    runs: tuple[DrillRunRecord, ...] = Field(default=(), description="Past runs, newest first.")
+    handled: dict[str, str] = Field(default_factory=dict, description="Site -> id of the last command taken from it.")
+    request: str = Field(default="", description="ID of the last command.")
+    answer: str = Field(default="", description="What became of it.")
+    last_success_at: float = 0.0
+    reason: str = ""
+    message: str = ""
 
 
 class GroupReport(Record):

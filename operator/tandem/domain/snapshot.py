@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from tandem.api.agentgroup import AgentGroupSpec
+from tandem.api.drill import UNDER_WAY, DrillSpec
 from tandem.api.shift import FINISHED
 from tandem.api.site import SiteSpec, System
 from tandem.api.trunk import TrunkSpec
+from tandem.domain.drill_requests import DrillRequest
 from tandem.domain.placement import BucketMap
 from tandem.domain.reasons import Refusal
 from tandem.domain.records import (
     CoordinatorRecord,
+    DrillRecord,
     FailoverRecord,
     GroupReport,
     HeartbeatRecord,
@@ -105,6 +108,45 @@ class ShiftEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class DrillEntry:
+    """A Drill's record, and how long this engine has seen it in its phase."""
+
+    name: str
+    record: DrillRecord
+    mod_revision: int
+    since: float
+    """Monotonic time at which this engine first saw the present phase."""
+
+    @property
+    def under_way(self) -> bool:
+        return self.record.phase in UNDER_WAY and self.record.run is not None
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """Groups that the run under way has for itself."""
+        return frozenset(self.record.run.before) if self.under_way and self.record.run else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedDrill:
+    """A Drill as the locations that have it published it. It may be applied in one of them, or in all."""
+
+    name: str
+    spec: DrillSpec | None
+    """The agreed spec, else the last one that was agreed."""
+    consistent: bool
+    message: str
+    since: float
+    """Monotonic time at which this engine first saw it."""
+    voices: tuple[str, ...]
+    """Sites where somebody applied it."""
+    requests: Mapping[str, DrillRequest]
+    """Site -> the last command given there."""
+    evidence: tuple[tuple[str, int], ...]
+    """The voices' keys with their mod revisions: premises of a run that starts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Published(Generic[S]):
     """One object as the locations published it."""
 
@@ -139,6 +181,8 @@ class Snapshot:
     placements: Mapping[str, Placed] = field(default_factory=dict)
     orders: Mapping[str, Entry[OrderRecord]] = field(default_factory=dict)
     shifts: Mapping[str, ShiftEntry] = field(default_factory=dict)
+    drills: Mapping[str, DrillEntry] = field(default_factory=dict)
+    drill_specs: Mapping[str, PublishedDrill] = field(default_factory=dict)
     heartbeats: Mapping[str, Entry[HeartbeatRecord]] = field(default_factory=dict)
     observations: Mapping[tuple[str, str, str], Mapping[str, Entry[ObservationRecord]]] = field(default_factory=dict)
     """(site, system or "", component) -> observer -> its word."""

@@ -3,7 +3,9 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
+from tandem.api.drill import DrillPhase, Outcome
 from tandem.domain.buckets import parse_ranges
 from tandem.domain.snapshot import Snapshot
 from tandem.domain.verdicts import State, site_verdict, system_verdict, usability
@@ -36,7 +38,7 @@ def exposition(site: str, snapshot: Snapshot, figures: Figures, store_live: bool
     def metric(name: str, kind: str, text: str, samples: Iterable[Sample]) -> None:
         lines.append(f"# HELP tandem_{name} {text}")
         lines.append(f"# TYPE tandem_{name} {kind}")
-        lines.extend(f"tandem_{name}{_labels(labels)} {value:.6g}" for labels, value in samples)
+        lines.extend(f"tandem_{name}{_labels(labels)} {_number(value)}" for labels, value in samples)
 
     metric("store_live", "gauge", "1 while the watch on the store runs.", [({}, store_live)])
     metric("store_revision", "gauge", "Newest revision of the store seen.", [({}, snapshot.revision)])
@@ -50,6 +52,11 @@ def exposition(site: str, snapshot: Snapshot, figures: Figures, store_live: bool
     metric("shifts", "gauge", "Shifts by phase.", _shifts(snapshot))
     metric("moved_agents", "gauge", "Agents who arrived by a Shift.", _moved(snapshot))
     metric("switch_seconds", "gauge", "The agents' own gaps by Shift.", _switch_seconds(snapshot))
+    metric("drill_phase", "gauge", "1 for the phase of each Drill.", _drill_phases(snapshot))
+    text = "When a run of this Drill last succeeded, seconds since the epoch; 0: never."
+    metric("drill_last_success_timestamp_seconds", "gauge", text, _drill_successes(snapshot))
+    metric("drill_last_outcome", "gauge", "1 for the outcome of the last run.", _drill_outcomes(snapshot))
+    metric("drill_last_duration_seconds", "gauge", "How long the last run took, hold included.", _drill_times(snapshot))
     metric("decisions_total", "counter", "Decisions made by this engine.", [({}, figures.decisions)])
     metric("commits_total", "counter", "Commits applied.", [({}, figures.commits)])
     metric("commits_refused_total", "counter", "Transactions refused: a premise was gone.", [({}, figures.refused)])
@@ -59,6 +66,11 @@ def exposition(site: str, snapshot: Snapshot, figures: Figures, store_live: bool
     metric("waiting", "gauge", "1 for what does not happen now, by reason.", _waiting(figures))
     metric("void_probes_total", "counter", "Probes that count for nothing.", [({}, void_probes)])
     return "\n".join(lines) + "\n"
+
+
+def _number(value: float) -> str:
+    """Six digits are enough, except of moments and revisions."""
+    return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"
 
 
 def _labels(labels: dict[str, str]) -> str:
@@ -128,6 +140,29 @@ def _switch_seconds(snapshot: Snapshot) -> Iterable[Sample]:
         for shift, moves in sorted(entry.record.shifts.items()):
             for quantile, value in (("0.5", moves.p50), ("0.95", moves.p95), ("1", moves.max)):
                 yield {"site": site, "system": system, "shift": shift, "quantile": quantile}, value
+
+
+def _drill_phases(snapshot: Snapshot) -> Iterable[Sample]:
+    for name, entry in sorted(snapshot.drills.items()):
+        for phase in get_args(DrillPhase):
+            yield {"drill": name, "phase": phase}, entry.record.phase == phase
+
+
+def _drill_successes(snapshot: Snapshot) -> Iterable[Sample]:
+    for name, entry in sorted(snapshot.drills.items()):
+        yield {"drill": name}, entry.record.last_success_at
+
+
+def _drill_outcomes(snapshot: Snapshot) -> Iterable[Sample]:
+    for name, entry in sorted(snapshot.drills.items()):
+        for outcome in get_args(Outcome):
+            yield {"drill": name, "outcome": outcome}, [run.outcome for run in entry.record.runs[:1]] == [outcome]
+
+
+def _drill_times(snapshot: Snapshot) -> Iterable[Sample]:
+    for name, entry in sorted(snapshot.drills.items()):
+        for run in entry.record.runs[:1]:
+            yield {"drill": name}, run.finished_at - run.started_at if run.started_at else 0.0
 
 
 def _quantiles(values: Iterable[float]) -> Sequence[Sample]:

@@ -115,7 +115,7 @@ class Intake:
             await asyncio.sleep(_BEAT_S)
 
     def registry(self) -> kopf.OperatorRegistry:
-        """Handlers for the four kinds. They only translate."""
+        """Handlers for all kinds. They only translate."""
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry)(login)
         for resource in RESOURCES:
@@ -145,7 +145,7 @@ def settings() -> kopf.OperatorSettings:
     found.networking.request_timeout = REQUEST_TIMEOUT_S
     found.networking.connect_timeout = REQUEST_TIMEOUT_S
     found.posting.enabled = False
-    found.scanning.disabled = True  # no rights on CRDs and namespaces are needed for four fixed kinds
+    found.scanning.disabled = True  # no rights on CRDs and namespaces are needed for a few fixed kinds
     found.watching.server_timeout = 300  # a whole number: it is put into the URL as it is
     found.watching.connect_timeout = REQUEST_TIMEOUT_S
     found.queueing.worker_limit = None  # a worker idles before it ends: with a limit, objects queue up behind idlers

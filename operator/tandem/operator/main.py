@@ -14,7 +14,7 @@ from typing import Any, Final
 import uvloop
 
 from tandem.api.common import HOLD_REQUEST
-from tandem.api.resources import RESOURCES, SHIFT, SITE, TRUNK
+from tandem.api.resources import DRILL, RESOURCES, SHIFT, SITE, TRUNK
 from tandem.engine.clock import RealClock
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Store
@@ -22,6 +22,7 @@ from tandem.errors import ConfigError
 from tandem.operator.cluster import ApiError, Cluster
 from tandem.operator.credentials import Credentials
 from tandem.operator.deployments import Deployments
+from tandem.operator.drill_copies import DrillCopies
 from tandem.operator.events import Storyteller
 from tandem.operator.hold import HoldDesk
 from tandem.operator.intake import Intake
@@ -55,6 +56,7 @@ class Operator:
         self.hold = HoldDesk(settings.site, store, clock, self._hold_complaint)
         self.mirror = StatusMirror(settings.site, self.table, self.view, cluster, self.notes)
         self.shifts = ShiftExchange(settings.site, self.table, self.view, store, cluster, self.notes)
+        self.drills = DrillCopies(settings.site, self.table, self.view, cluster)
         self.deployments = Deployments(settings.site, self.table, self.view, cluster, self.notes)
         self.storyteller = Storyteller(settings.site, self.table, self.view, cluster)
         folder = settings.credentials
@@ -73,6 +75,7 @@ class Operator:
             "hold": self.hold.run,
             "mirror": self.mirror.run,
             "shifts": self.shifts.run,
+            "drills": self.drills.run,
             "deployments": self.deployments.run,
             "events": self.storyteller.run,
             "lists": self._lists,
@@ -96,6 +99,8 @@ class Operator:
             self.publisher.seen(seen.key)
         if seen.resource is SHIFT:
             self.shifts.seen(seen)
+        if seen.resource is DRILL:
+            self.drills.seen()
         if seen.resource is TRUNK and self.credentials is not None:
             self.credentials.seen()
         if seen.key == (SITE.plural, self.settings.site):
@@ -111,6 +116,8 @@ class Operator:
             self.publisher.deleted(seen.key)
         if seen.resource is SHIFT:
             self.shifts.deleted(seen)
+        if seen.resource is DRILL:
+            self.drills.seen()
 
     def _hold_complaint(self, message: str) -> None:
         key = (SITE.plural, self.settings.site)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tandem.api.common import Reported
-from tandem.api.resources import AGENT_GROUP, RESOURCES, SHIFT, SITE, TRUNK
+from tandem.api.resources import AGENT_GROUP, DRILL, RESOURCES, SHIFT, SITE, TRUNK
 from tandem.domain.capacity import Ledger
 from tandem.engine.picture import Picture
 from tandem.engine.wakeup import Signal
@@ -26,6 +26,7 @@ from tandem.operator.settings import (
 )
 from tandem.operator.status_pacing import Quiet, write_interval
 from tandem.operator.statuses.common import Said, Scene
+from tandem.operator.statuses.drill import drill_status
 from tandem.operator.statuses.group import group_status
 from tandem.operator.statuses.shift import shift_status
 from tandem.operator.statuses.site import site_status
@@ -162,6 +163,8 @@ class StatusMirror:
             return group_status(scene, seen, ledger)
         if seen.resource is TRUNK:
             return trunk_status(scene, seen, self._notes.of(seen.key))
+        if seen.resource is DRILL:
+            return drill_status(scene, seen)
         assert seen.resource is SHIFT
         entry = scene.snapshot.shifts.get(seen.name)
         if entry is None or seen.key in self._notes.statuses:

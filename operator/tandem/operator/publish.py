@@ -1,4 +1,4 @@
-"""Publishing: what this cluster's API says of Sites, AgentGroups and Trunks becomes this location's keys in the store.
+"""Publishing: what this cluster's API says of Sites, groups, Trunks and Drills becomes its keys in the store.
 
 Only differences are written. A deleted object's key goes at once when the API says "deleted"; an object that is
 merely missing from a list has to be missing from two of them, because absence is never proof of deletion.
@@ -11,19 +11,21 @@ from itertools import islice
 
 from pydantic import ValidationError
 
-from tandem.api.resources import AGENT_GROUP, SITE, TRUNK
+from tandem.api.common import DRILL_REQUEST
+from tandem.api.resources import AGENT_GROUP, DRILL, SITE, TRUNK
 from tandem.domain import keys
 from tandem.domain.digest import spec_digest
 from tandem.domain.records import SpecRecord
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Delete, Guard, KeyValue, Put, Store, StoreError
 from tandem.engine.wakeup import Signal
+from tandem.operator.drill_copies import is_copy
 from tandem.operator.objects import Key, Seen, Table
 from tandem.operator.settings import SPECS_IN_A_TXN
 
 log = logging.getLogger(__name__)
 
-PUBLISHED = (SITE, AGENT_GROUP, TRUNK)
+PUBLISHED = (SITE, AGENT_GROUP, TRUNK, DRILL)
 
 _RETRY_S = 0.25
 
@@ -33,12 +35,16 @@ def record_of(seen: Seen, now: float) -> SpecRecord | None:
     if seen.spec is None:
         return None
     spec = seen.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    drill = seen.resource is DRILL
     return SpecRecord(
-        digest=spec_digest(spec, seen.labels),
+        # A Drill's labels select nothing; those of a copy differ from the original's.
+        digest=spec_digest(spec, {} if drill else seen.labels),
         generation=seen.generation,
         spec=spec,
         labels=dict(seen.labels),
         order_id=seen.order_id,
+        request=seen.annotations.get(DRILL_REQUEST, "") if drill else "",
+        mirrored=drill and is_copy(seen),
         read_at=now,
     )
 
@@ -51,7 +57,12 @@ def differs(wanted: SpecRecord, held: KeyValue | None) -> bool:
         record = SpecRecord.model_validate_json(held.value)
     except ValidationError:
         return True
-    return (record.digest, record.order_id) != (wanted.digest, wanted.order_id)
+    return _news(record) != _news(wanted)
+
+
+def _news(record: SpecRecord) -> tuple[object, ...]:
+    """What others have to know of."""
+    return record.digest, record.order_id, record.request, record.mirrored
 
 
 class Publisher:

@@ -27,7 +27,8 @@ _COUNTS: Final = frozenset({"signedIn", "available", "talking", "guests", "chann
 """Fields that change with every call and every agent."""
 
 _PROGRESS: Final = _COUNTS | {
-    "moving", "percent", "leaving", "revision", "map", "where", "progress", "switchTimes", "lastShift", "message",
+    "moved", "moving", "percent", "leaving", "revision", "map", "where", "progress", "switchTimes", "lastShift",
+    "message",
 }  # fmt: skip
 """Fields that change with every bucket of a move. A message without a new reason or phase is of these."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tandem.api.resources import AGENT_GROUP, SHIFT, SITE, TRUNK, Resource
+from tandem.api.resources import AGENT_GROUP, DRILL, SHIFT, SITE, TRUNK, Resource
 from tandem.domain import keys
 from tandem.domain.snapshot import ShiftEntry, Snapshot
 from tandem.domain.verdicts import State, site_verdict
@@ -15,7 +15,7 @@ from tandem.operator.statuses.common import gaps_of
 
 LOOKED_AT: Final = (
     keys.COORDINATOR, keys.HOLD, keys.SPECS, keys.ORDERS, keys.PLACEMENTS, keys.SHIFTS, keys.OBSERVATIONS, keys.TRUNKS,
-    keys.HEARTBEATS, keys.FAILOVERS,
+    keys.HEARTBEATS, keys.FAILOVERS, keys.DRILLS,
 )  # fmt: skip
 """Keys without whose change there is nothing to tell."""
 
@@ -38,6 +38,7 @@ def tales(before: Snapshot, after: Snapshot, site: str) -> Iterator[Tale]:
     yield from _failovers(before, after)
     yield from _orders(before, after)
     yield from _shifts(before, after)
+    yield from _drills(before, after)
     yield from _trunks(before, after)
 
 
@@ -155,6 +156,25 @@ def _result(entry: ShiftEntry, after: Snapshot) -> str:
     gaps = gaps_of(after, entry.name)
     times = f"; own gaps of {gaps.agents} agents: p50 {gaps.p50}, p95 {gaps.p95}, max {gaps.max}" if gaps else ""
     return f"{entry.record.message}{times}"
+
+
+_DRILL_NEWS: Final = {"Out": "DrillStarted", "Holding": "Holding", "Back": "ComingBack"}
+
+
+def _drills(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
+    for name, entry in after.drills.items():
+        old, record = before.drills.get(name), entry.record
+        known = {run.name for run in old.record.runs} if old else set()
+        for run in reversed(record.runs):
+            if run.name not in known and old is not None:
+                good = run.outcome == "Succeeded"
+                reason = f"Drill{run.outcome}"
+                yield Tale(DRILL, name, reason, f"run {run.name}: {run.message}", "Normal" if good else "Warning")
+        if record.phase in _DRILL_NEWS and (old is None or old.record.phase != record.phase):
+            yield Tale(DRILL, name, _DRILL_NEWS[record.phase], record.message)
+        waits = record.phase == "Checking" and (old is None or old.record.phase != "Checking")
+        if waits and record.reason != "Checking":
+            yield Tale(DRILL, name, "Waiting", f"{record.reason}: {record.message}", "Warning")
 
 
 def _trunks(before: Snapshot, after: Snapshot) -> Iterator[Tale]:

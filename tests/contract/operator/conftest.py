@@ -40,7 +40,7 @@ def kube() -> Iterator[KubeApi]:
         objects = render(values(credentials=[{"namespace": "callcenter", "secrets": ["carrier-token"]}]))
         api.apply(*of_kind(objects, "CustomResourceDefinition"))
         api.apply(*of_kind(objects, *_ADMISSION, *_RIGHTS))
-        for kind in ("Site", "AgentGroup", "Trunk", "Shift"):
+        for kind in ("Site", "AgentGroup", "Trunk", "Shift", "Drill"):
             eventually(f"{kind} is served", lambda kind=kind: api.list(kind) == [])
         yield api
     finally:
@@ -127,7 +127,7 @@ def operator(kube: KubeApi, etcd: EtcdCluster, tmp_path: Path) -> Iterator[Calla
 
 def clean(kube: KubeApi) -> None:
     """Remove all of Tandem's objects, in use or not, and what the tests made beside them."""
-    for kind in ("Shift", "AgentGroup", "Trunk", "Site"):
+    for kind in ("Drill", "Shift", "AgentGroup", "Trunk", "Site"):
         for found in kube.list(kind):
             name, namespace = found["metadata"]["name"], found["metadata"].get("namespace", "")
             kube.annotate(kind, name, namespace, allow_delete="true")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.contract.operator.conftest import clean
 from tests.support.kube import KubeApi, KubectlError
-from tests.support.manifests import group, shift, site, system, trunk
+from tests.support.manifests import drill, group, shift, site, system, trunk
 
 pytestmark = pytest.mark.contract
 
@@ -80,6 +80,27 @@ def refused(manifest: dict[str, Any], field: str, *words: str) -> Any:
         refused(shift(selector={}), "spec.selector", "empty", "give system, region, skillGroup"),
         refused(shift(percent=0), "spec.percent", "greater than or equal to 1"),
         refused(shift(approved=True), "spec.approvedBy", "empty", "say who approves"),
+        refused(drill(schedule="0 3 * *"), "spec.schedule", "0 3 * *"),
+        refused(drill(schedule="@daily"), "spec.schedule", "@daily"),
+        refused(drill(timeZone="Europe/ Berlin"), "spec.timeZone", "Europe/ Berlin"),
+        refused(drill(startingDeadline="5s"), "spec.startingDeadline", "is 5s", "from 10s to 24h"),
+        refused(drill(hold="13h"), "spec.hold", "is 13h", "from 0s to 12h"),
+        refused(
+            drill(windows={"blocked": [{"firstDate": "2027-01-06", "lastDate": "2026-12-20"}]}),
+            "spec.windows.blocked[0].firstDate",
+            "is 2027-01-06, after lastDate 2026-12-20",
+            "swap them",
+        ),
+        refused(
+            drill(windows={"allowed": [{"from": "24:00"}]}), "spec.windows.allowed[0].from", "write 00:00 of the next"
+        ),
+        refused(drill(windows={"allowed": [{"days": ["Someday"]}]}), "spec.windows.allowed[0].days[0]", "Someday"),
+        refused(drill(shift={"selector": {}, "to": "west"}), "spec.shift.selector", "empty", "give system"),
+        refused(
+            drill(shift={"selector": {"system": "hotel"}, "to": "west", "waves": [50, 10]}),
+            "spec.shift.waves",
+            "rise and end at 100",
+        ),
         refused({**group(), "spec": {**group()["spec"], "placment": []}}, "spec.placment", "unknown field"),
     ],
 )
@@ -153,6 +174,21 @@ def test_abort_and_approval_may_be_added(kube: KubeApi) -> None:
         kube.apply(shift(approved=True, approvedBy="admin"))
         kube.apply(shift(approved=True, approvedBy="admin", abort=True))
         assert kube.get("Shift", "to-west", "callcenter")["spec"]["abort"] is True
+    finally:
+        clean(kube)
+
+
+def test_a_drill_may_be_changed_and_its_columns_answer(kube: KubeApi) -> None:
+    try:
+        kube.apply(drill(schedule="0 3 * * SUN", timeZone="Europe/Berlin"))
+        kube.apply(drill(schedule="30 2 1 * *", timeZone="Europe/Berlin", suspend=True))
+        found = kube.get("Drill", "monthly", "callcenter")["spec"]
+        assert (found["hold"], found["startingDeadline"], found["shift"]["percent"]) == ("10m", "10m", 100)
+        lines = [line.split() for line in kube.kubectl("get", "drills", "-A").splitlines()]
+        assert lines[0] == [
+            *("NAMESPACE", "NAME", "SCHEDULE", "SUSPEND", "TO", "PHASE", "NEXT", "LAST", "LAST-SUCCESS", "AGE")
+        ]
+        assert lines[1][1:9] == ["monthly", "30", "2", "1", "*", "*", "true", "west"]
     finally:
         clean(kube)
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.contract.operator.conftest import clean, eventually
 from tests.support.kube import KubeApi, KubectlError
-from tests.support.manifests import annotated, group, shift, site, trunk
+from tests.support.manifests import annotated, drill, group, shift, site, trunk
 
 pytestmark = pytest.mark.contract
 
@@ -66,6 +66,7 @@ def _refuses(kube: KubeApi) -> bool:
             id="trunk-routed",
         ),
         pytest.param(shift(), {"phase": "Moving"}, ("not finished (Moving)", "spec.abort"), id="shift-moving"),
+        pytest.param(drill(), {"phase": "Holding"}, ("run under way (Holding)", "drill abort"), id="drill-under-way"),
         pytest.param(shift(), {"reason": "x"}, ("not finished (Pending)",), id="shift-just-made"),
     ],
 )
@@ -95,6 +96,7 @@ def reference(manifest: dict[str, Any]) -> tuple[str, str, str]:
         pytest.param(group(), {"signedIn": 0}, id="empty-group"),
         pytest.param(site("east"), {"verdict": "Unknown"}, id="site-that-never-worked"),
         pytest.param(trunk(), {"channelsInUse": 0}, id="trunk-without-routes"),
+        pytest.param(drill(), {"phase": "Waiting"}, id="drill-that-waits"),
         *(
             pytest.param(shift(), {"phase": phase}, id=f"shift-{phase}")
             for phase in ("Completed", "RolledBack", "Interrupted", "Failed")
@@ -108,7 +110,7 @@ def test_what_is_not_in_use_is_deleted(kube: KubeApi, manifest: dict[str, Any], 
     kube.delete(kind, name, namespace)
 
 
-@pytest.mark.parametrize("kind", ["sites", "agentgroups", "trunks", "shifts"])
+@pytest.mark.parametrize("kind", ["sites", "agentgroups", "trunks", "shifts", "drills"])
 def test_the_crds_are_not_deleted_without_the_annotation(kube: KubeApi, kind: str) -> None:
     with pytest.raises(KubectlError, match="deleting a CRD deletes every object of its kind"):
         kube.delete("CustomResourceDefinition", f"{kind}.tandem.dev")
@@ -124,6 +126,20 @@ def test_placing_takes_the_verb_place(kube: KubeApi) -> None:
             kube.apply(order, user="bob")
     kube.apply(moved, user="alice")
     kube.apply(shift(requestedBy="alice"), user="alice")
+
+
+def test_a_drill_and_its_commands_take_the_verb_place_and_the_own_name(kube: KubeApi) -> None:
+    with pytest.raises(KubectlError, match="a Drill moves agents: bob needs the verb place"):
+        kube.apply(drill(), user="bob")
+    kube.apply(drill(), user="alice")
+    bobs, alices = (f'{{"id":"1","action":"run","by":"{user}","at":1}}' for user in ("bob", "alice"))
+    for changed in (drill(suspend=True), annotated(drill(), drill_request=bobs)):
+        with pytest.raises(KubectlError, match="bob needs the verb place"):
+            kube.apply(changed, user="bob")
+    with pytest.raises(KubectlError, match="has to say"):
+        kube.apply(annotated(drill(), drill_request=bobs), user="alice")
+    kube.apply(annotated(drill(), drill_request=alices), user="alice")
+    kube.apply({**annotated(drill(), drill_request=alices, note="x")}, user="bob")
 
 
 def test_requested_by_is_who_asks_or_empty(kube: KubeApi) -> None:

@@ -88,8 +88,8 @@ def test_rights_on_workloads_secrets_and_config_maps_are_by_name_only() -> None:
     (operator,) = [role for role in of_kind(rendered, "ClusterRole") if role["metadata"]["name"] == "tandem-operator"]
     touched = {resource for rule in operator["rules"] for resource in rule["resources"]}
     assert touched == {
-        *("sites", "agentgroups", "trunks", "shifts"),
-        *("sites/status", "agentgroups/status", "trunks/status", "shifts/status"),
+        *("sites", "agentgroups", "trunks", "shifts", "drills"),
+        *("sites/status", "agentgroups/status", "trunks/status", "shifts/status", "drills/status"),
         "events",
     }
 

@@ -9,6 +9,7 @@ from callcenter.directory_cli import read_groups
 from demo.paths import QUICKSTART
 from demo.quickstart import documents, load, scaled
 from tandem.api.agentgroup import AgentGroupSpec
+from tandem.api.drill import DrillSpec
 from tandem.api.shift import ShiftSpec
 from tandem.api.site import SiteSpec
 from tandem.api.trunk import TrunkSpec
@@ -18,6 +19,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "AgentGroup": AgentGroupSpec,
     "Trunk": TrunkSpec,
     "Shift": ShiftSpec,
+    "Drill": DrillSpec,
 }
 FILES = sorted(QUICKSTART.rglob("*.yaml"))
 

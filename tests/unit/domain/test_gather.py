@@ -9,6 +9,7 @@ from tandem.domain.records import HoldRecord, ShiftRecord
 from tandem.domain.snapshot import Snapshot
 from tests.unit.domain.world import GROUP, World
 
+DRILL = {"shift": {"selector": {"system": "hotel"}, "to": "west"}}
 STEPS = {
     "order-east": lambda world: world.group({"east": 100}),
     "order-west": lambda world: world.group({"west": 100}),
@@ -21,6 +22,9 @@ STEPS = {
     "silence": lambda world: world.delete(keys.observation("west", "east", "hotel", "cti")),
     "no-report": lambda world: world.delete(keys.report("west", "hotel")),
     "shift": lambda world: world.shift(selector={"system": "hotel"}, to="west"),
+    "drill": lambda world: world.publish(keys.DRILL, "callcenter/d", DRILL, by=["east"]),
+    "drill-again": lambda world: world.publish(keys.DRILL, "callcenter/d", {**DRILL, "hold": "1h"}, by=["west"]),
+    "no-drill": lambda world: world.delete(keys.spec("east", keys.DRILL, "callcenter/d")),
     "unpublish": lambda world: world.delete(keys.spec("west", keys.AGENT_GROUP, GROUP)),
 }
 
@@ -36,6 +40,8 @@ def without_times(snapshot: Snapshot) -> object:
         {name: (placed.map, placed.revision) for name, placed in snapshot.placements.items()},
         {name: entry.record for name, entry in snapshot.orders.items()},
         {name: (entry.record, entry.mod_revision) for name, entry in snapshot.shifts.items()},
+        {name: (entry.record, entry.mod_revision) for name, entry in snapshot.drills.items()},
+        {name: (drill.consistent, drill.message, drill.evidence) for name, drill in snapshot.drill_specs.items()},
         {about: {o: w.record for o, w in words.items()} for about, words in snapshot.observations.items()},
         {pair: entry.record for pair, entry in snapshot.reports.items()},
     )

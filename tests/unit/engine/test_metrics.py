@@ -6,6 +6,7 @@ from tandem.domain.decision import Note
 from tandem.domain.reasons import Reason
 from tandem.engine.coordinator import Figures
 from tandem.engine.metrics import exposition, health
+from tests.unit.domain.drill_world import DRILL, DrillWorld
 from tests.unit.domain.world import GROUP, World
 
 
@@ -54,3 +55,20 @@ def test_metrics_tell_verdicts_coordinator_moves_and_decisions() -> None:
         assert line in lines, line
     names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(names) == len(set(names))
+
+
+def test_metrics_tell_how_the_drills_went_to_the_second() -> None:
+    world = DrillWorld()
+    world.advance(1_795_521_600.0 - world.mono)
+    world.over()
+    text = exposition("witness", world.snapshot, Figures(), store_live=True, epoch=17, void_probes=0)
+    lines = text.splitlines()
+    for line in (
+        f'tandem_drill_phase{{drill="{DRILL}",phase="Waiting"}} 1',
+        f'tandem_drill_phase{{drill="{DRILL}",phase="Out"}} 0',
+        f'tandem_drill_last_outcome{{drill="{DRILL}",outcome="Succeeded"}} 1',
+        f'tandem_drill_last_outcome{{drill="{DRILL}",outcome="Failed"}} 0',
+        f'tandem_drill_last_success_timestamp_seconds{{drill="{DRILL}"}} {world.last.finished_at:.0f}',
+        f'tandem_drill_last_duration_seconds{{drill="{DRILL}"}} {world.last.finished_at - world.last.started_at:.6g}',
+    ):
+        assert line in lines, line

@@ -7,6 +7,7 @@ import pytest
 from tandem.domain import keys
 from tandem.domain.records import CoordinatorRecord, OrderRecord, TrunkRecord
 from tandem.operator.story import tales
+from tests.unit.domain.drill_world import DRILL, DrillWorld
 from tests.unit.domain.world import GROUP, World
 
 SHIFT = "callcenter/s1"
@@ -125,3 +126,29 @@ def test_a_shift_that_fails_and_one_that_waits_are_told() -> None:
         world.settle()
 
     assert [reason for _, reason, _ in told(world, wait)] == ["ShiftPlanned", "AwaitingApproval"]
+
+
+def test_a_drill_is_told_in_order_with_its_outcome() -> None:
+    world = DrillWorld()
+    heard: list[tuple[str, str]] = []
+
+    def hear(step: Callable[[DrillWorld], object]) -> None:
+        before = world.snapshot
+        step(world)
+        found = tales(before, world.snapshot, "east")
+        heard.extend((tale.reason, tale.type) for tale in found if (tale.resource.kind, tale.name) == ("Drill", DRILL))
+
+    hear(DrillWorld.started)
+    hear(lambda world: world.travel("east", "west"))
+    hear(lambda world: world.advance(601) or world.settle())
+    hear(lambda world: world.travel("west", "east"))
+    hear(lambda world: world.hold() or world.command(number="2") or world.settle())
+    hear(lambda world: world.advance(61) or world.settle())
+    assert heard == [
+        ("DrillStarted", "Normal"),
+        ("Holding", "Normal"),
+        ("ComingBack", "Normal"),
+        ("DrillSucceeded", "Normal"),
+        ("Waiting", "Warning"),
+        ("DrillBlocked", "Warning"),
+    ]

@@ -115,7 +115,3 @@ def gaps_of(snapshot: Snapshot, shift: str) -> Gaps | None:
         return gap_text(max(float(getattr(moves, what)) for moves in found))
 
     return Gaps(sum(moves.agents for moves in found), slowest("p50"), slowest("p95"), slowest("max"))
-
-
-def people(count: int) -> str:
-    return "1 agent" if count == 1 else f"{count} agents"

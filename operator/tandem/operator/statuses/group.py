@@ -4,14 +4,13 @@ from collections.abc import Iterator
 
 from tandem.api.agentgroup import AgentGroupSpec, AgentGroupStatus, LastShift, PlacementStatus, SiteCount
 from tandem.domain.buckets import parse_ranges
-from tandem.domain.capacity import Ledger, agents_in
+from tandem.domain.capacity import Ledger
 from tandem.domain.digest import order_digest
 from tandem.domain.placement import Slot
+from tandem.domain.readiness import failover_readiness, people
 from tandem.domain.snapshot import Placed, Published, ShiftEntry, Snapshot
-from tandem.domain.verdicts import system_verdict, usability
-from tandem.domain.words import accusers
 from tandem.operator.objects import Seen
-from tandem.operator.statuses.common import Said, Scene, blindness, consistency, gaps_of, people, settle
+from tandem.operator.statuses.common import Said, Scene, blindness, consistency, gaps_of, settle
 
 UNDER_WAY = frozenset({"Publishing", "NotPlacedYet", "OrderPending", "Moving", "Held", "NoCoordinator"})
 """Reasons of Ready=False that end by themselves, or by lifting a hold."""
@@ -198,7 +197,7 @@ def _overridden(spec: AgentGroupSpec, placed: Placed, shift: ShiftEntry | None) 
     wanted = {share.site: share.percent for share in spec.placement if share.percent}
     if dict(placed.map.end_shares) == wanted:
         return Said("Overridden", "False", "AsOrdered", "the agents are where spec.placement orders them")
-    if shift is not None and shift.record.cause:
+    if shift is not None and shift.record.cause == "Order":
         return Said("Overridden", "False", "OrderUnderWay", f"Shift {shift.short_name} carries the order out")
     ordered = ", ".join(f"{site} {percent}" for site, percent in wanted.items())
     return Said(
@@ -220,38 +219,5 @@ def _failover(scene: Scene, spec: AgentGroupSpec | None, placed: Placed | None, 
         return blindness(scene, "FailoverReady")
     if spec is None or placed is None:
         return no("NotPlacedYet", "the group has no placement, so there is nothing to fail over")
-    shares = placed.map.end_shares
-    home = max(shares, key=lambda site: shares[site])
-    others = [site for site in spec.sites if site != home]
-    if not others:
-        return no("NoOtherSite", f"spec.sites names only {home}; add a second site")
-    hold = scene.snapshot.hold
-    if hold is not None:
-        return no("Held", f"held by {hold.record.by}: nothing is failed over; `kubectl tandem resume` lifts it")
-    if scene.snapshot.coordinator is None:
-        return no("NoCoordinator", "no engine is coordinator, so nobody could commit a failover")
-    watching = accusers(scene.snapshot, home, spec.system)
-    if len(watching) < 2:
-        seen_by = " and ".join(sorted(watching)) or "nobody"
-        message = f"{home} is watched from outside by {seen_by} only; it takes two locations to call it Absent"
-        return no("TooFewObservers", f"{message}: look at the other locations' engines")
-    if home not in scene.snapshot.heartbeats:
-        verdict = system_verdict(scene.snapshot, home, spec.system)
-        if verdict.not_given_up:
-            return no("NotGivenUp", verdict.sentence)
-    agents = agents_in(shares[home], spec.agents)
-    reasons = []
-    for site in others:
-        usable = usability(scene.snapshot, site, spec.system)
-        if not usable.usable:
-            reasons.append(("OtherSiteNotUsable", usable.why))
-            continue
-        room = ledger.capacity(site, spec.system) - ledger.load(site, spec.system)
-        if room < agents:
-            message = f"{spec.system} at {site} has room for {max(room, 0)} of the {people(agents)} now at {home}"
-            reasons.append(("CapacityExceeded", f"{message}; raise its capacity, or let some work elsewhere"))
-            continue
-        decider = "" if spec.failover == "Automatic" else "; spec.failover is Manual, so a person decides"
-        message = f"{site} is usable and has room for {room}; {home} has {people(agents)} of this group{decider}"
-        return Said("FailoverReady", "True", "RoomElsewhere", message)
-    return no(reasons[0][0], "; ".join(message for _, message in reasons))
+    found = failover_readiness(scene.snapshot, spec, placed, ledger)
+    return Said("FailoverReady", "True" if found.ready else "False", found.reason, found.message)

@@ -1,0 +1,241 @@
+"""Drill: a scheduled rehearsal. Like a CronJob of Shifts that always come back."""
+
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Annotated, Final, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from cronsim import CronSim, CronSimError
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from tandem.api.agentgroup import Drain
+from tandem.api.common import (
+    Conditions,
+    Duration,
+    Name,
+    Reported,
+    Schema,
+    Waves,
+    Written,
+    cel,
+    duration_seconds,
+    list_map,
+    rules,
+)
+from tandem.api.shift import Selector, SwitchTimes
+
+DrillPhase = Literal["Waiting", "Checking", "Out", "Holding", "Back"]
+UNDER_WAY: Final[frozenset[str]] = frozenset({"Out", "Holding", "Back"})
+"""Phases in which agents are, or may be, where they do not belong: a Drill in one of them is brought back first."""
+Outcome = Literal["Succeeded", "Failed", "Interrupted", "Blocked", "CapacityCheckFailed"]
+Weekday = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+WEEKDAYS: Final[tuple[Weekday, ...]] = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+LONGEST_HOLD_S: Final = 12 * 3600.0
+LONGEST_DEADLINE_S: Final = 24 * 3600.0
+
+
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _checked_schedule(text: str) -> str:
+    try:
+        CronSim(text, datetime(2026, 1, 1, tzinfo=UTC))
+    except CronSimError as error:
+        raise ValueError(
+            f"{text!r} is not a cron schedule ({error}); write minute, hour, day of month, month and day of week, "
+            "like '0 3 * * SUN'"
+        ) from error
+    return text
+
+
+def _checked_zone(text: str) -> str:
+    if text not in _zones():
+        raise ValueError(f"{text!r} is no time zone; write it like Europe/Berlin or UTC")
+    ZoneInfo(text)
+    return text
+
+
+def _checked_day(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no date ({error}); write it like 2026-12-24") from None
+    return text
+
+
+def _seconds_within(least: float, most: float) -> AfterValidator:
+    def check(text: str) -> str:
+        if not least <= duration_seconds(text) <= most:
+            raise ValueError(f"{text} is not within {least:.0f} s and {most / 3600:.0f} h; choose another time")
+        return text
+
+    return AfterValidator(check)
+
+
+def _between(least: str, most: str) -> Schema:
+    """Rule of a duration within bounds."""
+    return rules(
+        cel(
+            f"duration(self) >= duration('{least}') && duration(self) <= duration('{most}')",
+            f"'is %s, but may be from {least} to {most}; choose another time'.format([self])",
+        )
+    )
+
+
+Schedule = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9*/,#-]+( [A-Za-z0-9*/,#-]+){4}$", max_length=120),
+    AfterValidator(_checked_schedule),
+]
+"""Five fields of cron. The API server sees their number and characters, the operator the rest."""
+Zone = Annotated[
+    str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", max_length=64), AfterValidator(_checked_zone)
+]
+Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", max_length=10), AfterValidator(_checked_day)]
+TimeOfDay = Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", max_length=5)]
+
+
+class Window(Written):
+    """A part of each day, on some weekdays, between two dates; all of it in the Drill's time zone."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "!has(self.firstDate) || !has(self.lastDate) || self.firstDate <= self.lastDate",
+                "'is %s, after lastDate %s; swap them'.format([self.firstDate, self.lastDate])",
+                field=".firstDate",
+            ),
+            cel(
+                "self.from != '24:00'",
+                "is 24:00, the end of a day; write 00:00 of the next one",
+                field=".from",
+            ),
+        )
+    )
+
+    days: tuple[Weekday, ...] = Field(
+        default=(), max_length=7, description="Weekdays on which the window begins; empty: every day."
+    )
+    from_: TimeOfDay = Field(default="00:00", alias="from", description="Time of day at which it begins, like 02:00.")
+    until: TimeOfDay = Field(
+        default="24:00", description="Time of day at which it ends; one that is not after `from` is on the next day."
+    )
+    first_date: Day | None = Field(default=None, description="First day on which it begins, like 2026-12-20.")
+    last_date: Day | None = Field(default=None, description="Last day on which it begins.")
+    reason: str = Field(default="", max_length=200, description="Why, for those who read the refusal.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.first_date and self.last_date and self.first_date > self.last_date:
+            raise ValueError(f"firstDate is {self.first_date}, after lastDate {self.last_date}; swap them")
+        if self.from_ == "24:00":
+            raise ValueError("from is 24:00, the end of a day; write 00:00 of the next one")
+        return self
+
+
+class Windows(Written):
+    """When a Drill may run."""
+
+    allowed: tuple[Window, ...] = Field(
+        default=(), max_length=20, description="It runs only within one of these, hold time included; empty: always."
+    )
+    blocked: tuple[Window, ...] = Field(default=(), max_length=20, description="It never runs within one of these.")
+
+
+class Rehearsal(Written):
+    """The Shift that is rehearsed: Graceful, out and back again."""
+
+    selector: Selector = Field(description="Which groups go.")
+    to: Name = Field(description="Site that receives the agents.")
+    percent: int = Field(
+        default=100, ge=1, le=100, description="Share of each group's agents that `to` has while it lasts."
+    )
+    waves: Waves = Field(
+        default=(100,), description="Share of the move done after each wave, in percent; the way back has the same."
+    )
+    pace: int = Field(
+        default=0, ge=0, le=100_000, description="Most agents moved a second; 0 leaves it to the CTI's rate."
+    )
+    drain: Drain | None = Field(default=None, description="Overrides the groups' own drain.")
+
+
+class DrillSpec(Written):
+    """What is rehearsed, and when. A run under way goes on as it was started; `suspend` brings it back."""
+
+    schedule: Schedule | None = Field(
+        default=None,
+        description="Cron schedule: minute, hour, day of month, month, day of week. None: on command only.",
+    )
+    time_zone: Zone = Field(default="UTC", description="Time zone of the schedule and the windows, like Europe/Berlin.")
+    suspend: bool = Field(default=False, description="Nothing starts, and what is under way comes back.")
+    starting_deadline: Annotated[Duration, _seconds_within(10, LONGEST_DEADLINE_S)] = Field(
+        default="10m",
+        description="How long after its time a run may still start; it waits as long for what speaks against it.",
+        json_schema_extra=_between("10s", "24h"),
+    )
+    windows: Windows = Field(default=Windows(), description="When it may run.")
+    shift: Rehearsal = Field(description="The Shift that is rehearsed.")
+    hold: Annotated[Duration, _seconds_within(0, LONGEST_HOLD_S)] = Field(
+        default="10m",
+        description="How long the agents work at the other site before they come back.",
+        json_schema_extra=_between("0s", "12h"),
+    )
+    succeeded_runs_history_limit: int = Field(default=12, ge=1, le=24, description="Successful runs that are kept.")
+    other_runs_history_limit: int = Field(default=12, ge=1, le=24, description="Other runs that are kept.")
+
+
+class DrillLeg(Reported):
+    """One way of a run."""
+
+    shift: str = Field(default="", description="Name of its Shift.")
+    agents: int = Field(default=0, description="Agents planned.")
+    moved: int = Field(default=0, description="Agents who arrived.")
+    staying: int = Field(default=0, description="Agents who stayed beyond the deadline.")
+    seconds: int = Field(default=0, description="From its first commit to its end, in seconds.")
+    switch_times: SwitchTimes = Field(default=SwitchTimes(), description="The agents' own gaps.")
+
+
+class DrillRun(Reported):
+    """One run, under way or over."""
+
+    name: str = Field(description="Name of the run: its time, UTC.")
+    trigger: str = Field(default="", description="Schedule, or who started it by command.")
+    request: str = Field(default="", description="ID of the command that started it.")
+    scheduled_at: str = Field(default="", description="When it was due, RFC 3339.")
+    started_at: str = Field(default="", description="When it started, RFC 3339; empty: it did not.")
+    finished_at: str = Field(default="", description="When it was over, RFC 3339; empty: it is not.")
+    outcome: str = Field(
+        default="", description="Succeeded, Failed, Interrupted, Blocked or CapacityCheckFailed; empty while under way."
+    )
+    reason: str = Field(default="", description="Stable CamelCase reason of the outcome.")
+    message: str = Field(default="", description="The outcome as a sentence.")
+    out: DrillLeg = Field(default=DrillLeg(), description="The way out.")
+    back: DrillLeg = Field(default=DrillLeg(), description="The way back.")
+
+
+class DrillRequestStatus(Reported):
+    """The last command."""
+
+    id: str = Field(default="", description="ID of the command, as `kubectl tandem drill` wrote it.")
+    answer: str = Field(default="", description="What became of it, as a sentence.")
+
+
+class DrillStatus(Reported):
+    """How the rehearsals went."""
+
+    phase: DrillPhase = Field(default="Waiting", description="Where it stands.")
+    next_run: str = Field(default="", description="When it is due next, RFC 3339.")
+    active: tuple[DrillRun, ...] = Field(default=(), max_length=1, description="The run under way.")
+    runs: tuple[DrillRun, ...] = Field(
+        default=(), max_length=60, description="Past runs, newest first.", json_schema_extra=list_map("name")
+    )
+    last_outcome: str = Field(default="", description="Outcome of the last run.")
+    last_success: str = Field(default="", description="When a run last succeeded, RFC 3339.")
+    last_request: DrillRequestStatus = Field(default=DrillRequestStatus(), description="The last command.")
+    reason: str = Field(default="", description="Stable CamelCase reason of the phase.")
+    message: str = Field(default="", description="The phase as a sentence.")
+    observed_generation: int = Field(default=0, description="Generation that this status speaks of.")
+    conditions: Conditions = Field(default=(), description="Conditions.")

@@ -1,0 +1,123 @@
+"""`kubectl tandem drill run NAME` and `abort NAME`: one command to a Drill, in the first cluster that shows it."""
+
+import asyncio
+import json
+import secrets
+import time
+from typing import Any, Final, Literal
+
+from tandem.api.common import DRILL_REQUEST
+from tandem.api.resources import DRILL
+from tandem.cli.contexts import ASK_S, Clusters, who_am_i
+from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError, path_of
+
+ANSWER_S: Final = 10.0
+"""Seconds to wait for the engines to say what becomes of a command."""
+
+Action = Literal["run", "abort"]
+
+
+def request_of(action: Action, by: str, now: float) -> dict[str, Any]:
+    """A new command. `now`: seconds since the epoch."""
+    return {"id": secrets.token_hex(8), "action": action, "by": by, "at": round(now, 3)}
+
+
+def annotation_of(request: dict[str, Any]) -> str:
+    """As the admission policy reads it: without a space."""
+    return json.dumps(request, separators=(",", ":"))
+
+
+async def run(clusters: Clusters, action: Action, name: str, namespace: str, wait_s: float) -> int:
+    """Give the command. Exit code 0: it was taken up, and with `wait_s` its run ended Succeeded."""
+    for cluster_name in clusters.names:
+        cluster = clusters[cluster_name]
+        full = f"{namespace or clusters.namespace(cluster_name)}/{name}"
+        try:
+            async with asyncio.timeout(ASK_S):
+                await cluster.get(path_of(DRILL, full))
+                request = request_of(action, await who_am_i(cluster), time.time())
+                patch = {"metadata": {"annotations": {DRILL_REQUEST: annotation_of(request)}}}
+                await cluster.merge(path_of(DRILL, full), patch)
+        except MissingError:
+            print(f"cluster {cluster_name}: there is no Drill {full}; trying the next one")
+            continue
+        except RefusedError as error:
+            # Another cluster would say the same.
+            print(f"cluster {cluster_name}: {error}")
+            return 1
+        except (ApiError, TimeoutError) as error:
+            print(f"cluster {cluster_name}: {error or 'does not answer'}; trying the next one")
+            continue
+        print(f"Drill {full}: {action} asked by {request['by']} (by way of {cluster_name})")
+        return await follow(cluster, full, request["id"], action, wait_s)
+    print(f"not done: no cluster has Drill {name}; `kubectl get drills -A` shows those there are")
+    return 1
+
+
+async def follow(cluster: Cluster, name: str, request: str, action: Action, wait_s: float) -> int:
+    """Print what becomes of a command, and with `wait_s` of the run that it starts."""
+    started = time.monotonic()
+    told: list[str] = []
+    while True:
+        status = await _status(cluster, name)
+        for line in story(status, request):
+            if line not in told:
+                told.append(line)
+                print(f"  {line}")
+        answered = status.get("lastRequest", {}).get("id") == request
+        passed = time.monotonic() - started
+        over = run_of(status, request)
+        if over is not None and over.get("outcome"):
+            return 0 if over["outcome"] == "Succeeded" or action == "abort" else 1
+        if answered and (action == "abort" or not wait_s or refused(status)):
+            return 1 if refused(status) else 0
+        if not answered and not over and passed > ANSWER_S:
+            print(f"  no engine has taken it up within {ANSWER_S:.0f} s; `kubectl tandem status` shows why")
+            return 1
+        if passed > max(wait_s, ANSWER_S):
+            print(
+                f"  not over after {passed:.0f} s; `kubectl get drill {name.rpartition('/')[2]}` shows how it goes on"
+            )
+            return 1
+        await asyncio.sleep(0.5)
+
+
+async def _status(cluster: Cluster, name: str) -> dict[str, Any]:
+    try:
+        found = await cluster.get(path_of(DRILL, name))
+    except ApiError as error:
+        return {"message": f"cannot look: {error}"}
+    status: dict[str, Any] = found.get("status", {})
+    return status
+
+
+def refused(status: dict[str, Any]) -> bool:
+    """Whether the last command was answered without a run."""
+    answer: str = status.get("lastRequest", {}).get("answer", "")
+    return answer.startswith(("not started", "nothing is under way")) or answer.endswith("ask again")
+
+
+def run_of(status: dict[str, Any], request: str) -> dict[str, Any] | None:
+    """The run that a command started, under way or over."""
+    runs = [*status.get("active", ()), *status.get("runs", ())]
+    return next((run for run in runs if run.get("request") == request), None)
+
+
+def story(status: dict[str, Any], request: str) -> list[str]:
+    """What there is to tell of a command, in the order in which it becomes known."""
+    lines = []
+    last = status.get("lastRequest", {})
+    if last.get("id") == request and last.get("answer"):
+        lines.append(last["answer"])
+    run = run_of(status, request)
+    if run is not None and run.get("outcome"):
+        for way in ("out", "back"):
+            leg = run.get(way, {})
+            times = leg.get("switchTimes", {})
+            if times.get("p95"):
+                gaps = f"own gaps p50 {times['p50']}, p95 {times['p95']}, max {times['max']}"
+                lines.append(f"{way}: {leg['moved']} of {leg['agents']} agents in {leg['seconds']} s, {gaps}")
+        lines.append(f"{run['outcome']}: {run['message']}")
+    elif status.get("phase") not in (None, "", "Waiting"):
+        lines.append(f"{status['phase']}: {status.get('message', '')}")
+    return lines

@@ -1,0 +1,198 @@
+"""What speaks against a run that is due: an ordered chain, the first refusal is reported.
+
+Alarms will be one more check between the Shifts and the plan.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from tandem.api.common import duration_seconds
+from tandem.api.drill import DrillSpec
+from tandem.domain.capacity import Ledger
+from tandem.domain.drill_legs import overbooked, plan_out
+from tandem.domain.placement import BucketMap
+from tandem.domain.plan import Plan, hold_refusal
+from tandem.domain.quarantine import quarantined
+from tandem.domain.readiness import failover_readiness
+from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.snapshot import DrillEntry, Instant, PublishedDrill, Snapshot
+from tandem.domain.verdicts import State, site_verdict
+from tandem.domain.windows import windows_refusal
+
+
+@dataclass(frozen=True)
+class Question:
+    """May this Drill start a run now?"""
+
+    snapshot: Snapshot
+    ledger: Ledger
+    busy: dict[str, str]
+    published: PublishedDrill
+    spec: DrillSpec
+    now: Instant
+
+    @property
+    def namespace(self) -> str:
+        return self.published.name.partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Start:
+    """It may: with this plan, from these maps."""
+
+    plan: Plan
+    before: dict[str, dict[str, str]]
+
+
+def may_start(question: Question) -> Start | Refusal:
+    """The plan of the way out, when nothing speaks against the run."""
+    for check in WORLD_CHAIN:
+        refusal = check(question)
+        if refusal is not None:
+            return refusal
+    found = plan_out(
+        question.snapshot, question.ledger, question.busy, question.namespace, question.spec.shift, question.now
+    )
+    if isinstance(found, Refusal):
+        return found
+    plan, wishes = found
+    start = Start(plan, {part.group: part.before for part in plan.groups})
+    for wish in wishes:
+        readiness = failover_readiness(question.snapshot, wish.spec, wish.placed, question.ledger)
+        if wish.group in start.before and not readiness.ready:
+            message = f"{wish.group} is not FailoverReady ({readiness.reason}): {readiness.message}"
+            return Refusal(Reason.NOT_FAILOVER_READY, message, temporary=True)
+    for answer in PLAN_CHAIN:
+        refusal = answer(question, start)
+        if refusal is not None:
+            return refusal
+    return start
+
+
+# -- what the world has against it
+
+
+def suspended(question: Question) -> Refusal | None:
+    if not question.spec.suspend:
+        return None
+    return Refusal(Reason.SUSPENDED, "spec.suspend is true; set it to false to let it run")
+
+
+def inconsistent(question: Question) -> Refusal | None:
+    if question.published.consistent:
+        return None
+    return Refusal(Reason.SPEC_NOT_CONSISTENT, f"Drill {question.published.message}", temporary=True)
+
+
+def held(question: Question) -> Refusal | None:
+    return hold_refusal(question.snapshot)
+
+
+def outside_windows(question: Question) -> Refusal | None:
+    spec = question.spec
+    return windows_refusal(spec.windows, spec.time_zone, question.now.wall, duration_seconds(spec.hold))
+
+
+def not_healthy(question: Question) -> Refusal | None:
+    for site in sorted(question.snapshot.sites):
+        verdict = site_verdict(question.snapshot, site)
+        if verdict.state is State.MAINTENANCE:
+            return Refusal(Reason.MAINTENANCE, f"{verdict.sentence}; a Drill waits for its end", temporary=True)
+        if verdict.state is not State.HEALTHY:
+            message = f"{site} is {verdict.state}: {verdict.sentence}"
+            return Refusal(Reason.SITE_NOT_HEALTHY, message, temporary=True)
+    return None
+
+
+def quarantine(question: Question) -> Refusal | None:
+    refusals = (quarantined(question.snapshot, site, question.now) for site in question.snapshot.active_sites())
+    return next(filter(None, refusals), None)
+
+
+def shift_under_way(question: Question) -> Refusal | None:
+    drills = {
+        leg.shift
+        for entry in question.snapshot.drills.values()
+        if entry.record.run is not None
+        for leg in (entry.record.run.out, entry.record.run.back)
+    }
+    for shift in question.snapshot.unfinished_shifts():
+        # One that awaits approval has its groups not for itself; another Drill's is that Drill's business.
+        if shift.record.phase != "AwaitingApproval" and shift.name not in drills:
+            message = f"Shift {shift.name} is under way ({shift.record.phase}); wait until it has finished, or abort it"
+            return Refusal(Reason.SHIFT_CONFLICT, message, temporary=True)
+    return None
+
+
+WORLD_CHAIN: Final[tuple[Callable[[Question], Refusal | None], ...]] = (
+    suspended,  # a person's word on this Drill comes first
+    inconsistent,  # what follows reads the spec
+    held,
+    outside_windows,
+    quarantine,  # before the verdicts: it says more
+    not_healthy,
+    shift_under_way,
+)
+
+
+# -- what speaks against this plan
+
+
+def another_drill(question: Question, start: Start) -> Refusal | None:
+    """One Drill at a time for each pair of locations, and for each group."""
+    wanted = pairs_of(start.plan)
+    for other in sorted(question.snapshot.drills.values(), key=lambda entry: entry.name):
+        if not other.under_way or other.name == question.published.name:
+            continue
+        shared = wanted & _pairs_under_way(question.snapshot, other)
+        if shared:
+            pair = " and ".join(sorted(next(iter(sorted(shared, key=sorted)))))
+            message = f"Drill {other.name} is under way between {pair}; one at a time for each pair of locations"
+            return Refusal(Reason.DRILL_CONFLICT, message, temporary=True)
+    return None
+
+
+def pairs_of(plan: Plan) -> set[frozenset[str]]:
+    """Pairs of locations between which a plan moves agents."""
+    return {frozenset(direction.split(">")) for group in plan.groups for direction in group.moves}
+
+
+def _pairs_under_way(snapshot: Snapshot, other: DrillEntry) -> set[frozenset[str]]:
+    run = other.record.run
+    if run is None:
+        return set()
+    homes = {site for encoded in run.before.values() for site in BucketMap.parse(encoded).end_shares}
+    return {frozenset((home, run.shift.to)) for home in homes if home != run.shift.to}
+
+
+def still_moving(question: Question, start: Start) -> Refusal | None:
+    """The map to restore must be one of rest."""
+    for group in start.before:
+        if question.snapshot.placements[group].map.in_transit:
+            message = f"buckets of {group} are still on their way to another site; wait until they arrived"
+            return Refusal(Reason.STILL_MOVING, message, temporary=True)
+    return None
+
+
+def away(question: Question, start: Start) -> Refusal | None:
+    """Whoever waits for the way home after an emergency is not sent on a rehearsal: he would not be brought home."""
+    for group in start.before:
+        cause = question.snapshot.placements[group].record.cause
+        spec = question.snapshot.group(group)
+        if question.snapshot.failover_of(cause) is not None and spec is not None and spec.return_.mode == "Automatic":
+            message = f"{group} is away by {cause} and returns by itself; a Drill waits until it is home"
+            return Refusal(Reason.AWAY_FROM_HOME, message, temporary=True)
+    return None
+
+
+def no_way_back(question: Question, start: Start) -> Refusal | None:
+    return overbooked(question.snapshot, question.ledger, start.before)
+
+
+PLAN_CHAIN: Final[tuple[Callable[[Question, Start], Refusal | None], ...]] = (
+    another_drill,
+    still_moving,
+    away,
+    no_way_back,
+)

@@ -1,0 +1,151 @@
+"""The two ways of a run: the Shift out, the Shift back to the exact starting map, and what came of them."""
+
+from collections.abc import Mapping, Sequence
+
+from tandem.api.drill import Rehearsal
+from tandem.api.shift import ShiftSpec
+from tandem.domain.buckets import format_ranges
+from tandem.domain.capacity import Ledger, no_capacity
+from tandem.domain.placement import BucketMap
+from tandem.domain.plan import Plan, Wish, make_plan
+from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.records import DrillLegRecord, DrillRunRecord, ShiftRecord
+from tandem.domain.selection import drain_of, wishes_of
+from tandem.domain.snapshot import Instant, Snapshot
+
+DRILL_CAUSE = "Drill/"
+
+
+def cause_of(shift: str) -> str:
+    """What a placement committed by a Drill's Shift (`namespace/name`) names as its cause."""
+    return f"{DRILL_CAUSE}{shift.rpartition('/')[2]}"
+
+
+def shift_record(
+    snapshot: Snapshot, rehearsal: Rehearsal, to: str, name: str, now: Instant, plan: Plan | None = None
+) -> ShiftRecord:
+    """A Shift of a Drill; with a plan it is Planned already."""
+    coordinator = snapshot.coordinator
+    spec = ShiftSpec(
+        selector=rehearsal.selector,
+        to=to,
+        percent=rehearsal.percent,
+        waves=rehearsal.waves,
+        pace=rehearsal.pace,
+        drain=rehearsal.drain,
+    )
+    record = ShiftRecord(
+        spec=spec,
+        cause=cause_of(name),
+        created_at=now.wall,
+        created_in=coordinator.record.site if coordinator else "",
+    )
+    if plan is None:
+        return record
+    changes = {
+        "phase": "Planned",
+        "reason": Reason.PLANNED,
+        "message": plan.text[0],
+        **plan.of_record,
+    }
+    return record.model_copy(update=changes)
+
+
+def plan_out(
+    snapshot: Snapshot, ledger: Ledger, busy: Mapping[str, str], namespace: str, rehearsal: Rehearsal, now: Instant
+) -> tuple[Plan, Sequence[Wish]] | Refusal:
+    """The plan of the way out and the groups it selects, or what speaks against it."""
+    asked = shift_record(snapshot, rehearsal, rehearsal.to, "", now)
+    wishes = wishes_of(snapshot, namespace, asked)
+    if isinstance(wishes, Refusal):
+        return wishes
+    plan = make_plan(snapshot, ledger, "", busy, wishes)
+    return plan if isinstance(plan, Refusal) else (plan, wishes)
+
+
+def plan_back(snapshot: Snapshot, ledger: Ledger, run: DrillRunRecord, busy: Mapping[str, str]) -> Plan | Refusal:
+    """The plan of the way back: bucket by bucket to where each was, of groups that nobody else has moved since."""
+    wishes = []
+    for group, before in run.before.items():
+        placed = snapshot.placements.get(group)
+        spec = snapshot.group(group)
+        if placed is None or spec is None or placed.record.cause != cause_of(run.out.shift):
+            continue
+        home = BucketMap.parse(before)
+        drain = run.shift.drain or drain_of(ShiftSpec(selector=run.shift.selector, to=run.shift.to), spec)
+        wishes.append(Wish(group, spec, placed, home.end_shares, run.shift.waves, drain, run.shift.pace, exactly=home))
+    if not wishes:
+        return Refusal(Reason.NOTHING_TO_MOVE, "none of its groups is where this run has put it")
+    return overbooked(snapshot, ledger, run.before) or make_plan(snapshot, ledger, "", busy, wishes)
+
+
+def overbooked(snapshot: Snapshot, ledger: Ledger, maps: Mapping[str, Mapping[str, str]]) -> Refusal | None:
+    """Refuse while a site of the starting maps has more agents, present or reserved, than it can carry.
+
+    The room of a run's agents at home is reserved for as long as they are away, so it is not missing unless the site
+    can carry less than before, or an emergency has taken it.
+    """
+    for group, encoded in sorted(maps.items()):
+        placed = snapshot.placements.get(group)
+        for site in sorted(BucketMap.parse(encoded).end_shares) if placed else ():
+            system = placed.record.system if placed else ""
+            load, most = ledger.load(site, system), ledger.capacity(site, system)
+            if load > most:
+                refusal = no_capacity(site, system, load - most, 0)
+                message = f"the way back to {site}: {refusal.message}"
+                return Refusal(refusal.reason, message, temporary=True)
+    return None
+
+
+def reserve_home(ledger: Ledger, snapshot: Snapshot) -> None:
+    """Keep the room of those who are away by a run: nothing planned may take it. An emergency does not ask."""
+    for entry in snapshot.drills.values():
+        if entry.record.run is None:
+            continue
+        for group in entry.groups:
+            placed = snapshot.placements.get(group)
+            if placed is not None:
+                home = BucketMap.parse(entry.record.run.before[group])
+                ledger.reserve(group, placed.record.system, ledger.agents_of(group), home)
+
+
+def figures(snapshot: Snapshot, leg: DrillLegRecord) -> DrillLegRecord:
+    """What has come of a leg's Shift so far."""
+    shift = snapshot.shifts.get(leg.shift)
+    if shift is None:
+        return leg
+    found = [m for entry in snapshot.moves.values() if (m := entry.record.shifts.get(leg.shift)) and m.agents]
+    return leg.model_copy(
+        update={
+            "agents": sum(plan.agents for plan in shift.record.plan),
+            "moved": sum(moves.agents for moves in found),
+            "staying": sum(shift.record.staying.values()),
+            # The slowest city's, an upper bound for all of them, as in a Shift's status.
+            "p50": max((moves.p50 for moves in found), default=0.0),
+            "p95": max((moves.p95 for moves in found), default=0.0),
+            "max": max((moves.max for moves in found), default=0.0),
+            "started_at": shift.record.started_at,
+            "finished_at": shift.record.finished_at,
+        }
+    )
+
+
+def out_of_place(snapshot: Snapshot, before: Mapping[str, Mapping[str, str]]) -> str:
+    """Groups that are not, and are not on their way to, where they were; empty when all are.
+
+    Buckets of agents in a call that goes on count as where they go.
+    """
+    parts = []
+    for group, encoded in sorted(before.items()):
+        placed = snapshot.placements.get(group)
+        if placed is None:
+            continue  # Its AgentGroup has been deleted meanwhile.
+        wrong: dict[str, list[int]] = {}
+        for bucket, slot in enumerate(BucketMap.parse(encoded).slots):
+            now = placed.map.slots[bucket].end
+            if now != slot.end:
+                wrong.setdefault(now, []).append(bucket)
+        if wrong:
+            where = ", ".join(f"buckets {format_ranges(buckets)} at {site}" for site, buckets in sorted(wrong.items()))
+            parts.append(f"{group} ({where})")
+    return "; ".join(parts)

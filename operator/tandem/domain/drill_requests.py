@@ -1,0 +1,31 @@
+"""Commands to a Drill: the annotation `tandem.dev/drill-request` on its object, in any cluster; each acts once."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class DrillRequest(BaseModel):
+    """What the annotation says."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str = Field(min_length=1, max_length=128)
+    action: Literal["run", "abort"]
+    by: str = Field(min_length=1, max_length=253)
+    at: float = Field(description="When it was asked, seconds since the epoch: one that comes late is not followed.")
+
+
+def parse_request(annotation: str) -> DrillRequest | str | None:
+    """The request in an annotation; a sentence that says what is wrong with it; None when there is none."""
+    if not annotation:
+        return None
+    try:
+        return DrillRequest.model_validate_json(annotation)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "it"
+        return (
+            f"annotation tandem.dev/drill-request is {annotation[:200]!r}: {where}: {first['msg']}; "
+            "use `kubectl tandem drill run` or `abort`"
+        )

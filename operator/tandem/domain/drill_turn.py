@@ -1,0 +1,163 @@
+"""One Drill's turn in a decision: what it becomes, why it waits, and how its run ends."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from tandem.api.drill import DrillSpec, Outcome
+from tandem.domain import keys
+from tandem.domain.capacity import Ledger
+from tandem.domain.decision import Draft, Premise
+from tandem.domain.drill_legs import figures, out_of_place
+from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.records import DrillDue, DrillRecord, DrillRunRecord, Record
+from tandem.domain.snapshot import DrillEntry, Instant, PublishedDrill, Snapshot
+
+DEFAULT_LIMIT: Final = 12
+"""Runs kept of each kind when nobody says how many any more."""
+
+
+@dataclass
+class DrillTurn:
+    """One Drill's turn."""
+
+    draft: Draft
+    ledger: Ledger
+    name: str
+    published: PublishedDrill | None
+    entry: DrillEntry | None
+    record: DrillRecord
+    now: Instant
+    reason: Reason = Reason.WAITING
+    writes: dict[str, Record | None] = field(default_factory=dict)
+    premises: list[Premise] = field(default_factory=list)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.draft.snapshot
+
+    @property
+    def spec(self) -> DrillSpec | None:
+        return self.published.spec if self.published else None
+
+    @property
+    def subject(self) -> str:
+        return f"Drill {self.name}"
+
+    @property
+    def run(self) -> DrillRunRecord:
+        """The run under way."""
+        assert self.record.run is not None
+        return self.record.run
+
+    def become(self, reason: Reason | str, message: str, **changes: object) -> None:
+        self.reason = Reason(reason)
+        self.record = self.record.model_copy(update={"reason": str(reason), "message": message, **changes})
+
+    def change_run(self, **changes: object) -> None:
+        self.record = self.record.model_copy(update={"run": self.run.model_copy(update=changes)})
+
+    def wait(self, refusal: Refusal) -> None:
+        """Stay, and say why: in the decision's notes, and in the record for everyone to see."""
+        self.draft.note(self.subject, refusal.reason, refusal.message)
+        if (self.record.reason, self.record.message) != (refusal.reason, refusal.message):
+            self.become(refusal.reason, refusal.message)
+
+    def due(self, at: float, until: float, *, by: str = "", request: str = "") -> DrillDue:
+        """A run that is due, under a name that no other run of this Drill has."""
+        name = stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%d-%H%M%S")
+        taken = {run.name for run in self.record.runs}
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{stamp}-{number}"
+        return DrillDue(name=name, at=at, until=until, by=by, request=request)
+
+    def come_back_early(self, outcome: Outcome, reason: Reason, message: str) -> None:
+        """Nothing more is rehearsed; whoever is away comes back. What was decided first stands."""
+        if self.run.outcome is None:
+            self.change_run(outcome=outcome, reason=str(reason), message=message)
+            self.become(reason, f"{message}; the agents come back")
+
+    def never_started(self, due: DrillDue, outcome: Outcome, reason: Reason, message: str) -> None:
+        """A run that was due and did not start."""
+        assert self.spec is not None
+        run = DrillRunRecord(
+            due=due,
+            shift=self.spec.shift,
+            finished_at=self.now.wall,
+            outcome=outcome,
+            reason=str(reason),
+            message=message,
+        )
+        self._file(run)
+
+    def finish(self, outcome: Outcome, reason: Reason | str, message: str) -> None:
+        """The run under way is over. One that was to come back early ends as what made it so."""
+        run = self.run
+        if run.outcome is not None:
+            outcome, reason, message = run.outcome, run.reason, f"{run.message}; {message}"
+        elsewhere = out_of_place(self.snapshot, run.before)
+        if elsewhere:
+            if outcome == "Succeeded":
+                outcome, reason = "Failed", Reason.NOT_RESTORED
+            message = f"{message}; not where they were: {elsewhere}. A Shift brings them back"
+        self._file(ended(run, self.snapshot, outcome, reason, message, self.now))
+
+    def _file(self, run: DrillRunRecord) -> None:
+        """Put a run into the history; what no longer fits goes, with its Shifts."""
+        runs, dropped = pruned((run, *self.record.runs), self.spec)
+        for old in dropped:
+            self.forget_shifts(old)
+        last = run.finished_at if run.outcome == "Succeeded" else self.record.last_success_at
+        self.become(
+            run.reason,
+            f"run {run.name} {run.outcome}: {run.message}",
+            phase="Waiting",
+            due=None,
+            run=None,
+            runs=runs,
+            last_success_at=last,
+        )
+
+    def forget_shifts(self, run: DrillRunRecord) -> None:
+        for leg in (run.out, run.back):
+            shift = self.snapshot.shifts.get(leg.shift)
+            key = keys.shift(leg.shift)
+            if shift is not None and shift.finished and key not in self.draft.written:
+                self.writes[key] = None
+                self.premises.append(self.draft.shift(shift))
+
+
+def ended(
+    run: DrillRunRecord, snapshot: Snapshot, outcome: Outcome, reason: Reason | str, message: str, now: Instant
+) -> DrillRunRecord:
+    """A run that is over, with the figures of its Shifts as they are now."""
+    return run.model_copy(
+        update={
+            "before": {},
+            "finished_at": now.wall,
+            "outcome": outcome,
+            "reason": str(reason),
+            "message": message,
+            "out": figures(snapshot, run.out),
+            "back": figures(snapshot, run.back),
+        }
+    )
+
+
+def pruned(
+    runs: tuple[DrillRunRecord, ...], spec: DrillSpec | None
+) -> tuple[tuple[DrillRunRecord, ...], tuple[DrillRunRecord, ...]]:
+    """Runs to keep, newest first, and those to forget. `runs`: newest first."""
+    room = {
+        True: spec.succeeded_runs_history_limit if spec else DEFAULT_LIMIT,
+        False: spec.other_runs_history_limit if spec else DEFAULT_LIMIT,
+    }
+    kept: list[DrillRunRecord] = []
+    dropped: list[DrillRunRecord] = []
+    for run in runs:
+        good = run.outcome == "Succeeded"
+        room[good] -= 1
+        (kept if room[good] >= 0 else dropped).append(run)
+    return tuple(kept), tuple(dropped)

@@ -1,0 +1,124 @@
+"""A Drill is shown in every cluster, and commands may be given in any of them.
+
+applied elsewhere and not here  -> a copy is made here after a moment (the same manifest may be on its way), labelled
+                                   tandem.dev/mirrored
+spec changed where it is applied -> the copy is made anew
+deleted wherever it was applied -> the copy goes, once nobody is away by it any more
+spec of a copy changed here     -> it is a copy no more: somebody applies this Drill here as well
+
+What people applied is never touched.
+"""
+
+import logging
+from collections.abc import Awaitable
+from typing import Any, Final
+
+from tandem.api.common import API_VERSION, COPY_OF, GROUP, MIRRORED, VERSION
+from tandem.api.drill import UNDER_WAY, DrillSpec
+from tandem.api.resources import DRILL
+from tandem.domain import keys
+from tandem.domain.digest import spec_digest
+from tandem.domain.snapshot import PublishedDrill
+from tandem.engine.picture import Picture
+from tandem.operator.cluster import ApiError, Cluster, MissingError, TakenError, path_of
+from tandem.operator.objects import Seen, Table
+from tandem.operator.settings import STORE_SILENT_S
+
+log = logging.getLogger(__name__)
+
+COPY_AFTER_S: Final = 5.0
+"""Seconds that a Drill must have been published before it is copied: manifests go to one cluster after the other."""
+_AGAIN_S: Final = 60.0
+"""Seconds after which a copy that was refused is tried again: there may never be such a namespace."""
+_LOOK_S: Final = 2.0
+"""Seconds between two looks: the end of COPY_AFTER_S is not a change of anything."""
+
+
+def digest_of(spec: DrillSpec) -> str:
+    """What identifies a Drill's spec in every cluster (16 hex digits)."""
+    return spec_digest(spec.model_dump(mode="json", by_alias=True, exclude_none=True), {})
+
+
+def is_copy(seen: Seen) -> bool:
+    """Whether the operator made this object, and nobody has changed its spec since."""
+    return seen.mirrored and isinstance(seen.spec, DrillSpec) and seen.annotations.get(COPY_OF) == digest_of(seen.spec)
+
+
+def copy_of(published: PublishedDrill, spec: DrillSpec) -> dict[str, Any]:
+    """The object that shows a Drill in a cluster where nobody has applied it."""
+    namespace, _, short = published.name.rpartition("/")
+    return {
+        "apiVersion": API_VERSION,
+        "kind": DRILL.kind,
+        "metadata": {
+            "name": short,
+            "namespace": namespace,
+            "labels": {MIRRORED: published.voices[0]},
+            "annotations": {COPY_OF: digest_of(spec)},
+        },
+        "spec": spec.model_dump(mode="json", by_alias=True, exclude_none=True),
+    }
+
+
+class DrillCopies:
+    """Keeps the copies in this cluster. One task: `run`."""
+
+    def __init__(self, site: str, table: Table, view: Picture, cluster: Cluster) -> None:
+        self._site = site
+        self._table = table
+        self._view = view
+        self._cluster = cluster
+        self._wake = view.subscribe(keys.SPECS, keys.DRILLS)
+        self._later: dict[str, float] = {}
+
+    def seen(self) -> None:
+        """A Drill is new, has changed, or was deleted."""
+        self._wake.give()
+
+    async def run(self) -> None:
+        """Copy until cancelled."""
+        while True:
+            await self.round()
+            await self._wake.wait(timeout=_LOOK_S)
+
+    async def round(self) -> None:
+        """One pass over all Drills."""
+        known = DRILL.plural in self._table.listed and self._view.synced.is_set()
+        if not known or self._view.silent_s > STORE_SILENT_S:
+            return
+        for published in self._view.snapshot.drill_specs.values():
+            await self._safely(published.name, self._show(published))
+        for seen in self._table.of(DRILL.plural):
+            if is_copy(seen) and seen.name not in self._view.snapshot.drill_specs and not self._under_way(seen.name):
+                await self._safely(seen.name, self._cluster.delete(path_of(DRILL, seen.name)))
+
+    async def _show(self, published: PublishedDrill) -> None:
+        spec = published.spec
+        seen = self._table.get(DRILL.plural, published.name)
+        now = self._view.clock.monotonic()
+        if spec is None or self._site in published.voices:
+            return  # Applied here; or just deleted here, and the store is about to learn of it.
+        if seen is not None:
+            outdated = is_copy(seen) and seen.annotations.get(COPY_OF) != digest_of(spec)
+            if outdated and not self._under_way(published.name):
+                await self._cluster.delete(path_of(DRILL, published.name))
+        elif now - published.since >= COPY_AFTER_S and now >= self._later.get(published.name, 0.0):
+            namespace = published.name.partition("/")[0]
+            path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{DRILL.plural}"
+            await self._cluster.post(path, copy_of(published, spec))
+            log.info("Drill %s, applied in %s, is shown here", published.name, published.voices[0])
+
+    def _under_way(self, name: str) -> bool:
+        entry = self._view.snapshot.drills.get(name)
+        return entry is not None and entry.record.phase in UNDER_WAY
+
+    async def _safely(self, name: str, step: Awaitable[object]) -> None:
+        """One Drill that this cluster's API refuses must not keep the others waiting."""
+        try:
+            await step
+            return
+        except (TakenError, MissingError) as error:
+            log.info("Drill %s is not copied here now: %s", name, error)  # an event, or a namespace, is on its way
+        except ApiError as error:
+            log.warning("the copy of Drill %s cannot be kept: %s", name, error)
+        self._later[name] = self._view.clock.monotonic() + _AGAIN_S

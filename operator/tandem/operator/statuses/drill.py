@@ -1,0 +1,97 @@
+"""Status of a Drill: the store's record, with the figures of its Shifts."""
+
+from tandem.api.common import DRILL_REQUEST
+from tandem.api.drill import DrillLeg, DrillRequestStatus, DrillRun, DrillSpec, DrillStatus
+from tandem.api.shift import SwitchTimes
+from tandem.domain.drill_legs import figures
+from tandem.domain.drill_requests import parse_request
+from tandem.domain.records import DrillLegRecord, DrillRecord, DrillRunRecord
+from tandem.domain.schedule import next_after
+from tandem.domain.snapshot import PublishedDrill, Snapshot
+from tandem.operator.objects import Seen
+from tandem.operator.statuses.common import Said, Scene, blindness, gap_text, rfc3339, settle
+
+
+def drill_status(scene: Scene, seen: Seen) -> DrillStatus:
+    """The status of one Drill."""
+    snapshot = scene.snapshot
+    entry = snapshot.drills.get(seen.name)
+    published = snapshot.drill_specs.get(seen.name)
+    record = entry.record if entry else None
+    conditions = settle(_conditions(scene, seen, published, record), seen, seen.generation, scene.now)
+    if record is None:
+        return DrillStatus(observed_generation=seen.generation, conditions=conditions)
+    return DrillStatus(
+        phase=record.phase,
+        next_run=_next(seen, record),
+        active=(_run(snapshot, record.run),) if record.run else (),
+        runs=tuple(_run(snapshot, run) for run in record.runs),
+        last_outcome=record.runs[0].outcome or "" if record.runs else "",
+        last_success=rfc3339(record.last_success_at),
+        last_request=DrillRequestStatus(id=record.request, answer=record.answer),
+        reason=record.reason,
+        message=record.message,
+        observed_generation=seen.generation,
+        conditions=conditions,
+    )
+
+
+def _next(seen: Seen, record: DrillRecord) -> str:
+    spec = seen.spec
+    if not isinstance(spec, DrillSpec) or spec.schedule is None or spec.suspend:
+        return ""
+    return rfc3339(next_after(spec.schedule, spec.time_zone, record.after) or 0.0)
+
+
+def _run(snapshot: Snapshot, run: DrillRunRecord) -> DrillRun:
+    over = bool(run.finished_at)
+    return DrillRun(
+        name=run.name,
+        trigger=run.due.by or "Schedule",
+        request=run.due.request,
+        scheduled_at=rfc3339(run.due.at),
+        started_at=rfc3339(run.started_at),
+        finished_at=rfc3339(run.finished_at),
+        outcome=run.outcome or "" if over else "",
+        reason=run.reason,
+        message=run.message,
+        out=_leg(run.out if over else figures(snapshot, run.out)),
+        back=_leg(run.back if over else figures(snapshot, run.back)),
+    )
+
+
+def _leg(leg: DrillLegRecord) -> DrillLeg:
+    times = SwitchTimes(p50=gap_text(leg.p50), p95=gap_text(leg.p95), max=gap_text(leg.max))
+    return DrillLeg(
+        shift=leg.shift.rpartition("/")[2],
+        agents=leg.agents,
+        moved=leg.moved,
+        staying=leg.staying,
+        seconds=round(leg.finished_at - leg.started_at) if leg.finished_at and leg.started_at else 0,
+        switch_times=times if leg.moved else SwitchTimes(),
+    )
+
+
+def _conditions(scene: Scene, seen: Seen, published: PublishedDrill | None, record: DrillRecord | None) -> list[Said]:
+    said = _readiness(scene, seen, published, record)
+    wrong = parse_request(seen.annotations.get(DRILL_REQUEST, ""))
+    if isinstance(wrong, str):
+        said.append(Said("RequestValid", "False", "NotFollowed", wrong))
+    return said
+
+
+def _readiness(scene: Scene, seen: Seen, published: PublishedDrill | None, record: DrillRecord | None) -> list[Said]:
+    """Ready: it will run when it is due. The outcome of the last run is not of this."""
+    if not isinstance(seen.spec, DrillSpec):
+        return _not("Stalled", "Invalid", seen.problem)
+    if scene.blind:
+        return [blindness(scene)]
+    if published is None or record is None:
+        return _not("Reconciling", "Publishing", "the locations have not read this Drill yet")
+    if not published.consistent:
+        return _not("Stalled", "SpecNotConsistent", published.message)
+    return [Said("Ready", "True", record.reason or "Waiting", record.message or "waits for its time")]
+
+
+def _not(kind: str, reason: str, message: str) -> list[Said]:
+    return [Said("Ready", "False", reason, message), Said(kind, "True", reason, message)]

@@ -1,0 +1,57 @@
+"""What a Drill's manifest may say; what is wrong is named with its value and the remedy."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from tandem.api.drill import DrillSpec
+from tests.support.manifests import drill
+
+EXAMPLE = Path(__file__).parents[3] / "examples/quickstart/drills/everyone-monthly.yaml"
+
+
+def test_the_example_is_one() -> None:
+    spec = DrillSpec.model_validate(yaml.safe_load(EXAMPLE.read_text())["spec"])
+    assert (spec.time_zone, spec.shift.to, spec.windows.blocked[0].reason) == (
+        "Europe/Berlin",
+        "west",
+        "holiday traffic",
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "words"),
+    [
+        pytest.param(
+            {"schedule": "0 25 * * *"}, "schedule", ("'0 25 * * *'", "Bad hour", "like '0 3 * * SUN'"), id="hour"
+        ),
+        pytest.param({"schedule": "0 3 30 2 *"}, "schedule", ("Bad day-of-month",), id="a-day-that-never-comes"),
+        pytest.param({"timeZone": "Europe/Atlantis"}, "timeZone", ("'Europe/Atlantis'", "Europe/Berlin"), id="zone"),
+        pytest.param({"hold": "13h"}, "hold", ("13h", "within 0 s and 12 h"), id="hold"),
+        pytest.param({"startingDeadline": "1s"}, "startingDeadline", ("1s", "choose another time"), id="deadline"),
+        pytest.param(
+            {"windows": {"blocked": [{"firstDate": "2026-02-30"}]}},
+            "firstDate",
+            ("2026-02-30", "2026-12-24"),
+            id="date",
+        ),
+        pytest.param(
+            {"windows": {"allowed": [{"firstDate": "2027-01-01", "lastDate": "2026-01-01"}]}},
+            "allowed",
+            ("2027-01-01", "swap them"),
+            id="dates-in-order",
+        ),
+        pytest.param({"windows": {"allowed": [{"from": "24:00"}]}}, "allowed", ("24:00", "00:00"), id="from-24"),
+        pytest.param({"mode": "Forced"}, "mode", ("Extra inputs are not permitted",), id="a-drill-cuts-no-call"),
+    ],
+)
+def test_what_is_wrong_is_named(wrong: dict[str, Any], field: str, words: tuple[str, ...]) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        DrillSpec.model_validate(drill(**wrong)["spec"])
+    first = refusal.value.errors(include_url=False)[0]
+    assert field in first["loc"]
+    for word in words:
+        assert word in f"{first['input']} {first['msg']}"

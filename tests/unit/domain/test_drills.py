@@ -1,0 +1,707 @@
+"""The life of a Drill: when it starts, what speaks against it, how it comes back, what stops it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tandem.constants import PATIENCE_S, PREPARE_PATIENCE_S
+from tandem.domain import keys
+from tandem.domain.reasons import Reason
+from tandem.domain.records import FailoverRecord
+from tests.unit.domain.drill_world import ALL, DRILL, HOLD_S, MIXED, DrillWorld
+from tests.unit.domain.world import GROUP, site_spec
+
+TO_THE_HALF_HOUR_S = 800.0
+"""From the world's beginning (00:16:40) to 00:30."""
+HALF_HOURLY = {"schedule": "*/30 * * * *"}
+
+
+# -- the whole way
+
+
+def test_a_run_goes_out_works_there_and_comes_back_to_the_exact_starting_map() -> None:
+    world = DrillWorld(MIXED)
+    world.started()
+    assert world.placement() == {"east>west": "0-9,20-79", "west": "10-19,80-99"}
+    assert world.record().cause == f"Drill/{world.run.out.shift.partition('/')[2]}"
+    world.travel("east", "west")
+    assert (world.state.phase, world.placement()) == ("Holding", {"west": "0-99"})
+    world.advance(HOLD_S - 0.1)
+    assert world.settle() == []
+    assert world.decide().wake_at == pytest.approx(world.mono + 0.1, abs=0.01)
+    world.advance(0.2)
+    world.settle()
+    assert world.placement() == {"west>east": "0-9,20-79", "west": "10-19,80-99"}
+    world.travel("west", "east")
+    assert world.placement() == MIXED
+    assert world.outcome() == ("Succeeded", Reason.COMPLETED)
+    assert (world.last.out.moved, world.last.back.moved, world.last.out.p95) == (10, 10, 0.2)
+    assert world.state.last_success_at == world.last.finished_at > world.last.started_at > 0
+    assert {shift.record.phase for shift in world.snapshot.shifts.values()} == {"Completed"}
+
+
+def test_both_ways_have_the_drills_waves_pace_and_drain() -> None:
+    drain = {"maxTalk": "1m", "maxWrapUp": "10s", "onDeadline": "Force"}
+    world = DrillWorld(shift={**ALL["shift"], "waves": [50, 100], "pace": 7, "drain": drain})
+    world.started()
+    out = world.shift_record(world.run.out.shift)
+    assert (len(out.plan[0].waves), world.record().pace, world.record().drain.on_deadline) == (2, 7, "Force")
+    world.travel("east", "west")
+    world.travel("east", "west")
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    back = world.shift_record(world.run.back.shift)
+    assert (len(back.plan[0].waves), world.record().pace, world.record().drain.on_deadline) == (2, 7, "Force")
+
+
+@pytest.mark.parametrize("stage", ["started", "holding", "coming_back"])
+def test_a_coordinator_that_is_lost_is_continued_by_the_next_one(stage: str) -> None:
+    world = DrillWorld(MIXED)
+    getattr(world, stage)()
+    world.another_coordinator()
+    world.settle()
+    if stage == "started":
+        world.travel("east", "west")
+    if stage != "coming_back":
+        world.advance(HOLD_S + 0.1)
+        world.settle()
+    world.travel("west", "east")
+    assert (world.outcome()[0], world.placement()) == ("Succeeded", MIXED)
+    assert len(world.snapshot.shifts) == 2
+
+
+def test_the_hold_time_counts_on_over_a_change_of_coordinator() -> None:
+    world = DrillWorld().holding()
+    world.advance(HOLD_S - 10)
+    world.another_coordinator()
+    assert world.settle() == []
+    world.advance(10.1)
+    world.settle()
+    assert world.state.phase == "Back"
+
+
+def test_agents_missing_beyond_a_few_make_it_a_failure() -> None:
+    world = DrillWorld().started()
+    world.travel("east", "west", arrived=9)
+    world.advance(10)
+    world.settle()
+    world.advance(HOLD_S)
+    world.settle()
+    world.travel("west", "east")
+    assert world.outcome() == ("Failed", Reason.AGENTS_MISSING)
+    assert "1 of 10 agents" in world.last.message
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_those_in_a_long_call_stay_at_home_and_their_buckets_come_back_too() -> None:
+    world = DrillWorld().started()
+    world.advance(2)
+    world.sessions("east", GROUP, {3: 1}, staying=("agent-3",))
+    world.sessions("west", GROUP, {bucket: 1 for bucket in range(10) if bucket != 3})
+    world.arrived("west", world.run.out.shift, 9)
+    world.settle()
+    world.advance(35 * 60 + 3)
+    world.settle()
+    assert (world.state.phase, world.placement()) == ("Holding", {"west": "0-2,4-99", "east>west": "3"})
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    assert world.placement() == {"west>east": "0-99"}
+    world.travel("west", "east")
+    world.arrived("east", world.run.back.shift if world.state.run else world.last.back.shift, 9)
+    world.advance(10)
+    world.settle()
+    assert world.outcome()[0] == "Succeeded", world.last.message
+    assert (world.last.out.staying, world.placement()) == (1, {"east": "0-99"})
+
+
+# -- when it is due
+
+
+def test_it_runs_once_for_each_scheduled_time_in_however_many_clusters_it_is_applied() -> None:
+    world = DrillWorld(**HALF_HOURLY)
+    world.drill(by=("east", "west", "witness"), **HALF_HOURLY)
+    assert world.settle() == []
+    assert world.decide().wake_at == pytest.approx(world.mono + TO_THE_HALF_HOUR_S, abs=0.01)
+    world.advance(TO_THE_HALF_HOUR_S)
+    world.settle()
+    assert (world.state.phase, world.run.name) == ("Out", "19700101-003000")
+    world.travel("east", "west")
+    world.another_coordinator()
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    world.travel("west", "east")
+    world.advance(300)
+    world.settle()
+    assert [run.outcome for run in world.state.runs] == ["Succeeded"]
+    assert world.state.phase == "Waiting"
+
+
+def test_a_time_that_nobody_could_heed_is_not_made_up_for() -> None:
+    world = DrillWorld(**HALF_HOURLY, startingDeadline="1m")
+    world.advance(TO_THE_HALF_HOUR_S + 4 * 1800 + 61)
+    world.settle()
+    assert world.outcome() == ("Blocked", Reason.DEADLINE_MISSED)
+    assert len(world.state.runs) == 1
+    assert world.placement() == {"east": "0-99"}
+    assert world.settle() == []
+
+
+def test_it_waits_for_what_speaks_against_it_until_its_deadline_and_never_starts_later() -> None:
+    world = DrillWorld(**HALF_HOURLY, startingDeadline="5m")
+    world.hold()
+    world.advance(TO_THE_HALF_HOUR_S)
+    world.settle()
+    assert (world.state.phase, world.state.reason) == ("Checking", Reason.HELD)
+    world.advance(300.1)
+    world.delete(keys.HOLD)
+    world.settle()
+    assert world.outcome() == ("Blocked", Reason.HELD)
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_it_starts_when_what_spoke_against_it_is_over_in_time() -> None:
+    world = DrillWorld(**HALF_HOURLY, startingDeadline="5m")
+    world.hold()
+    world.advance(TO_THE_HALF_HOUR_S)
+    world.settle()
+    world.advance(290)
+    world.delete(keys.HOLD)
+    world.settle()
+    assert world.state.phase == "Out"
+
+
+def test_a_changed_schedule_counts_from_now_on() -> None:
+    world = DrillWorld(schedule="0 3 * * *")
+    world.advance(TO_THE_HALF_HOUR_S + 60)
+    world.drill(schedule="30 * * * *")
+    world.settle()
+    assert (world.state.phase, world.state.runs) == ("Waiting", ())
+
+
+def test_times_pass_while_it_is_suspended() -> None:
+    world = DrillWorld(**HALF_HOURLY, suspend=True)
+    world.advance(TO_THE_HALF_HOUR_S + 1)
+    world.settle()
+    assert (world.state.phase, world.state.reason, world.state.runs) == ("Waiting", Reason.SUSPENDED, ())
+    world.drill(**HALF_HOURLY)
+    world.settle()
+    assert world.state.phase == "Waiting"
+
+
+# -- what speaks against it
+
+
+def failed(world: DrillWorld) -> None:
+    """East had failed and is back, a moment ago."""
+    world.put(keys.failover("east"), FailoverRecord(number=1, state="Ended", ended_at=world.mono))
+
+
+def full_west(world: DrillWorld) -> None:
+    world.group({"west": 100}, name="callcenter/others", agents=1450)
+    world.settle()
+
+
+def overbooked_home(world: DrillWorld) -> None:
+    """East can carry less than it has; west has room."""
+    spec = site_spec("east", "hotel")
+    for part in ("softswitch", "cti"):
+        spec["systems"][0][part]["capacity"]["agents"] = 90
+    world.publish(keys.SITE, "east", spec)
+
+
+def other_drill(world: DrillWorld) -> None:
+    world.group({"west": 100}, name="callcenter/others", region="south")
+    world.settle()
+    world.sessions("west", "callcenter/others", {0: 1})
+    others = {"selector": {"names": ["others"]}, "to": "east"}
+    world.drill("callcenter/another", shift=others)
+    world.command(name="callcenter/another")
+    world.settle()
+    assert world.snapshot.drills["callcenter/another"].under_way
+
+
+def own_shift(world: DrillWorld) -> None:
+    world.group({"east": 100}, name="callcenter/others", region="south")
+    world.settle()
+    world.sessions("east", "callcenter/others", {0: 1})
+    world.shift(selector={"names": ["others"]}, to="west")
+    world.settle()
+
+
+def on_the_way(world: DrillWorld) -> None:
+    world.put(keys.placement(GROUP), world.record().model_copy(update={"map": {"east": "1-99", "west>east": "0"}}))
+    world.sessions("west", GROUP, {0: 1})
+
+
+def away_by_a_failover(world: DrillWorld) -> None:
+    world.group({"east": 100}, **{"return": {"mode": "Automatic", "stableFor": "2h"}})
+    failed(world)
+    world.put(keys.placement(GROUP), world.record().model_copy(update={"cause": "Failover/east-1"}))
+    world.settle()
+    world.advance(700)
+
+
+def watched_by_one(world: DrillWorld) -> None:
+    """East is well, and only one location would notice if it were not."""
+    for component in ("softswitch", "cti"):
+        world.delete(keys.observation("witness", "east", "hotel", component))
+
+
+def new_reign(world: DrillWorld) -> None:
+    world.delete(keys.COORDINATOR)
+    world.put(keys.COORDINATOR, world.record_of_another_coordinator())
+
+
+@pytest.mark.parametrize(
+    ("against", "spec", "outcome", "reason"),
+    [
+        pytest.param(DrillWorld.hold, {}, "Blocked", Reason.HELD, id="hold"),
+        pytest.param(
+            lambda world: world.hold() or world.observe("witness", "east", "hotel", "cti", passes=False),
+            {},
+            "Blocked",
+            Reason.HELD,
+            id="a-hold-is-named-before-the-rest",
+        ),
+        pytest.param(None, {"suspend": True}, "Blocked", Reason.SUSPENDED, id="suspended"),
+        pytest.param(
+            lambda world: world.publish(
+                keys.SITE, "east", site_spec("east", "hotel", maintenance=True), by=("east", "west")
+            ),
+            {},
+            "Blocked",
+            Reason.MAINTENANCE,
+            id="maintenance",
+        ),
+        pytest.param(
+            lambda world: world.observe("witness", "east", "hotel", "cti", passes=False),
+            {},
+            "Blocked",
+            Reason.SITE_NOT_HEALTHY,
+            id="a-city-is-accused",
+        ),
+        pytest.param(
+            lambda world: (
+                world.delete(keys.observation("east", "witness", "", "engine"))
+                or world.observe("west", "witness", "", "engine", passes=False)
+            ),
+            {},
+            "Blocked",
+            Reason.SITE_NOT_HEALTHY,
+            id="the-witness-is-not-reached",
+        ),
+        pytest.param(failed, {}, "Blocked", Reason.QUARANTINED, id="quarantine"),
+        pytest.param(watched_by_one, {}, "Blocked", Reason.NOT_FAILOVER_READY, id="not-failover-ready"),
+        pytest.param(own_shift, {}, "Blocked", Reason.SHIFT_CONFLICT, id="a-shift-is-under-way"),
+        pytest.param(
+            other_drill,
+            {"shift": {"selector": {"region": "north"}, "to": "west"}},
+            "Blocked",
+            Reason.DRILL_CONFLICT,
+            id="a-drill-of-the-same-cities",
+        ),
+        pytest.param(full_west, {}, "CapacityCheckFailed", Reason.CAPACITY_EXCEEDED, id="no-room-there"),
+        pytest.param(
+            overbooked_home, {}, "CapacityCheckFailed", Reason.CAPACITY_EXCEEDED, id="no-room-for-the-way-back"
+        ),
+        pytest.param(
+            None,
+            {"windows": {"blocked": [{"lastDate": "1970-12-31", "reason": "holidays"}]}},
+            "Blocked",
+            Reason.OUTSIDE_WINDOWS,
+            id="a-blocked-window",
+        ),
+        pytest.param(
+            lambda world: world.drill(by=("west",), hold="1h"), {}, "Blocked", Reason.SPEC_NOT_CONSISTENT, id="differs"
+        ),
+        pytest.param(on_the_way, {}, "Blocked", Reason.STILL_MOVING, id="buckets-on-their-way"),
+        pytest.param(away_by_a_failover, {}, "Blocked", Reason.AWAY_FROM_HOME, id="waits-for-the-way-home"),
+        pytest.param(
+            None,
+            {"shift": {"selector": {"names": ["nobody"]}, "to": "west"}},
+            "Blocked",
+            Reason.UNKNOWN_GROUP,
+            id="no-such-group",
+        ),
+        pytest.param(
+            None, {"shift": {"selector": {"system": "hotel"}, "to": "moon"}}, "Blocked", Reason.UNKNOWN_SITE, id="moon"
+        ),
+        pytest.param(
+            None,
+            {"shift": {"selector": {"system": "hotel"}, "to": "east"}},
+            "Blocked",
+            Reason.NOTHING_TO_MOVE,
+            id="they-are-there",
+        ),
+    ],
+)
+def test_a_run_that_something_speaks_against_does_not_start_and_says_why(
+    against: Callable[[DrillWorld], object] | None, spec: dict[str, Any], outcome: str, reason: Reason
+) -> None:
+    world = DrillWorld(**spec)
+    if against is not None:
+        against(world)
+    before = world.placement()
+    world.command()
+    world.settle()
+    if world.state.phase == "Checking":
+        assert world.state.reason == reason
+        world.advance(PATIENCE_S + 0.1)
+        world.settle()
+    assert world.outcome() == (outcome, reason)
+    assert world.last.message
+    assert world.placement() == before
+    assert world.last.started_at == 0.0
+
+
+def test_of_two_drills_of_the_same_cities_one_starts() -> None:
+    world = DrillWorld()
+    world.group({"east": 100}, name="callcenter/others", region="south")
+    world.settle()
+    world.drill(shift={"selector": {"region": "north"}, "to": "west"})
+    world.drill("callcenter/another", shift={"selector": {"region": "south"}, "to": "west"})
+    world.command()
+    world.command(name="callcenter/another")
+    world.settle()
+    under_way = [entry.name for entry in world.snapshot.drills.values() if entry.under_way]
+    assert under_way == ["callcenter/another"]
+    assert world.state.phase == "Checking"
+    assert world.state.reason in (Reason.DRILL_CONFLICT, Reason.SHIFT_CONFLICT)
+    assert "callcenter/another" in world.state.message
+
+
+# -- commands
+
+
+def test_a_command_acts_once_from_whichever_cluster_it_comes() -> None:
+    world = DrillWorld()
+    world.command(site="west", number="w1")
+    world.settle()
+    assert (world.state.phase, world.run.due.by, world.run.due.request) == ("Out", "ada", "w1")
+    world.command(site="east", number="e1")
+    world.settle()
+    assert (world.state.request, world.state.answer) == ("e1", "not started: a run is under way already (Out)")
+    world.travel("east", "west")
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    world.travel("west", "east")
+    world.another_coordinator()
+    assert world.settle() == []
+    assert len(world.state.runs) == 1
+
+
+def test_a_command_that_comes_late_is_not_followed() -> None:
+    world = DrillWorld()
+    world.command(age_s=PATIENCE_S + 1)
+    world.settle()
+    assert world.state.phase == "Waiting"
+    assert "ask again" in world.state.answer
+
+
+def test_a_command_is_answered_although_nothing_can_be_done() -> None:
+    world = DrillWorld()
+    world.command("abort")
+    world.settle()
+    assert world.state.answer == "nothing is under way, so there is nothing to abort"
+    world.hold()
+    world.command("run", number="2")
+    world.settle()
+    world.command("abort", number="3")
+    world.settle()
+    assert world.outcome() == ("Interrupted", Reason.ABORTED_BY_USER)
+    assert world.last.started_at == 0.0
+
+
+# -- what stops it
+
+
+def abort(world: DrillWorld) -> None:
+    world.command("abort", number="2")
+
+
+def suspend(world: DrillWorld) -> None:
+    world.drill(suspend=True)
+
+
+def delete(world: DrillWorld) -> None:
+    world.delete(keys.spec("east", keys.DRILL, DRILL))
+
+
+@pytest.mark.parametrize("stop", [abort, suspend, delete])
+@pytest.mark.parametrize("stage", ["started", "holding", "coming_back"])
+def test_a_run_that_is_stopped_brings_everybody_back(stage: str, stop: Callable[[DrillWorld], None]) -> None:
+    world = DrillWorld(MIXED)
+    getattr(world, stage)()
+    stop(world)
+    world.settle()
+    assert "west>east" in world.placement()
+    world.advance(2)
+    world.sessions("west", GROUP, {})
+    world.sessions("east", GROUP, dict.fromkeys(range(10), 1))
+    back = next((shift for shift in world.snapshot.shifts if shift.endswith("-back")), None)
+    if back is not None:
+        world.arrived("east", back, 10)
+    world.settle()
+    assert world.placement() == MIXED
+    if stop is delete:
+        assert DRILL not in world.snapshot.drills
+        assert not world.snapshot.shifts
+        return
+    outcome = world.outcome()[0]
+    assert outcome == ("Succeeded" if (stage, stop) == ("coming_back", suspend) else "Interrupted")
+
+
+def test_hold_pauses_a_run_and_it_goes_on_afterwards() -> None:
+    world = DrillWorld().holding()
+    world.hold()
+    for _ in range(2):
+        world.advance(HOLD_S + 3600)
+        world.settle()
+    assert (world.state.phase, world.state.reason) == ("Holding", Reason.HELD)
+    assert world.placement() == {"west": "0-99"}
+    world.delete(keys.HOLD)
+    world.settle()
+    assert world.state.phase == "Back"
+
+
+def test_hold_in_a_wave_is_said_by_the_drill_too() -> None:
+    world = DrillWorld(shift={**ALL["shift"], "waves": [50, 100]})
+    world.started()
+    world.hold()
+    world.advance(2)
+    world.sessions("east", GROUP, {})
+    world.sessions("west", GROUP, {})
+    world.settle()
+    assert (world.state.phase, world.state.reason) == ("Out", Reason.HELD)
+    assert "waits" in world.state.message
+
+
+def test_a_target_that_fails_half_way_is_waited_for_and_then_everybody_comes_back() -> None:
+    world = DrillWorld(shift={**ALL["shift"], "waves": [50, 100]})
+    world.started()
+    world.observe("west", "west", "hotel", "cti", passes=False, firm=False)
+    world.travel("east", "west", agents=5)
+    assert (world.state.phase, world.state.reason) == ("Out", Reason.TARGET_NOT_USABLE)
+    half = world.placement()
+    assert set(half) == {"east", "west"}
+    world.advance(PREPARE_PATIENCE_S - 1)
+    world.settle()
+    assert world.placement() == half
+    world.advance(1.1)
+    world.settle()
+    assert "west>east" in world.placement()
+    world.advance(2)
+    world.sessions("west", GROUP, {})
+    world.sessions("east", GROUP, dict.fromkeys(range(10), 1))
+    world.settle()
+    assert world.outcome() == ("Failed", Reason.TARGET_NOT_USABLE)
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_after_a_hold_it_has_its_whole_patience() -> None:
+    world = DrillWorld().holding()
+    world.hold()
+    for _ in range(2):
+        world.advance(HOLD_S + PREPARE_PATIENCE_S + 10)
+        world.settle()
+    world.delete(keys.HOLD)
+    world.observe("east", "east", "hotel", "cti", passes=False, firm=False)
+    world.settle()
+    assert (world.state.phase, world.state.reason) == ("Holding", Reason.TARGET_NOT_USABLE)
+    world.observe("east", "east", "hotel", "cti")
+    world.settle()
+    assert world.state.phase == "Back"
+
+
+def test_what_went_on_is_said_again() -> None:
+    world = DrillWorld(shift={**ALL["shift"], "waves": [50, 100]})
+    world.started()
+    world.hold()
+    world.travel("east", "west", agents=5)
+    assert world.state.reason == Reason.HELD
+    world.delete(keys.HOLD)
+    world.settle()
+    assert (world.state.phase, world.state.reason) == ("Out", Reason.DRILL_STARTED)
+
+
+def test_a_persons_abort_of_the_shift_back_leaves_them_there_and_says_so() -> None:
+    world = DrillWorld().coming_back()
+    world.change_shift(world.run.back.shift, abort=True)
+    world.settle()
+    world.advance(2)
+    world.sessions("east", GROUP, {})
+    world.sessions("west", GROUP, dict.fromkeys(range(10), 1))
+    world.settle()
+    assert world.outcome() == ("Interrupted", Reason.ROLLED_BACK)
+    assert f"not where they were: {GROUP} (buckets 0-99 at west)" in world.last.message
+
+
+# -- emergencies
+
+
+@pytest.mark.parametrize("stage", ["started", "holding", "coming_back"])
+@pytest.mark.parametrize("city", ["east", "west"])
+def test_an_emergency_ends_a_run_and_nothing_resumes_by_itself(stage: str, city: str) -> None:
+    world = DrillWorld()
+    getattr(world, stage)()
+    other = "west" if city == "east" else "east"
+    world.die(city, seen_by=(other, "witness"))
+    world.advance(2.01)
+    commits = world.settle()
+    moved = [commit for commit in commits if keys.placement(GROUP) in commit.writes]
+    for commit in moved:
+        assert keys.drill(DRILL) in commit.writes, "in the failover's own transaction"
+    assert world.outcome() == ("Interrupted", Reason.FAILED_OVER)
+    assert dict(world.map().end_shares) == {other: 100}
+    world.come_back(city)
+    world.advance(4 * 3600)
+    world.settle()
+    assert dict(world.map().end_shares) == {other: 100}
+    assert world.state.phase == "Waiting"
+
+
+def test_an_emergency_that_does_not_concern_its_groups_leaves_it_alone() -> None:
+    world = DrillWorld().holding()
+    world.put(keys.failover("north"), FailoverRecord(number=1, state="Active"))
+    world.settle()
+    assert world.state.phase == "Holding"
+
+
+# -- others, meanwhile
+
+
+def test_its_groups_and_their_room_at_home_are_kept_while_they_are_away() -> None:
+    world = DrillWorld(capacity=150).holding()
+    world.shift("callcenter/mine", selector={"system": "hotel"}, to="east")
+    world.settle()
+    mine = world.shift_record("callcenter/mine")
+    assert (mine.phase, mine.reason) == ("Failed", Reason.SHIFT_CONFLICT)
+    assert f"Drill {DRILL}" in mine.message
+    world.group({"east": 100}, name="callcenter/newcomers", agents=60)
+    world.settle()
+    assert "callcenter/newcomers" not in world.snapshot.placements
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    world.travel("west", "east")
+    assert world.outcome()[0] == "Succeeded"
+
+
+def test_a_home_that_can_carry_less_than_before_gets_nobody_back_and_says_who_stays() -> None:
+    world = DrillWorld().holding()
+    overbooked_home(world)
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    assert (world.state.phase, world.state.reason) == ("Holding", Reason.CAPACITY_EXCEEDED)
+    world.advance(PREPARE_PATIENCE_S + 0.1)
+    world.settle()
+    assert world.outcome() == ("CapacityCheckFailed", Reason.CAPACITY_EXCEEDED)
+    assert "buckets 0-99 at west" in world.last.message
+    assert "A Shift brings them back" in world.last.message
+
+
+def test_a_group_that_somebody_else_has_placed_meanwhile_is_left_alone_and_named() -> None:
+    world = DrillWorld().holding()
+    world.put(keys.placement(GROUP), world.record().model_copy(update={"cause": "Order"}))
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+    assert world.outcome() == ("Failed", Reason.NOT_RESTORED)
+    assert f"{GROUP} (buckets 0-99 at west)" in world.last.message
+
+
+def test_a_home_that_is_not_usable_for_a_while_is_waited_for() -> None:
+    world = DrillWorld().holding()
+    world.observe("east", "east", "hotel", "cti", passes=False, firm=False)
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    assert (world.state.phase, world.state.reason) == ("Holding", Reason.TARGET_NOT_USABLE)
+    world.observe("east", "east", "hotel", "cti")
+    world.settle()
+    assert world.state.phase == "Back"
+
+
+# -- premises
+
+
+def between(world: DrillWorld, change: Callable[[DrillWorld], object]) -> list[bool]:
+    """Decide, let something happen, then commit what concerns the Drill: which commits the store takes."""
+    commits = [commit for commit in world.decide().commits if commit.subject == f"Drill {DRILL}"]
+    assert commits
+    change(world)
+    return [world.commit(commit) for commit in commits]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(DrillWorld.hold, id="hold"),
+        pytest.param(suspend, id="the-spec"),
+        pytest.param(failed, id="a-failover"),
+        pytest.param(new_reign, id="the-reign"),
+        pytest.param(lambda world: world.put(keys.drill(DRILL), world.state), id="the-record"),
+    ],
+)
+def test_what_changes_between_decision_and_commit_stops_the_start(change: Callable[[DrillWorld], object]) -> None:
+    world = DrillWorld()
+    world.command()
+    assert between(world, change) == [False]
+
+
+def test_a_hold_between_decision_and_commit_stops_the_way_back() -> None:
+    world = DrillWorld().holding()
+    world.advance(HOLD_S + 0.1)
+    assert between(world, DrillWorld.hold) == [False]
+
+
+# -- what is kept
+
+
+def test_old_runs_go_with_their_shifts_and_each_kind_has_its_own_room() -> None:
+    world = DrillWorld(succeededRunsHistoryLimit=2, otherRunsHistoryLimit=1)
+    for number in range(4):
+        world.advance(10)
+        world.command(number=f"good-{number}")
+        world.settle()
+        world.travel("east", "west")
+        world.advance(HOLD_S + 0.1)
+        world.settle()
+        world.travel("west", "east")
+    assert [run.outcome for run in world.state.runs] == ["Succeeded", "Succeeded"]
+    assert len(world.snapshot.shifts) == 4
+    world.hold()
+    for number in range(2):
+        world.advance(10)
+        world.command(number=f"bad-{number}")
+        world.settle()
+        world.advance(PATIENCE_S + 1)
+        world.settle()
+    assert [run.outcome for run in world.state.runs] == ["Blocked", "Succeeded", "Succeeded"]
+
+
+def test_a_drill_that_is_deleted_everywhere_is_forgotten_with_its_shifts() -> None:
+    world = DrillWorld().over()
+    delete(world)
+    world.settle()
+    assert DRILL not in world.snapshot.drills
+    assert not world.snapshot.shifts
+
+
+def test_a_lost_citys_older_manifest_holds_up_nothing() -> None:
+    world = DrillWorld()
+    world.drill(by=("west",), hold="1h")
+    assert not world.snapshot.drill_specs[DRILL].consistent
+    world.put(keys.failover("east"), FailoverRecord(number=1, state="Active"))
+    published = world.snapshot.drill_specs[DRILL]
+    assert (published.consistent, published.voices) == (True, ("west",))
+    assert published.spec is not None
+    assert published.spec.hold == "1h"
+
+
+def test_a_copy_alone_is_no_drill() -> None:
+    world = DrillWorld()
+    world.command(site="west")
+    delete(world)
+    world.settle()
+    assert DRILL not in world.snapshot.drills
+    assert world.placement() == {"east": "0-99"}
