@@ -111,7 +111,9 @@ def is_waited_for(refusal: Refusal) -> bool:
 def planned(turn: Turn) -> None:
     spec = turn.record.spec
     if spec.dry_run:
-        turn.become(Reason.DRY_RUN, "planned only, as dryRun asks: nothing was moved", phase="Completed")
+        waits_for = may_start(turn) or full_target(turn)
+        now = f"; now it would wait: {waits_for.message}" if waits_for else ""
+        turn.become(Reason.DRY_RUN, f"planned only, as dryRun asks: nothing was moved{now}", phase="Completed")
     elif spec.abort:
         turn.become(Reason.ABORTED_BY_USER, "aborted before anything was moved", phase="RolledBack")
     elif spec.approval == "Manual" and not spec.approved:

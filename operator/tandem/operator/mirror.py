@@ -114,12 +114,13 @@ class StatusMirror:
             group.create_task(self._relay())
             while True:
                 started = time.monotonic()
+                # The moment at which a silent store becomes worth saying is not a change of anything, and it may come
+                # while this round's statuses are written: looked at before they are made.
+                silent = 0 < self._view.silent_s <= STORE_SILENT_S
                 due = list(self._due())
                 rest = max(STATUS_INTERVAL_S, STATUS_DUTY * (time.monotonic() - started))
                 await self._write(due)
                 await asyncio.sleep(rest)
-                # The moment at which a silent store becomes worth saying is not a change of anything.
-                silent = 0 < self._view.silent_s < STORE_SILENT_S
                 await self._wake.wait(timeout=1.0 if silent or self._later or self._some_wait else _IDLE_S)
 
     async def _relay(self) -> None:

@@ -636,6 +636,20 @@ def test_a_return_moves_nobody_and_begins_the_quarantine() -> None:
     assert world.placement() == {"west>east": "0-99"}
 
 
+def test_a_dry_run_says_that_it_would_wait_for_the_quarantine() -> None:
+    world = a_world()
+    world.die("east")
+    after_confirmation(world).settle()
+    world.sessions("west", GROUP, dict.fromkeys(range(100), 1))
+    world.come_back("east")
+    world.settle()
+    world.shift(selector={"system": "hotel"}, to="east", dryRun=True)
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.reason) == ("Completed", Reason.DRY_RUN)
+    assert "nothing was moved; now it would wait: east came back after failover 1; it is in quaran" in record.message
+
+
 def test_a_lost_citys_copies_of_the_objects_hold_up_nothing() -> None:
     world = a_world()
     world.die("east")

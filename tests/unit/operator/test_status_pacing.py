@@ -1,5 +1,6 @@
 """What must be written at once, and what may wait."""
 
+import asyncio
 from copy import deepcopy
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from tandem.domain.records import HoldRecord, PlacementRecord
 from tandem.engine.wakeup import Signal
 from tandem.operator.mirror import LocalNotes, StatusMirror
 from tandem.operator.objects import Table
+from tandem.operator.settings import STORE_SILENT_S
 from tandem.operator.status_pacing import (
     COUNTS_INTERVAL_S,
     EMERGENCY_QUIET_S,
@@ -23,6 +25,7 @@ from tandem.operator.status_pacing import (
 from tests.support.manifests import site
 from tests.unit.domain.test_shifts import a_world
 from tests.unit.domain.world import World
+from tests.unit.engine.virtual import run_virtual
 from tests.unit.operator.objects import seen
 
 BEFORE: dict[str, Any] = {
@@ -96,6 +99,47 @@ def test_an_emergency_is_quiet_from_the_moment_a_city_falls_silent_and_a_start_i
     assert quiet.wanted(world.snapshot, 11.0)
     assert quiet.wanted(world.snapshot, 11.0 + EMERGENCY_QUIET_S - 0.1)
     assert not quiet.wanted(world.snapshot, 11.0 + EMERGENCY_QUIET_S)
+
+
+@pytest.mark.parametrize("tenths", range(0, 16, 2))
+def test_a_silent_store_is_said_within_two_seconds_whenever_it_became_worth_saying(tenths: int) -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        world = World()
+        silent_since = loop.time() - STORE_SILENT_S + 2.0 + tenths / 10
+
+        class View:
+            synced = SimpleNamespace(is_set=lambda: True)
+            trouble = "no quorum"
+            clock = SimpleNamespace(now=lambda: world.mono, monotonic=loop.time)
+            snapshot = world.snapshot
+
+            @property
+            def silent_s(self) -> float:
+                return loop.time() - silent_since
+
+            def subscribe(self, *_: str) -> Signal:
+                return Signal()
+
+        table = Table()
+        table.update(seen(site("east")))
+        mirror = StatusMirror("east", table, cast("Any", View()), cast("Any", None), LocalNotes())
+        said_at = []
+
+        async def write(due: list[tuple[Any, dict[str, Any]]]) -> None:
+            for east, status in due:
+                table.update(replace(east, status=status))
+                if "StoreUnreachable" in str(status):
+                    said_at.append(loop.time())
+
+        mirror._write = write  # type: ignore[method-assign]
+        running = asyncio.create_task(mirror.run())
+        await asyncio.sleep(6.0 + tenths / 10)
+        running.cancel()
+        assert said_at
+        assert said_at[0] - silent_since < STORE_SILENT_S + 2.0
+
+    run_virtual(story())
 
 
 def test_a_hold_is_told_while_a_move_is_young_and_mere_counts_are_not() -> None:
