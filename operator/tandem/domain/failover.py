@@ -40,8 +40,9 @@ from tandem.domain.verdicts import State, system_verdict
 def handle_failovers(draft: Draft, ledger: Ledger, now: Instant) -> None:
     """Move the groups of every system that is lost at a site, and end the failovers of sites that are back."""
     close_questions(draft, now)
+    lost_systems: dict[str, dict[str, Loss]] = {}
     for site in draft.snapshot.active_sites():
-        lost = {}
+        lost = lost_systems[site] = {}
         for system in _systems(draft.snapshot, site):
             found = loss(draft.snapshot, site, system, now.mono)
             if found is None:
@@ -53,10 +54,14 @@ def handle_failovers(draft: Draft, ledger: Ledger, now: Instant) -> None:
                 draft.wake(now.mono + found.in_s + 0.001)
                 continue
             lost[system] = found
+    # Once for all: after a first city's failover the room that it has given out would be forgotten with the plans.
+    ledger.forget_plans(
+        {group for site, lost in lost_systems.items() if lost for group in _yielding(draft.snapshot, site, lost)}
+    )
+    for site, lost in lost_systems.items():
         if keys.failover(site) in draft.written:
             continue  # a person has just declined; the next turn goes on with that
         if lost:
-            ledger.forget_plans(_yielding(draft.snapshot, site, lost))
             _Failover(draft, ledger, site, lost, now).run()
         else:
             _end(draft, site, now)

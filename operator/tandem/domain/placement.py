@@ -242,6 +242,8 @@ def split_waves(parts: Sequence[Part], percents: Sequence[int]) -> tuple[tuple[d
             cuts.append(ends)
     for members in systems.values():
         _join_small_end(cuts, members, counted)
+    # One system's small end may have been all that there was in a wave: a wave in which nobody moves is none.
+    cuts = [cut for cut, before in zip(cuts, [None, *cuts], strict=False) if cut != before]
     waves = [
         [{b: part.moves[b] for b in order[first:last]} for first, last in pairwise(cut[number] for cut in cuts)]
         for number, (part, order) in enumerate(zip(parts, ordered, strict=True))

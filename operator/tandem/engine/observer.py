@@ -163,6 +163,7 @@ class Observer:
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
             self._tasks.clear()
+            self._followed = {}
 
     def _follow_targets(self) -> None:
         snapshot = self._picture.snapshot

@@ -161,6 +161,7 @@ async def test_a_floor_that_loses_its_city_works_as_guests_within_5_s_and_comes_
         assert desk.sign_ins()[-1].gap is not None
         assert (desk.sign_ins()[-1].gap or 0) < 1.0
     assert {tuple(desk.story()) for desk in story.others} == {("in east (fresh)",)}, "nobody else has noticed"
+    await asyncio.sleep(1.0)  # the reports come with the next pings
     _, moves = await story.west.get("/v1/moves")
     check("Moves", moves)
     assert [move["cause"] for move in moves["moves"]] == ["Guest"] * STRAYS

@@ -80,7 +80,7 @@ async def test_a_planned_move_releases_each_agent_once_with_a_ticket(
         assert (await placed["east"].group())["buckets"] == {}
         for engine in placed.values():
             await engine.place(12, {"west": "0-99"})
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.0)  # the reports come with the next pings
         assert [d.story() for d in desks] == [["in east (fresh)", "released east -> west", "in west (ticket)"]] * 30
         _, moves = await placed["west"].get("/v1/moves?after=0&wait=1")
         check("Moves", moves)

@@ -218,3 +218,14 @@ def test_moves_are_read_as_they_are_written() -> None:
     move = {3: Slot("east", "west"), 4: Slot("east", "west"), 9: Slot("north", "west")}
     assert encode_moves(move) == {"east>west": "3-4", "north>west": "9"}
     assert parse_moves(encode_moves(move)) == move
+
+
+def test_a_small_end_that_was_all_of_a_wave_leaves_no_wave_in_which_nobody_moves() -> None:
+    small = Part(
+        {b: Slot("east", "west") for b in range(100)}, dict.fromkeys((99, 97, 95, 93, 91, 89, 30), 1.0), "hotel"
+    )
+    big = Part({b: Slot("east", "west") for b in range(100)}, dict.fromkeys(range(0, 100, 5), 1.0), "flight")
+    for percents in ((5, 25, 100), (2, 20, 100), (10, 50, 100)):
+        waves = split_waves((small, big), percents)
+        for number in range(max(map(len, waves))):
+            assert any(number < len(of_part) and of_part[number] for of_part in waves), (percents, number)

@@ -588,3 +588,15 @@ def test_an_abort_names_those_who_come_back_after_their_call() -> None:
     assert record.phase == "RolledBack"
     assert GROUP in record.message
     assert world.placement() == {"east": "0-2,4-99", "west>east": "3"}
+
+
+def test_a_shift_of_a_few_agents_in_two_systems_can_be_planned() -> None:
+    world = World(systems=("hotel", "flight"))
+    world.group({"east": 100}, name="callcenter/small", agents=8)
+    world.group({"east": 100}, name="callcenter/big", system="flight", agents=20)
+    world.settle()
+    world.sessions("east", "callcenter/small", dict.fromkeys((99, 97, 95, 93, 91, 89, 30), 1))
+    world.sessions("east", "callcenter/big", dict.fromkeys(range(0, 100, 5), 1), system="flight")
+    world.shift(selector={"region": "north"}, to="west", waves=[5, 25, 100])
+    world.settle()
+    assert world.shift_record().phase == "Moving"

@@ -653,3 +653,29 @@ def test_a_lost_citys_agents_are_not_told_one_by_one_why_they_wait_before_the_do
     outs = cti.place(EAST)
     assert len(frames(outs, Offer)) == 200
     assert said(cti.later(1.0), Borrow) == []
+
+
+def test_who_waits_his_turn_as_a_guest_keeps_his_loan() -> None:
+    cti = East(capacity=100, rate=5.0)
+    cti.place(WEST)
+    strays = 20
+    for number in range(strays):
+        cti.hello(number, f"a{number}")
+        cti.ask(number, wait=True)
+    asked = given_back = 0
+    let_in: set[int] = set()
+    for _ in range(400):
+        cti.hear()
+        news: list[Out] = list(cti.living(TICK))
+        while news:
+            out = news.pop(0)
+            if isinstance(out, Say) and isinstance(out.frame, Borrow):
+                asked += len(out.frame.wanted)
+                lent = {account: f"w.{out.frame.n}.{account}" for account, _ in out.frame.wanted}
+                news += cti.peer(Lent(out.frame.n, lent, {}))
+            elif isinstance(out, Say) and isinstance(out.frame, Returned):
+                given_back += len(out.frame.loans)
+            elif isinstance(out, Reply) and isinstance(out.frame, Offer):
+                let_in.add(out.conn)
+                news += cti.frame(out.conn, Pong(out.frame.session, 1))
+    assert (asked, given_back, len(let_in)) == (strays, 0, strays)

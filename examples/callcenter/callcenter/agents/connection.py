@@ -143,9 +143,11 @@ class _Line(WSListener):
         # In one packet: when thousands sign in at once, packets are most of the work of both ends.
         sock: socket.socket = transport.underlying_transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
-        for text in texts:
-            transport.send(_TEXT, text.encode())
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        try:
+            for text in texts:
+                transport.send(_TEXT, text.encode())
+        finally:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
 
     def drop(self) -> None:
         """End it; nobody wants to hear of it any more."""

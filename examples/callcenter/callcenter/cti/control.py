@@ -95,7 +95,8 @@ class ControlPort:
         self._token = f"Bearer {token}".encode()
         self._system = system
         self._rate = rate
-        self._guests_as_of = 0
+        self._guests_as_of: dict[str, int] = {}
+        """By boot: the store's revision at which the number of guests was read."""
 
     def app(self) -> web.Application:
         """The application to serve."""
@@ -212,9 +213,9 @@ class ControlPort:
             return _error(409, "WrongBoot", f"this process is {server.boot}, not {boot}", boot=server.boot)
         except NotKeptError as e:
             return _error(507, "NotKept", str(e))
-        # One that was late on its way knows an older number.
-        if guest_capacity is not None and as_of >= self._guests_as_of:
-            self._guests_as_of = as_of
+        # One that was late on its way knows an older number. In a new boot the store may be another one.
+        if guest_capacity is not None and as_of >= self._guests_as_of.get(boot, 0):
+            self._guests_as_of = {boot: as_of}
             self._host.set_guest_capacity(guest_capacity)
         return web.json_response(
             {

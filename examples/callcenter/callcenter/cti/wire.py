@@ -26,8 +26,8 @@ def read_guest_capacity(body: Any) -> int | None:
 
 
 def read_as_of(body: Any) -> int:
-    """Read the revision of the store that the sender of a push had read. Raises RequestError."""
-    return _count("asOf", _object(body, "body").get("asOf"))
+    """Read the revision of the store that the sender of a push had read; 0 when it says none. Raises RequestError."""
+    return _count("asOf", _object(body, "body").get("asOf", 0))
 
 
 def read_priorities(body: Any) -> Priorities | None:
@@ -36,7 +36,7 @@ def read_priorities(body: Any) -> Priorities | None:
     if said.get("priorities") is None:
         return None
     of = {name: _count(f"priorities.{name}", n) for name, n in _object(said["priorities"], "priorities").items()}
-    return Priorities(of, read_as_of(said))
+    return Priorities(of, _count("asOf", said.get("asOf")))
 
 
 def write_placements(placements: Mapping[str, Placement]) -> dict[str, Any]:

@@ -343,7 +343,7 @@ class GuestDoor:
 
     def _lives(self, guest: Guest) -> bool:
         seat = self._t.seats[guest.account]
-        knock = seat.knock if seat.knock is not None and seat.knock.reason == "Paced" else None
+        knock = seat.knock if seat.knock in self._t.paced else None
         held = (seat.session, seat.offer, knock)
         return any(one is not None and one.conn.instance == guest.instance for one in held)
 
@@ -361,7 +361,7 @@ class GuestDoor:
         self._t.cancel_offer(seat)
         knock = seat.knock
         self._give_back(account, now, out)
-        if knock is not None and knock.reason == "Paced":
+        if knock is not None and knock in self._t.paced:
             self._do.decide(knock, now, out)
 
     # ---- time

@@ -38,6 +38,9 @@ class Turns(Generic[T]):
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __contains__(self, who: object) -> bool:
+        return who in self._number
+
     def __iter__(self) -> Iterator[T]:
         """In order of coming."""
         return (who for who, _ in self._waiting.values())

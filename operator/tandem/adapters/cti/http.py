@@ -102,7 +102,7 @@ class _Capabilities(_Read):
     client_evidence: bool
     fence: Literal["Native", "Adapter"]
     identity: Literal["Shared", "PerSite"]
-    max_rate: float
+    max_rate: float = Field(ge=0, allow_inf_nan=False)
 
 
 class HttpCTI:
