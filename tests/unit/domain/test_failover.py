@@ -7,10 +7,11 @@ import pytest
 
 from tandem.constants import QUARANTINE_FORGIVEN_S, QUARANTINE_S
 from tandem.domain import keys
+from tandem.domain.capacity import Ledger
 from tandem.domain.reasons import Reason
 from tandem.domain.records import FailoverRecord, HeartbeatRecord, ObservationRecord
 from tandem.domain.verdicts import State, site_verdict
-from tests.unit.domain.world import GROUP, World, site_spec
+from tests.unit.domain.world import GROUP, WITNESS, World, site_spec
 
 OTHER = "callcenter/hotel-south-support"
 CONFIRM_AFTER_S = 2.0
@@ -751,3 +752,27 @@ def test_two_hundred_groups_fail_over_in_transactions_that_fit() -> None:
     world.settle()
     assert all(world.placement(name) == {"west": "0-99"} for name in names)
     assert failover(world).number == 1
+
+
+def test_of_two_cities_lost_at_once_the_second_does_not_get_the_room_of_the_first() -> None:
+    world = World(capacity=1000)
+    world.cities = ("east", "west", "mid")
+    for city, capacity in (("east", 1000), ("west", 1000), ("mid", 100)):
+        world.publish(keys.SITE, city, site_spec(city, "hotel", capacity=capacity), by=world.cities)
+    world.publish(keys.SITE, "witness", WITNESS, by=world.cities)
+    world.publish(keys.SITE, "second", {**WITNESS, "failureDomain": "other"}, by=world.cities)
+    for place in ("mid", "second"):
+        world.put(keys.heartbeat(place), HeartbeatRecord(site=place, engine=place, started_at=0))
+    for city in world.cities:
+        world.healthy(city, "hotel")
+        world.report(city, "hotel", {})
+    sites = list(world.cities)
+    world.group({"east": 50, "west": 50}, name="callcenter/a", agents=160, sites=sites, by=world.cities)
+    world.group({"west": 100}, name="callcenter/b", agents=100, sites=sites, by=world.cities)
+    world.settle()
+    world.die("east", seen_by=("mid", "witness", "west"))
+    world.die("west", seen_by=("mid", "witness"))
+    world.advance(4.0)
+    world.settle()
+    ledger = Ledger(world.snapshot)
+    assert 0 < ledger.load("mid", "hotel") <= ledger.capacity("mid", "hotel") == 100

@@ -5,6 +5,9 @@ import asyncio
 from tandem.constants import CREDIT_S
 from tandem.domain import keys
 from tandem.domain.verdicts import State, system_verdict, usability
+from tandem.engine.observer import Observer, Target
+from tandem.engine.ports import ProbeResult
+from tandem.engine.supervisor import supervise
 from tests.unit.domain.world import site_spec
 from tests.unit.engine.cities import Cities
 from tests.unit.engine.virtual import run_virtual
@@ -191,6 +194,31 @@ def test_a_changed_site_is_probed_where_it_is_now() -> None:
         await cities.until(lambda: set(words(cities, "east", "hotel", "softswitch").values()) == {"Fail"})
         cities.publish(keys.SITE, "east", site_spec("east", "flight"))
         await cities.until(lambda: words(cities, "east", "hotel", "softswitch") == {})
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_an_observer_whose_probe_failed_by_a_bug_probes_again() -> None:
+    async def story() -> None:
+        cities = await ready()
+        used = cities.engines["witness"].observer
+        observer = Observer("witness", used._picture, used._publisher, used._prober, used._clock)
+        probe = observer._probe
+        failed: list[Target] = []
+
+        async def once_a_bug(target: Target) -> ProbeResult:
+            if not failed:
+                failed.append(target)
+                raise RuntimeError("a bug")
+            return await probe(target)
+
+        observer._probe = once_a_bug  # type: ignore[method-assign]
+        running = asyncio.create_task(supervise({"observer": observer.run}, used._clock))
+        await asyncio.sleep(30.0)
+        assert failed
+        assert observer._tasks
+        running.cancel()
         await cities.stop()
 
     run_virtual(story())
