@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tandem.constants import MOST_ACCOUNTS_NAMED
+from tandem.domain import keys
+from tandem.domain.capacity import Ledger
 from tandem.domain.placement import Moves, Slot, parse_moves
 from tandem.domain.plan import hold_refusal, unusable_target
 from tandem.domain.quarantine import quarantined
@@ -97,16 +99,36 @@ def may_start(turn: Turn) -> Refusal | None:
 
 
 def full_target(turn: Turn) -> Refusal | None:
-    """What forbids a Shift to begin: a target that would have more agents than it carries, this Shift's included."""
+    """What forbids a Shift to begin: a target that would have more agents than it carries, this Shift's included.
+
+    Of Shifts that have not begun only those made before it count, or two would wait for each other.
+    """
+    ledger = turn.ledger
+    later = _groups_of_later_shifts(turn)
+    if later and not any(key.startswith(keys.PLACEMENTS) for key in turn.draft.written):
+        ledger = Ledger(turn.snapshot)
+        ledger.forget_plans(later)
     for site, system in sorted(_targets(turn)):
-        has = turn.ledger.capacity(site, system)
-        if turn.ledger.load(site, system) > has:
+        has = ledger.capacity(site, system)
+        if ledger.load(site, system) > has:
             message = (
                 f"{system} at {site} carries {has} agents and would have more by now; raise its capacity with the "
                 "parts behind it, or abort this and move fewer"
             )
             return Refusal(Reason.CAPACITY_EXCEEDED, message, temporary=True)
     return None
+
+
+def _groups_of_later_shifts(turn: Turn) -> set[str]:
+    own = {plan.group for plan in turn.record.plan}
+    place = (turn.record.created_at, turn.entry.name)
+    return {
+        plan.group
+        for shift in turn.snapshot.unfinished_shifts()
+        if not shift.record.wave and (shift.record.created_at, shift.name) > place
+        for plan in shift.record.plan
+        if plan.group not in own
+    }
 
 
 def staying_now(turn: Turn) -> Staying | None:

@@ -600,3 +600,23 @@ def test_a_shift_of_a_few_agents_in_two_systems_can_be_planned() -> None:
     world.shift(selector={"region": "north"}, to="west", waves=[5, 25, 100])
     world.settle()
     assert world.shift_record().phase == "Moving"
+
+
+def test_of_two_shifts_that_have_room_for_one_the_older_one_begins() -> None:
+    world = World(capacity=300)
+    for name, home in (("a", "east"), ("b", "east"), ("c", "west")):
+        world.group({home: 100}, name=f"callcenter/{name}", agents=100)
+    world.settle()
+    for name, home in (("a", "east"), ("b", "east"), ("c", "west")):
+        world.sessions(home, f"callcenter/{name}", dict.fromkeys(range(100), 1))
+    for name in "ab":
+        world.shift(f"callcenter/s{name}", selector={"names": [name]}, to="west", approval="Manual")
+        world.advance(1.0)
+    world.settle()
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=200))
+    for name in "ab":
+        world.change_shift(f"callcenter/s{name}", approved=True, approved_by="ada")
+    world.settle()
+    assert world.placement("callcenter/a") == {"east>west": "0-99"}
+    assert world.placement("callcenter/b") == {"east": "0-99"}
+    assert world.shift_record("callcenter/sb").reason == Reason.CAPACITY_EXCEEDED
