@@ -203,6 +203,7 @@ class _Failover:
             if batch.rescues and not batch.has_room(writes, premises):
                 yield batch
                 batch = self._empty_batch(first=False)
+                writes, premises = self._part(found)  # the one before has ended its Shift, if they share one
             batch.add(found, writes, premises)
         yield batch
 

@@ -776,3 +776,21 @@ def test_of_two_cities_lost_at_once_the_second_does_not_get_the_room_of_the_firs
     world.settle()
     ledger = Ledger(world.snapshot)
     assert 0 < ledger.load("mid", "hotel") <= ledger.capacity("mid", "hotel") == 100
+
+
+def test_more_groups_of_one_shift_than_fit_into_one_transaction_leave_in_one_decision() -> None:
+    world = World(capacity=100_000)
+    names = [f"callcenter/g{number:03}" for number in range(150)]
+    for name in names:
+        world.group({"east": 100}, name=name, agents=10)
+    world.settle()
+    for name in names:
+        world.sessions("east", name, dict.fromkeys(range(0, 100, 10), 1))
+    world.shift(selector={"region": "north"}, to="west", waves=[5, 25, 100])
+    world.settle()
+    world.die("east")
+    after_confirmation(world)
+    commits = world.decide().commits
+    assert len(commits) > 1
+    assert all(world.commit(commit) for commit in commits)
+    assert {tuple(world.placement(name).values()) for name in names} == {("0-99",)}
