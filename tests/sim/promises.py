@@ -648,6 +648,8 @@ class LostCitiesAreLeft(Promise):
         if any(network.passes(city, other) or network.passes(other, city) for other in others):
             return False
         hindered = watch.held or network.slow or network.late or network.twice or network.filtered
+        # Two engines that speak for one place contradict each other: no word of theirs stands for long.
+        hindered = hindered or any(process.alive for process in world.beside)
         return not hindered and (
             all(world.engines[place].process.serves and world.cluster.serves(place) for place in others)
             and all(world.cluster.members[place].serves for place in others)

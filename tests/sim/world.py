@@ -100,6 +100,8 @@ class World:
         for city in CITIES:
             self.ctis[city] = self._new_cti(city)
         self.engines = {place: self._new_engine(place) for place in PLACES}
+        self.beside: list[Process] = []
+        """Engines that were replaced, and may go on beside their successors."""
         self.people: dict[str, Person] = {}
         self.by_extension: dict[str, Person] = {}
         self._move_in()
@@ -324,6 +326,7 @@ class World:
     def start_engine(self, place: str, *, beside: bool = False) -> None:
         """`beside`: although there is one, which nobody could stop."""
         if (beside or not self.engines[place].process.alive) and self.powered(place):
+            self.beside.append(self.engines[place].process)
             self.engines[place] = engine = self._new_engine(place)
             engine.process.call(engine.run)
 
