@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 0.2
 _LOST_AFTER_S = 2.0
+_ASK_AGAIN_S = 30.0
 
 
 class CTILink:
@@ -40,6 +41,7 @@ class CTILink:
         self._boot = ""
         self._confirmed_boot = ""  # the boot that got its maps after a linearizable read
         self._known_boot = ""  # the boot that was asked what it can do
+        self._ask_after = 0.0
         self._held: dict[str, int] = {}  # group -> revision that the CTI holds
         self._answered_at = clock.monotonic()
         self._failing = False
@@ -111,12 +113,14 @@ class CTILink:
 
     async def _ask_what_it_can(self) -> None:
         """Once for each boot: another version may be able to do other things."""
-        boot = self._boot
-        if boot == self._known_boot:
+        boot, now = self._boot, self._clock.monotonic()
+        if boot == self._known_boot or now < self._ask_after:
             return
         try:
             self._reporter.capabilities(await self._adapter.capabilities())
         except AdapterError as error:
+            # One that hangs at this must not hold up what it says of its agents each time.
+            self._ask_after = now + _ASK_AGAIN_S
             log.info("the CTI of %s does not say what it can do yet: %s", self._system, error)
         else:
             self._known_boot = boot

@@ -57,12 +57,16 @@ class FakeCTI:
         self.signed_in_twice: list[str] = []
         self.said_by_clients: ClientCounts = {}
         self.can = CTICapabilities()
+        self.mute_about_itself = False
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- the port
 
     async def capabilities(self) -> CTICapabilities:
+        if self.mute_about_itself:
+            await asyncio.sleep(2.0)
+            raise AdapterError("GET /v1/capabilities: no answer within 2 s")
         return self.can
 
     async def status(self) -> CTIGroups:

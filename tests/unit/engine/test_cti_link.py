@@ -257,3 +257,24 @@ def test_what_a_cti_can_do_is_reported_and_asked_again_of_each_boot() -> None:
         await cities.stop()
 
     run_virtual(story())
+
+
+def test_a_cti_that_hangs_when_asked_what_it_can_holds_up_no_report() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cti = cities.cti("east")
+        cti.mute_about_itself = True
+        cti.restart()
+        await cities.until(lambda: cti.confirmed, within=12.0)
+        await asyncio.sleep(3.0)
+        for number in range(5):
+            cti.sign_in(GROUP, f"new{number}")
+            took = await cities.until(lambda number=number: signed_in(cities) > number)  # type: ignore[misc]
+            assert took < 1.0
+        await cities.stop()
+
+    def signed_in(cities: Cities) -> int:
+        report = cities.snapshot.group_report("east", "hotel", GROUP)
+        return report.signed_in if report else 0
+
+    run_virtual(story())
