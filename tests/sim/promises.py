@@ -19,6 +19,7 @@ from callcenter.session.placements import UNCONFIRMED_AFTER
 from tandem.domain import keys
 from tandem.domain.placement import BucketMap, Slot
 from tandem.domain.plan import IN_THE_WAY
+from tandem.domain.reasons import Reason
 from tandem.domain.records import PlacementRecord, ShiftRecord
 from tandem.engine.ports import Change
 
@@ -723,6 +724,18 @@ class CallsOnlyToValidSessions(Promise):
             raise self.broken(f"{cti.site} rings {person.account}, who is about to leave")
 
 
+class NoDefects(Promise):
+    """14. Nothing that the coordinator has to decide ends in an error of ours."""
+
+    name = "NoDefects"
+
+    def looked(self) -> None:
+        for engine in self.world.engines.values():
+            for note in engine.coordinator.figures.notes:
+                if note.reason is Reason.DEFECT:
+                    raise self.broken(f"{note.subject}: {note.sentence}")
+
+
 class FailStatic(Promise):
     """Sessions end by a release, or because something befell the agent's own desk, way or CTI: nothing else ends one.
 
@@ -781,6 +794,7 @@ def _failed_over(commit: Commit) -> str | None:
 
 
 PROMISES: Final[tuple[type[Promise], ...]] = (
+    NoDefects,
     OneWriter,
     AdmittingRevisionsOnlyGrow,
     NeverInTwoPlaces,

@@ -1,5 +1,9 @@
 """`decide`: everything the coordinator would do now, from one snapshot. Pure: no I/O, no clock, no randomness."""
 
+import traceback
+from collections.abc import Callable
+from functools import partial
+
 from tandem.constants import FORGET_AFTER_S, ORDER_SHIFTS_KEPT, PATIENCE_S, SHIFTS_KEPT
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
@@ -28,29 +32,38 @@ def decide(snapshot: Snapshot, now: Instant) -> Decision:
     draft.busy = groups_in_the_way(snapshot)
     make_busy(draft)
     ledger = Ledger(snapshot)
-    handle_failovers(draft, ledger, now)  # an emergency comes first: it has whatever room there is
+    # An emergency comes first: it has whatever room there is.
+    _apart(draft, "failovers", lambda: handle_failovers(draft, ledger, now))
     ledger.reserve_plans()
     reserve_home(ledger, snapshot)
-    finish_buckets(draft, now)  # what is on its way is next, whatever else is held or refused
-    handle_drills(draft, ledger, now)  # before the Shifts: it makes two of them, and aborts them
+    # What is on its way is next, whatever else is held or refused.
+    _apart(draft, "buckets on their way", lambda: finish_buckets(draft, now))
+    # Before the Shifts: it makes two of them, and aborts them.
+    _apart(draft, "Drills", lambda: handle_drills(draft, ledger, now))
     unfinished = [
         shift
         for shift in snapshot.unfinished_shifts()
         if keys.shift(shift.name) not in draft.written and not shift.is_question
     ]
-    for shift in unfinished:
-        if shift.record.phase not in ("Pending", "AwaitingApproval"):
-            advance(draft, ledger, shift, now)
-    for shift in unfinished:
-        if shift.record.phase in ("Pending", "AwaitingApproval"):  # after those under way: they have their room
-            advance(draft, ledger, shift, now)
-    handle_orders(draft, ledger, now)
-    handle_homecomings(draft, ledger, now)
-    handle_routes(draft, now)
+    under_way = [shift for shift in unfinished if shift.record.phase not in ("Pending", "AwaitingApproval")]
+    # The others after those: they have their room.
+    for shift in under_way + [shift for shift in unfinished if shift not in under_way]:
+        _apart(draft, f"Shift {shift.name}", partial(advance, draft, ledger, shift, now))
+    _apart(draft, "orders", lambda: handle_orders(draft, ledger, now))
+    _apart(draft, "the way home", lambda: handle_homecomings(draft, ledger, now))
+    _apart(draft, "Trunks", lambda: handle_routes(draft, now))
     _forget(draft, now)
     _tidy(draft)
     _expire(draft, now)
     return draft.finish()
+
+
+def _apart(draft: Draft, subject: str, step: Callable[[], None]) -> None:
+    """Do one thing of many. A defect of ours in it is said and stops nothing else, an emergency least of all."""
+    try:
+        step()
+    except Exception:
+        draft.note(subject, Reason.DEFECT, f"a defect of Tandem, please report it:\n{traceback.format_exc()}")
 
 
 def _forget(draft: Draft, now: Instant) -> None:

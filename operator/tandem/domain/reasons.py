@@ -37,6 +37,7 @@ class Reason(StrEnum):
     PLAN_OUTDATED = "PlanOutdated"
     NO_USABLE_ROUTE = "NoUsableRoute"
     UNSUPPORTED_BY_CTI = "UnsupportedByCTI"
+    DEFECT = "Defect"
     # What happened.
     NOTHING_TO_MOVE = "NothingToMove"
     INITIAL_PLACEMENT = "InitialPlacement"

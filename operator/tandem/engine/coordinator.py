@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from tandem.constants import DECIDE_COALESCE_S, TXN_OPERATIONS
 from tandem.domain.decide import decide
 from tandem.domain.decision import Commit, Note
+from tandem.domain.reasons import Reason
 from tandem.domain.snapshot import Instant
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Clock, Delete, Election, Guard, Put, Store, StoreError
@@ -133,7 +134,8 @@ class Coordinator:
     def _say(self, notes: tuple[Note, ...]) -> None:
         for note in notes:
             if note not in self.figures.notes:
-                log.info("nothing done for %s: %s: %s", note.subject, note.reason, note.sentence)
+                level = logging.ERROR if note.reason is Reason.DEFECT else logging.INFO
+                log.log(level, "nothing done for %s: %s: %s", note.subject, note.reason, note.sentence)
         self.figures.notes = notes
 
 

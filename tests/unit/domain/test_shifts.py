@@ -13,7 +13,7 @@ from tandem.constants import (
     TXN_OPERATIONS,
     VERIFY_S,
 )
-from tandem.domain import keys
+from tandem.domain import decide, keys
 from tandem.domain.reasons import Reason
 from tandem.domain.records import ShiftRecord
 from tests.unit.domain.world import GROUP, World, site_spec
@@ -620,3 +620,19 @@ def test_of_two_shifts_that_have_room_for_one_the_older_one_begins() -> None:
     assert world.placement("callcenter/a") == {"east>west": "0-99"}
     assert world.placement("callcenter/b") == {"east": "0-99"}
     assert world.shift_record("callcenter/sb").reason == Reason.CAPACITY_EXCEEDED
+
+
+def test_a_defect_in_one_plan_stops_no_emergency(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("a defect")
+
+    world = a_world()
+    world.shift(**ALL_HOTEL)
+    world.die("east")
+    world.advance(4.0)
+    monkeypatch.setattr(decide, "advance", fails)
+    decision = decide.decide(world.snapshot, world.now)
+    [note] = [note for note in decision.notes if note.reason is Reason.DEFECT]
+    assert note.subject == f"Shift {SHIFT}"
+    assert "ValueError: a defect" in note.sentence
+    assert [commit.reason for commit in decision.commits if commit.reason is Reason.FAILED_OVER]

@@ -10,6 +10,7 @@ from tandem.domain.decision import Commit, Decision
 from tandem.domain.digest import spec_digest
 from tandem.domain.gather import Gatherer
 from tandem.domain.placement import BucketMap
+from tandem.domain.reasons import Reason
 from tandem.domain.records import (
     CoordinatorRecord,
     GroupReport,
@@ -241,7 +242,10 @@ class World:
         return Instant(self.mono, self.mono)
 
     def decide(self) -> Decision:
-        return decide(self.snapshot, self.now)
+        decision = decide(self.snapshot, self.now)
+        defects = [note.sentence for note in decision.notes if note.reason is Reason.DEFECT]
+        assert not defects, defects[0]
+        return decision
 
     def settle(self, rounds: int = 30) -> list[Commit]:
         """Decide and commit until there is nothing left to do; everything committed, in order."""
