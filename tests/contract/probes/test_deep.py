@@ -73,11 +73,12 @@ class City:
 
 
 @contextlib.asynccontextmanager
-async def a_city(folder: Path, **cti_env: str) -> AsyncIterator[City]:
+async def a_city(folder: Path, *, peer: str = "", **cti_env: str) -> AsyncIterator[City]:
     lacking = missing()
     assert not lacking, f"this machine lacks {lacking}"
     save(the_directory(), folder / "directory.json.gz")
-    softswitch = Softswitch("east", folder / "directory.json.gz", folder / "softswitch")
+    environment = {"TANDEM_PEER_SIP_ADDRESS": peer} if peer else {}
+    softswitch = Softswitch("east", folder / "directory.json.gz", folder / "softswitch", environment=environment)
     cti = a_cti(folder, "east", {"east": free_port(), "west": free_port()}, evapi=softswitch.evapi[1], **cti_env)
     cti.env |= {"TANDEM_EVAPI": f"{softswitch.ip}:{softswitch.evapi[1]}", "TANDEM_SIP_ADDRESS": softswitch.address}
     # It has run here before: a CTI that cannot know whom it has lent lets people in later.
@@ -134,6 +135,16 @@ async def test_a_city_that_works_passes_both(city: City, prober: NetworkProber) 
         assert worked(result) == (True, True), result
         assert result.sign_in.detail == call_of(result).detail == ""
         assert 0 < call_of(result).seconds < 1.0
+
+
+async def test_an_engine_that_shares_the_other_softswitchs_address_is_no_softswitch(
+    tmp_path: Path, prober: NetworkProber
+) -> None:
+    """So it is wherever a city's pods are seen under one address: its test calls were taken for customers'."""
+    async with a_city(tmp_path, peer=f"127.0.0.1:{free_port()}") as city:
+        for _ in range(2):
+            result = await city.probe(prober)
+            assert worked(result) == (True, True), result
 
 
 async def test_without_a_softswitch_named_nobody_is_called(city: City, prober: NetworkProber) -> None:
