@@ -13,8 +13,9 @@ from typing import Any, Final, Generic, Self, TypeVar
 
 import yaml
 
+from tandem.api.resources import Resource
 from tandem.errors import ConfigError
-from tandem.operator.cluster import ApiError, Cluster, MissingError
+from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError
 
 T = TypeVar("T")
 
@@ -101,6 +102,51 @@ class Clusters:
                 return Answer(name, None, str(error))
 
         return list(await asyncio.gather(*(one(name) for name in self.names)))
+
+
+@dataclass(frozen=True)
+class Told(Generic[T]):
+    """What came of a step in the first cluster that shows an object."""
+
+    context: str
+    name: str
+    """The object, as `namespace/name`."""
+    value: T
+
+
+async def in_first(
+    clusters: Clusters,
+    resource: Resource,
+    name: str,
+    namespace: str,
+    step: Callable[[Cluster, str], Awaitable[T]],
+    *,
+    nowhere: str,
+) -> Told[T] | None:
+    """Take a step in the first cluster that shows this object and takes it; what the others say is printed.
+
+    Args:
+        namespace: Empty: each context's own.
+        step: Called with the cluster and the object's `namespace/name`; may raise ApiError.
+        nowhere: What to print when no cluster has it.
+    Returns: None when the step was refused, or when no cluster has the object.
+    """
+    for context in clusters.names:
+        cluster = clusters[context]
+        full = f"{namespace or clusters.namespace(context)}/{name}"
+        try:
+            async with asyncio.timeout(ASK_S):
+                return Told(context, full, await step(cluster, full))
+        except MissingError:
+            print(f"cluster {context}: there is no {resource.kind} {full}; trying the next one")
+        except RefusedError as error:
+            # Another cluster would say the same.
+            print(f"cluster {context}: {error}")
+            return None
+        except (ApiError, TimeoutError) as error:
+            print(f"cluster {context}: {error or 'does not answer'}; trying the next one")
+    print(nowhere)
+    return None
 
 
 async def who_am_i(cluster: Cluster) -> str:

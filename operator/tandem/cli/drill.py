@@ -8,8 +8,8 @@ from typing import Any, Final, Literal
 
 from tandem.api.common import DRILL_REQUEST
 from tandem.api.resources import DRILL
-from tandem.cli.contexts import ASK_S, Clusters, who_am_i
-from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError, path_of
+from tandem.cli.contexts import Clusters, in_first, who_am_i
+from tandem.operator.cluster import ApiError, Cluster, path_of
 
 ANSWER_S: Final = 10.0
 """Seconds to wait for the engines to say what becomes of a command."""
@@ -29,29 +29,21 @@ def annotation_of(request: dict[str, Any]) -> str:
 
 async def run(clusters: Clusters, action: Action, name: str, namespace: str, wait_s: float) -> int:
     """Give the command. Exit code 0: it was taken up, and with `wait_s` its run ended Succeeded."""
-    for cluster_name in clusters.names:
-        cluster = clusters[cluster_name]
-        full = f"{namespace or clusters.namespace(cluster_name)}/{name}"
-        try:
-            async with asyncio.timeout(ASK_S):
-                await cluster.get(path_of(DRILL, full))
-                request = request_of(action, await who_am_i(cluster), time.time())
-                patch = {"metadata": {"annotations": {DRILL_REQUEST: annotation_of(request)}}}
-                await cluster.merge(path_of(DRILL, full), patch)
-        except MissingError:
-            print(f"cluster {cluster_name}: there is no Drill {full}; trying the next one")
-            continue
-        except RefusedError as error:
-            # Another cluster would say the same.
-            print(f"cluster {cluster_name}: {error}")
-            return 1
-        except (ApiError, TimeoutError) as error:
-            print(f"cluster {cluster_name}: {error or 'does not answer'}; trying the next one")
-            continue
-        print(f"Drill {full}: {action} asked by {request['by']} (by way of {cluster_name})")
-        return await follow(cluster, full, request["id"], action, wait_s)
-    print(f"not done: no cluster has Drill {name}; `kubectl get drills -A` shows those there are")
-    return 1
+
+    async def ask(cluster: Cluster, full: str) -> dict[str, Any]:
+        await cluster.get(path_of(DRILL, full))
+        request = request_of(action, await who_am_i(cluster), time.time())
+        patch = {"metadata": {"annotations": {DRILL_REQUEST: annotation_of(request)}}}
+        await cluster.merge(path_of(DRILL, full), patch)
+        return request
+
+    nowhere = f"not done: no cluster has Drill {name}; `kubectl get drills -A` shows those there are"
+    asked = await in_first(clusters, DRILL, name, namespace, ask, nowhere=nowhere)
+    if asked is None:
+        return 1
+    request = asked.value
+    print(f"Drill {asked.name}: {action} asked by {request['by']} (by way of {asked.context})")
+    return await follow(clusters[asked.context], asked.name, request["id"], action, wait_s)
 
 
 async def follow(cluster: Cluster, name: str, request: str, action: Action, wait_s: float) -> int:
