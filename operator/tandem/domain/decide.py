@@ -34,7 +34,6 @@ def decide(snapshot: Snapshot, now: Instant) -> Decision:
     ledger = Ledger(snapshot)
     # An emergency comes first: it has whatever room there is.
     _apart(draft, "failovers", lambda: handle_failovers(draft, ledger, now))
-    ledger.reserve_plans()
     reserve_home(ledger, snapshot)
     # What is on its way is next, whatever else is held or refused.
     _apart(draft, "buckets on their way", lambda: finish_buckets(draft, now))
@@ -45,9 +44,8 @@ def decide(snapshot: Snapshot, now: Instant) -> Decision:
         for shift in snapshot.unfinished_shifts()
         if keys.shift(shift.name) not in draft.written and not shift.is_question
     ]
-    under_way = [shift for shift in unfinished if shift.record.phase not in ("Pending", "AwaitingApproval")]
-    # The others after those: they have their room.
-    for shift in under_way + [shift for shift in unfinished if shift not in under_way]:
+    # Those under way first: they have their room.
+    for shift in sorted(unfinished, key=lambda shift: shift.record.phase in ("Pending", "AwaitingApproval")):
         _apart(draft, f"Shift {shift.name}", partial(advance, draft, ledger, shift, now))
     _apart(draft, "orders", lambda: handle_orders(draft, ledger, now))
     _apart(draft, "the way home", lambda: handle_homecomings(draft, ledger, now))

@@ -27,7 +27,7 @@ from tandem.domain.approvals import (
 from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.drills import interrupted
-from tandem.domain.loss import Loss, loss
+from tandem.domain.loss import Loss, loss, spared
 from tandem.domain.plan import hold_refusal
 from tandem.domain.quarantine import quarantine_s
 from tandem.domain.reasons import Reason, Refusal
@@ -46,25 +46,29 @@ def handle_failovers(draft: Draft, ledger: Ledger, now: Instant) -> None:
         for system in _systems(draft.snapshot, site):
             found = loss(draft.snapshot, site, system, now.mono)
             if found is None:
-                verdict = system_verdict(draft.snapshot, site, system)
-                if verdict.not_given_up:
-                    draft.note(f"Site {site}", Reason.NOT_GIVEN_UP, verdict.sentence)
+                # The whole verdict, which costs more, in that case only: this is asked in every decision.
+                if spared(draft.snapshot, site, system):
+                    sentence = system_verdict(draft.snapshot, site, system).sentence
+                    draft.note(f"Site {site}", Reason.NOT_GIVEN_UP, sentence)
                 continue
             if found.in_s > 0:
                 draft.wake(now.mono + found.in_s + 0.001)
                 continue
             lost[system] = found
     # Once for all: after a first city's failover the room that it has given out would be forgotten with the plans.
-    ledger.forget_plans(
-        {group for site, lost in lost_systems.items() if lost for group in _yielding(draft.snapshot, site, lost)}
-    )
-    for site, lost in lost_systems.items():
-        if keys.failover(site) in draft.written:
-            continue  # a person has just declined; the next turn goes on with that
-        if lost:
-            _Failover(draft, ledger, site, lost, now).run()
-        else:
-            _end(draft, site, now)
+    yielding = {group for site, lost in lost_systems.items() if lost for group in _yielding(draft.snapshot, site, lost)}
+    ledger.forget_plans(yielding)
+    try:
+        for site, lost in lost_systems.items():
+            if keys.failover(site) in draft.written:
+                continue  # a person has just declined; the next turn goes on with that
+            if lost:
+                _Failover(draft, ledger, site, lost, now).run()
+            else:
+                _end(draft, site, now)
+    finally:
+        if yielding:
+            ledger.reserve_plans()  # what is planned beside an emergency shares no room
 
 
 def _yielding(snapshot: Snapshot, site: str, lost: Mapping[str, Loss]) -> set[str]:
