@@ -17,7 +17,7 @@ from tandem.api.resources import AGENT_GROUP, BY_KIND, SHIFT
 from tandem.cli.contexts import Clusters
 from tandem.errors import ConfigError
 from tandem.operator.cluster import ApiError, RefusedError
-from tandem.operator.objects import parse
+from tandem.operator.objects import STAYS_IN_FORCE, parse
 
 DEFAULT_OPERATOR: Final = "tandem-system/tandem-operator"
 """Namespace and name of the operator's Service, as the chart makes them for a release called `tandem`."""
@@ -94,7 +94,7 @@ def question(found: Sequence[tuple[str, Json]], namespace: str, default: str) ->
         elif namespace and own != namespace:
             wrong.append(f"{where}: {kind} {name} is of namespace {own}, but --namespace says {namespace}")
         elif problem := parse(BY_KIND[kind], {**document, "metadata": {**metadata, "uid": ""}}).problem:
-            wrong.append(f"{where}: {kind} {name}: {problem.removesuffix(' (the last good one stays in force)')}")
+            wrong.append(f"{where}: {kind} {name}: {problem.removesuffix(STAYS_IN_FORCE)}")
         else:
             asked.append({**document, "metadata": metadata})
     if wrong:

@@ -1,6 +1,7 @@
 """The two ways of a run: the Shift out, the Shift back to the exact starting map, and what came of them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from tandem.api.drill import Rehearsal
 from tandem.api.shift import ShiftSpec
@@ -9,11 +10,14 @@ from tandem.domain.capacity import Ledger, no_capacity
 from tandem.domain.placement import BucketMap
 from tandem.domain.plan import Plan, Wish, make_plan
 from tandem.domain.reasons import Reason, Refusal
-from tandem.domain.records import DrillLegRecord, DrillRunRecord, ShiftRecord
-from tandem.domain.selection import drain_of, wishes_of
+from tandem.domain.records import DrillLegRecord, DrillRunRecord, MovesOfShift, ShiftRecord
+from tandem.domain.selection import wishes_of
 from tandem.domain.snapshot import Instant, Snapshot
+from tandem.domain.switch_times import moves_of
 
 DRILL_CAUSE = "Drill/"
+
+NOBODY_ARRIVED: Final = MovesOfShift(agents=0, p50=0.0, p95=0.0, max=0.0, last_at=0.0)
 
 
 def cause_of(shift: str) -> str:
@@ -72,7 +76,7 @@ def plan_back(snapshot: Snapshot, ledger: Ledger, run: DrillRunRecord, busy: Map
         if placed is None or spec is None or placed.record.cause != cause_of(run.out.shift):
             continue
         home = BucketMap.parse(before)
-        drain = run.shift.drain or drain_of(ShiftSpec(selector=run.shift.selector, to=run.shift.to), spec)
+        drain = run.shift.drain or spec.drain
         wishes.append(Wish(group, spec, placed, home.end_shares, run.shift.waves, drain, run.shift.pace, exactly=home))
     if not wishes:
         return Refusal(Reason.NOTHING_TO_MOVE, "none of its groups is where this run has put it")
@@ -114,16 +118,15 @@ def figures(snapshot: Snapshot, leg: DrillLegRecord) -> DrillLegRecord:
     shift = snapshot.shifts.get(leg.shift)
     if shift is None:
         return leg
-    found = [m for entry in snapshot.moves.values() if (m := entry.record.shifts.get(leg.shift)) and m.agents]
+    found = moves_of(snapshot, leg.shift) or NOBODY_ARRIVED
     return leg.model_copy(
         update={
             "agents": sum(plan.agents for plan in shift.record.plan),
-            "moved": sum(moves.agents for moves in found),
+            "moved": found.agents,
             "staying": sum(shift.record.staying.values()),
-            # The slowest city's, an upper bound for all of them, as in a Shift's status.
-            "p50": max((moves.p50 for moves in found), default=0.0),
-            "p95": max((moves.p95 for moves in found), default=0.0),
-            "max": max((moves.max for moves in found), default=0.0),
+            "p50": found.p50,
+            "p95": found.p95,
+            "max": found.max,
             "started_at": shift.record.started_at,
             "finished_at": shift.record.finished_at,
         }

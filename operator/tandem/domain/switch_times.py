@@ -4,7 +4,7 @@ from bisect import insort
 from collections.abc import Iterable
 
 from tandem.domain.records import MovesOfShift
-from tandem.domain.snapshot import ShiftEntry
+from tandem.domain.snapshot import ShiftEntry, Snapshot
 
 _CLOCK_SLACK_S = 2.0
 
@@ -26,6 +26,24 @@ def shift_of(arrival_group: str, came_from: str, here: str, signed_in_at: float,
             if plan.group == arrival_group and (there in plan.moves or (aborted and back in plan.moves)):
                 found = (started, shift.name)
     return found[1]
+
+
+def moves_of(snapshot: Snapshot, shift: str) -> MovesOfShift | None:
+    """What all cities and systems together say of one Shift (`namespace/name`); None before anybody arrived.
+
+    Each reports its own distribution; the percentiles are those of the slowest of them, which is an upper bound for all
+    agents together.
+    """
+    found = [moves for entry in snapshot.moves.values() if (moves := entry.record.shifts.get(shift)) and moves.agents]
+    if not found:
+        return None
+    return MovesOfShift(
+        agents=sum(moves.agents for moves in found),
+        p50=max(moves.p50 for moves in found),
+        p95=max(moves.p95 for moves in found),
+        max=max(moves.max for moves in found),
+        last_at=max(moves.last_at for moves in found),
+    )
 
 
 class SwitchTimes:

@@ -14,6 +14,9 @@ from pydantic import ValidationError
 from tandem.api.common import MIRRORED, ORDER_ID, Written
 from tandem.api.resources import Resource
 
+STAYS_IN_FORCE: Final = " (the last good one stays in force)"
+"""End of a sentence on what is wrong with an object; not true of one that nobody has applied yet."""
+
 _TOMBSTONES: Final = 10_000
 
 Key = tuple[str, str]
@@ -90,7 +93,7 @@ def _model(resource: Resource, spec: Mapping[str, Any]) -> tuple[Written | None,
         field_path = ".".join(str(part) for part in ("spec", *first["loc"]))
         sentence = first["msg"].removeprefix("Value error, ")
         shown = "" if isinstance(first["input"], dict) else f" is {first['input']!r}"
-        return None, f"{field_path}{shown}: {sentence}; correct it and apply again (the last good one stays in force)"
+        return None, f"{field_path}{shown}: {sentence}; correct it and apply again{STAYS_IN_FORCE}"
 
 
 def seconds(timestamp: str) -> float:

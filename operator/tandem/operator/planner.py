@@ -19,7 +19,7 @@ from tandem.domain.preview import Asked, Preview, previews
 from tandem.domain.snapshot import Instant, Snapshot
 from tandem.engine.picture import Picture
 from tandem.errors import ConfigError, DependencyError
-from tandem.operator.objects import parse
+from tandem.operator.objects import STAYS_IN_FORCE, parse
 from tandem.operator.settings import STORE_SILENT_S
 
 MOST_OBJECTS: Final = 500
@@ -39,7 +39,7 @@ def asked_for(manifest: Mapping[str, Any]) -> Asked:
         raise ConfigError(f"{kind} without metadata.name or metadata.namespace")
     seen = parse(resource, {**manifest, "metadata": metadata})
     if seen.spec is None:
-        raise ConfigError(f"{kind} {seen.name}: {seen.problem.removesuffix(' (the last good one stays in force)')}")
+        raise ConfigError(f"{kind} {seen.name}: {seen.problem.removesuffix(STAYS_IN_FORCE)}")
     assert isinstance(seen.spec, ShiftSpec | AgentGroupSpec)
     return Asked(seen.name, seen.spec, seen.order_id, seen.labels)
 

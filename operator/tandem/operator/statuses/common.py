@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from tandem.api.common import Condition
 from tandem.domain.snapshot import Published, Snapshot
+from tandem.domain.switch_times import moves_of
 from tandem.operator.objects import Seen
 from tandem.operator.settings import STORE_SILENT_S
 
@@ -102,16 +103,6 @@ class Gaps:
 
 
 def gaps_of(snapshot: Snapshot, shift: str) -> Gaps | None:
-    """The agents' own gaps in one Shift (`namespace/name`); None before anybody arrived.
-
-    Each city and system reports its own distribution; the percentiles shown are those of the slowest of them, which is
-    an upper bound for all agents together.
-    """
-    found = [moves for entry in snapshot.moves.values() if (moves := entry.record.shifts.get(shift)) and moves.agents]
-    if not found:
-        return None
-
-    def slowest(what: str) -> str:
-        return gap_text(max(float(getattr(moves, what)) for moves in found))
-
-    return Gaps(sum(moves.agents for moves in found), slowest("p50"), slowest("p95"), slowest("max"))
+    """The agents' own gaps in one Shift (`namespace/name`); None before anybody arrived."""
+    found = moves_of(snapshot, shift)
+    return Gaps(found.agents, gap_text(found.p50), gap_text(found.p95), gap_text(found.max)) if found else None
