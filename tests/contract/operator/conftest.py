@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -103,6 +103,13 @@ class OperatorProcess:
             self.process.send_signal(number)
             self.process.wait(timeout=20)
             self.process = None
+
+
+@pytest.fixture
+async def store(etcd: EtcdCluster) -> AsyncIterator[StoreClient]:
+    """A client of the test's own store."""
+    async with etcd.client() as client:
+        yield client
 
 
 @pytest.fixture

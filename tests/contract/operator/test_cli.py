@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,6 @@ from tandem.domain.records import HoldRecord, ShiftRecord
 from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, eventually, until
 from tests.contract.operator.engine import Engines
-from tests.support.etcd import EtcdCluster
 from tests.support.kube import KubeApi
 from tests.support.manifests import group, site
 from tests.support.ports import free_port
@@ -23,12 +22,6 @@ from tests.support.ports import free_port
 pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 Start = Callable[..., OperatorProcess]
-
-
-@pytest.fixture
-async def store(etcd: EtcdCluster) -> AsyncIterator[StoreClient]:
-    async with etcd.client() as client:
-        yield client
 
 
 @pytest.fixture

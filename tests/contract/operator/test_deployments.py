@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,19 +10,12 @@ import pytest
 from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, condition, until
 from tests.contract.operator.engine import GROUP, Engines
-from tests.support.etcd import EtcdCluster
 from tests.support.kube import KubeApi
 from tests.support.manifests import group, site, system
 
 pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 Start = Callable[..., OperatorProcess]
-
-
-@pytest.fixture
-async def store(etcd: EtcdCluster) -> AsyncIterator[StoreClient]:
-    async with etcd.client() as client:
-        yield client
 
 
 def deployment(name: str, replicas: int | None = None) -> dict[str, Any]:

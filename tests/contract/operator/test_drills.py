@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, condition, until
 from tests.contract.operator.engine import Engines
 from tests.contract.operator.test_cli import Tandem
-from tests.support.etcd import EtcdCluster
 from tests.support.kube import KubeApi, KubectlError
 from tests.support.manifests import drill, group, site
 
@@ -29,12 +28,6 @@ NAME = "callcenter/monthly"
 KEY = keys.drill(NAME)
 HERE, THERE = keys.spec("east", keys.DRILL, NAME), keys.spec("west", keys.DRILL, NAME)
 NOON = 1_795_521_600.0  # 2026-11-24T12:00:00Z
-
-
-@pytest.fixture
-async def store(etcd: EtcdCluster) -> AsyncIterator[StoreClient]:
-    async with etcd.client() as client:
-        yield client
 
 
 @pytest.fixture

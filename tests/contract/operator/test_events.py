@@ -1,7 +1,7 @@
 """Events that a person understands, each told once and counted by us."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,19 +11,12 @@ from tandem.domain.records import HoldRecord
 from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, until
 from tests.contract.operator.engine import Engines
-from tests.support.etcd import EtcdCluster
 from tests.support.kube import KubeApi
 from tests.support.manifests import group, site
 
 pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 Start = Callable[..., OperatorProcess]
-
-
-@pytest.fixture
-async def store(etcd: EtcdCluster) -> AsyncIterator[StoreClient]:
-    async with etcd.client() as client:
-        yield client
 
 
 async def events(kube: KubeApi, kind: str, name: str) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,19 +12,12 @@ from tandem.domain import keys
 from tandem.domain.records import HoldRecord
 from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, condition, until
-from tests.support.etcd import EtcdCluster
 from tests.support.kube import KubeApi
 from tests.support.manifests import site
 
 pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 Start = Callable[..., OperatorProcess]
-
-
-@pytest.fixture
-async def store(etcd: EtcdCluster) -> AsyncIterator[StoreClient]:
-    async with etcd.client() as client:
-        yield client
 
 
 @pytest.fixture

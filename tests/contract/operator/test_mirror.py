@@ -25,12 +25,6 @@ Start = Callable[..., OperatorProcess]
 
 
 @pytest.fixture
-async def store(etcd: EtcdCluster) -> AsyncIterator[StoreClient]:
-    async with etcd.client() as client:
-        yield client
-
-
-@pytest.fixture
 async def engines(store: StoreClient) -> Engines:
     return Engines(store)
 

@@ -16,7 +16,6 @@ from tests.contract.operator.conftest import OperatorProcess, eventually, everyt
 from tests.contract.operator.engine import GROUP, Engines
 from tests.contract.operator.test_cli import Start, Tandem
 from tests.support.chart import of_kind, render, values
-from tests.support.etcd import EtcdCluster
 from tests.support.kube import KubeApi, KubectlError
 from tests.support.manifests import group, shift, site
 
@@ -55,12 +54,6 @@ def publish(kube: KubeApi, port: int) -> None:
     kube.request("POST", f"{PLACE}/pods", {"metadata": pod, "spec": {"containers": containers}})
     kube.request("PATCH", f"{PLACE}/pods/operator/status", status, content_type="application/merge-patch+json")
     kube.request("POST", f"{PLACE}/endpoints", endpoints)
-
-
-@pytest.fixture
-async def store(etcd: EtcdCluster) -> AsyncIterator[StoreClient]:
-    async with etcd.client() as client:
-        yield client
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,19 +11,12 @@ import pytest
 from tandem.domain import keys
 from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, condition, everything, until
-from tests.support.etcd import EtcdCluster
 from tests.support.kube import KubeApi, KubectlError, path_of
 from tests.support.manifests import group, site
 
 pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 Start = Callable[..., OperatorProcess]
-
-
-@pytest.fixture
-async def store(etcd: EtcdCluster) -> AsyncIterator[StoreClient]:
-    async with etcd.client() as client:
-        yield client
 
 
 def liveness(running: OperatorProcess) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +12,6 @@ from tandem.domain.records import ShiftRecord
 from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, condition, until
 from tests.contract.operator.engine import Engines
-from tests.support.etcd import EtcdCluster
 from tests.support.kube import KubeApi, KubectlError
 from tests.support.manifests import group, shift, site
 from tests.unit.domain.world import World
@@ -21,12 +20,6 @@ pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 Start = Callable[..., OperatorProcess]
 KEY = keys.shift("callcenter/to-west")
-
-
-@pytest.fixture
-async def store(etcd: EtcdCluster) -> AsyncIterator[StoreClient]:
-    async with etcd.client() as client:
-        yield client
 
 
 @pytest.fixture
