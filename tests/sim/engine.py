@@ -3,6 +3,7 @@
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tandem.adapters.cti.http import HttpCTI
@@ -108,7 +109,10 @@ class SimProber(NetworkProber):
         host, _, rest = url.removeprefix("http://").partition(":")
         port = rest.partition("/")[0]
         process = self._world.ctis[host].process if port == CTI else self._world.engines[host].process
-        return await self._probe(url, process, timeout, late, datagram=False)
+        result = await self._probe(url, process, timeout, late, datagram=False)
+        here, there = self._process.place, process.place
+        runs = process.alive and self._world.powered(there) and self._world.network.both(here, there)
+        return replace(result, connects=not result.ok and runs)
 
     async def deep(self, cti: str, sip: str | None, agent: ProbeAgent, timeout: float) -> DeepResult:
         """The test agent's own protocol is made up: would it be signed in, would a call be taken."""

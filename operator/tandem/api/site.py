@@ -101,6 +101,12 @@ class Detection(Written):
     interval: Duration = Field(default="500ms", description="Time between two probes of one component.")
     timeout: Duration = Field(default="500ms", description="Wait for a probe's answer.")
     confirm_after: Duration = Field(default="2s", description="Unbroken accusation before a site counts as lost.")
+    hung_after: Duration = Field(
+        default="20s",
+        description="The same where a site writes nothing and answers nobody, yet takes connections: its machines run,"
+        " starved or hung. Where something else takes them for it (a balancer), make it 0s: at least"
+        " confirmAfter counts.",
+    )
     target: Duration = Field(default="10s", description="Everybody of a lost city is to work again within this.")
 
 

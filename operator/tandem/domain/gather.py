@@ -34,7 +34,17 @@ from tandem.domain.records import (
     SystemReport,
     TrunkRecord,
 )
-from tandem.domain.snapshot import DrillEntry, Entry, Gone, Placed, Published, PublishedDrill, ShiftEntry, Snapshot
+from tandem.domain.snapshot import (
+    DrillEntry,
+    Entry,
+    Gone,
+    Heard,
+    Placed,
+    Published,
+    PublishedDrill,
+    ShiftEntry,
+    Snapshot,
+)
 
 R = TypeVar("R", bound=Record)
 W = TypeVar("W", bound=Written)
@@ -57,7 +67,7 @@ class Gatherer:
         self._shifts: dict[str, ShiftEntry] = {}
         self._drills: dict[str, DrillEntry] = {}
         self._heartbeats: dict[str, Entry[HeartbeatRecord]] = {}
-        self._observations: dict[_About, dict[str, Entry[ObservationRecord]]] = {}
+        self._observations: dict[_About, dict[str, Heard]] = {}
         self._departed: dict[_About, dict[str, Gone]] = {}
         self._reports: dict[_Pair, Entry[SystemReport]] = {}
         self._moves: dict[_Pair, Entry[MovesRecord]] = {}
@@ -200,7 +210,8 @@ class Gatherer:
         elif key.startswith(keys.OBSERVATIONS):
             observer, about = _observation_parts(key)
             words = self._observations.setdefault(about, {})
-            words[observer] = _same_word(words.get(observer), entry(ObservationRecord))
+            record = ObservationRecord.model_validate_json(value)
+            words[observer] = _heard(words.get(observer), Heard(record, create, mod, at))
             self._departed.get(about, {}).pop(observer, None)
         elif key.startswith(keys.REPORTS):
             self._reports[_pair(key.removeprefix(keys.REPORTS))] = entry(SystemReport)
@@ -286,17 +297,19 @@ def _settle(objects: dict[str, Published[W]], model: type[W], agreement: Agreeme
     )
 
 
-def _gone(word: Entry[ObservationRecord], at: float) -> Gone:
+def _gone(word: Heard, at: float) -> Gone:
     """What was known of an observer's view when its word went."""
     vouched_until = at if word.record.vouches else word.seen_at
-    return Gone(vouched_until, accused_until=at if word.record.state == "Fail" else 0.0)
+    accused_until = at if word.record.state == "Fail" else 0.0
+    return Gone(vouched_until, accused_until, at if word.record.connects else word.connected_until)
 
 
-def _same_word(before: Entry[ObservationRecord] | None, new: Entry[ObservationRecord]) -> Entry[ObservationRecord]:
+def _heard(before: Heard | None, new: Heard) -> Heard:
     """A word that became firm is the same word: it stands since it was first seen. One that became stale is not."""
     if before is None or _said(before.record) != _said(new.record):
         return new
-    return replace(new, seen_at=before.seen_at)
+    connected_until = new.seen_at if before.record.connects else before.connected_until
+    return replace(new, seen_at=before.seen_at, connected_until=connected_until)
 
 
 def _said(word: ObservationRecord) -> tuple[str, float, bool]:

@@ -1,6 +1,7 @@
 """Loss: what speaks for a system being lost at a site, and since when.
 
-    Absent  its engine writes nothing, two outside locations accuse one component, and nobody outside gets any answer
+    Absent  its engine writes nothing, two outside locations accuse one component, and nobody outside gets any answer;
+            where connections to it still come about, its machines run: it may only be starved, and is waited for longer
     Down    its engine writes, and says itself that a component does not work; another location finds the same, and
             nobody who tries that component gets through
 
@@ -119,6 +120,10 @@ def _absences(snapshot: Snapshot, site: str, system: str, mono: float) -> list[L
         if voice.observer != site
     ]
     praised_until = max([praised_until, *(voice.until for voice in gone)])
+    ends = [*(word.connected_until for word in plain), *(voice.connected_until for voice in gone)]
+    connected_until = max(ends, default=0.0)
+    connecting = sorted({word.observer for word in plain if word.connects})
+    confirm_after, hung_after = map(duration_seconds, (spec.detection.confirm_after, spec.detection.hung_after))
     found = []
     for component in COMPONENTS:
         firm = [word for word in outside[component] if word.firm]
@@ -126,8 +131,13 @@ def _absences(snapshot: Snapshot, site: str, system: str, mono: float) -> list[L
         if weighed.enough:
             sentence = f"its engine writes nothing, and {observers(firm)} cannot reach the {component} of {system}"
             since = max(weighed.unbroken_since, praised_until)
-            confirmed_in = since + duration_seconds(spec.detection.confirm_after) - mono
-            found.append(Loss("Absent", sentence, confirmed_in, _evidence(everything, gone), can_release=False))
+            confirmed_at = since + max(hung_after, confirm_after)
+            if connecting:
+                sentence += f", while it still takes connections of {' and '.join(connecting)}: starved or hung"
+            else:
+                confirmed_at = min(confirmed_at, max(since, connected_until) + confirm_after)
+            evidence = _evidence(everything, gone)
+            found.append(Loss("Absent", sentence, confirmed_at - mono, evidence, can_release=False))
     return found
 
 

@@ -230,6 +230,9 @@ class ObservationRecord(Record):
     since: float
     firm: bool = Field(default=False, description="A failing word that enough measured failures in a row stand for.")
     stale: bool = Field(default=False, description="A passing word that nothing has renewed for long: it says nothing.")
+    connects: bool = Field(
+        default=False, description="A failing word: nobody answers, yet connections come about: the machine runs."
+    )
     detail: str = ""
     failure_domain: str = ""
 

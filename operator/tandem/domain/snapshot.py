@@ -57,6 +57,14 @@ class Entry(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
+class Heard(Entry[ObservationRecord]):
+    """An observer's word on a component. `seen_at`: since when it says so, whatever it has added since."""
+
+    connected_until: float = 0.0
+    """Until when connections came about, of a word that says so no more (monotonic)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """An observer's word on a component that was taken back, or went with its observer. Monotonic times."""
 
@@ -64,6 +72,8 @@ class Gone:
     """Until when it may have spoken for the component."""
     accused_until: float
     """Until when it spoke against it; 0: it did not."""
+    connected_until: float = 0.0
+    """Until when connections came about although nobody answered; 0: they did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +194,7 @@ class Snapshot:
     drills: Mapping[str, DrillEntry] = field(default_factory=dict)
     drill_specs: Mapping[str, PublishedDrill] = field(default_factory=dict)
     heartbeats: Mapping[str, Entry[HeartbeatRecord]] = field(default_factory=dict)
-    observations: Mapping[tuple[str, str, str], Mapping[str, Entry[ObservationRecord]]] = field(default_factory=dict)
+    observations: Mapping[tuple[str, str, str], Mapping[str, Heard]] = field(default_factory=dict)
     """(site, system or "", component) -> observer -> its word."""
     departed: Mapping[tuple[str, str, str], Mapping[str, Gone]] = field(default_factory=dict)
     """The same of observers whose word is gone."""

@@ -17,6 +17,9 @@ from tandem.domain.records import ObservationRecord
 
 MOST_FAILURES: Final = 3
 
+_A_TURN: Final = 2
+"""Failures in a row that show whether connections still come about: one may have begun before a city died."""
+
 
 @dataclass(frozen=True, slots=True)
 class Streak:
@@ -30,6 +33,8 @@ class Streak:
     """A failing one: enough failures were measured."""
     stale: bool = False
     """A passing one: nothing has renewed it for long."""
+    connects: bool = False
+    """A failing one: nobody answers, yet connections come about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +67,18 @@ class Row:
     """Probes of this streak that were not void."""
     last: float
     """Monotonic time of the newest of them."""
+    otherwise: int = 0
+    """Newest failures in a row that say the opposite of `streak.connects`."""
 
 
-def follow(row: Row | None, rule: Rule, ok: bool, void: bool, now: float, mono: float, detail: str) -> Row | None:
+def follow(
+    row: Row | None, rule: Rule, ok: bool, void: bool, now: float, mono: float, detail: str, connects: bool = False
+) -> Row | None:
     """The row after one more probe. None: nothing is said of the component.
 
     Args:
         now, mono: When the probe ended: seconds since the epoch, and on the monotonic clock.
+        connects: Of a failure: whether the connection came about.
     """
     overdue = row is not None and not row.streak.passes and mono - row.last > rule.patience
     if void:
@@ -76,11 +86,15 @@ def follow(row: Row | None, rule: Rule, ok: bool, void: bool, now: float, mono: 
             return replace(row, streak=replace(row.streak, stale=True))
         return None if overdue else row
     if row is None or row.streak.passes != ok or row.streak.stale or overdue:
-        return Row(Streak(ok, now, "" if ok else detail), 1, mono)
+        return Row(Streak(ok, now, "" if ok else detail), 1, mono, otherwise=int(connects))
     measured = row.measured + 1
-    firm = not ok and measured >= rule.enough
-    streak = row.streak if row.streak.firm == firm else replace(row.streak, firm=firm)
-    return Row(streak, measured, mono)
+    otherwise = row.otherwise + 1 if connects != row.streak.connects else 0
+    turned = otherwise >= _A_TURN
+    said = (not ok and measured >= rule.enough, row.streak.connects != turned)
+    streak = row.streak
+    if said != (streak.firm, streak.connects):
+        streak = replace(streak, firm=said[0], connects=said[1])
+    return Row(streak, measured, mono, 0 if turned else otherwise)
 
 
 def word(streak: Streak, failure_domain: str) -> ObservationRecord:
@@ -90,6 +104,7 @@ def word(streak: Streak, failure_domain: str) -> ObservationRecord:
         since=streak.since,
         firm=streak.firm,
         stale=streak.stale,
+        connects=streak.connects,
         detail=streak.detail,
         failure_domain=failure_domain,
     )

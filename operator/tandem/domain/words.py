@@ -44,6 +44,10 @@ class Word:
     """Against it, and of enough measured failures."""
     stale: bool = False
     """A Pass that nothing stands for any more: neither for nor against it."""
+    connects: bool = False
+    """Against it: nobody answers, yet connections come about."""
+    connected_until: float = 0.0
+    """Until when they did, where they do no more (monotonic)."""
 
     @property
     def fails(self) -> bool:
@@ -62,6 +66,8 @@ class Departed:
     key: str
     until: float
     """Until when it may have vouched for the component, on this engine's monotonic clock."""
+    connected_until: float = 0.0
+    """Until when connections to it came about (monotonic)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,8 @@ def words_about(snapshot: Snapshot, site: str, system: str, component: str) -> t
                 mod_revision=entry.mod_revision,
                 firm=entry.record.firm,
                 stale=entry.record.stale,
+                connects=entry.record.connects,
+                connected_until=entry.connected_until,
             )
         )
     return tuple(words)
@@ -119,7 +127,9 @@ def departed(snapshot: Snapshot, site: str, system: str, component: str) -> tupl
     """Observers whose word on a component is gone. Clients are none of them: they never vouch for anything."""
     gone = snapshot.departed.get((site, system, component), {})
     return tuple(
-        Departed(observer, keys.observation(observer, site, system, component), word.vouched_until)
+        Departed(
+            observer, keys.observation(observer, site, system, component), word.vouched_until, word.connected_until
+        )
         for observer, word in sorted(gone.items())
         if not observer.startswith(CLIENTS)
     )

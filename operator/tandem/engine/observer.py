@@ -284,7 +284,7 @@ class Observer:
         self.void_probes += result.void
         before = self._rows.get(key)
         now, mono = self._clock.now(), self._clock.monotonic()
-        row = follow(before, rule, result.ok, result.void, now, mono, result.detail)
+        row = follow(before, rule, result.ok, result.void, now, mono, result.detail, result.connects)
         if row is None:
             if before is not None:
                 self._withdraw(key, "nothing was measured for a while")

@@ -237,6 +237,8 @@ class ProbeResult:
     void: bool
     seconds: float
     detail: str = ""
+    connects: bool = False
+    """Nobody answered, and yet the connection came about: the machine runs, whatever ails the program on it."""
 
 
 Late = Callable[[], None]

@@ -24,6 +24,10 @@ class HealthError(Exception):
     """It was reached and does not serve, or it was not reached; the message says which."""
 
 
+class SilentError(HealthError):
+    """The connection came about, and nothing was heard on it."""
+
+
 class NotAskedError(Exception):
     """Our own side could not ask; the message says why. Nobody else's fault."""
 
@@ -51,9 +55,10 @@ class HttpHealth:
 
         Args:
             late: Called when it answers 2xx after that.
-        Raises: HealthError; NotAskedError when the host's name cannot be resolved here.
+        Raises: HealthError (SilentError: it was connected); NotAskedError when the host's name cannot be resolved here.
         """
-        asking = asyncio.create_task(_ask(_target(url)), name="health")
+        connected = asyncio.Event()
+        asking = asyncio.create_task(_ask(_target(url), connected), name="health")
         try:
             done, _ = await asyncio.wait({asking}, timeout=timeout)
         except asyncio.CancelledError:
@@ -61,6 +66,8 @@ class HttpHealth:
             raise
         if not done:
             self._give_up(asking, timeout, late)
+            if connected.is_set():
+                raise SilentError(f"connected, but no answer within {timeout:g} s")
             raise HealthError(f"no answer within {timeout:g} s")
         try:
             status, answer = asking.result()
@@ -104,10 +111,17 @@ def _trusted() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-async def _ask(target: _Target) -> tuple[int, bytes]:
-    """Status, and of a bad answer how its body begins. Raises OSError, ValueError, EOFError."""
-    reader, writer = await asyncio.open_connection(target.host, target.port, ssl=target.tls, limit=_LARGEST)
+async def _ask(target: _Target, connected: asyncio.Event) -> tuple[int, bytes]:
+    """Status, and of a bad answer how its body begins. Raises OSError, ValueError, EOFError.
+
+    Args:
+        connected: Set when the other side's kernel has taken the connection; TLS needs the program behind it.
+    """
+    reader, writer = await asyncio.open_connection(target.host, target.port, limit=_LARGEST)
+    connected.set()
     try:
+        if target.tls is not None:
+            await writer.start_tls(target.tls, server_hostname=target.host)
         writer.write(target.request)
         version, _, rest = (await reader.readuntil(b"\r\n")).partition(b" ")
         code = rest[:3]

@@ -8,6 +8,7 @@ never void: whatever happened here, the other side answered.
 import asyncio
 import ipaddress
 import socket
+from dataclasses import replace
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -76,6 +77,8 @@ class NetworkProber:
         start = self._clock.monotonic()
         try:
             await self._http.check(url, timeout, late)
+        except http.SilentError as error:
+            return replace(await self._failure(start, f"{url}: {error}", timeout), connects=True)
         except http.HealthError as error:
             return await self._failure(start, f"{url}: {error}", timeout)
         except http.NotAskedError as error:

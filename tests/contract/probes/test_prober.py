@@ -176,7 +176,8 @@ async def test_a_cti_passes_while_it_serves(cti: CtiProcess, prober: NetworkProb
 
     cti.signal(signal.SIGSTOP)
     result = await that_counts(lambda: prober.http_health(url, TIMEOUT_S))
-    assert (result.ok, result.detail) == (False, f"{url}: no answer within 0.5 s")
+    assert (result.ok, result.detail) == (False, f"{url}: connected, but no answer within 0.5 s")
+    assert result.connects, "its kernel takes the connection"
     assert result.seconds < TIMEOUT_S + 0.3
     cti.signal(signal.SIGCONT)
     assert (await prober.http_health(url, 2.0)).ok
@@ -185,6 +186,22 @@ async def test_a_cti_passes_while_it_serves(cti: CtiProcess, prober: NetworkProb
     result = await that_counts(lambda: prober.http_health(url, TIMEOUT_S))
     assert not result.ok
     assert "ConnectionRefusedError" in result.detail
+    assert not result.connects
+
+
+async def test_where_nobody_takes_the_connection_nothing_is_connected(prober: NetworkProber) -> None:
+    """As with a city that has no power: the SYN is never answered, here because the backlog is full."""
+    with socket.socket() as full, contextlib.ExitStack() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        for _ in range(4):
+            knock = waiting.enter_context(socket.socket())
+            knock.setblocking(False)
+            knock.connect_ex(address)
+        result = await that_counts(lambda: prober.http_health(f"http://127.0.0.1:{address[1]}/", TIMEOUT_S))
+    assert (result.ok, result.connects) == (False, False)
+    assert result.detail.endswith(": no answer within 0.5 s")
 
 
 async def test_a_cti_that_answers_after_the_timeout_gives_a_late_sign_of_life_and_a_dead_one_none(

@@ -15,6 +15,7 @@ from tests.unit.domain.world import GROUP, WITNESS, World, site_spec
 
 OTHER = "callcenter/hotel-south-support"
 CONFIRM_AFTER_S = 2.0
+HUNG_AFTER_S = 20.0
 PROBE_S = 1.0  # interval and timeout
 
 
@@ -81,6 +82,99 @@ def test_a_word_that_becomes_firm_has_stood_since_its_first_failure() -> None:
                 world.put(key, ObservationRecord(state="Fail", since=said_at, firm=firm, failure_domain=observer))
         world.advance(1.0)
     world.advance(0.01)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+# -- a city that is starved or hung takes connections, and answers nobody
+
+
+def hangs(world: World, component: str = "cti", observer: str = "witness", *, connects: bool = True) -> None:
+    """It is the same accusation all along; only whether connections come about changes."""
+    system = "" if component == "engine" else "hotel"
+    world.observe(observer, "east", system, component, passes=False, connects=connects, since=1.0)
+
+
+@pytest.mark.parametrize("component", ["cti", "engine"])
+@pytest.mark.parametrize("observer", ["west", "witness"])
+def test_a_silent_city_that_takes_connections_is_waited_for_longer(component: str, observer: str) -> None:
+    world = a_world()
+    world.die("east")
+    hangs(world, component, observer)
+    world.advance(HUNG_AFTER_S - 0.01)
+    assert world.settle() == []
+    verdict = site_verdict(world.snapshot, "east")
+    assert f"still takes connections of {observer}: starved or hung" in verdict.sentence
+    assert world.decide().wake_at == pytest.approx(world.mono + 0.011, abs=0.01)
+    world.advance(0.02)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_what_answers_again_after_seconds_of_starvation_moves_nobody() -> None:
+    world = a_world()
+    world.die("east")
+    hangs(world)
+    world.advance(HUNG_AFTER_S - 1.0)
+    assert world.settle() == []
+    world.come_back("east")
+    world.advance(60)
+    assert world.settle() == []
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_a_starved_city_that_goes_dark_is_gone_confirm_after_its_last_connection() -> None:
+    world = a_world()
+    world.die("east")
+    hangs(world)
+    world.advance(5.0)
+    assert world.settle() == []
+    hangs(world, connects=False)
+    world.advance(CONFIRM_AFTER_S - 0.01)
+    assert world.settle() == []
+    world.advance(0.02)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_connections_that_come_and_go_do_not_put_it_off_for_ever() -> None:
+    world = a_world()
+    world.die("east")
+    hangs(world)
+    for second in range(int(HUNG_AFTER_S)):
+        world.advance(1.0)
+        hangs(world, connects=second % 2 == 0)
+        if second < HUNG_AFTER_S - 1:
+            assert world.settle() == [], second
+    world.advance(0.01)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_a_locations_connections_count_until_it_falls_silent_itself() -> None:
+    world = three_cities()
+    for component in ("softswitch", "cti"):
+        world.observe("north", "east", "hotel", component, passes=False, connects=component == "cti")
+    world.die("east")
+    world.advance(6.0)
+    assert world.settle() == []
+    for component in ("softswitch", "cti"):
+        world.delete(keys.observation("north", "east", "hotel", component))
+    world.advance(CONFIRM_AFTER_S - 0.01)
+    assert world.settle() == []
+    world.advance(0.02)
+    world.settle()
+    assert "east" not in world.placement()
+
+
+def test_how_long_a_hung_city_is_waited_for_is_its_sites_to_say() -> None:
+    world = a_world()
+    world.publish(keys.SITE, "east", site_spec("east", "hotel", detection={"hungAfter": "0s"}))
+    world.die("east")
+    hangs(world)
+    world.advance(CONFIRM_AFTER_S - 0.01)
+    assert world.settle() == [], "never sooner than confirmAfter"
+    world.advance(0.02)
     world.settle()
     assert world.placement() == {"west": "0-99"}
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tandem.constants import CREDIT_S
-from tandem.domain.streaks import Row, Rule, Streak, disqualified, follow
+from tandem.domain.streaks import Row, Rule, Streak, disqualified, follow, word
 
 RULE = Rule(enough=3, patience=1.25)
 PASSES = Streak(True, 1.0)
@@ -42,6 +42,36 @@ def row(streak: Streak, measured: int = 1, last: float = 4.5) -> Row:
 )
 def test_what_one_more_probe_makes_of_a_streak(before: Row | None, ok: bool, void: bool, after: Row | None) -> None:
     assert follow(before, RULE, ok, void, now=9.0, mono=5.0, detail="silence") == after
+
+
+def test_whether_connections_come_about_turns_with_the_second_failure_that_says_so() -> None:
+    """A probe may have been connected a moment before its city died; a full backlog drops one now and then."""
+    found, at = None, 5.0
+    said: list[tuple[bool, bool]] = []
+    for connects in (True, False, True, True, False, True, False, False):
+        at += 0.5
+        found = follow(found, RULE, ok=False, void=False, now=at, mono=at, detail="silence", connects=connects)
+        assert found is not None
+        said.append((found.streak.connects, found.streak.firm))
+    connects_of, firm_of = zip(*said, strict=True)
+    assert connects_of == (False, False, False, True, True, True, True, False)
+    assert firm_of == (False, False, *6 * (True,))
+    assert found is not None
+    assert found.streak.since == 5.5, "it is one streak all along"
+    answered = follow(found, RULE, ok=True, void=False, now=10.0, mono=10.0, detail="")
+    assert answered == Row(Streak(True, 10.0), 1, 10.0)
+
+
+def test_that_connections_come_about_is_known_with_the_second_failure() -> None:
+    """No later than the accusation is firm: nobody acts on it before."""
+    one = follow(None, RULE, ok=False, void=False, now=9.0, mono=5.0, detail="silence", connects=True)
+    assert one == Row(Streak(False, 9.0, "silence"), 1, 5.0, otherwise=1)
+    two = follow(one, RULE, ok=False, void=False, now=9.5, mono=5.5, detail="silence", connects=True)
+    assert two == Row(Streak(False, 9.0, "silence", connects=True), 2, 5.5)
+
+
+def test_a_word_says_whether_connections_come_about() -> None:
+    assert word(Streak(False, 2.0, "no answer", connects=True), "floor").connects
 
 
 @pytest.mark.parametrize(

@@ -156,12 +156,15 @@ class World:
         passes: bool = True,
         firm: bool = True,
         stale: bool = False,
+        connects: bool = False,
+        since: float | None = None,
     ) -> None:
         record = ObservationRecord(
             state="Pass" if passes else "Fail",
-            since=self.mono,
+            since=self.mono if since is None else since,
             firm=firm and not passes,
             stale=stale,
+            connects=connects,
             failure_domain=f"domain-{observer}",
         )
         self.put(keys.observation(observer, site, system, component), record)
