@@ -70,8 +70,9 @@ def trunk(name: str = "hotel", **spec: Any) -> dict[str, Any]:
 
 
 def shift(name: str = "to-west", **spec: Any) -> dict[str, Any]:
-    """A Shift of the group `sales` to west."""
-    return namespaced("Shift", name, {"selector": {"names": ["sales"]}, "to": "west", **spec})
+    """A Shift of the group `sales` to west; what is None is left out."""
+    given = {"selector": {"names": ["sales"]}, "to": "west", **spec}
+    return namespaced("Shift", name, {field: value for field, value in given.items() if value is not None})
 
 
 def drill(name: str = "monthly", **spec: Any) -> dict[str, Any]:

@@ -99,6 +99,15 @@ def unchanged(remedy: str) -> dict[str, JsonValue]:
     return cel("self == oldSelf", f"cannot be changed after creation; {remedy}")
 
 
+def fixed(name: str, remedy: str) -> dict[str, JsonValue]:
+    """Rule of its parent for an optional field that cannot be set, changed or taken away after creation."""
+    return cel(
+        f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})",
+        f"cannot be changed after creation; {remedy}",
+        field=f".{name}",
+    )
+
+
 def immutable(remedy: str) -> Schema:
     """Schema extension of a field that cannot change after creation."""
     return rules(unchanged(remedy))

@@ -125,8 +125,7 @@ SHIFT: Final = Resource(
     spec=ShiftSpec,
     status=ShiftStatus,
     columns=(
-        Column("To", ".spec.to", description="Site that receives the agents."),
-        Column("Percent", ".spec.percent", "integer", "Share that it has afterwards."),
+        Column("To", ".status.to", description="Where the agents go, with their share where it is not all."),
         Column("Phase", ".status.phase", description="Where it stands."),
         Column("Progress", ".status.progress.text", description="Agents moved of those planned."),
         Column("P95", ".status.switchTimes.p95", description="95th percentile of the agents' own gaps."),

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from tandem.api.agentgroup import Drain
+from tandem.api.agentgroup import Drain, Share
 from tandem.api.common import (
     WAVES_RULE,
     Conditions,
@@ -13,9 +13,11 @@ from tandem.api.common import (
     Waves,
     Written,
     cel,
+    fixed,
     immutable,
     list_map,
     rules,
+    twice,
     unchanged,
 )
 
@@ -27,6 +29,9 @@ FINISHED: frozenset[str] = frozenset({"Completed", "RolledBack", "Interrupted", 
 
 
 NEW_SHIFT = "create a new Shift instead"
+ONE_GOAL: Final = (
+    "give one of to (site that receives the agents), placement (shares by site) and evacuate (site that all leave)"
+)
 
 CANARY_WAVES: Final = (5, 25, 100)
 """The waves of a Shift that names none: a canary, a fifth, the rest. None is smaller than five agents of a system."""
@@ -68,17 +73,27 @@ class ShiftSpec(Written):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
+            *(fixed(name, NEW_SHIFT) for name in ("selector", "to", "evacuate", "drain", "ttlSecondsAfterFinished")),
             cel(
-                "has(self.drain) == has(oldSelf.drain) && (!has(self.drain) || self.drain == oldSelf.drain)",
-                f"cannot be changed after creation; {NEW_SHIFT}",
-                field=".drain",
+                "[has(self.to), self.placement.size() > 0, has(self.evacuate)].exists_one(given, given)",
+                f"'{ONE_GOAL}; given are %d'"
+                ".format([[has(self.to), self.placement.size() > 0, has(self.evacuate)].filter(given, given).size()])",
             ),
             cel(
-                "has(self.ttlSecondsAfterFinished) == has(oldSelf.ttlSecondsAfterFinished) &&"
-                " (!has(self.ttlSecondsAfterFinished)"
-                " || self.ttlSecondsAfterFinished == oldSelf.ttlSecondsAfterFinished)",
-                f"cannot be changed after creation; {NEW_SHIFT}",
-                field=".ttlSecondsAfterFinished",
+                "has(self.selector) || has(self.evacuate)",
+                "is missing; only evacuate moves all groups of the namespace without it",
+                field=".selector",
+            ),
+            cel(
+                "self.percent == 100 || has(self.to)",
+                "'is %d, but it says what `to` has afterwards; give to, or leave percent out'.format([self.percent])",
+                field=".percent",
+            ),
+            cel(
+                "self.placement.size() == 0 || self.placement.map(p, p.percent).sum() == 100",
+                "'percentages add up to %d; change them until they add up to 100'"
+                ".format([self.placement.map(p, p.percent).sum()])",
+                field=".placement",
             ),
             cel(
                 "!self.approved || self.approvedBy != ''",
@@ -93,8 +108,21 @@ class ShiftSpec(Written):
         )
     )
 
-    selector: Selector = Field(description="Which groups move.", json_schema_extra=immutable(NEW_SHIFT))
-    to: Name = Field(description="Site that receives the agents.", json_schema_extra=immutable(NEW_SHIFT))
+    selector: Selector | None = Field(
+        default=None, description="Which groups move. Only evacuate needs none: all groups with agents at the site."
+    )
+    to: Name | None = Field(default=None, description="Site that receives the agents.")
+    placement: tuple[Share, ...] = Field(
+        default=(),
+        max_length=8,
+        description="Instead of `to`: each group's share by site afterwards, in percent, 100 together.",
+        json_schema_extra=list_map("site") | immutable(NEW_SHIFT),
+    )
+    evacuate: Name | None = Field(
+        default=None,
+        description="Instead of `to`: site that all leave. The groups of highest priority go first, each to where there"
+        " is room: spread by capacity over its other sites.",
+    )
     percent: int = Field(
         default=100,
         ge=1,
@@ -146,10 +174,32 @@ class ShiftSpec(Written):
     )
 
     @model_validator(mode="after")
-    def _approval_has_a_name(self) -> Self:
+    def _fits_together(self) -> Self:
         if self.approved and not self.approved_by:
             raise ValueError("approvedBy is empty although approved is true; say who approves")
+        given = [name for name in ("to", "placement", "evacuate") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(f"{ONE_GOAL}; given are {' and '.join(given) or 'none'}")
+        if self.selector is None and not self.evacuate:
+            raise ValueError("selector is missing; only evacuate moves all groups of the namespace without it")
+        if self.percent != 100 and not self.to:
+            raise ValueError(
+                f"percent is {self.percent}, but it says what `to` has afterwards; give to, or leave percent out"
+            )
+        if (site := twice(share.site for share in self.placement)) is not None:
+            raise ValueError(f"placement names {site} twice; give each site one share")
+        if self.placement and (total := sum(share.percent for share in self.placement)) != 100:
+            raise ValueError(f"placement: percentages add up to {total}; change them until they add up to 100")
         return self
+
+    @property
+    def goal(self) -> str:
+        """Where the agents go, for people: `west`, `east 60 %, west 40 %` or `away from east`."""
+        if self.evacuate:
+            return f"away from {self.evacuate}"
+        if self.to:
+            return self.to if self.percent == 100 else f"{self.to} {self.percent} %"
+        return ", ".join(f"{share.site} {share.percent} %" for share in self.placement)
 
 
 class ShiftProgress(Reported):
@@ -261,6 +311,9 @@ class ShiftStatus(Reported):
     """How it went."""
 
     phase: Phase = Field(default="Pending", description="Where it stands.")
+    to: str = Field(
+        default="", description="Where the agents go, like west, or east 60 %, west 40 %, or away from east."
+    )
     plan: tuple[str, ...] = Field(
         default=(), description="The plan as text; groups beyond the first twenty are counted."
     )

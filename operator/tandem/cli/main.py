@@ -31,8 +31,11 @@ def parser() -> argparse.ArgumentParser:
     resumed = command("resume", "Lift the hold.")
     resumed.add_argument("--reason", default="", help="why")
 
-    moved = command("shift", "Move agents to a site.")
-    moved.add_argument("--to", required=True, help="site that receives them")
+    moved = command("shift", "Move agents between sites.")
+    goal = moved.add_mutually_exclusive_group(required=True)
+    goal.add_argument("--to", default="", help="site that receives them")
+    goal.add_argument("--placement", default="", help="each group's share by site afterwards: east=60,west=40")
+    goal.add_argument("--evacuate", default="", help="site that all leave, the most important first")
     moved.add_argument("--system", default="", help="groups of this system")
     moved.add_argument("--region", default="", help="groups of this region")
     moved.add_argument("--skill-group", default="", help="groups of this skill group")
@@ -119,6 +122,8 @@ def wanted(arguments: argparse.Namespace) -> shift.Wanted:
     """The Shift that the arguments describe."""
     return shift.Wanted(
         to=arguments.to,
+        placement=_placement(arguments.placement),
+        evacuate=arguments.evacuate,
         system=arguments.system,
         region=arguments.region,
         skill_group=arguments.skill_group,
@@ -144,6 +149,17 @@ def _waves(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in _listed(text))
     except ValueError as error:
         raise ConfigError(f"--waves is {text!r}; write percentages joined by commas, like 5,25,100") from error
+
+
+def _placement(text: str) -> tuple[tuple[str, int], ...]:
+    """Whether the shares make a hundred is for the API server to say. Raises: ConfigError."""
+    found = []
+    for part in _listed(text):
+        site, _, share = part.partition("=")
+        if not site or not share.removesuffix("%").isdigit():
+            raise ConfigError(f"--placement holds {part!r}; write shares by site in percent, like east=60,west=40")
+        found.append((site, int(share.removesuffix("%"))))
+    return tuple(found)
 
 
 def _percent(text: str) -> int:

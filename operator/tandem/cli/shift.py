@@ -20,7 +20,9 @@ PLAN_S: Final = 15.0
 class Wanted:
     """What the command line asks for."""
 
-    to: str
+    to: str = ""
+    placement: tuple[tuple[str, int], ...] = ()
+    evacuate: str = ""
     system: str = ""
     region: str = ""
     skill_group: str = ""
@@ -50,10 +52,20 @@ def manifest(wanted: Wanted, namespace: str, by: str, now: float) -> dict[str, A
         )
         if value
     }
-    if not selector:
+    if not selector and not wanted.evacuate:
         raise ConfigError("nothing is selected; give --system, --region, --skill-group, --from, --labels or --names")
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    spec: dict[str, Any] = {"selector": selector, "to": wanted.to, "percent": wanted.percent, "requestedBy": by}
+    spec: dict[str, Any] = {"requestedBy": by}
+    if selector:
+        spec["selector"] = selector
+    if wanted.evacuate:
+        spec["evacuate"] = wanted.evacuate
+    elif wanted.placement:
+        spec["placement"] = [{"site": site, "percent": percent} for site, percent in wanted.placement]
+    else:
+        spec["to"] = wanted.to
+    if wanted.percent != 100:
+        spec["percent"] = wanted.percent
     if wanted.waves:
         spec["waves"] = list(wanted.waves)
     if wanted.forced:
@@ -65,9 +77,15 @@ def manifest(wanted: Wanted, namespace: str, by: str, now: float) -> dict[str, A
     return {
         "apiVersion": API_VERSION,
         "kind": SHIFT.kind,
-        "metadata": {"name": wanted.name or f"to-{wanted.to}-{stamp}", "namespace": namespace},
+        "metadata": {"name": wanted.name or f"{_aim(wanted)}-{stamp}", "namespace": namespace},
         "spec": spec,
     }
+
+
+def _aim(wanted: Wanted) -> str:
+    if wanted.evacuate:
+        return f"evacuate-{wanted.evacuate}"
+    return f"to-{wanted.to}" if wanted.to else "spread"
 
 
 async def run(clusters: Clusters, wanted: Wanted, namespace: str, wait_s: float) -> int:

@@ -21,14 +21,14 @@ def own_shift(
     order_digest: str = "",
 ) -> ShiftEntry:
     """A Shift that moves one group to what its spec orders, planned already; it does not exist in the store yet."""
-    to = plan.groups[0].to
-    percent = next((share.percent for share in spec.placement if share.site == to), 100)
+    shares = [share for share in spec.placement if share.percent]
+    whole = shares[0].site if len(shares) == 1 else None
     coordinator = draft.snapshot.coordinator
     record = ShiftRecord(
         spec=ShiftSpec(
             selector=Selector(names=(group.rpartition("/")[2],)),
-            to=to,
-            percent=percent,
+            to=whole,
+            placement=() if whole else tuple(shares),
             waves=spec.waves,
             pace=spec.pace,
             drain=spec.drain,

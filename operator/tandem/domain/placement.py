@@ -213,6 +213,8 @@ class Part:
     """Agents per bucket, as far as known."""
     system: str = ""
     """Waves are widened for each system by itself: each has its own softswitch and CTI to be tried."""
+    rank: int = 0
+    """Parts of a lower rank are done before those of a higher one begin."""
 
 
 def split_waves(parts: Sequence[Part], percents: Sequence[int]) -> tuple[tuple[dict[int, Slot], ...], ...]:
@@ -233,11 +235,13 @@ def split_waves(parts: Sequence[Part], percents: Sequence[int]) -> tuple[tuple[d
     for number, part in enumerate(parts):
         systems.setdefault(part.system, []).append(number)
     cuts = [[0] * len(parts)]
+    ranks = [part.rank for part in parts]
     for percent in percents:
         before = cuts[-1]
-        ends = [max(-(-len(order) * percent // 100), done) for order, done in zip(ordered, before, strict=True)]
+        due = _due(ranks, [len(order) for order in ordered], percent)
+        ends = [max(end, done) for end, done in zip(due, before, strict=True)]
         for members in systems.values():
-            _widen(ends, before, members, counted)
+            _widen(ends, before, members, counted, ranks)
         if ends != before:
             cuts.append(ends)
     for members in systems.values():
@@ -251,6 +255,20 @@ def split_waves(parts: Sequence[Part], percents: Sequence[int]) -> tuple[tuple[d
     return tuple(_without_empty_end(found) for found in waves)
 
 
+def _due(ranks: Sequence[int], sizes: Sequence[int], percent: int) -> list[int]:
+    """How many buckets of each part are done when `percent` of all are: rank by rank, within one in proportion."""
+    left = sum(sizes) * percent  # in hundredths of a bucket
+    ends = [0] * len(sizes)
+    for rank in sorted(set(ranks)):
+        members = [number for number, own in enumerate(ranks) if own == rank]
+        whole = sum(sizes[number] for number in members)
+        done = min(left, whole * 100)
+        for number in members:
+            ends[number] = -(-sizes[number] * done // (whole * 100)) if whole else 0
+        left -= done
+    return ends
+
+
 def _held(
     members: Sequence[int], counted: Sequence[Sequence[float]], first: Sequence[int], last: Sequence[int]
 ) -> float:
@@ -258,16 +276,23 @@ def _held(
     return sum(counted[number][last[number]] - counted[number][first[number]] for number in members)
 
 
-def _widen(ends: list[int], before: Sequence[int], members: Sequence[int], counted: Sequence[Sequence[float]]) -> None:
-    """Move a wave's end, one bucket of each part at a time, until it holds enough agents or everything."""
+def _widen(
+    ends: list[int],
+    before: Sequence[int],
+    members: Sequence[int],
+    counted: Sequence[Sequence[float]],
+    ranks: Sequence[int],
+) -> None:
+    """Move a wave's end, one bucket of each part whose turn it is at a time, until it holds enough agents, or all."""
     if all(ends[number] == before[number] for number in members):
         return
     while _held(members, counted, before, ends) < MIN_WAVE_AGENTS:
         left = [number for number in members if ends[number] < len(counted[number]) - 1]
         if not left:
             return
+        turn = min(ranks[number] for number in left)
         for number in left:
-            ends[number] += 1
+            ends[number] += ranks[number] == turn
 
 
 def _join_small_end(cuts: list[list[int]], members: Sequence[int], counted: Sequence[Sequence[float]]) -> None:

@@ -47,6 +47,8 @@ class Wish:
     """Whether nobody is waited for."""
     exactly: BucketMap | None = None
     """The map to restore bucket by bucket, where shares are not enough."""
+    rank: int = 0
+    """Groups of a lower rank go in earlier waves."""
 
 
 @dataclass(frozen=True)
@@ -262,7 +264,9 @@ def _agents_per_bucket(snapshot: Snapshot, wish: Wish, moves: Moves) -> dict[int
 
 
 def _group_plans(groups: Sequence[_Group]) -> tuple[GroupPlan, ...]:
-    parts = [Part(group.moves, _present_or_expected(group), group.wish.spec.system) for group in groups]
+    parts = [
+        Part(group.moves, _present_or_expected(group), group.wish.spec.system, group.wish.rank) for group in groups
+    ]
     waves = split_waves(parts, groups[0].wish.waves)
     return tuple(_group_plan(group, waves_of) for group, waves_of in zip(groups, waves, strict=True))
 

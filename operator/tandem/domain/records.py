@@ -80,11 +80,16 @@ class GroupPlan(Record):
     group: str
     system: str
     agents: int
-    to: str
+    to: str = Field(description="Of the sites that get agents, the one that gets most.")
     moves: dict[str, str] = Field(description="Ranges of buckets by `from>to`, the whole Shift.")
     waves: tuple[dict[str, str], ...] = Field(description="The same, wave by wave; an empty one waits for the others.")
     before: dict[str, str] = Field(description="The map when planned: what an abort restores.")
     after: dict[str, str] = Field(description="The map when done.")
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Sites that get agents, by name."""
+        return tuple(sorted({direction.partition(">")[2] for direction in self.moves}))
 
 
 class ShiftRecord(Record):

@@ -1,10 +1,11 @@
 """Which groups a Shift moves, and what it wants of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tandem.api.agentgroup import AgentGroupSpec, Drain
 from tandem.api.shift import Selector, ShiftSpec
 from tandem.domain.capacity import Ledger
+from tandem.domain.evacuation import evacuated
 from tandem.domain.placement import gather_at
 from tandem.domain.plan import Plan, Wish, make_plan
 from tandem.domain.reasons import Reason, Refusal
@@ -40,9 +41,10 @@ def wishes_of(snapshot: Snapshot, namespace: str, record: ShiftRecord) -> Sequen
     if refusal is not None:
         return refusal
     wishes: list[Wish] = []
+    selector = spec.selector or Selector(site=spec.evacuate)
     for name, group in sorted(snapshot.groups.items()):
         placed = snapshot.placements.get(name)
-        if not name.startswith(f"{namespace}/") or not matches(spec.selector, name, group, placed):
+        if not name.startswith(f"{namespace}/") or not matches(selector, name, group, placed):
             continue
         if not group.consistent or group.spec is None:
             return Refusal(Reason.SPEC_NOT_CONSISTENT, f"AgentGroup {group.message}", temporary=True)
@@ -50,7 +52,7 @@ def wishes_of(snapshot: Snapshot, namespace: str, record: ShiftRecord) -> Sequen
             return Refusal(group.invalid.reason, f"AgentGroup {name}: {group.invalid.message}")
         if placed is None:
             continue  # Nobody of it can be signed in anywhere yet.
-        refusal = _target(snapshot, spec.to, name, group.spec)
+        refusal = _targets(snapshot, spec, name, group.spec)
         if refusal is not None:
             return refusal
         wishes.append(
@@ -58,7 +60,7 @@ def wishes_of(snapshot: Snapshot, namespace: str, record: ShiftRecord) -> Sequen
                 group=name,
                 spec=group.spec,
                 placed=placed,
-                wanted=gather_at(placed.map, spec.to, spec.percent, spec.selector.site or ""),
+                wanted=_wanted(spec, placed),
                 waves=spec.waves,
                 drain=drain_of(spec, group.spec),
                 pace=spec.pace,
@@ -66,7 +68,7 @@ def wishes_of(snapshot: Snapshot, namespace: str, record: ShiftRecord) -> Sequen
             )
         )
     if not wishes:
-        message = f"spec.selector ({_said(spec.selector)}) matches no placed AgentGroup in namespace {namespace}"
+        message = f"spec.selector ({_said(selector)}) matches no placed AgentGroup in namespace {namespace}"
         return Refusal(Reason.NO_GROUPS, f"{message}; correct it, or apply the groups first")
     return wishes
 
@@ -76,6 +78,8 @@ def plan_shift(
 ) -> Plan | Refusal:
     """The plan of a Shift that is called `name`, or why there is none. `busy`, `ledger`: as for `make_plan`."""
     wishes = wishes_of(snapshot, name.partition("/")[0], record)
+    if not isinstance(wishes, Refusal) and record.spec.evacuate:
+        wishes = evacuated(snapshot, ledger, record.spec.evacuate, wishes)
     if isinstance(wishes, Refusal):
         return wishes
     return make_plan(snapshot, ledger, name, busy, wishes, manual=record.spec.approval == "Manual")
@@ -88,30 +92,53 @@ def drain_of(spec: ShiftSpec, group: AgentGroupSpec | None) -> Drain:
     return spec.drain or (group.drain if group else Drain())
 
 
+def _wanted(spec: ShiftSpec, placed: Placed) -> Mapping[str, int]:
+    """Buckets per site afterwards; nothing yet of an evacuation, where it depends on the other groups."""
+    if spec.to:
+        return gather_at(placed.map, spec.to, spec.percent, (spec.selector and spec.selector.site) or "")
+    return {share.site: share.percent for share in spec.placement if share.percent}
+
+
+def _named(spec: ShiftSpec) -> Iterator[tuple[str, str]]:
+    """Each site that the declaration names, with its field."""
+    if spec.to:
+        yield "spec.to", spec.to
+    if spec.evacuate:
+        yield "spec.evacuate", spec.evacuate
+    for share in spec.placement:
+        yield "spec.placement", share.site
+
+
 def _declaration(snapshot: Snapshot, namespace: str, spec: ShiftSpec) -> Refusal | None:
-    site = snapshot.sites.get(spec.to)
-    if site is None or site.spec is None:
-        known = ", ".join(snapshot.active_sites()) or "none"
-        message = f"spec.to is {spec.to!r}: there is no such Site (Active ones: {known}); correct it"
-        return Refusal(Reason.UNKNOWN_SITE, message)
-    if site.spec.role != "Active":
-        return Refusal(Reason.NOT_ACTIVE, f"spec.to is {spec.to!r}: a Witness carries no agents; name an Active site")
-    for name in spec.selector.names:
+    for field, name in _named(spec):
+        site = snapshot.sites.get(name)
+        if site is None or site.spec is None:
+            known = ", ".join(snapshot.active_sites()) or "none"
+            message = f"{field} is {name!r}: there is no such Site (Active ones: {known}); correct it"
+            return Refusal(Reason.UNKNOWN_SITE, message)
+        if site.spec.role != "Active":
+            return Refusal(Reason.NOT_ACTIVE, f"{field} is {name!r}: a Witness carries no agents; name an Active site")
+    for name in spec.selector.names if spec.selector else ():
         if f"{namespace}/{name}" not in snapshot.groups:
             message = f"spec.selector.names holds {name!r}: there is no such AgentGroup in namespace {namespace}"
             return Refusal(Reason.UNKNOWN_GROUP, f"{message}; correct the name, or apply the group first")
     return None
 
 
-def _target(snapshot: Snapshot, to: str, name: str, group: AgentGroupSpec) -> Refusal | None:
-    if to not in group.sites:
-        message = f"spec.to is {to!r}, but {name} may only be at {', '.join(group.sites)}; add {to} to its spec.sites"
-        return Refusal(Reason.SITE_NOT_LISTED, message)
-    if snapshot.system(to, group.system) is None:
-        message = (
-            f"spec.to is {to!r}, which has no system {group.system!r} for {name}; add it to the Site's spec.systems"
-        )
-        return Refusal(Reason.UNKNOWN_SYSTEM, message)
+def _targets(snapshot: Snapshot, spec: ShiftSpec, name: str, group: AgentGroupSpec) -> Refusal | None:
+    for field, to in _named(spec):
+        if field == "spec.evacuate":
+            continue  # they leave it, whatever is declared
+        if to not in group.sites:
+            message = (
+                f"{field} is {to!r}, but {name} may only be at {', '.join(group.sites)}; add {to} to its spec.sites"
+            )
+            return Refusal(Reason.SITE_NOT_LISTED, message)
+        if snapshot.system(to, group.system) is None:
+            message = (
+                f"{field} is {to!r}, which has no system {group.system!r} for {name}; add it to the Site's spec.systems"
+            )
+            return Refusal(Reason.UNKNOWN_SYSTEM, message)
     return None
 
 

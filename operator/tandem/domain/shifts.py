@@ -195,7 +195,7 @@ def verifying(turn: Turn) -> None:
     if missing > 0 and turn.in_phase_for < VERIFY_S:
         turn.draft.wake(turn.now.mono + VERIFY_S - turn.in_phase_for + 0.001)
         return
-    targets = " and ".join(sorted({plan.to for plan in record.plan}))
+    targets = " and ".join(sorted({target for plan in record.plan for target in plan.targets}))
     parts = [f"{there} agents arrived at {targets}"]
     reason = Reason.COMPLETED
     if missing > 0:

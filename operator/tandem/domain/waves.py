@@ -85,7 +85,7 @@ def commit_wave(turn: Turn, wave: int) -> None:
 
 
 def _targets(turn: Turn) -> set[tuple[str, str]]:
-    return {(direction.split(">")[1], plan.system) for plan in turn.record.plan for direction in plan.moves}
+    return {(target, plan.system) for plan in turn.record.plan for target in plan.targets}
 
 
 def may_start(turn: Turn) -> Refusal | None:

@@ -140,7 +140,7 @@ def _shift(old: ShiftEntry | None, entry: ShiftEntry, after: Snapshot) -> Iterat
         yield Tale(SHIFT, name, "MoveStarted" if started else "WaveStarted", record.message)
         if started:
             for plan in record.plan:
-                message = f"Shift {entry.short_name} moves about {plan.agents} agents to {plan.to}"
+                message = f"Shift {entry.short_name} moves about {plan.agents} agents to {' and '.join(plan.targets)}"
                 yield Tale(AGENT_GROUP, plan.group, "MoveStarted", message)
     elif record.phase == "Completed":
         yield Tale(SHIFT, name, "Moved" if record.started_at else "Completed", _result(entry, after))

@@ -11,6 +11,7 @@ from tests.support.manifests import drill, group, shift, site, system, trunk
 pytestmark = pytest.mark.contract
 
 ROUTES = trunk()["spec"]["routes"]
+HALVES = [{"site": "east", "percent": 50}, {"site": "east", "percent": 50}]
 SCALING = {"mode": "Scale", "min": 4, "max": 2}
 TWICE = [{"site": "east", "percent": 50}, {"site": "east", "percent": 50}]
 
@@ -78,6 +79,12 @@ def refused(manifest: dict[str, Any], field: str, *words: str) -> Any:
         ),
         refused(trunk(numbers=[{"number": "0049 30", "group": "sales"}]), "spec.numbers[0].number", "0049 30"),
         refused(shift(selector={}), "spec.selector", "empty", "give system, region, skillGroup"),
+        refused(shift(to=None), "spec", "give one of to", "given are 0"),
+        refused(shift(evacuate="east"), "spec", "give one of to", "given are 2"),
+        refused(shift(to=None, placement=[{"site": "west", "percent": 90}]), "spec.placement", "add up to 90"),
+        refused(shift(to=None, placement=HALVES), "spec.placement[1]", "Duplicate"),
+        refused(shift(to=None, evacuate="east", percent=50), "spec.percent", "is 50", "leave percent out"),
+        refused(shift(selector=None), "spec.selector", "missing", "only evacuate"),
         refused(shift(percent=0), "spec.percent", "greater than or equal to 1"),
         refused(shift(approved=True), "spec.approvedBy", "empty", "say who approves"),
         refused(drill(schedule="0 3 * *"), "spec.schedule", "0 3 * *"),
@@ -133,6 +140,9 @@ def test_a_wrong_object_is_refused_with_field_value_and_remedy(
             )
             for changed in (
                 {"to": "east"},
+                {"to": None, "evacuate": "east"},
+                {"evacuate": "west", "to": None},
+                {"placement": [{"site": "west", "percent": 100}], "to": None},
                 {"percent": 50},
                 {"selector": {"names": ["service"]}},
                 {"mode": "Forced"},

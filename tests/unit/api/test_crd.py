@@ -8,9 +8,10 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from tandem.api.common import immutable
 from tandem.api.crd import CHART_COPY, SchemaError, crd, differences, documents, structural, write
 from tandem.api.resources import RESOURCES, Resource
-from tandem.api.shift import Selector, ShiftSpec
+from tandem.api.shift import Selector
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -96,8 +97,14 @@ def test_status_has_no_defaults(resource: Resource) -> None:
     assert not [path for path, node in nodes(structural(resource.status, defaults=False), "") if "default" in node]
 
 
+class _Frozen(BaseModel):
+    """A type that has rules, at a field that has one more."""
+
+    selector: Selector = Field(description="Which groups.", json_schema_extra=immutable("make a new one"))
+
+
 def test_rules_of_a_type_and_of_the_field_that_has_it_add_up() -> None:
-    selector = structural(ShiftSpec)["properties"]["selector"]  # type: ignore[call-overload,index]
+    selector = structural(_Frozen)["properties"]["selector"]  # type: ignore[call-overload,index]
     rules = [rule["rule"] for rule in selector["x-kubernetes-validations"]]
     (own,) = structural(Selector)["x-kubernetes-validations"]  # type: ignore[misc]
     assert own["rule"] in rules  # type: ignore[call-overload,index]

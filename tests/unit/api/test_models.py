@@ -59,6 +59,16 @@ def test_what_is_right_is_read_and_written_unchanged(manifest: dict[str, Any]) -
             id="no-weight",
         ),
         pytest.param(shift(selector={}), ("selector is empty", "give system"), id="empty-selector"),
+        pytest.param(shift(to=None), ("give one of to", "given are none"), id="no-goal"),
+        pytest.param(shift(evacuate="east"), ("give one of to", "to and evacuate"), id="two-goals"),
+        pytest.param(
+            shift(to=None, placement=[{"site": "west", "percent": 90}]), ("add up to 90", "until"), id="shares-of-90"
+        ),
+        pytest.param(shift(to=None, placement=HALVES), ("east twice", "one share"), id="a-site-twice"),
+        pytest.param(
+            shift(to=None, evacuate="east", percent=50), ("percent is 50", "leave percent out"), id="half-an-evacuation"
+        ),
+        pytest.param(shift(selector=None), ("selector is missing", "only evacuate"), id="everybody"),
         pytest.param(shift(approved=True), ("approvedBy is empty",), id="approved-by-nobody"),
     ],
 )

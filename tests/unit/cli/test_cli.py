@@ -167,6 +167,37 @@ def test_a_shift_whose_waves_nobody_names_gets_the_default_ones() -> None:
         wanted(parser().parse_args(["shift", "--to", "west", "--waves", "all"]))
 
 
+def test_shares_by_site_and_an_evacuation_need_no_target() -> None:
+    def spec(*arguments: str) -> tuple[str, dict[str, Any]]:
+        made = shift.manifest(wanted(parser().parse_args(["shift", *arguments])), "callcenter", "ada", 0.0)
+        return made["metadata"]["name"], made["spec"]
+
+    assert spec("--placement", "east=60, west=40%", "--system", "hotel") == (
+        "spread-19700101-000000",
+        {
+            "selector": {"system": "hotel"},
+            "placement": [{"site": "east", "percent": 60}, {"site": "west", "percent": 40}],
+            "requestedBy": "ada",
+        },
+    )
+    assert spec("--evacuate", "east") == (
+        "evacuate-east-19700101-000000",
+        {"evacuate": "east", "requestedBy": "ada"},
+    )
+    assert spec("--evacuate", "east", "--region", "coast")[1]["selector"] == {"region": "coast"}
+    with pytest.raises(ConfigError, match="--placement holds 'east'; write shares by site in percent"):
+        wanted(parser().parse_args(["shift", "--placement", "east,west=40"]))
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--to", "west", "--evacuate", "east"], ["--to", "west", "--placement", "a=1"]]
+)
+def test_a_shift_has_one_goal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["shift", *arguments])
+    assert "--to" in capsys.readouterr().err
+
+
 def test_nothing_selected_is_refused() -> None:
     with pytest.raises(ConfigError, match="give --system"):
         shift.manifest(shift.Wanted(to="west"), "callcenter", "ada", 0.0)

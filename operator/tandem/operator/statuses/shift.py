@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from tandem.api.shift import ShiftPlan, ShiftProgress, ShiftStatus, SwitchTimes
+from tandem.api.shift import ShiftPlan, ShiftProgress, ShiftSpec, ShiftStatus, SwitchTimes
 from tandem.constants import SHIFTS_KEPT
 from tandem.domain.outlook import groups_in
 from tandem.domain.records import ShiftRecord
@@ -24,6 +24,7 @@ def shift_status(scene: Scene, seen: Seen, entry: ShiftEntry, local: Iterable[Sa
     moved = gaps.agents if gaps else 0
     return ShiftStatus(
         phase=record.phase,
+        to=record.spec.goal,
         plan=record.plan_text,
         planned=_planned(_One(record)),
         groups=tuple(plan.group for plan in record.plan),
@@ -82,6 +83,7 @@ def failed_here(seen: Seen, reason: str, message: str, now: float) -> ShiftStatu
     said = [Said("Ready", "False", reason, message), Said("Stalled", "True", reason, message)]
     return ShiftStatus(
         phase="Failed",
+        to=_goal(seen),
         reason=reason,
         message=message,
         finished_at=rfc3339(now),
@@ -94,5 +96,13 @@ def waiting_here(seen: Seen, reason: str, message: str, now: float) -> ShiftStat
     """A Shift that has not reached the store yet. `now`: seconds since the epoch."""
     said = [Said("Ready", "False", reason, message), Said("Reconciling", "True", reason, message)]
     return ShiftStatus(
-        phase="Pending", reason=reason, message=message, conditions=settle(said, seen, seen.generation, now)
+        phase="Pending",
+        to=_goal(seen),
+        reason=reason,
+        message=message,
+        conditions=settle(said, seen, seen.generation, now),
     )
+
+
+def _goal(seen: Seen) -> str:
+    return seen.spec.goal if isinstance(seen.spec, ShiftSpec) else ""
