@@ -381,10 +381,12 @@ async def _nothing_is_planned_onto_it(scene: Scene) -> None:
         found = await scene.centre.clusters["west"].get("shift", order.shift)
         status = found.get("status", {})
         message = str(status.get("message"))
-        return "quarantine" in message, f"{status.get('phase')} {status.get('reason')}: {message}"
+        # Its failover has not ended yet, or its quarantine has begun: the plan is made once.
+        said = "would wait: east" in message and ("quarantine" in message or "has failed" in message)
+        return said, f"{status.get('phase')} {status.get('reason')}: {message}"
 
     try:
-        await until("the Shift would wait for the quarantine", waits, timeout=10, every=0.1)
+        await until("the Shift would wait for the failover's end or the quarantine", waits, timeout=10, every=0.1)
     except NotInTimeError as error:
         scene.broken.append(str(error))
 

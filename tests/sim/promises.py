@@ -16,11 +16,13 @@ from callcenter.session.door import Door
 from callcenter.session.events import Gone, Out, Reply, Started
 from callcenter.session.messages import Offer
 from callcenter.session.placements import UNCONFIRMED_AFTER
+from tandem.api.drill import DrillSpec
+from tandem.api.shift import ShiftSpec
 from tandem.domain import keys
 from tandem.domain.placement import BucketMap, Slot
 from tandem.domain.plan import IN_THE_WAY
 from tandem.domain.reasons import Reason
-from tandem.domain.records import PlacementRecord, ShiftRecord
+from tandem.domain.records import DrillRecord, PlacementRecord, ShiftRecord
 from tandem.engine.ports import Change
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ class Ordered:
     shifts: dict[str, ShiftRecord] = field(default_factory=dict)
     aborts: set[str] = field(default_factory=set)
     orders: list[tuple[str, dict[str, int]]] = field(default_factory=list)
+    drill: DrillSpec | None = None
     approved: set[str] = field(default_factory=set)
     """Failovers in which somebody said yes for the groups that are asked about."""
 
@@ -177,6 +180,11 @@ class Watch:
             self.world.note(f"coordinator {value.value.decode() if value else 'gone'}")
         elif key == keys.HOLD:
             self.held = value is not None
+        elif key.startswith(keys.DRILLS) and value is not None:
+            record = DrillRecord.model_validate_json(value.value)
+            self.world.note(f"{key} {record.phase} {record.reason}")
+            for promise in self.promises:
+                promise.drilled(record)
         elif key.startswith(keys.HEARTBEATS):
             site = key.removeprefix(keys.HEARTBEATS)
             (self.heartbeats.discard if value is None else self.heartbeats.add)(site)
@@ -279,6 +287,7 @@ class Promise:
         self.world = watch.world
 
     def committed(self, commit: Commit) -> None: ...
+    def drilled(self, record: DrillRecord) -> None: ...
     def all_committed(self, commits: Sequence[Commit]) -> None: ...
     def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None: ...
     def offered(self, cti: "SimCti", now: float) -> None: ...
@@ -516,10 +525,12 @@ class NobodyMovesUnasked(Promise):
             shift = self.watch.ordered.shifts.get(name)
             if shift is None:
                 raise self.broken(f"{commit.group} is moved by Shift {name}, which nobody asked for")
-            if targets != {shift.spec.to}:
+            if not targets <= self._meant(shift.spec):
                 if name not in self.watch.ordered.aborts:
-                    raise self.broken(f"{commit.group} is moved to {targets} by Shift {name} to {shift.spec.to}")
-                self._only_back(commit)
+                    raise self.broken(f"{commit.group} is moved to {targets} by Shift {name} to {shift.spec.goal}")
+                self._only_back(commit, commit.record.cause)
+        elif cause == "Drill":
+            self._rehearses(commit, targets)
         elif cause == "Order":
             wanted = [order for group, order in self.watch.ordered.orders if group == commit.group]
             if not wanted or not all(any(order.get(to) for order in wanted) for to in targets):
@@ -528,14 +539,27 @@ class NobodyMovesUnasked(Promise):
         else:
             raise self.broken(f"{commit.group} is moved because of {commit.record.cause}")
 
-    def _only_back(self, commit: Commit) -> None:
-        """What an abort turns round goes back to where this Shift has found it."""
-        found = next(c.before for c in self.watch.history[commit.group] if c.record.cause == commit.record.cause)
+    def _meant(self, spec: ShiftSpec) -> set[str]:
+        """Cities to which a Shift may take anybody."""
+        if spec.evacuate:
+            return set(self.world.cities) - {spec.evacuate}
+        return {spec.to} if spec.to else {share.site for share in spec.placement if share.percent}
+
+    def _rehearses(self, commit: Commit, targets: set[str]) -> None:
+        """A Drill takes its groups out as it says, and back to where they were."""
+        ordered = self.watch.ordered.drill
+        if ordered is None:
+            raise self.broken(f"{commit.group} is moved by {commit.record.cause}, which nobody asked for")
+        if commit.record.cause.endswith("-out") and targets <= {ordered.shift.to}:
+            return
+        self._only_back(commit, commit.record.cause.removesuffix("-back").removesuffix("-out") + "-out")
+
+    def _only_back(self, commit: Commit, cause: str) -> None:
+        """What is brought back goes to where `cause` has found it."""
+        found = next((c.before for c in self.watch.history[commit.group] if c.record.cause == cause), None)
         for bucket, (_, new) in commit.started.items():
-            if found is not None and found.slots[bucket].end != new.end:
-                raise self.broken(
-                    f"the abort of {commit.record.cause} brings bucket {bucket} to {new.end}, from nowhere"
-                )
+            if found is None or found.slots[bucket].end != new.end:
+                raise self.broken(f"{commit.record.cause} brings bucket {bucket} back to {new.end}, from nowhere")
 
     def _once(self, commit: Commit, orders: int) -> None:
         """An order that another cause has overridden is over: the manifest may be applied as often as anybody likes."""
@@ -603,6 +627,50 @@ class NobodyMovedByMistake(Promise):
         lasted = sum(LOOK_S for _, bad in looks if bad)
         if lasted < LASTED_S or not any(bad for at, bad in looks if at >= now - RECENT_S):
             raise self.broken(f"{site} fails over, but {otherwise} (not so for {lasted:.1f} s of the last {LONG_S} s)")
+
+
+class OneShiftPerGroup(Promise):
+    """A group that moves on purpose has one Shift, and no other one, which has it for itself."""
+
+    name = "OneShiftPerGroup"
+
+    def committed(self, commit: Commit) -> None:
+        if commit.kind not in ("Shift", "Order", "Drill") or not commit.started:
+            return
+        own: list[str] = []
+        for kv in self.world.cluster.range(keys.SHIFTS)[0]:
+            shift = ShiftRecord.model_validate_json(kv.value)
+            if shift.phase in IN_THE_WAY and any(plan.group == commit.group for plan in shift.plan):
+                own.append(f"{kv.key} ({shift.phase})")
+        if len(own) > 1:
+            raise self.broken(f"{commit.group} is moved by {commit.record.cause}, and {' and '.join(own)} have it")
+
+
+class DrillsRestore(Promise):
+    """A Drill that has succeeded leaves every map exactly as it was, and one that is over leaves nobody on his way."""
+
+    name = "DrillsRestore"
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch)
+        self._judged: set[str] = set()
+
+    def drilled(self, record: DrillRecord) -> None:
+        for run in record.runs:
+            if run.name not in self._judged:
+                self._judged.add(run.name)
+                self.world.stats[f"Drills: {run.outcome}"] += 1
+                if run.outcome == "Succeeded":
+                    self._judge(run.out.shift)
+
+    def _judge(self, shift: str) -> None:
+        for group, history in self.watch.history.items():
+            begun = next((c for c in history if c.record.cause.endswith(shift.rpartition("/")[2])), None)
+            if begun is not None and begun.before != history[-1].after:
+                raise self.broken(
+                    f"the run succeeded and left {group} at {history[-1].after.encode()}; it was "
+                    f"{begun.before.encode() if begun.before else 'nowhere'}"
+                )
 
 
 class EmergencyEndsShifts(Promise):
@@ -804,6 +872,8 @@ PROMISES: Final[tuple[type[Promise], ...]] = (
     WithinCapacity,
     HoldStopsAllThatIsNew,
     NobodyMovesUnasked,
+    OneShiftPerGroup,
+    DrillsRestore,
     ManualWaitsForAPerson,
     NobodyMovedByMistake,
     EmergencyEndsShifts,

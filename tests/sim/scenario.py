@@ -8,9 +8,10 @@ from random import Random
 from typing import Any, Final
 
 from callcenter.session.lease import Timing
+from tandem.api.drill import UNDER_WAY
 from tandem.api.shift import FINISHED
 from tandem.domain import keys
-from tandem.domain.records import ShiftRecord
+from tandem.domain.records import DrillRecord, ShiftRecord
 from tests.sim import faults
 from tests.sim.cti import operating_system_replaced
 from tests.sim.promises import BrokenPromiseError
@@ -26,6 +27,9 @@ HOMEWARD_S: Final = 14.0
 """Most seconds for which it is watched who returns by himself: quarantine, or longer `stableFor`, and the move."""
 
 LIVENESS: Final = "Liveness"
+
+DRILLS: Final = 0.12
+"""Share of the stories in which somebody starts a Drill."""
 
 
 @dataclass
@@ -50,7 +54,7 @@ class Outcome:
     @property
     def moved(self) -> bool:
         """Whether anybody's bucket was moved on purpose or failed over."""
-        return any(self.commits[kind] for kind in ("Shift", "Order", "Failover"))
+        return any(self.commits[kind] for kind in ("Shift", "Order", "Drill", "Failover"))
 
 
 class Scenario:
@@ -87,6 +91,7 @@ class Scenario:
         if self.theme.startswith("disaster") and rng.random() < 0.4:
             group = rng.choice(self.setting.groups)
             self._at(rng.uniform(first, self.ends), lambda: self.world.apply_again(group, group.placement, 0))
+        self._plan_drill(first, Random(f"{self.world.seed}/drill"))
         few = 1 if self.theme.startswith("disaster") else 2
         for _ in range(rng.choice([0, 0, 1, 1, 2, 3]) + (few if self.theme == "faults only" else 0)):
             kind = faults.draw(rng)
@@ -100,7 +105,8 @@ class Scenario:
     def _plan_shift(self, first: float) -> None:
         rng, world = self.rng, self.world
         to = rng.choice(CITIES)
-        spec: dict[str, Any] = {"selector": {"system": "hotel"}, "to": to, "percent": rng.choice([100, 100, 60, 30])}
+        spec: dict[str, Any] = {"selector": {"system": "hotel"}}
+        spec |= _goal(to, rng.choice([100, 100, 60, 30]), Random(f"{world.seed}/goal"))
         spec["waves"] = rng.choice([(100,), (100,), (20, 100), (10, 50, 100)])
         spec["pace"] = rng.choice([0, 0, 10])
         if rng.random() < 0.3:
@@ -110,8 +116,22 @@ class Scenario:
         if rng.random() < 0.3:
             self._at(first + rng.uniform(0.02, 3.0), lambda: world.abort("s1"))
         if rng.random() < 0.4:
-            back = {**spec, "to": world.other(to), "waves": (100,)}
+            back = {**spec, "to": world.other(to), "placement": (), "evacuate": None, "waves": (100,)}
             self._at(first + rng.uniform(1.0, 6.0), lambda: world.shift("s2", **back))
+
+    def _plan_drill(self, first: float, rng: Random) -> None:
+        """In some stories somebody starts a Drill; and whatever else happens goes on."""
+        world = self.world
+        if rng.random() > DRILLS:
+            return
+        rehearsal = {"selector": {"system": "hotel"}, "to": rng.choice(CITIES), "percent": rng.choice([100, 60])}
+        rehearsal["waves"] = rng.choice([(100,), (20, 100)])
+        spec = {"shift": rehearsal, "hold": f"{rng.choice([0, 1, 2])}s"}
+        self._at(SETTLED_S - 1.0, lambda: world.drill(spec, rng.choice([CITIES, CITIES, CITIES[:1]])))
+        begins = first + rng.uniform(-1.5, 1.0)
+        self._at(begins, lambda: world.drill_command("run", rng.choice(CITIES)))
+        if rng.random() < 0.25:
+            self._at(begins + rng.uniform(0.1, 5.0), lambda: world.drill_command("abort", rng.choice(CITIES)))
 
     def _plan_stops(self, first: float) -> None:
         """Who decides or pushes is stopped in the middle of it, and goes on when the others have long gone on."""
@@ -333,7 +353,21 @@ class Scenario:
         for group, (_, _, placed) in world.watch.placements.items():
             if placed.in_transit:
                 return f"buckets of {group} are still on their way: {placed.encode()}"
+        for kv in world.cluster.range(keys.DRILLS)[0]:
+            drill = DrillRecord.model_validate_json(kv.value)
+            if drill.phase in UNDER_WAY:
+                return f"{kv.key} is under way: {drill.phase}, {drill.message}"
         return None
+
+
+def _goal(to: str, percent: int, rng: Random) -> dict[str, Any]:
+    """Where a Shift takes its groups: to one city, to both by shares, or away from one."""
+    kind = rng.choices(["to", "placement", "evacuate"], [7, 2, 1])[0]
+    if kind == "placement":
+        return {"placement": [{"site": site, "percent": share} for site, share in _shares(rng).items()]}
+    if kind == "evacuate":
+        return {"evacuate": World.other(to)}
+    return {"to": to, "percent": percent}
 
 
 def _shares(rng: Random) -> dict[str, int]:

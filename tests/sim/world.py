@@ -3,6 +3,7 @@
 One seed decides everything: clocks, delays, who is where. `run(seconds)` lets time pass; the rest happens in between.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any, Final
 from callcenter.directory import Directory, GroupSize, generate
 from callcenter.session.lease import Timing
 from callcenter.session.placements import Placement
+from tandem.api.drill import DrillSpec
 from tandem.domain import keys
 from tandem.domain.digest import spec_digest
 from tandem.domain.records import HoldRecord, Record, ShiftRecord, SpecRecord
@@ -30,6 +32,7 @@ from tests.unit.domain.world import WITNESS, group_spec, site_spec
 
 CITIES: Final = ("east", "west")
 WITNESS_SITE: Final = "witness"
+DRILL: Final = "callcenter/rehearsal"
 PLACES: Final = (*CITIES, WITNESS_SITE)
 FLOORS: Final = ("floor-a", "floor-b")
 
@@ -220,6 +223,25 @@ class World:
         record = ShiftRecord.model_validate({"spec": spec, "created_at": now, "created_in": CITIES[0]})
         self.watch.ordered.shifts[name] = record
         self.put(f"Shift {name}: {spec}", keys.shift(f"callcenter/{name}"), record)
+
+    def drill(self, spec: dict[str, Any], by: Sequence[str]) -> None:
+        """A Drill without a schedule, applied in these cities."""
+        self.watch.ordered.drill = DrillSpec.model_validate(spec)
+        record = SpecRecord(digest=spec_digest(spec, {}), spec=spec)
+        for city in by:
+            self.put(f"Drill {DRILL} applied in {city}", keys.spec(city, keys.DRILL, DRILL), record)
+
+    def drill_command(self, action: str, city: str) -> None:
+        """`kubectl tandem drill run` or `abort`; in a city without the object by way of its copy."""
+        asked = {"id": f"{action}-{self.number()}", "action": action, "by": "ada"}
+        request = json.dumps({**asked, "at": self.engines[WITNESS_SITE].process.now()})
+        key = keys.spec(city, keys.DRILL, DRILL)
+        kv = self.cluster.get(key)
+        if kv is not None:
+            record = SpecRecord.model_validate_json(kv.value).model_copy(update={"request": request})
+        else:
+            record = SpecRecord(digest="copy", spec={}, request=request, mirrored=True)
+        self.put(f"Drill {action} in {city}", key, record)
 
     def abort(self, name: str) -> None:
         kv = self.cluster.get(keys.shift(f"callcenter/{name}"))
