@@ -23,14 +23,15 @@ from callcenter.session.door import Door
 from callcenter.session.guests import GuestDoor
 from callcenter.session.placements import PlaceAnswer, PlacementBook
 from callcenter.session.server import SessionServer
-from tandem.domain import abort, failover, finish, homecoming, keys, loss, orders, plan, waves
+from tandem.domain import abort, failover, finish, homecoming, keys, loss, orders, plan, shifts, waves
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
-from tandem.domain.placement import BucketMap, Slot, parse_moves
+from tandem.domain.placement import BucketMap, Slot, fewest_moves, parse_moves
 from tandem.domain.words import Accusation
 from tandem.engine import observer
 from tandem.probes.prober import NetworkProber
 from tandem.store.election import CoordinatorElection
+from tests.sim import scenario
 from tests.sim.scenario import Outcome, play, theme_of
 
 MOST_SEEDS: Final = 600
@@ -291,6 +292,19 @@ def _void_accuses() -> Sequence[Any]:
     return [patch.object(NetworkProber, "_failure", failure), *_not_confirmed()]
 
 
+def _shares_restored() -> Sequence[Any]:
+    """The way back of a Drill gives each city as much as it had, and not what it had."""
+
+    def restoring(current: BucketMap, home: BucketMap) -> Any:
+        return fewest_moves(current, home.end_shares)
+
+    return [patch.object(plan, "restoring_moves", restoring), patch.object(scenario, "DRILLS", 1.0)]
+
+
+def _no_conflicts() -> Sequence[Any]:
+    return [patch.object(place, "conflict_refusal", lambda *about: None) for place in (plan, shifts)]
+
+
 def _nobody_given_up() -> Sequence[Any]:
     return [patch.object(failover, "loss", lambda *about: None)]
 
@@ -370,6 +384,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("who reaches nobody accuses", ("NobodyMovedByMistake",), _blind_accuses, ("half",)),
     Mutation("guests have no end", ("GuestsAsManyAsMayCome",), _guests_without_end, ("disaster", "faults", "move")),
     Mutation("everybody is let in at once", ("PacedSignIns",), _all_at_once, ("disaster",)),
+    Mutation("a Drill brings back shares, not buckets", ("DrillsRestore", "NobodyMovesUnasked"), _shares_restored),
+    Mutation("two Shifts may have one group", ("OneShiftPerGroup",), _no_conflicts, ("move",)),
 )
 
 
