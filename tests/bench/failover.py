@@ -85,10 +85,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kinds", default=",".join(KINDS), help="which kinds (default %(default)s)")
     options = parser.parse_args(argv)
     say = Storyteller(lambda line: print(line, flush=True))
+    kinds = options.kinds.split(",")
+    found: dict[str, list[Rescue]] = {kind: [] for kind in kinds}
+    failed = False
     try:
-        found = asyncio.run(_run(options.runs, options.agents, options.kinds.split(","), say))
+        asyncio.run(_run(options.runs, options.agents, kinds, say, found))
     except (DemoError, LabError) as e:
         print(f"bench: {e}", file=sys.stderr)
+        failed = True
+    found = {kind: runs for kind, runs in found.items() if runs}
+    if not found:
         return 1
     document = summary(found)
     text = table(document)
@@ -97,19 +103,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     (BENCH_OUT / f"{name}.txt").write_text(text + "\n", encoding="utf-8")
     (BENCH_OUT / f"{name}.png").write_bytes(picture(found))
     print(f"\n{text}\n\n{shown(BENCH_OUT / f'{name}.json')}, {name}.txt, {name}.png")
-    return 0
+    return int(failed)
 
 
 COLOURS: Final = ("#0b6e8f", "#e07a1f", "#5b8c3a", "#8a4f9e", "#7a8790")
 """One per kind."""
 
 
-async def _run(runs: int, agents: int, kinds: Sequence[str], say: Storyteller) -> dict[str, list[Rescue]]:
+async def _run(runs: int, agents: int, kinds: Sequence[str], say: Storyteller, found: dict[str, list[Rescue]]) -> None:
+    """Every loss is put into `found` when it is over: an hour's figures do not depend on the last of them."""
     clear(WORK)
     cities = lab.current()
     await fresh(cities)
     centre = centre_of(agents, cities, WORK, say)
-    found: dict[str, list[Rescue]] = {kind: [] for kind in kinds}
     try:
         await centre.start()
         leadership = Leadership(centre)
@@ -123,8 +129,7 @@ async def _run(runs: int, agents: int, kinds: Sequence[str], say: Storyteller) -
                 await _home(centre, f"{kind}-{number}")
         await leadership.aclose()
         if BASELINE in kinds:
-            found[BASELINE] = await _baseline(centre, -(-runs // 5))
-        return found
+            found[BASELINE] += await _baseline(centre, -(-runs // 5))
     finally:
         await centre.stop()
         await cities.down()

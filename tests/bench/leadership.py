@@ -35,7 +35,7 @@ class Leadership:
         await self._http.aclose()
 
     async def leader(self) -> str:
-        """City whose member leads the store."""
+        """City whose member leads the store; empty while there is none."""
         return (await self._members())[1]
 
     async def coordinator(self) -> str:
@@ -44,11 +44,15 @@ class Leadership:
         return CoordinatorRecord.model_validate_json(found.value).site if found else ""
 
     async def lead_from(self, city: str) -> None:
-        """Let this city's member lead the store."""
-        ids, leader = await self._members()
-        if leader != city:
-            await self._ask(leader, "maintenance/transfer-leadership", {"targetID": ids[city]})
-        await self._wait(self.leader, city)
+        """Let this city's member lead the store. Asked again while a member that has just come back is busy."""
+
+        async def led_by() -> str:
+            ids, leader = await self._members()
+            if leader and leader != city:
+                await self._ask(leader, "maintenance/transfer-leadership", {"targetID": ids[city]})
+            return leader
+
+        await self._wait(led_by, city)
 
     async def coordinate_from(self, city: str) -> None:
         """Let this city's engine be coordinator: the others stand still until it is, and come back as candidates."""
@@ -66,7 +70,7 @@ class Leadership:
 
     async def _wait(self, look: Callable[[], Awaitable[str]], wanted: str) -> None:
         for _ in range(ATTEMPTS):
-            with contextlib.suppress(StoreError):
+            with contextlib.suppress(StoreError, httpx.HTTPError):
                 if await look() == wanted:
                     return
             await asyncio.sleep(0.1)
@@ -79,7 +83,7 @@ class Leadership:
             status = await self._ask(city, "maintenance/status", {})
             ids[city] = status["header"]["member_id"]
             leader = status["leader"]
-        return ids, next(city for city, member in ids.items() if member == leader)
+        return ids, next((city for city, member in ids.items() if member == leader), "")
 
     async def _ask(self, city: str, path: str, body: Mapping[str, str]) -> dict[str, Any]:
         url = f"https://{CITIES[city].address}:{STORE_PORT}/v3/{path}"
