@@ -1,0 +1,183 @@
+"""Every phase of a Shift, and what can happen in it: it carries on, comes back, or ends, and nobody moves twice."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pytest
+
+from demo.callcentre import Begun, CallCentre
+from demo.errors import ToolError
+from demo.waiting import until
+from tandem.api.shift import FINISHED
+from tandem.domain import keys
+from tandem.domain.records import ShiftRecord
+from tests.e2e.callcenter_fixtures import shift
+from tests.matrix.scene import ENGINE, SOFTSWITCH
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+PACE: Final = 20
+"""Agents a second: each of two waves of fifty takes 2.5 s."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A moment of a Shift. `of`: its phase and wave. `reached`, `left`: what a person does for it, if anything."""
+
+    of: tuple[str, int]
+    spec: dict[str, Any] = field(default_factory=dict)
+    reached: Callable[[CallCentre, str], Awaitable[object]] | None = None
+    left: Callable[[CallCentre, str], Awaitable[object]] | None = None
+
+
+async def approve(centre: CallCentre, name: str) -> None:
+    await centre.tandem("approve", name, "-n", "callcenter")
+
+
+async def approve_under_hold(centre: CallCentre, name: str) -> None:
+    await reaches(centre, name, ("AwaitingApproval", 0))
+    await centre.tandem("hold", "--reason", "end-to-end test")
+    await approve(centre, name)
+
+
+async def resume(centre: CallCentre, name: str) -> None:
+    await centre.tandem("resume")
+
+
+PHASES: Final = {
+    "awaiting approval": Phase(("AwaitingApproval", 0), {"approval": "Manual"}, left=approve),
+    "preparing": Phase(("Preparing", 0), {"approval": "Manual"}, reached=approve_under_hold, left=resume),
+    "first wave": Phase(("Moving", 1)),
+    "second wave": Phase(("Moving", 2)),
+    "verifying": Phase(("Verifying", 2)),
+}
+
+
+async def abort(centre: CallCentre, name: str) -> None:
+    """In the other cluster than the one in which it was made."""
+    patch = ("--type=merge", "-p", '{"spec": {"abort": true}}')
+
+    async def taken() -> tuple[bool, str]:
+        try:
+            return True, await centre.clusters["west"].kubectl("patch", "shift", name, "-n", "callcenter", *patch)
+        except ToolError as error:  # its copy is not there yet
+            return False, str(error)
+
+    await until(f"west takes the abort of {name}", taken, timeout=20)
+
+
+async def engine_crash(centre: CallCentre, name: str) -> None:
+    await crash(centre, "east", ENGINE)
+
+
+async def coordinator_change(centre: CallCentre, name: str) -> None:
+    site = await centre.clusters["west"].get("site", "west", namespace="default")
+    await crash(centre, str(site["status"]["coordinator"]), ENGINE)
+
+
+async def softswitch_crash(centre: CallCentre, name: str) -> None:
+    await crash(centre, "west", SOFTSWITCH)
+
+
+async def crash(centre: CallCentre, city: str, part: str) -> None:
+    await centre.lab.faults.kill(city, part)
+    await centre.lab.faults.revive(city, part)
+
+
+async def emergency(centre: CallCentre, name: str) -> None:
+    """The city that they leave loses its power; whoever held everything lets go, for a hold stops failovers too."""
+
+    async def let_go() -> None:
+        await asyncio.sleep(1.0)
+        await centre.tandem("resume", "--contexts", "west")
+
+    found, _ = await asyncio.gather(centre.lose("east"), let_go())
+    assert not found.missing, found
+
+
+EVENTS: Final[dict[str, Callable[[CallCentre, str], Awaitable[None]]]] = {
+    "abort": abort,
+    "engine crash": engine_crash,
+    "coordinator change": coordinator_change,
+    "softswitch crash at the target": softswitch_crash,
+    "emergency": emergency,
+}
+
+CASES: Final = [
+    pytest.param(phase, event, id=f"{phase}, {event}".replace(" ", "-"))
+    for phase, event in itertools.product(PHASES, EVENTS)
+]
+
+
+async def record_of(centre: CallCentre, name: str) -> ShiftRecord | None:
+    found = await centre.store.get(keys.shift(f"callcenter/{name}"), timeout=3.0)
+    return ShiftRecord.model_validate_json(found.value) if found else None
+
+
+async def reaches(centre: CallCentre, name: str, wanted: tuple[str, int], *, timeout: float = 30) -> None:
+    """Wait until it is in this phase and wave; one that is over by the time that anybody looks will do as well."""
+
+    async def there() -> tuple[bool, str]:
+        record = await record_of(centre, name)
+        if record is None:
+            return False, "not in the store yet"
+        found = (record.phase, record.wave)
+        return found == wanted or record.phase in FINISHED, f"{found}: {record.message}"
+
+    await until(f"{name} is {wanted}", there, timeout=timeout, every=0.02)
+
+
+async def ends(centre: CallCentre, name: str, *, timeout: float = 60) -> ShiftRecord:
+    found: ShiftRecord | None = None
+
+    async def over() -> tuple[bool, str]:
+        nonlocal found
+        found = await record_of(centre, name)
+        return found is not None and found.phase in FINISHED, f"{found.phase}: {found.message}" if found else "none"
+
+    await until(f"{name} is over", over, timeout=timeout)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("phase", "event"), CASES)
+async def test_what_happens_in_any_phase_ends_well(centre: CallCentre, phase: str, event: str) -> None:
+    moment = PHASES[phase]
+    everyone = centre.quickstart.choose("east")
+    begun = await centre.begin(shift(centre, everyone, to="west", waves=[50, 100], pace=PACE, **moment.spec))
+    name = begun.order.shift
+    if moment.reached:
+        await moment.reached(centre, name)
+    await reaches(centre, name, moment.of)
+
+    await EVENTS[event](centre, name)
+
+    if moment.left and event not in ("abort", "emergency"):
+        await moment.left(centre, name)
+    record = await ends(centre, name)
+    site = await where_it_ends(centre, begun, record, event)
+    await centre.everybody_at(site, everyone, timeout=60)
+    await asyncio.sleep(1.0)  # long enough for a second move of somebody to show
+    centre.observed.look()
+    assert centre.observed.at(site, begun.accounts) == len(begun.accounts)
+    assert await record_of(centre, name) == record, "what is over stays as it is"
+
+
+async def where_it_ends(centre: CallCentre, begun: Begun, record: ShiftRecord, event: str) -> str:
+    """The site at which everybody is to be, now that the Shift has ended as it has to."""
+    if event == "abort":
+        # One that was over before the abort came stays what it is.
+        assert record.phase in ("RolledBack", "Completed"), record.message
+        return "east" if record.phase == "RolledBack" else "west"
+    if event == "emergency":
+        assert record.phase in ("Interrupted", "Completed"), record.message
+        await centre.restore("east")
+        return "west"
+    assert record.phase == "Completed", record.message
+    move = await centre.measured(begun)
+    assert move.measures.moved_twice == ()
+    assert move.measures.in_two_places == ()
+    return "west"
