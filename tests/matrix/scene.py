@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from demo.errors import NotInTimeError
 from demo.quickstart import Group, documents
 from demo.waiting import until
 from lab.interface import Swallowed
+from tandem.engine.ports import Delete, Put, StoreError
 from tests.bench.leadership import Leadership
 from tests.e2e.callcenter_fixtures import shift, write
 from tests.matrix.invariants import important_not_last
@@ -40,6 +42,9 @@ SAID_WITHIN_S: Final = 10.0
 """For why nobody is moved to be read in Kubernetes."""
 
 FULL_DISK_WITHIN_S: Final = 40.0
+FILLER: Final = "/matrix/filler"
+"""A key of nobody's: what is written there takes room."""
+
 STORE_BACK_WITHIN_S: Final = 30.0
 
 STANDS_S: Final = 0.3
@@ -257,17 +262,21 @@ async def disk_full(scene: Scene) -> None:
 
     async def gone() -> tuple[bool, str]:
         try:
-            return False, f"{await scene.leadership.leader()} leads, and all answer"
+            said = f"{await scene.leadership.leader()} leads, and all answer"
         except (httpx.HTTPError, OSError) as error:
             return True, str(error)
+        # It goes at its first write that needs more room than it has reserved, and Tandem writes little.
+        with contextlib.suppress(StoreError):
+            await scene.centre.store.txn([], [Put(FILLER, secrets.token_hex(200_000).encode())], timeout=3.0)
+        return False, said
 
     try:
-        # It goes at its first write that needs more room than it has reserved.
         await until("the member with the full disk is gone", gone, timeout=FULL_DISK_WITHIN_S)
     except NotInTimeError as error:
         scene.broken.append(f"{error}: this proves nothing")
     await faults.free_disk("east", "store", STORE)
     await _store_whole(scene)
+    await scene.centre.store.txn([], [Delete(FILLER)], timeout=5.0)
 
 
 async def nobody_is_signed_in(scene: Scene) -> None:
