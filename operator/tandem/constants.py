@@ -43,6 +43,12 @@ QUARANTINE_MOST_S: Final = 600.0
 QUARANTINE_FORGIVEN_S: Final = 3600.0
 """Seconds after which an earlier failover does not lengthen the quarantine any more."""
 
+CALLS_TO_JUDGE: Final = 10
+"""Calls that must have been offered to agents at a target before the share that was taken closes a gate."""
+
+GATE_SETTLE_S: Final = 2.0
+"""Seconds after the last agent of a wave left for which a closed gate is no news: the last ones are being counted."""
+
 VERIFY_S: Final = 5.0
 """Seconds after the last bucket for the last agents to arrive; then the Shift completes and says who is missing."""
 

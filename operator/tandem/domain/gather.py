@@ -214,7 +214,7 @@ class Gatherer:
 
     def _read_shift(self, name: str, record: ShiftRecord, mod: int, at: float) -> None:
         before = self._shifts.get(name)
-        same_step = before and (before.record.phase, before.record.wave) == (record.phase, record.wave)
+        same_step = before and before.record.step == record.step
         self._shifts[name] = ShiftEntry(
             name=name,
             record=record,

@@ -37,6 +37,13 @@ class Reason(StrEnum):
     PLAN_OUTDATED = "PlanOutdated"
     NO_USABLE_ROUTE = "NoUsableRoute"
     UNSUPPORTED_BY_CTI = "UnsupportedByCTI"
+    TESTING_TARGET = "TestingTarget"
+    TARGET_TEST_FAILED = "TargetTestFailed"
+    OBSERVING = "Observing"
+    TOO_FEW_SIGNED_IN = "TooFewSignedIn"
+    SIGN_INS_TOO_SLOW = "SignInsTooSlow"
+    CALLS_NOT_TAKEN = "CallsNotTaken"
+    ALREADY_RUN = "AlreadyRun"
     DEFECT = "Defect"
     # What happened.
     NOTHING_TO_MOVE = "NothingToMove"

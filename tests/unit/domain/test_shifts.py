@@ -32,10 +32,15 @@ def a_world(agents: int = 100, **changes: Any) -> World:
 
 
 def leave(world: World, buckets: dict[int, int], group: str = GROUP, staying: tuple[str, ...] = ()) -> None:
-    """Both cities hold the newest map; these sessions are left at east, `staying` named by its CTI; time to finish."""
+    """Both cities hold the newest map; these sessions are left at east, `staying` named by its CTI, the others are at
+    west by now; time to finish."""
     world.advance(FINISH_INTERVAL_S)
+    gone = world.buckets("east", group)
+    there = world.buckets("west", group)
+    for bucket, count in gone.items():
+        there[bucket] = there.get(bucket, 0) + max(count - buckets.get(bucket, 0), 0)
     world.sessions("east", group, buckets, staying=staying)
-    world.sessions("west", group, {})
+    world.sessions("west", group, there)
     world.settle()
 
 
@@ -396,7 +401,7 @@ def test_hold_lets_buckets_finish_and_starts_no_wave() -> None:
 def test_a_hold_between_decision_and_commit_stops_the_wave() -> None:
     world = two_waves()
     world.sessions("east", GROUP, dict.fromkeys(range(90), 1))
-    world.sessions("west", GROUP, {})
+    world.sessions("west", GROUP, dict.fromkeys(range(90, 100), 1))
     (finish,) = world.decide().commits
     world.commit(finish)
     (wave,) = world.decide().commits
