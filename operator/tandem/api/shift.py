@@ -134,7 +134,7 @@ class ShiftSpec(Written):
         default=None,
         ge=0,
         description="Seconds after its end until the Shift is deleted in every cluster (never within two minutes of its"
-        " creation); without it, it stays. Not for what a GitOps tool applies again: it would move again.",
+        " creation); without it, it stays. Applied again afterwards it moves nobody, until that object is deleted.",
     )
     abort: bool = Field(
         default=False,

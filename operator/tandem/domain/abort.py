@@ -17,6 +17,7 @@ from tandem.domain.placement import Slot, parse_moves
 from tandem.domain.plan import hold_refusal, unusable_target
 from tandem.domain.reasons import Reason
 from tandem.domain.records import GroupPlan, ShiftRecord
+from tandem.domain.slowing import keep_pace
 from tandem.domain.snapshot import Placed
 from tandem.domain.turn import Turn, cause_of, deadline_s, placement_by, room_beside
 from tandem.domain.wave_measures import wave_moves
@@ -60,7 +61,11 @@ def _step(turn: Turn, usable: set[tuple[str, str]]) -> bool:
             turn.draft.wake(turn.now.mono + PATIENCE_S - turn.in_phase_for + 0.001)
             return True
         turn.record = turn.record.model_copy(update={"home_given_up": True})
-    if now or _on_their_way(turn, wave):
+    if now:
+        return True
+    if _on_their_way(turn, wave):
+        if turn.record.spec.pace:
+            keep_pace(turn, list(_leaving(turn.record)), sorted(usable))
         return True
     if wave < _last_wave(turn):
         return False

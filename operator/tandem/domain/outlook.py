@@ -77,7 +77,7 @@ def outlook(snapshot: Snapshot, ledger: Ledger, goings: Sequence[Going], *, manu
         longest=duration_text(sum(wave.longest for wave in waves) + VERIFY_S),
         waves=tuple(wave.shown for wave in waves),
         sites=tuple(_sites(snapshot, ledger, goings, waves)),
-        gates=tuple(_gates(goings)),
+        gates=tuple(_gates(snapshot, goings)),
         promises=promises,
         limits=limits,
         stops=tuple(_stops(goings, manual)),
@@ -254,13 +254,25 @@ def _replicas(system: System, before: int, after: int) -> Iterator[ReplicasInPla
 # -- what must hold, what is promised, what stops it
 
 
-def _gates(goings: Sequence[Going]) -> Iterator[str]:
+def _deep_probes(snapshot: Snapshot, goings: Sequence[Going]) -> Iterator[tuple[str, str]]:
+    """Each target with what its test agents do there."""
+    for site, name in sorted({(site, going.system) for going in goings for site in _entered_by(going)}):
+        system = snapshot.system(site, name)
+        yield f"{name} at {site}", system.deep_probes if system is not None else "None"
+
+
+def _gates(snapshot: Snapshot, goings: Sequence[Going]) -> Iterator[str]:
     targets = " and ".join(sorted({site for going in goings for site in _entered_by(going)}))
     yield (
         f"before the first wave {targets} must be usable: its own probes and another location's pass, for softswitch "
         "and CTI, and its own deep probes where it has them; it is not in quarantine, and nothing is held. That is "
         f"waited for up to {duration_text(PREPARE_PATIENCE_S)}; then it fails with nobody moved"
     )
+    if tested := [where for where, mode in _deep_probes(snapshot, goings) if mode != "None"]:
+        yield (
+            f"before the first wave a test agent must sign in at {' and '.join(tested)} and be called, anew, by its "
+            "own location and by another one; that is waited for as long"
+        )
     if max(len(going.plan.waves) for going in goings) > 1:
         yield (
             "before each next wave everybody of the one before must have left, or be in a call beyond the longest "
@@ -288,6 +300,14 @@ def _statements(snapshot: Snapshot, goings: Sequence[Going]) -> tuple[tuple[str,
         if (site, system) in entered:
             for statement in of_the_receiving_side(can):
                 places.setdefault(statement, []).append(where)
+
+    for where, mode in _deep_probes(snapshot, goings):
+        if mode == "None":
+            untried = "has no test agents (deepProbes: None): no sign-in and no call is tried beforehand"
+            places.setdefault((False, untried), []).append(where)
+        elif mode == "SignIn":
+            untried = "its test agents are not called (deepProbes: SignIn): no call is tried beforehand"
+            places.setdefault((False, untried), []).append(where)
 
     def said(promise: bool) -> tuple[str, ...]:
         return tuple(f"{', '.join(wheres)}: {text}" for (kind, text), wheres in places.items() if kind is promise)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tandem.constants import PACE_LEAST, PACE_STEP, SLOW_SIGN_IN_S
 from tandem.domain.records import ShiftRecord
 
 
@@ -63,3 +64,30 @@ def split(pace: float, leaving: Sequence[Leaving]) -> dict[str, GroupPace]:
         together = pace * systems[one.system] / whole / len(ctis[one.system])
         found[one.group] = GroupPace(together * weights[one.group] / systems[one.system], together)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """How a target takes its agents in now."""
+
+    p95: float
+    """Seconds out of service of 95 % of those who came last."""
+    bears: float
+    """Agents of the whole Shift a second that its CTI bears now, by its own word; 0: it does not say."""
+
+
+def next_pace(stated: float, now: float, receptions: Sequence[Reception]) -> float:
+    """The pace after a look at the targets: down by half, or to what one bears, at once; up in steps; never above.
+
+    Args:
+        stated: What the Shift says, above 0.
+        now: The pace so far.
+        receptions: Of targets where somebody has arrived lately; without any nothing is known, and nothing changes.
+    """
+    if not receptions:
+        return now
+    least = stated * PACE_LEAST
+    borne = min((one.bears for one in receptions if one.bears), default=stated)
+    if any(one.p95 > SLOW_SIGN_IN_S for one in receptions):
+        return max(min(now / 2, borne), least)
+    return max(min(now + stated * PACE_STEP, borne, stated), least)

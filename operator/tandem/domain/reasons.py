@@ -54,6 +54,7 @@ class Reason(StrEnum):
     DRY_RUN = "DryRun"
     AWAITING_APPROVAL = "AwaitingApproval"
     PREPARING = "Preparing"
+    PACE_CHANGED = "PaceChanged"
     WAVE_STARTED = "WaveStarted"
     BUCKETS_ARRIVED = "BucketsArrived"
     VERIFYING = "Verifying"

@@ -139,6 +139,14 @@ class ShiftRecord(Record):
         return self.phase, self.wave, self.back_wave
 
 
+class RanRecord(Record):
+    """A Shift that people made and that is over, when its record has been tidied away."""
+
+    phase: Phase
+    message: str = ""
+    finished_at: float = 0.0
+
+
 class DrillLegRecord(Record):
     """One way of a run: its Shift, and what became of it."""
 
@@ -278,6 +286,16 @@ class ObservationRecord(Record):
     def vouches(self) -> bool:
         """Whether it says that the component works."""
         return self.state == "Pass" and not self.stale
+
+
+class TargetTestRecord(Record):
+    """What a location's test agent met at a target, tried anew because Shifts are about to begin. Leased."""
+
+    asked: tuple[str, ...] = Field(description="Shifts (namespace/name) that were preparing when it began.")
+    ok: bool
+    detail: str = Field(default="", description="What failed.")
+    sign_in_s: float = 0.0
+    call_s: float | None = Field(default=None, description="None: no call was tried.")
 
 
 class FailoverRecord(Record):

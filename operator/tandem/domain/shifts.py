@@ -25,12 +25,15 @@ from tandem.domain.plan import conflict_refusal, reserve
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import Record, ShiftRecord
 from tandem.domain.selection import plan_shift, wishes_of
+from tandem.domain.slowing import keep_pace
 from tandem.domain.snapshot import Instant, ShiftEntry, Snapshot
+from tandem.domain.target_tests import targets_of, untested
 from tandem.domain.turn import Turn
 from tandem.domain.wave_measures import measured
 from tandem.domain.waves import (
     commit_wave,
     full_target,
+    leaving_in,
     may_start,
     start_wave,
     staying_now,
@@ -146,7 +149,7 @@ def preparing(turn: Turn) -> None:
     for plan in turn.record.plan:
         turn.draft.busy.setdefault(plan.group, turn.entry.name)
     # Its room was counted when it was planned, which may be long ago: it may have waited for a person.
-    refusal = may_start(turn) or full_target(turn)
+    refusal = may_start(turn) or full_target(turn) or untested(turn.snapshot, turn.entry.name, targets_of(turn.record))
     if refusal is not None:
         if turn.in_phase_for > PREPARE_PATIENCE_S:
             turn.become(refusal.reason, f"gave up before anything moved: {refusal.message}", phase="Failed")
@@ -172,6 +175,8 @@ def moving(turn: Turn) -> None:
             return
         turn.become(Reason.WAVE_STARTED, wave_text(record, record.wave))
         commit_wave(turn, record.wave)
+        return
+    if record.spec.pace and keep_pace(turn, list(leaving_in(record, record.wave)), targets_of(record)):
         return
     staying = staying_now(turn)
     if staying is None:

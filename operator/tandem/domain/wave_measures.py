@@ -6,6 +6,7 @@ from tandem.domain.gates import Measured
 from tandem.domain.placement import Moves, parse_moves
 from tandem.domain.records import GroupPlan, GroupReport, ShiftRecord, WaveBase
 from tandem.domain.snapshot import Instant, ShiftEntry, Snapshot
+from tandem.domain.target_tests import targets_of
 
 
 def wave_moves(plan: GroupPlan, wave: int) -> Moves:
@@ -25,7 +26,7 @@ def base_of(snapshot: Snapshot, record: ShiftRecord, wave: int) -> WaveBase:
             released[plan.group] = total
     answered: dict[str, int] = {}
     unanswered: dict[str, int] = {}
-    for place in _targets(record):
+    for place in targets_of(record):
         calls = _calls(snapshot, place)
         if calls is not None:
             answered[_name(place)], unanswered[_name(place)] = calls
@@ -59,7 +60,7 @@ def measured(snapshot: Snapshot, entry: ShiftEntry, record: ShiftRecord, now: In
         released = max(record.base.agents - still_there, 0)
     arrived, p95 = _arrivals(snapshot, entry.name, record)
     answered = unanswered = 0
-    for place in _targets(record):
+    for place in targets_of(record):
         calls = _calls(snapshot, place)
         name = _name(place)
         if calls is not None and name in record.base.answered:
@@ -93,10 +94,6 @@ def _released(reports: Iterable[GroupReport | None]) -> int | None:
     return None if None in found else sum(count for count in found if count is not None)
 
 
-def _targets(record: ShiftRecord) -> list[tuple[str, str]]:
-    return sorted({(direction.partition(">")[2], plan.system) for plan in record.plan for direction in plan.moves})
-
-
 def _name(place: tuple[str, str]) -> str:
     return "/".join(place)
 
@@ -113,7 +110,7 @@ def _calls(snapshot: Snapshot, place: tuple[str, str]) -> tuple[int, int] | None
 def _arrivals(snapshot: Snapshot, shift: str, record: ShiftRecord) -> tuple[int, float]:
     """Agents of the wave under way who have told their gap at a target, and the 95th percentile of these."""
     agents, p95 = 0, 0.0
-    for place in _targets(record):
+    for place in targets_of(record):
         entry = snapshot.moves.get(place)
         moves = entry.record.shifts.get(shift) if entry is not None else None
         wave = moves.waves.get(str(record.wave)) if moves is not None else None

@@ -14,6 +14,7 @@ from tandem.domain.quarantine import quarantined
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import GroupPlan, ShiftRecord
 from tandem.domain.snapshot import Placed
+from tandem.domain.target_tests import targets_of
 from tandem.domain.turn import Turn, deadline_s, placement_by, room_beside
 from tandem.domain.wave_measures import base_of, wave_moves
 
@@ -78,7 +79,7 @@ def commit_wave(turn: Turn, wave: int) -> None:
     """Start groups of this wave that have not started yet, while nothing is held and the targets are usable."""
     targets = _targets(turn)
     turn.room = room_beside(targets)
-    paces = split(pace_now(turn.record), list(_leaving(turn.record, wave)))
+    paces = split(pace_now(turn.record), list(leaving_in(turn.record, wave)))
     for plan, placed, moves in to_start(turn, wave):
         turn.place(plan.group, placed, moves, placement_by(turn, plan.group, placed, paces[plan.group]))
     turn.reason = Reason.WAVE_STARTED
@@ -86,7 +87,7 @@ def commit_wave(turn: Turn, wave: int) -> None:
     turn.premises.extend(turn.draft.still_usable(targets))
 
 
-def _leaving(record: ShiftRecord, wave: int) -> Iterator[Leaving]:
+def leaving_in(record: ShiftRecord, wave: int) -> Iterator[Leaving]:
     """What leaves in this wave, as planned: the same however many transactions it takes to start it."""
     for plan in record.plan:
         moves = wave_moves(plan, wave)
@@ -96,7 +97,7 @@ def _leaving(record: ShiftRecord, wave: int) -> Iterator[Leaving]:
 
 
 def _targets(turn: Turn) -> set[tuple[str, str]]:
-    return {(direction.split(">")[1], plan.system) for plan in turn.record.plan for direction in plan.moves}
+    return set(targets_of(turn.record))
 
 
 def may_start(turn: Turn) -> Refusal | None:

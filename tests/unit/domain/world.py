@@ -291,4 +291,5 @@ class World:
 
 def _of(city: str, key: str) -> bool:
     """Whether a key is on the lease of that city's engine."""
-    return key == keys.heartbeat(city) or key.startswith((f"{keys.OBSERVATIONS}{city}/", f"{keys.REPORTS}{city}/"))
+    leased = (f"{keys.OBSERVATIONS}{city}/", f"{keys.REPORTS}{city}/", f"{keys.TESTS}{city}/")
+    return key == keys.heartbeat(city) or key.startswith(leased)
