@@ -578,6 +578,23 @@ def test_groups_of_one_move_keep_one_pace(cti: Cti) -> None:
     assert 9 <= len(frames(cti.living(1.0), Release)) <= 11
 
 
+def test_a_thousand_agents_of_two_hundred_groups_keep_a_pace_within_five_per_cent(cti: Cti) -> None:
+    groups = [f"callcenter/g{number}" for number in range(200)]
+    for number, group in enumerate(groups):
+        cti.place(EAST, group=group)
+        for n in range(5):
+            account = f"a{5 * number + n}"
+            cti.desk.groups[account] = group
+            cti.sign_in(5 * number + n, account)
+    for group in groups:
+        cti.place(OUT, group=group, pace=0.5, together=Together("callcenter/s1", 100.0))
+    began = cti.now
+    released = 0
+    while released < 1000:
+        released += len(frames(cti.living(0.1), Release))
+    assert 9.5 <= cti.now - began <= 10.5
+
+
 def test_the_newest_word_of_a_moves_pace_counts(cti: Cti) -> None:
     cti.place(EAST)
     cti.place(EAST, group="callcenter/other")
