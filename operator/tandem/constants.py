@@ -43,6 +43,27 @@ QUARANTINE_MOST_S: Final = 600.0
 QUARANTINE_FORGIVEN_S: Final = 3600.0
 """Seconds after which an earlier failover does not lengthen the quarantine any more."""
 
+CALLS_TO_JUDGE: Final = 10
+"""Calls that must have been offered to agents at a target before the share that was taken closes a gate."""
+
+SLOW_SIGN_IN_S: Final = 1.0
+"""Seconds out of service of 95 % of the last agents beyond which a target counts as slow: the pace is halved."""
+
+PACE_LEAST: Final = 0.1
+"""Share of the stated pace below which a slow target never brings it: a move must end."""
+
+PACE_STEP: Final = 0.1
+"""Share of the stated pace that is won back at each look at a target that is quick again."""
+
+PACE_INTERVAL_S: Final = 5.0
+"""Least seconds between two changes of a pace; each is a write for every group on its way."""
+
+PACE_GROUPS_PER_S: Final = 10.0
+"""Groups on their way a second for which a pace may be changed: with many of them it is changed less often."""
+
+GATE_SETTLE_S: Final = 2.0
+"""Seconds after the last agent of a wave left for which a closed gate is no news: the last ones are being counted."""
+
 VERIFY_S: Final = 5.0
 """Seconds after the last bucket for the last agents to arrive; then the Shift completes and says who is missing."""
 
@@ -54,6 +75,9 @@ WAVE_S: Final = 1.0
 
 SHIFTS_KEPT: Final = 100
 """Finished Shifts that people made and the store keeps per namespace; older ones stay only where they were made."""
+
+RAN_KEPT: Final = 1000
+"""Names of Shifts whose records were tidied away that the store remembers per namespace, so that none runs again."""
 
 DRILL_MISSING_PERCENT: Final = 5
 """Most planned agents, in percent, who may fail to arrive by one way of a Drill that still counts as Succeeded: some go

@@ -11,8 +11,8 @@ from tests.e2e.callcenter_fixtures import shift
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-PACE = 10
-"""Agents a second of each group: 15 agents take 1.5 s, and with four waves the whole move takes several."""
+PACE = 50
+"""Agents a second over all groups: a hundred agents take two seconds, and with four waves the whole move several."""
 
 
 async def coordinator(centre: CallCentre) -> str:

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 @pytest.mark.parametrize("city", ["east", "west"])
 async def test_a_move_goes_on_while_a_citys_kubernetes_api_is_dead(centre: CallCentre, city: str) -> None:
     everyone = centre.quickstart.choose("east")
-    begun = await centre.begin(shift(centre, everyone, to="west", waves=[25, 50, 75, 100], pace=10))
+    begun = await centre.begin(shift(centre, everyone, to="west", waves=[25, 50, 75, 100], pace=50))
 
     async def begun_at_all() -> tuple[bool, str]:
         centre.observed.look()

@@ -330,7 +330,7 @@ async def off_and(scene: Scene, *more: Awaitable[None]) -> None:
 
 
 async def while_leaving(scene: Scene) -> None:
-    await scene.begin_move(scene.groups("east"), "west", pace=10)
+    await scene.begin_move(scene.groups("east"), "west", pace=60)
     await scene.power_off("east")
 
 

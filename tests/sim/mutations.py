@@ -317,14 +317,17 @@ def _shifts_go_on() -> Sequence[Any]:
 def _aborted_beyond() -> Sequence[Any]:
     """An abort brings everybody of the group to where the Shift's agents came from."""
 
-    def way_back(plan: Any, placed: Any) -> tuple[dict[int, Slot], bool]:
+    def to_return(plan: Any, placed: Any, wave: int, under_way: int) -> dict[int, Slot]:
         moved = next(iter(parse_moves(plan.moves).values()))
-        home = Slot(moved.to, moved.site)
-        slots = dict(enumerate(placed.map.slots))
-        back = {bucket: home for bucket, slot in slots.items() if slot.end == moved.to}
-        return back, home in slots.values()
+        slots = enumerate(placed.map.slots)
+        return {bucket: Slot(moved.to, moved.site) for bucket, slot in slots if slot.end == moved.to}
 
-    return [patch.object(abort, "_way_back", way_back)]
+    return [patch.object(abort, "_to_return", to_return)]
+
+
+def _gates_open() -> Sequence[Any]:
+    """The next wave begins whatever has become of the one before."""
+    return [patch.object(shifts, "first_closed", lambda gates, measured: None)]
 
 
 def _goes_on_after_a_stall() -> Sequence[Any]:
@@ -380,6 +383,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("no city is ever given up", ("LostCitiesAreLeft",), _nobody_given_up, ("disaster",)),
     Mutation("Shifts go on in an emergency", ("EmergencyEndsShifts",), _shifts_go_on, ("disaster while",)),
     Mutation("an abort brings back who was not moved", ("NobodyMovesUnasked",), _aborted_beyond, ("move",)),
+    Mutation("gates are always open", ("GatesKeepWaves",), _gates_open, _MOVED),
     Mutation("a CTI that stood still goes on", ("AdmittingRevisionsOnlyGrow",), _goes_on_after_a_stall),
     Mutation("who reaches nobody accuses", ("NobodyMovedByMistake",), _blind_accuses, ("half",)),
     Mutation("guests have no end", ("GuestsAsManyAsMayCome",), _guests_without_end, ("disaster", "faults", "move")),

@@ -16,6 +16,7 @@ from callcenter.session.door import Door
 from callcenter.session.events import Gone, Out, Reply, Started
 from callcenter.session.messages import Offer
 from callcenter.session.placements import UNCONFIRMED_AFTER
+from tandem.api.common import duration_seconds
 from tandem.api.drill import DrillSpec
 from tandem.api.shift import ShiftSpec
 from tandem.domain import keys
@@ -126,6 +127,8 @@ class Watch:
         self.heartbeats: set[str] = set()
         self.placements: dict[str, tuple[int, PlacementRecord, BucketMap]] = {}
         self.history: dict[str, list[Commit]] = {}
+        self.begun: list[tuple[str, str, float]] = []
+        """Group, cause, and when buckets of it began to move."""
         self.failing: set[str] = set()
         self.truth: dict[str, deque[Truth]] = {city: deque() for city in world.cities}
         self.faulted: dict[str, float] = {}
@@ -153,6 +156,8 @@ class Watch:
                 found.append(commit)
         for commit in found:
             self._count(commit)
+            if commit.started:
+                self.begun.append((commit.group, commit.record.cause, self.world.scheduler.now))
             self.history.setdefault(commit.group, []).append(commit)
             for promise in self.promises:
                 promise.committed(commit)
@@ -526,7 +531,7 @@ class NobodyMovesUnasked(Promise):
             if shift is None:
                 raise self.broken(f"{commit.group} is moved by Shift {name}, which nobody asked for")
             if not targets <= self._meant(shift.spec):
-                if name not in self.watch.ordered.aborts:
+                if name not in self.watch.ordered.aborts and not self._may_have_lost_patience(commit, shift):
                     raise self.broken(f"{commit.group} is moved to {targets} by Shift {name} to {shift.spec.goal}")
                 self._only_back(commit, commit.record.cause)
         elif cause == "Drill":
@@ -538,6 +543,14 @@ class NobodyMovesUnasked(Promise):
             self._once(commit, len(wanted))
         else:
             raise self.broken(f"{commit.group} is moved because of {commit.record.cause}")
+
+    def _may_have_lost_patience(self, commit: Commit, shift: ShiftRecord) -> bool:
+        """Whether one of its gates may have been closed for as long as it says."""
+        spec = shift.spec
+        if len(spec.waves) < 2 or spec.gates.after_patience != "Abort":
+            return False
+        begun = min(began for group, cause, began in self.watch.begun if cause == commit.record.cause)
+        return self.world.scheduler.now > begun + duration_seconds(spec.gates.patience)
 
     def _meant(self, spec: ShiftSpec) -> set[str]:
         """Cities to which a Shift may take anybody."""
@@ -586,6 +599,66 @@ class NobodyMovesUnasked(Promise):
             ill = [look.at for look in self.watch.truth[site] if look.mute and look.unseen]
             if ill and ill[-1] > now - stable_s + SETTLES_S:
                 raise self.broken(f"{commit.group} returns to {site}, which was lost {now - ill[-1]:.1f} s ago")
+
+
+class GatesKeepWaves(Promise):
+    """A wave of a Shift begins when enough of those whom the waves before it released are signed in at the target."""
+
+    name = "GatesKeepWaves"
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch)
+        self._released: dict[str, tuple[str, float]] = {}
+        """Account -> where to, and when; until they are there."""
+        self._waves: dict[str, list[set[tuple[str, int]]]] = {}
+        """Cause -> the (group, bucket) of each wave that has begun."""
+        self._boots: dict[str, str] = {}
+
+    def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None:
+        account = out.member.account
+        if isinstance(out, Gone) and out.reason == "Released" and out.to is not None:
+            self._released[account] = out.to, self.world.scheduler.now
+        elif isinstance(out, Started):
+            self._released.pop(account, None)
+
+    def all_committed(self, commits: Sequence[Commit]) -> None:
+        for cause in {commit.record.cause for commit in commits if commit.kind == "Shift"}:
+            shift = self.watch.ordered.shifts.get(cause.partition("/")[2])
+            if shift is None or shift.spec.to is None or len(shift.spec.waves) < 2:
+                continue
+            begun = {
+                (commit.group, bucket)
+                for commit in commits
+                if commit.record.cause == cause
+                for bucket, (_, new) in commit.started.items()
+                if new.end == shift.spec.to
+            }
+            boots = repr([cti.centre.server.boot for cti in self.world.ctis.values()])
+            if begun and not self._waves.get(cause):
+                self._boots[cause] = boots
+            elif begun and self._boots[cause] == boots:  # one that restarts has forgotten whom it released
+                self._judge(cause, shift)
+            if begun:
+                self._waves.setdefault(cause, []).append(begun)
+
+    def _judge(self, cause: str, shift: ShiftRecord) -> None:
+        """Of the wave before nobody is missing beyond what the gate lets pass. Whoever was just released has time."""
+        wave = self._waves[cause][-1]
+        to, now = shift.spec.to, self.world.scheduler.now
+        known = (self.world.ctis[to].centre.agents.member(account) for account in self.world.people)
+        own = [member for member in known if member is not None and (member.group, member.bucket) in wave]
+        out = [member.account for member in own if self._out(member.account, to, now)]
+        there = sum(self.world.ctis[to].centre.server.valid(member.account, self._clock(to)) for member in own)
+        share = shift.spec.gates.signed_in
+        if out and there < share * (there + len(out)) // 100:
+            raise self.broken(f"a wave of {cause} begins while {len(out)} of the one before are nowhere, {there} there")
+
+    def _out(self, account: str, to: str, now: float) -> bool:
+        where, at = self._released.get(account, ("", now))
+        return where == to and now - at > 2.0
+
+    def _clock(self, site: str) -> float:
+        return self.world.ctis[site].process.monotonic()
 
 
 class ManualWaitsForAPerson(Promise):
@@ -874,6 +947,7 @@ PROMISES: Final[tuple[type[Promise], ...]] = (
     NobodyMovesUnasked,
     OneShiftPerGroup,
     DrillsRestore,
+    GatesKeepWaves,
     ManualWaitsForAPerson,
     NobodyMovedByMistake,
     EmergencyEndsShifts,

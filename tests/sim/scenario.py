@@ -109,6 +109,16 @@ class Scenario:
         spec |= _goal(to, rng.choice([100, 100, 60, 30]), Random(f"{world.seed}/goal"))
         spec["waves"] = rng.choice([(100,), (100,), (20, 100), (10, 50, 100)])
         spec["pace"] = rng.choice([0, 0, 10])
+        # From numbers of their own: the stories stay what they were.
+        own = Random(f"{self.world.seed}/gates")
+        spec["gates"] = {
+            "signedIn": own.choice([95, 95, 100, 50, 0]),
+            "signInTime": own.choice(["5s", "1s", "500ms"]),
+            "callSuccess": own.choice([80, 0]),
+            "observe": own.choice(["0s", "0s", "1s"]),
+            "patience": own.choice(["2s", "5s", "5m"]),
+            "afterPatience": own.choice(["Abort", "Wait"]),
+        }
         if rng.random() < 0.3:
             stay = rng.choice(["Stay", "Force"])
             spec["drain"] = {"maxTalk": f"{rng.choice([1, 2])}s", "maxWrapUp": "1s", "onDeadline": stay}

@@ -18,6 +18,7 @@ from tandem.api.common import (
     rules,
     twice,
 )
+from tandem.api.gates import Gates
 
 
 class Share(Written):
@@ -88,6 +89,7 @@ class AgentGroupSpec(Written):
     )
     waves: Waves = Field(default=(100,), description="Share of the move done after each wave, in percent.")
     drain: Drain = Field(default=Drain(), description="What happens to agents in a call.")
+    gates: Gates = Field(default=Gates(), description="What each wave must have shown before the next begins.")
     failover: Literal["Automatic", "Manual"] = Field(default="Automatic", description="Who decides an emergency.")
     return_: Return = Field(default=Return(), alias="return", description="The way home.")
 

@@ -22,6 +22,7 @@ from tandem.api.common import (
     list_map,
     rules,
 )
+from tandem.api.gates import Gates
 from tandem.api.shift import Selector, SwitchTimes
 
 DrillPhase = Literal["Waiting", "Checking", "Out", "Holding", "Back"]
@@ -160,6 +161,10 @@ class Rehearsal(Written):
         default=0, ge=0, le=100_000, description="Most agents moved a second; 0 leaves it to the CTI's rate."
     )
     drain: Drain | None = Field(default=None, description="Overrides the groups' own drain.")
+    gates: Gates = Field(
+        default=Gates(),
+        description="What each wave must have shown before the next begins; on the way back a closed gate waits.",
+    )
 
 
 class DrillSpec(Written):

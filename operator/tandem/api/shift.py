@@ -20,6 +20,7 @@ from tandem.api.common import (
     twice,
     unchanged,
 )
+from tandem.api.gates import Gates
 
 Phase = Literal[
     "Pending", "Planned", "AwaitingApproval", "Preparing", "Moving", "Verifying", "Completed",
@@ -144,10 +145,15 @@ class ShiftSpec(Written):
         default=0,
         ge=0,
         le=100_000,
-        description="Most agents moved a second; 0 leaves it to the CTI's rate.",
+        description="Most agents moved a second, over all groups, out and back; 0 leaves it to the CTI's rate.",
         json_schema_extra=immutable(NEW_SHIFT),
     )
     drain: Drain | None = Field(default=None, description="Overrides the groups' own drain.")
+    gates: Gates = Field(
+        default=Gates(),
+        description="What each wave must have shown before the next begins.",
+        json_schema_extra=immutable(NEW_SHIFT),
+    )
     approval: Literal["Auto", "Manual"] = Field(
         default="Auto", description="Whether a person approves the plan.", json_schema_extra=immutable(NEW_SHIFT)
     )
@@ -156,7 +162,7 @@ class ShiftSpec(Written):
         default=None,
         ge=0,
         description="Seconds after its end until the Shift is deleted in every cluster (never within two minutes of its"
-        " creation); without it, it stays. Not for what a GitOps tool applies again: it would move again.",
+        " creation); without it, it stays. Applied again afterwards it moves nobody, until that object is deleted.",
     )
     abort: bool = Field(
         default=False,
@@ -210,6 +216,10 @@ class ShiftProgress(Reported):
     staying: int = Field(default=0, description="Agents beyond the deadline who stay.")
     wave: int = Field(default=0, description="Wave under way, from 1.")
     waves: int = Field(default=0, description="Waves in all.")
+    back_wave: int = Field(default=0, description="Wave of the way back, from 1; 0: those on their way, or no abort.")
+    pace: str = Field(
+        default="", description="Agents a second now, like 50/s of 100/s while the target is slow; empty: no limit."
+    )
     text: str = Field(default="", description="Moved of planned, like 340/1000, for the printer column.")
 
 
@@ -291,7 +301,7 @@ class ShiftPlan(Reported):
 
     agents: int = Field(default=0, description="Agents who move.")
     busy: int = Field(default=0, description="Agents of these groups in a call or its wrap-up when this was planned.")
-    pace: int = Field(default=0, description="Most agents of each group moved a second; 0: the CTI's rate.")
+    pace: int = Field(default=0, description="Most agents moved a second over all groups; 0: the CTI's rate.")
     expected: str = Field(default="", description="How long it takes while nobody is in a call, like 12s.")
     longest: str = Field(default="", description="How long it takes at most, like 1h45m12s.")
     waves: tuple[WaveInPlan, ...] = Field(default=(), description="The waves, in their order.")
@@ -324,6 +334,8 @@ class ShiftStatus(Reported):
         default=(), description="Agents beyond the deadline who stay until their call has ended, a hundred at most."
     )
     switch_times: SwitchTimes = Field(default=SwitchTimes(), description="The agents' own gaps.")
+    gate_closed: str = Field(default="", description="Gate that keeps the next wave waiting; the message has values.")
+    gate_closed_since: str = Field(default="", description="Since when, RFC 3339.")
     started_at: str = Field(default="", description="First commit, RFC 3339.")
     finished_at: str = Field(default="", description="End, RFC 3339.")
     reason: str = Field(default="", description="Stable CamelCase reason of the phase.")

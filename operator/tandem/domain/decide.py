@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
-from tandem.constants import FORGET_AFTER_S, ORDER_SHIFTS_KEPT, PATIENCE_S, SHIFTS_KEPT
+from tandem.constants import FORGET_AFTER_S, ORDER_SHIFTS_KEPT, PATIENCE_S, RAN_KEPT, SHIFTS_KEPT
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Decision, Draft, Premise
@@ -16,6 +16,7 @@ from tandem.domain.homecoming import handle_homecomings
 from tandem.domain.orders import handle_orders
 from tandem.domain.plan import groups_in_the_way
 from tandem.domain.reasons import Reason
+from tandem.domain.records import RanRecord, Record
 from tandem.domain.routes import handle_routes
 from tandem.domain.shifts import advance
 from tandem.domain.snapshot import Instant, ShiftEntry, Snapshot
@@ -53,6 +54,7 @@ def decide(snapshot: Snapshot, now: Instant) -> Decision:
     _forget(draft, now)
     _tidy(draft)
     _expire(draft, now)
+    _forget_names(draft)
     return draft.finish()
 
 
@@ -121,5 +123,26 @@ def _expire(draft: Draft, now: Instant) -> None:
 
 
 def _delete(draft: Draft, old: ShiftEntry, sentence: str) -> None:
+    """Delete a finished Shift's record. One that people made leaves its name behind: its manifest may be applied again
+    any day, by a GitOps tool, and moves nobody then."""
+    record = old.record
+    writes: dict[str, Record | None] = {keys.shift(old.name): None}
+    if not record.cause:
+        ran = RanRecord(phase=record.phase, message=record.message, finished_at=record.finished_at)
+        writes[keys.ran(old.name)] = ran
     premise = Premise(keys.shift(old.name), mod_revision=old.mod_revision)
-    draft.commit(f"Shift {old.name}", Reason.FORGOTTEN, sentence, {keys.shift(old.name): None}, (premise,))
+    draft.commit(f"Shift {old.name}", Reason.FORGOTTEN, sentence, writes, (premise,))
+
+
+def _forget_names(draft: Draft) -> None:
+    """Of each namespace the names of the last RAN_KEPT Shifts that were tidied away are remembered."""
+    by_namespace: dict[str, list[tuple[float, str]]] = {}
+    for name, entry in draft.snapshot.ran.items():
+        by_namespace.setdefault(name.partition("/")[0], []).append((entry.record.finished_at, name))
+    for namespace, names in by_namespace.items():
+        for _, name in sorted(names)[:-RAN_KEPT]:
+            key = keys.ran(name)
+            if key not in draft.written:
+                premise = Premise(key, mod_revision=draft.snapshot.ran[name].mod_revision)
+                sentence = f"{name} is older than the last {RAN_KEPT} names of {namespace}"
+                draft.commit(f"Shift {name}", Reason.FORGOTTEN, sentence, {key: None}, (premise,))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tandem.api.drill import Rehearsal
+from tandem.api.gates import Gates
 from tandem.api.shift import ShiftSpec
 from tandem.domain.buckets import format_ranges
 from tandem.domain.capacity import Ledger, no_capacity
@@ -37,6 +38,7 @@ def shift_record(
         waves=rehearsal.waves,
         pace=rehearsal.pace,
         drain=rehearsal.drain,
+        gates=rehearsal.gates if to == rehearsal.to else gates_back(rehearsal),
     )
     record = ShiftRecord(
         spec=spec,
@@ -53,6 +55,11 @@ def shift_record(
         **plan.of_record,
     }
     return record.model_copy(update=changes)
+
+
+def gates_back(rehearsal: Rehearsal) -> Gates:
+    """Nobody is sent away from home again because the way home goes badly: it stops there, and a person looks."""
+    return rehearsal.gates.model_copy(update={"after_patience": "Wait"})
 
 
 def plan_out(
@@ -77,7 +84,19 @@ def plan_back(snapshot: Snapshot, ledger: Ledger, run: DrillRunRecord, busy: Map
             continue
         home = BucketMap.parse(before)
         drain = run.shift.drain or spec.drain
-        wishes.append(Wish(group, spec, placed, home.end_shares, run.shift.waves, drain, run.shift.pace, exactly=home))
+        wishes.append(
+            Wish(
+                group,
+                spec,
+                placed,
+                home.end_shares,
+                run.shift.waves,
+                drain,
+                run.shift.pace,
+                gates_back(run.shift),
+                exactly=home,
+            )
+        )
     if not wishes:
         return Refusal(Reason.NOTHING_TO_MOVE, "none of its groups is where this run has put it")
     return overbooked(snapshot, ledger, run.before) or make_plan(snapshot, ledger, "", busy, wishes)

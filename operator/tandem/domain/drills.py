@@ -352,7 +352,17 @@ PHASES: Final[dict[str, Callable[[DrillTurn], None]]] = {
 
 # -- what phases share
 
-_WAITS: Final = frozenset({Reason.HELD, Reason.QUARANTINED, Reason.TARGET_NOT_USABLE})
+_WAITS: Final = frozenset(
+    {
+        Reason.HELD,
+        Reason.QUARANTINED,
+        Reason.TARGET_NOT_USABLE,
+        Reason.TARGET_TEST_FAILED,
+        Reason.TOO_FEW_SIGNED_IN,
+        Reason.SIGN_INS_TOO_SLOW,
+        Reason.CALLS_NOT_TAKEN,
+    }
+)
 """Reasons of a Shift that waits for the world, or for a person."""
 
 
@@ -367,7 +377,7 @@ def _heed_withdrawal(turn: DrillTurn) -> None:
 def _give_up(turn: DrillTurn, shift: ShiftEntry) -> None:
     """A Shift has ended and not as it should: it failed before it moved anybody, was aborted, or was interrupted."""
     record = shift.record
-    outcome: Outcome = "Failed" if record.phase == "Failed" else "Interrupted"
+    outcome: Outcome = "Failed" if record.phase == "Failed" or record.aborted_for else "Interrupted"
     turn.finish(outcome, record.reason, f"Shift {shift.short_name}: {record.message}")
 
 

@@ -28,10 +28,12 @@ from tandem.domain.records import (
     ObservationRecord,
     OrderRecord,
     PlacementRecord,
+    RanRecord,
     Record,
     ShiftRecord,
     SpecRecord,
     SystemReport,
+    TargetTestRecord,
     TrunkRecord,
 )
 from tandem.domain.snapshot import (
@@ -65,10 +67,12 @@ class Gatherer:
         self._placements: dict[str, Placed] = {}
         self._orders: dict[str, Entry[OrderRecord]] = {}
         self._shifts: dict[str, ShiftEntry] = {}
+        self._ran: dict[str, Entry[RanRecord]] = {}
         self._drills: dict[str, DrillEntry] = {}
         self._heartbeats: dict[str, Entry[HeartbeatRecord]] = {}
         self._observations: dict[_About, dict[str, Heard]] = {}
         self._departed: dict[_About, dict[str, Gone]] = {}
+        self._tests: dict[_Pair, dict[str, Entry[TargetTestRecord]]] = {}
         self._reports: dict[_Pair, Entry[SystemReport]] = {}
         self._moves: dict[_Pair, Entry[MovesRecord]] = {}
         self._routes: dict[str, Entry[TrunkRecord]] = {}
@@ -117,6 +121,8 @@ class Gatherer:
             self._orders.pop(key.removeprefix(keys.ORDERS), None)
         elif key.startswith(keys.SHIFTS):
             self._shifts.pop(key.removeprefix(keys.SHIFTS), None)
+        elif key.startswith(keys.RAN):
+            self._ran.pop(key.removeprefix(keys.RAN), None)
         elif key.startswith(keys.DRILLS):
             self._drills.pop(key.removeprefix(keys.DRILLS), None)
         elif key.startswith(keys.HEARTBEATS):
@@ -126,6 +132,9 @@ class Gatherer:
             gone = self._observations.get(about, {}).pop(observer, None)
             if gone is not None:
                 self._departed.setdefault(about, {})[observer] = _gone(gone, at)
+        elif key.startswith(keys.TESTS):
+            observer, place = _test_parts(key)
+            self._tests.get(place, {}).pop(observer, None)
         elif key.startswith(keys.REPORTS):
             self._reports.pop(_pair(key.removeprefix(keys.REPORTS)), None)
         elif key.startswith(keys.MOVES):
@@ -142,9 +151,11 @@ class Gatherer:
         found |= {keys.placement(name) for name in self._placements}
         found |= {keys.order(name) for name in self._orders}
         found |= {keys.shift(name) for name in self._shifts}
+        found |= {keys.ran(name) for name in self._ran}
         found |= {keys.drill(name) for name in self._drills}
         found |= {keys.heartbeat(site) for site in self._heartbeats}
         found |= {keys.observation(o, *about) for about, words in self._observations.items() for o in words}
+        found |= {keys.test(observer, *place) for place, tests in self._tests.items() for observer in tests}
         found |= {keys.report(*pair) for pair in self._reports}
         found |= {keys.moves(*pair) for pair in self._moves}
         found |= {keys.trunk(name) for name in self._routes}
@@ -168,11 +179,13 @@ class Gatherer:
             placements=dict(self._placements),
             orders=dict(self._orders),
             shifts=dict(self._shifts),
+            ran=dict(self._ran),
             drills=dict(self._drills),
             drill_specs=dict(self._drill_specs),
             heartbeats=dict(self._heartbeats),
             observations={about: dict(words) for about, words in self._observations.items() if words},
             departed={about: dict(gone) for about, gone in self._departed.items() if gone},
+            tests={place: dict(tests) for place, tests in self._tests.items() if tests},
             reports=dict(self._reports),
             moves=dict(self._moves),
             routes=dict(self._routes),
@@ -203,6 +216,8 @@ class Gatherer:
             self._orders[key.removeprefix(keys.ORDERS)] = entry(OrderRecord)
         elif key.startswith(keys.SHIFTS):
             self._read_shift(key.removeprefix(keys.SHIFTS), ShiftRecord.model_validate_json(value), mod, at)
+        elif key.startswith(keys.RAN):
+            self._ran[key.removeprefix(keys.RAN)] = entry(RanRecord)
         elif key.startswith(keys.DRILLS):
             self._read_drill(key.removeprefix(keys.DRILLS), DrillRecord.model_validate_json(value), mod, at)
         elif key.startswith(keys.HEARTBEATS):
@@ -213,6 +228,9 @@ class Gatherer:
             record = ObservationRecord.model_validate_json(value)
             words[observer] = _heard(words.get(observer), Heard(record, create, mod, at))
             self._departed.get(about, {}).pop(observer, None)
+        elif key.startswith(keys.TESTS):
+            observer, place = _test_parts(key)
+            self._tests.setdefault(place, {})[observer] = entry(TargetTestRecord)
         elif key.startswith(keys.REPORTS):
             self._reports[_pair(key.removeprefix(keys.REPORTS))] = entry(SystemReport)
         elif key.startswith(keys.MOVES):
@@ -225,7 +243,7 @@ class Gatherer:
 
     def _read_shift(self, name: str, record: ShiftRecord, mod: int, at: float) -> None:
         before = self._shifts.get(name)
-        same_step = before and (before.record.phase, before.record.wave) == (record.phase, record.wave)
+        same_step = before and before.record.step == record.step
         self._shifts[name] = ShiftEntry(
             name=name,
             record=record,
@@ -330,6 +348,11 @@ def _pair(text: str) -> _Pair:
 def _spec_parts(key: str) -> tuple[str, str, str]:
     site, kind, name = key.removeprefix(keys.SPECS).split("/", 2)
     return site, kind, name
+
+
+def _test_parts(key: str) -> tuple[str, _Pair]:
+    observer, site, system = key.removeprefix(keys.TESTS).split("/", 2)
+    return observer, (site, system)
 
 
 def _observation_parts(key: str) -> tuple[str, _About]:

@@ -71,7 +71,7 @@ def _start(
     refusal = hold_refusal(draft.snapshot) or next(filter(None, waits), None)
     if refusal is not None:
         return refusal
-    wish = Wish(name, spec, placed, wanted, spec.waves, spec.drain, spec.pace)
+    wish = Wish(name, spec, placed, wanted, spec.waves, spec.drain, spec.pace, spec.gates)
     plan = make_plan(draft.snapshot, ledger, shift, draft.busy, [wish])
     if isinstance(plan, Refusal):
         return None if plan.reason is Reason.NOTHING_TO_MOVE else plan

@@ -6,8 +6,10 @@
     /tandem/v1/placement/<namespace>/<group>             the bucket map; its mod revision fences everything
     /tandem/v1/order/<namespace>/<group>                 the last order consumed, and what became of it
     /tandem/v1/shift/<namespace>/<name>                  a Shift: spec, plan, phase, progress
+    /tandem/v1/ran/<namespace>/<name>                    a Shift that was tidied away: it does not run again
     /tandem/v1/drill/<namespace>/<name>                  a Drill: the run under way, past ones, what is dealt with
     /tandem/v1/observation/<observer>/<site>/<system>/<component>   one source's word, edges only (observer's lease)
+    /tandem/v1/test/<observer>/<site>/<system>           a test agent at the target of Shifts about to begin (lease)
     /tandem/v1/report/<site>/<system>                    what that city's CTI says (on the engine's lease)
     /tandem/v1/moves/<site>/<system>                     switch times of the agents that arrived there, per Shift
     /tandem/v1/trunk/<namespace>/<name>                  effective routes, and the revision the carrier confirmed
@@ -28,9 +30,11 @@ SPECS: Final = PREFIX + "spec/"
 PLACEMENTS: Final = PREFIX + "placement/"
 ORDERS: Final = PREFIX + "order/"
 SHIFTS: Final = PREFIX + "shift/"
+RAN: Final = PREFIX + "ran/"
 DRILLS: Final = PREFIX + "drill/"
 HEARTBEATS: Final = PREFIX + "heartbeat/"
 OBSERVATIONS: Final = PREFIX + "observation/"
+TESTS: Final = PREFIX + "test/"
 REPORTS: Final = PREFIX + "report/"
 MOVES: Final = PREFIX + "moves/"
 TRUNKS: Final = PREFIX + "trunk/"
@@ -67,12 +71,20 @@ def shift(name: str) -> str:
     return SHIFTS + name
 
 
+def ran(name: str) -> str:
+    return RAN + name
+
+
 def drill(name: str) -> str:
     return DRILLS + name
 
 
 def observation(observer: str, site: str, system: str, component: str) -> str:
     return f"{OBSERVATIONS}{observer}/{site}/{system or '-'}/{component}"
+
+
+def test(observer: str, site: str, system: str) -> str:
+    return f"{TESTS}{observer}/{site}/{system}"
 
 
 def report(site: str, system: str) -> str:

@@ -215,7 +215,7 @@ def plan_order(
         )
         return Refusal(Reason.INVALID_SPEC, message)
     wanted = {share.site: share.percent for share in spec.placement if share.percent}
-    wish = Wish(name, spec, placed, wanted, spec.waves, spec.drain, spec.pace)
+    wish = Wish(name, spec, placed, wanted, spec.waves, spec.drain, spec.pace, spec.gates)
     return make_plan(snapshot, ledger, shift_of_order(name, placed), busy, [wish])
 
 

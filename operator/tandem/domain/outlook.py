@@ -13,6 +13,7 @@ from typing import Final
 
 from tandem.api.agentgroup import Drain
 from tandem.api.common import duration_seconds, duration_text
+from tandem.api.gates import Gates
 from tandem.api.shift import (
     AgentLoad,
     GroupInPlan,
@@ -28,6 +29,7 @@ from tandem.constants import FORCE_GRACE_S, PREPARE_PATIENCE_S, STAY_GRACE_S, VE
 from tandem.domain.buckets import parse_ranges
 from tandem.domain.capabilities import of_the_leaving_side, of_the_receiving_side
 from tandem.domain.capacity import Ledger, wanted_replicas
+from tandem.domain.gates import patience_text, stated
 from tandem.domain.placement import BucketMap
 from tandem.domain.records import GroupPlan, GroupReport
 from tandem.domain.snapshot import Snapshot
@@ -50,6 +52,7 @@ class Going:
     """Agents per moving bucket."""
     drain: Drain
     pace: int
+    gates: Gates
     forced: bool
 
     @property
@@ -74,7 +77,7 @@ def outlook(snapshot: Snapshot, ledger: Ledger, goings: Sequence[Going], *, manu
         longest=duration_text(sum(wave.longest for wave in waves) + VERIFY_S),
         waves=tuple(wave.shown for wave in waves),
         sites=tuple(_sites(snapshot, ledger, goings, waves)),
-        gates=tuple(_gates(goings)),
+        gates=tuple(_gates(snapshot, goings)),
         promises=promises,
         limits=limits,
         stops=tuple(_stops(goings, manual)),
@@ -97,7 +100,7 @@ def groups_in(plans: Iterable[GroupPlan]) -> tuple[GroupInPlan, ...]:
     )
 
 
-def longest_s(drain: Drain, pace: int, agents: int) -> float:
+def longest_s(drain: Drain, pace: float, agents: float) -> float:
     """Seconds that a wave may take: the longest call and wrap-up, and the time that its pace needs."""
     wait = duration_seconds(drain.max_talk) + duration_seconds(drain.max_wrap_up)
     wait += agents / pace if pace else 0.0
@@ -118,6 +121,7 @@ class _Wave:
 
 def _waves(snapshot: Snapshot, goings: Sequence[Going]) -> list[_Wave]:
     whole = sum(sum(going.agents.values()) for going in goings)
+    pace = goings[0].pace
     found: list[_Wave] = []
     moved = 0.0
     buckets = sum(len(going.agents) for going in goings)
@@ -125,27 +129,27 @@ def _waves(snapshot: Snapshot, goings: Sequence[Going]) -> list[_Wave]:
     for number in range(max(len(going.plan.waves) for going in goings)):
         taking_part = [going for going in goings if number < len(going.plan.waves) and going.plan.waves[number]]
         arriving: dict[Place, float] = defaultdict(float)
-        paced: dict[Place, float] = defaultdict(float)
-        agents = slowest = 0.0
+        agents = 0.0
         for going in taking_part:
-            own = 0.0
             for direction, ranges in going.plan.waves[number].items():
                 place = (direction.partition(">")[2], going.system)
                 here = parse_ranges(ranges)
                 buckets_moved += len(here)
                 count = sum(going.agents.get(bucket, 0.0) for bucket in here)
-                own += count
+                agents += count
                 arriving[place] += count
-                paced[place] += going.pace or float("inf")
-            agents += own
-            slowest = max(slowest, own / going.pace if going.pace else 0.0)
-        rates = {place: min(count, paced[place], _rate(snapshot, place)) for place, count in arriving.items()}
-        needs = [count / rates[place] for place, count in arriving.items() if rates[place]]
-        expected = max(slowest, *needs, 0.0) + WAVE_S
+        # Each place has its part of the pace, which is that of all of them together.
+        rates = {
+            place: min(count, pace * count / agents if pace else count, _rate(snapshot, place))
+            for place, count in arriving.items()
+            if agents
+        }
+        needs = [count / rates[place] for place, count in arriving.items() if rates.get(place)]
+        expected = max([*needs, 0.0]) + WAVE_S
         # By buckets at night, when nobody is there.
         moved += agents
         share = moved / whole if whole else buckets_moved / buckets
-        longest = max(longest_s(going.drain, going.pace, going.plan.agents) for going in taking_part)
+        longest = max(longest_s(going.drain, pace, whole) for going in taking_part)
         shown = WaveInPlan(
             percent=round(100 * share),
             groups=len(taking_part),
@@ -250,18 +254,32 @@ def _replicas(system: System, before: int, after: int) -> Iterator[ReplicasInPla
 # -- what must hold, what is promised, what stops it
 
 
-def _gates(goings: Sequence[Going]) -> Iterator[str]:
+def _deep_probes(snapshot: Snapshot, goings: Sequence[Going]) -> Iterator[tuple[str, str]]:
+    """Each target with what its test agents do there."""
+    for site, name in sorted({(site, going.system) for going in goings for site in _entered_by(going)}):
+        system = snapshot.system(site, name)
+        yield f"{name} at {site}", system.deep_probes if system is not None else "None"
+
+
+def _gates(snapshot: Snapshot, goings: Sequence[Going]) -> Iterator[str]:
     targets = " and ".join(sorted({site for going in goings for site in _entered_by(going)}))
     yield (
         f"before the first wave {targets} must be usable: its own probes and another location's pass, for softswitch "
         "and CTI, and its own deep probes where it has them; it is not in quarantine, and nothing is held. That is "
         f"waited for up to {duration_text(PREPARE_PATIENCE_S)}; then it fails with nobody moved"
     )
+    if tested := [where for where, mode in _deep_probes(snapshot, goings) if mode != "None"]:
+        yield (
+            f"before the first wave a test agent must sign in at {' and '.join(tested)} and be called, anew, by its "
+            "own location and by another one; that is waited for as long"
+        )
     if max(len(going.plan.waves) for going in goings) > 1:
         yield (
             "before each next wave everybody of the one before must have left, or be in a call beyond the longest "
             "wait; and the same must hold again, for as long as it takes"
         )
+        for gate in stated(goings[0].gates):
+            yield f"before each next wave, of the one before: {gate}"
 
 
 def _statements(snapshot: Snapshot, goings: Sequence[Going]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -283,6 +301,14 @@ def _statements(snapshot: Snapshot, goings: Sequence[Going]) -> tuple[tuple[str,
             for statement in of_the_receiving_side(can):
                 places.setdefault(statement, []).append(where)
 
+    for where, mode in _deep_probes(snapshot, goings):
+        if mode == "None":
+            untried = "has no test agents (deepProbes: None): no sign-in and no call is tried beforehand"
+            places.setdefault((False, untried), []).append(where)
+        elif mode == "SignIn":
+            untried = "its test agents are not called (deepProbes: SignIn): no call is tried beforehand"
+            places.setdefault((False, untried), []).append(where)
+
     def said(promise: bool) -> tuple[str, ...]:
         return tuple(f"{', '.join(wheres)}: {text}" for (kind, text), wheres in places.items() if kind is promise)
 
@@ -291,12 +317,15 @@ def _statements(snapshot: Snapshot, goings: Sequence[Going]) -> tuple[tuple[str,
 
 def _stops(goings: Sequence[Going], manual: bool) -> Iterator[str]:
     left = sorted({site for going in goings for site in _left_by(going)})
+    waves = max(len(going.plan.waves) for going in goings)
     targets = sorted({site for going in goings for site in _entered_by(going)})
     if manual:
         yield "whatever moves one of its groups before it is approved: then it fails, and has to be made again"
     yield "`kubectl tandem hold`: no further wave starts; buckets on their way arrive"
-    yield "spec.abort: true: what it has moved goes back, at the same pace"
+    yield "spec.abort: true: what it has moved goes back, by waves and at the same pace"
     yield f"{' or '.join(targets)} not usable any more, or in quarantine: the next wave waits"
+    if waves > 1 and any(True for _ in stated(goings[0].gates)):
+        yield patience_text(goings[0].gates)
     yield (
         f"an emergency of {' or '.join(sorted({*left, *targets}))}: it ends as Interrupted, says what it had done, and "
         "does not resume by itself"
@@ -315,7 +344,7 @@ def _lines(planned: ShiftPlan, goings: Sequence[Going]) -> Iterator[str]:
     groups, waves = _counted(len(goings), "group"), _counted(len(planned.waves), "wave")
     targets = ", ".join(sorted({site for going in goings for site in _entered_by(going)}))
     yield f"Move about {planned.agents} agents of {groups} to {targets} in {waves}."
-    pace = f"At most {planned.pace} agents of each group a second" if planned.pace else "As fast as the CTI takes them"
+    pace = f"At most {planned.pace} agents a second in all" if planned.pace else "As fast as the CTI takes them"
     busy = f" {planned.busy} of them are in a call or its wrap-up now." if planned.busy else ""
     yield f"{pace}: about {planned.expected} while nobody is in a call, {planned.longest} at most.{busy}"
     if len(planned.waves) > 1:

@@ -32,6 +32,7 @@ def own_shift(
             waves=spec.waves,
             pace=spec.pace,
             drain=spec.drain,
+            gates=spec.gates,
         ),
         cause=cause,
         order_digest=order_digest,

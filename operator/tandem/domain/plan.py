@@ -1,10 +1,11 @@
 """Plans: what a Shift or an order would do to each group, bucket by bucket and wave by wave, and why it may not."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from tandem.api.agentgroup import AgentGroupSpec, Drain
+from tandem.api.gates import Gates
 from tandem.api.shift import ShiftPlan
 from tandem.constants import BUCKETS
 from tandem.domain.capabilities import unsupported
@@ -43,6 +44,9 @@ class Wish:
     """The same for all wishes of one plan."""
     drain: Drain
     pace: int = 0
+    """Agents a second over all wishes of one plan; 0: no limit."""
+    gates: Gates = field(default_factory=Gates)
+    """The same for all wishes of one plan."""
     forced: bool = False
     """Whether nobody is waited for."""
     exactly: BucketMap | None = None
@@ -296,4 +300,4 @@ def _group_plan(group: _Group, waves: Sequence[Moves]) -> GroupPlan:
 
 def _going(group: _Group, plan: GroupPlan) -> Going:
     wish = group.wish
-    return Going(plan, wish.spec.agents, group.agents, wish.drain, wish.pace, wish.forced)
+    return Going(plan, wish.spec.agents, group.agents, wish.drain, wish.pace, wish.gates, wish.forced)

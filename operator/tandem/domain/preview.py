@@ -120,6 +120,8 @@ class _Room:
     def _notes(self, plan: Plan, name: str) -> Iterator[str]:
         if self._snapshot.coordinator is None:
             yield "no engine is coordinator now: nothing would start before one is"
+        if name in self._snapshot.ran:
+            yield f"a Shift {name} has run already: this one would move nobody; create it under another name"
         known = self._snapshot.shifts.get(name)
         if known is not None:
             yield f"there is a Shift {name} already ({known.record.phase}): create this one under another name"

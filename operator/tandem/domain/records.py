@@ -58,7 +58,11 @@ class PlacementRecord(Record):
     system: str
     map: dict[str, str] = Field(description="Ranges of buckets by `site` or `from>to`, like {'east': '0-59'}.")
     cause: str = Field(description="Order, Shift/x, Failover/east-1, Drill/x or Adopted.")
-    pace: int = 0
+    pace: float = Field(default=0.0, description="Most agents of this group released a second; 0: no limit.")
+    together: str = Field(default="", description="The move whose groups keep one pace together; empty: none does.")
+    together_pace: float = Field(
+        default=0.0, description="Most agents of all groups of that move released a second by each CTI that they leave."
+    )
     drain: Drain = Drain()
     epoch: int = Field(default=0, description="Create revision of the coordinator's key when this was committed.")
     committed_at: float = 0.0
@@ -92,6 +96,17 @@ class GroupPlan(Record):
         return tuple(sorted({direction.partition(">")[2] for direction in self.moves}))
 
 
+class WaveBase(Record):
+    """What cities had counted when a wave began. Counts of a CTI begin anew when it restarts."""
+
+    agents: int = Field(default=0, description="Agents of the wave signed in where they leave.")
+    released: dict[str, int] = Field(
+        default_factory=dict, description="By group: agents released so far by the CTIs that it leaves, if they count."
+    )
+    answered: dict[str, int] = Field(default_factory=dict, description="By `site/system` of a target: calls taken.")
+    unanswered: dict[str, int] = Field(default_factory=dict, description="The same: offered, and not taken.")
+
+
 class ShiftRecord(Record):
     """A Shift as the locations share it."""
 
@@ -108,9 +123,32 @@ class ShiftRecord(Record):
     planned: ShiftPlan = Field(default=ShiftPlan(), description="What was foreseen; `groups` is left to `plan`.")
     wave: int = Field(default=0, description="Wave under way, from 1; 0 before the first.")
     wave_started_at: float = 0.0
+    base: WaveBase = Field(default=WaveBase(), description="What had been counted when the wave under way began.")
+    gate: str = Field(default="", description="Name of the gate that is closed.")
+    gate_since: float = 0.0
+    pace: float | None = Field(
+        default=None, description="Agents a second now, over all groups; None: as the spec says. Never more than that."
+    )
+    pace_at: float = Field(default=0.0, description="When that was last changed.")
+    back_wave: int = Field(default=0, description="Wave of the way back, from 1; 0: those who were on their way.")
+    home_given_up: bool = Field(default=False, description="A site to go back to was not usable for long enough.")
+    aborted_for: str = Field(default="", description="Why it goes back although nobody has asked for it.")
     staying: dict[str, int] = Field(default_factory=dict, description="Agents beyond the deadline, by group.")
     accounts_staying: tuple[str, ...] = Field(default=(), description="Who they are, as far as CTIs name them.")
     started_at: float = 0.0
+    finished_at: float = 0.0
+
+    @property
+    def step(self) -> tuple[str, int, int]:
+        """What deadlines count from: its phase and the wave of either way."""
+        return self.phase, self.wave, self.back_wave
+
+
+class RanRecord(Record):
+    """A Shift that people made and that is over, when its record has been tidied away."""
+
+    phase: Phase
+    message: str = ""
     finished_at: float = 0.0
 
 
@@ -198,6 +236,9 @@ class GroupReport(Record):
     calls_waiting: int = 0
     buckets: dict[str, int] = Field(default_factory=dict, description="Sessions per bucket; zeros left out.")
     staying: tuple[str, ...] = Field(default=(), description="Accounts still busy after a move's longest call.")
+    released: int | None = Field(default=None, description="Agents let go by moves since its start; None: unsaid.")
+    calls_answered: int | None = Field(default=None, description="Calls that agents took since then; None: unsaid.")
+    calls_unanswered: int | None = Field(default=None, description="Calls offered to agents who did not take them.")
 
 
 class SystemReport(Record):
@@ -211,7 +252,13 @@ class SystemReport(Record):
     registered: int = 0
     calls: int = 0
     capabilities: CTICapabilities | None = Field(default=None, description="Of this CTI; None: not asked yet.")
+    sign_in_rate: float = Field(default=0.0, description="Sign-ins a second that the CTI bears now; 0: unsaid.")
     at: float = 0.0
+
+
+class MovesOfWave(Record):
+    agents: int
+    p95: float
 
 
 class MovesOfShift(Record):
@@ -220,6 +267,8 @@ class MovesOfShift(Record):
     p95: float
     max: float
     last_at: float
+    waves: dict[str, MovesOfWave] = Field(default_factory=dict, description="By number of the wave, from 1.")
+    recent_p95: float = Field(default=0.0, description="Of the last agents only: how it goes now.")
 
 
 class MovesRecord(Record):
@@ -245,6 +294,16 @@ class ObservationRecord(Record):
     def vouches(self) -> bool:
         """Whether it says that the component works."""
         return self.state == "Pass" and not self.stale
+
+
+class TargetTestRecord(Record):
+    """What a location's test agent met at a target, tried anew because Shifts are about to begin. Leased."""
+
+    asked: tuple[str, ...] = Field(description="Shifts (namespace/name) that were preparing when it began.")
+    ok: bool
+    detail: str = Field(default="", description="What failed.")
+    sign_in_s: float = 0.0
+    call_s: float | None = Field(default=None, description="None: no call was tried.")
 
 
 class FailoverRecord(Record):

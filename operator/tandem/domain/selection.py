@@ -64,6 +64,7 @@ def wishes_of(snapshot: Snapshot, namespace: str, record: ShiftRecord) -> Sequen
                 waves=spec.waves,
                 drain=drain_of(spec, group.spec),
                 pace=spec.pace,
+                gates=spec.gates,
                 forced=spec.mode == "Forced",
             )
         )

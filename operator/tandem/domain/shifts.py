@@ -13,20 +13,27 @@ so a coordinator that dies half-way through is continued by the next one, and no
 from collections.abc import Callable
 from typing import Final
 
-from tandem.constants import PATIENCE_S, PREPARE_PATIENCE_S, VERIFY_S
+from tandem.api.common import duration_seconds
+from tandem.constants import GATE_SETTLE_S, PATIENCE_S, PREPARE_PATIENCE_S, VERIFY_S
 from tandem.domain import keys
 from tandem.domain.abort import ABORTING, aborting
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
+from tandem.domain.gates import first_closed
+from tandem.domain.pace import planned_agents
 from tandem.domain.plan import conflict_refusal, reserve
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import Record, ShiftRecord
 from tandem.domain.selection import plan_shift, wishes_of
+from tandem.domain.slowing import keep_pace
 from tandem.domain.snapshot import Instant, ShiftEntry, Snapshot
+from tandem.domain.target_tests import targets_of, untested
 from tandem.domain.turn import Turn
+from tandem.domain.wave_measures import measured
 from tandem.domain.waves import (
     commit_wave,
     full_target,
+    leaving_in,
     may_start,
     start_wave,
     staying_now,
@@ -142,7 +149,7 @@ def preparing(turn: Turn) -> None:
     for plan in turn.record.plan:
         turn.draft.busy.setdefault(plan.group, turn.entry.name)
     # Its room was counted when it was planned, which may be long ago: it may have waited for a person.
-    refusal = may_start(turn) or full_target(turn)
+    refusal = may_start(turn) or full_target(turn) or untested(turn.snapshot, turn.entry.name, targets_of(turn.record))
     if refusal is not None:
         if turn.in_phase_for > PREPARE_PATIENCE_S:
             turn.become(refusal.reason, f"gave up before anything moved: {refusal.message}", phase="Failed")
@@ -169,18 +176,54 @@ def moving(turn: Turn) -> None:
         turn.become(Reason.WAVE_STARTED, wave_text(record, record.wave))
         commit_wave(turn, record.wave)
         return
+    if record.spec.pace and keep_pace(turn, list(leaving_in(record, record.wave)), targets_of(record)):
+        return
     staying = staying_now(turn)
     if staying is None:
         return  # Agents are on their way; their CTI's next report goes on from here.
     if record.wave < waves_in(record):
         refusal = may_start(turn)
         if refusal is not None:
+            _no_gate(turn)  # nobody can help a gate meanwhile: its patience begins anew
             turn.wait(refusal)
-            return
-        start_wave(turn, record.wave + 1, staying)
+        elif not waits_at_a_gate(turn):
+            start_wave(turn, record.wave + 1, staying)
         return
     message = "every bucket has left; counts who has arrived"
     turn.become(Reason.VERIFYING, message, phase="Verifying", **staying.changes)
+
+
+def waits_at_a_gate(turn: Turn) -> bool:
+    """Whether a gate between this wave and the next is closed. One that stays so for too long sends everybody back."""
+    record, gates = turn.record, turn.record.spec.gates
+    found = measured(turn.snapshot, turn.entry, record, turn.now)
+    closed = first_closed(gates, found)
+    if closed is None:
+        return False
+    gate, refusal = closed
+    turn.draft.wake(turn.now.mono + 1.0)
+    if refusal.reason is Reason.OBSERVING:
+        _no_gate(turn)
+        turn.wait(refusal)
+        return True
+    if found.quiet_for < GATE_SETTLE_S:
+        turn.draft.wake(turn.now.mono + GATE_SETTLE_S - found.quiet_for + 0.001)
+        turn.draft.note(turn.subject, refusal.reason, refusal.message)
+        return True
+    # The clock for people: how long it has been closed survives the coordinator who saw it close.
+    since = record.gate_since or turn.now.wall
+    if turn.now.wall - since > duration_seconds(gates.patience) and gates.after_patience == "Abort":
+        why = f"the gate {gate.name} stayed closed for {gates.patience}: {refusal.message}"
+        turn.become(Reason.ABORTING, f"{ABORTING} ({why})", phase="Aborting", aborted_for=why)
+        return True
+    if (record.gate, record.gate_since) != (gate.name, since):
+        turn.become(refusal.reason, refusal.message, gate=gate.name, gate_since=since)
+    turn.wait(refusal)
+    return True
+
+
+def _no_gate(turn: Turn) -> None:
+    turn.record = turn.record.model_copy(update={"gate": "", "gate_since": 0.0})
 
 
 def verifying(turn: Turn) -> None:
@@ -188,10 +231,10 @@ def verifying(turn: Turn) -> None:
     if record.spec.abort:
         turn.become(Reason.ABORTING, ABORTING, phase="Aborting")
         return
-    planned_agents = sum(plan.agents for plan in record.plan)
+    agents = planned_agents(record)
     staying = sum(record.staying.values())
     there = arrivals(turn.snapshot, turn.entry.name)
-    missing = planned_agents - staying - there
+    missing = agents - staying - there
     if missing > 0 and turn.in_phase_for < VERIFY_S:
         turn.draft.wake(turn.now.mono + VERIFY_S - turn.in_phase_for + 0.001)
         return
@@ -200,7 +243,7 @@ def verifying(turn: Turn) -> None:
     reason = Reason.COMPLETED
     if missing > 0:
         reason = Reason.AGENTS_MISSING
-        parts.append(f"{missing} of the {planned_agents} planned signed out or were not signed in")
+        parts.append(f"{missing} of the {agents} planned signed out or were not signed in")
     if staying:
         reason = Reason.AGENTS_STAY
         counted = ", ".join(f"{group} {count}" for group, count in sorted(record.staying.items()) if count)

@@ -23,8 +23,10 @@ from tandem.domain.records import (
     ObservationRecord,
     OrderRecord,
     PlacementRecord,
+    RanRecord,
     ShiftRecord,
     SystemReport,
+    TargetTestRecord,
     TrunkRecord,
 )
 
@@ -191,6 +193,8 @@ class Snapshot:
     placements: Mapping[str, Placed] = field(default_factory=dict)
     orders: Mapping[str, Entry[OrderRecord]] = field(default_factory=dict)
     shifts: Mapping[str, ShiftEntry] = field(default_factory=dict)
+    ran: Mapping[str, Entry[RanRecord]] = field(default_factory=dict)
+    """Shifts that are over and whose records have been tidied away."""
     drills: Mapping[str, DrillEntry] = field(default_factory=dict)
     drill_specs: Mapping[str, PublishedDrill] = field(default_factory=dict)
     heartbeats: Mapping[str, Entry[HeartbeatRecord]] = field(default_factory=dict)
@@ -198,6 +202,8 @@ class Snapshot:
     """(site, system or "", component) -> observer -> its word."""
     departed: Mapping[tuple[str, str, str], Mapping[str, Gone]] = field(default_factory=dict)
     """The same of observers whose word is gone."""
+    tests: Mapping[tuple[str, str], Mapping[str, Entry[TargetTestRecord]]] = field(default_factory=dict)
+    """(site, system) -> observer -> what its test agent met there for a Shift that is preparing."""
     reports: Mapping[tuple[str, str], Entry[SystemReport]] = field(default_factory=dict)
     """(site, system) -> what that city's CTI and softswitch say."""
     moves: Mapping[tuple[str, str], Entry[MovesRecord]] = field(default_factory=dict)

@@ -1,12 +1,18 @@
 """Switch times: which Shift an arriving agent belongs to, and the distribution of the agents' own gaps."""
 
 from bisect import insort
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final
 
-from tandem.domain.records import MovesOfShift
+from tandem.domain.buckets import parse_ranges
+from tandem.domain.records import MovesOfShift, MovesOfWave, ShiftRecord
 from tandem.domain.snapshot import ShiftEntry, Snapshot
 
 _CLOCK_SLACK_S = 2.0
+
+RECENT: Final = 100
+"""Agents whose gaps say how it goes now."""
 
 
 def shift_of(arrival_group: str, came_from: str, here: str, signed_in_at: float, shifts: Iterable[ShiftEntry]) -> str:
@@ -26,6 +32,16 @@ def shift_of(arrival_group: str, came_from: str, here: str, signed_in_at: float,
             if plan.group == arrival_group and (there in plan.moves or (aborted and back in plan.moves)):
                 found = (started, shift.name)
     return found[1]
+
+
+def wave_of(record: ShiftRecord, group: str, bucket: int, came_from: str, here: str) -> int:
+    """Number of the wave, from 1, by which a bucket of a group goes this way; 0: by none."""
+    way = f"{came_from}>{here}"
+    for plan in record.plan:
+        if plan.group == group:
+            waves = (parse_ranges(wave.get(way, "")) for wave in plan.waves)
+            return next((number for number, buckets in enumerate(waves, 1) if bucket in buckets), 0)
+    return 0
 
 
 def moves_of(snapshot: Snapshot, shift: str) -> MovesOfShift | None:
@@ -51,13 +67,19 @@ class SwitchTimes:
 
     def __init__(self) -> None:
         self._gaps: list[float] = []
+        self._waves: dict[int, list[float]] = {}
+        self._recent: deque[float] = deque(maxlen=RECENT)
         self._last_at = 0.0
 
     def __len__(self) -> int:
         return len(self._gaps)
 
-    def add(self, gap: float, at: float) -> None:
+    def add(self, gap: float, at: float, wave: int = 0) -> None:
+        """One agent's. `wave`: the wave that the agent went with; 0: none, like the way back."""
         insort(self._gaps, gap)
+        if wave:
+            insort(self._waves.setdefault(wave, []), gap)
+        self._recent.append(gap)
         self._last_at = max(self._last_at, at)
 
     def summary(self) -> MovesOfShift:
@@ -66,11 +88,17 @@ class SwitchTimes:
             raise ValueError("no agent has arrived")
         return MovesOfShift(
             agents=len(self._gaps),
-            p50=self._rank(50),
-            p95=self._rank(95),
+            p50=_rank(self._gaps, 50),
+            p95=_rank(self._gaps, 95),
             max=self._gaps[-1],
             last_at=self._last_at,
+            waves={
+                str(wave): MovesOfWave(agents=len(gaps), p95=_rank(gaps, 95))
+                for wave, gaps in sorted(self._waves.items())
+            },
+            recent_p95=_rank(sorted(self._recent), 95),
         )
 
-    def _rank(self, percent: int) -> float:
-        return self._gaps[max(-(-len(self._gaps) * percent // 100) - 1, 0)]
+
+def _rank(gaps: Sequence[float], percent: int) -> float:
+    return gaps[max(-(-len(gaps) * percent // 100) - 1, 0)]

@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from tandem.api.agentgroup import Drain
 from tandem.constants import TXN_OPERATIONS
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.outlook import longest_s
+from tandem.domain.pace import GroupPace, pace_now, planned_agents
 from tandem.domain.placement import Moves
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import PlacementRecord, Record, ShiftRecord
@@ -44,9 +46,7 @@ class Turn:
     @property
     def in_phase_for(self) -> float:
         """Seconds in the present phase and wave, as far as this engine has seen; 0 when entered in this turn."""
-        stored = self.entry.record
-        unchanged = (stored.phase, stored.wave) == (self.record.phase, self.record.wave)
-        return self.now.mono - self.entry.since if unchanged else 0.0
+        return self.now.mono - self.entry.since if self.entry.record.step == self.record.step else 0.0
 
     def become(self, reason: Reason, message: str, **changes: object) -> None:
         self.reason = reason
@@ -77,12 +77,17 @@ def cause_of(entry: ShiftEntry) -> str:
     return entry.record.cause or f"Shift/{entry.short_name}"
 
 
-def placement_by(turn: Turn, group: str, placed: Placed) -> PlacementRecord:
-    """A group's record as this Shift commits it: its cause, its pace, its way of leaving a call."""
+def placement_by(turn: Turn, group: str, placed: Placed, pace: GroupPace) -> PlacementRecord:
+    """A group's record as this Shift commits it: its cause, its part of the pace, its way of leaving a call."""
     published = turn.snapshot.groups.get(group)
-    spec = turn.record.spec
-    drain = drain_of(spec, published.spec if published else None)
-    return placed.record.model_copy(update={"cause": cause_of(turn.entry), "pace": spec.pace, "drain": drain})
+    changes = {
+        "cause": cause_of(turn.entry),
+        "pace": pace.own,
+        "together": turn.entry.name if pace.together else "",
+        "together_pace": pace.together,
+        "drain": drain_of(turn.record.spec, published.spec if published else None),
+    }
+    return placed.record.model_copy(update=changes)
 
 
 def room_beside(targets: set[tuple[str, str]]) -> int:
@@ -90,6 +95,6 @@ def room_beside(targets: set[tuple[str, str]]) -> int:
     return TXN_OPERATIONS - _OTHERS - _WORDS * len(targets)
 
 
-def deadline_s(placed: PlacementRecord, agents: int) -> float:
-    """Seconds that a wave may take: the longest call and wrap-up, and the time its pace needs."""
-    return longest_s(placed.drain, placed.pace, agents)
+def deadline_s(record: ShiftRecord, drain: Drain) -> float:
+    """Seconds that a wave of either way may take: the longest call and wrap-up, and the time its pace needs."""
+    return longest_s(drain, pace_now(record), planned_agents(record))

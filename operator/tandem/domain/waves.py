@@ -7,22 +7,21 @@ from typing import Final
 from tandem.constants import MOST_ACCOUNTS_NAMED
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
-from tandem.domain.placement import Moves, Slot, parse_moves
+from tandem.domain.pace import Leaving, pace_now, planned_agents, split
+from tandem.domain.placement import Slot, parse_moves
 from tandem.domain.plan import hold_refusal, unusable_target
 from tandem.domain.quarantine import quarantined
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import GroupPlan, ShiftRecord
 from tandem.domain.snapshot import Placed
+from tandem.domain.target_tests import targets_of
 from tandem.domain.turn import Turn, deadline_s, placement_by, room_beside
+from tandem.domain.wave_measures import base_of, wave_moves
 
 
 def waves_in(record: ShiftRecord) -> int:
     """Waves of the whole Shift: as many as its group with most."""
     return max((len(plan.waves) for plan in record.plan), default=0)
-
-
-def _wave(plan: GroupPlan, wave: int) -> Moves:
-    return parse_moves(plan.waves[wave - 1]) if wave <= len(plan.waves) else {}
 
 
 def to_start(turn: Turn, wave: int) -> Iterator[tuple[GroupPlan, Placed, dict[int, Slot]]]:
@@ -32,7 +31,7 @@ def to_start(turn: Turn, wave: int) -> Iterator[tuple[GroupPlan, Placed, dict[in
         if placed is None:
             continue
         slots = placed.map.slots
-        start = {bucket: slot for bucket, slot in _wave(plan, wave).items() if slots[bucket].end == slot.site}
+        start = {bucket: slot for bucket, slot in wave_moves(plan, wave).items() if slots[bucket].end == slot.site}
         if start:
             yield plan, placed, start
 
@@ -63,13 +62,16 @@ def start_wave(turn: Turn, wave: int, staying: Staying = NOBODY_STAYS) -> None:
         wave=wave,
         wave_started_at=turn.now.wall,
         started_at=turn.record.started_at or turn.now.wall,
+        base=base_of(turn.snapshot, turn.record, wave),
+        gate="",
+        gate_since=0.0,
         **staying.changes,
     )
     commit_wave(turn, wave)
 
 
 def wave_text(record: ShiftRecord, wave: int) -> str:
-    agents = sum(plan.agents for plan in record.plan)
+    agents = planned_agents(record)
     return f"wave {wave} of {waves_in(record)}, about {agents} agents in all"
 
 
@@ -77,15 +79,25 @@ def commit_wave(turn: Turn, wave: int) -> None:
     """Start groups of this wave that have not started yet, while nothing is held and the targets are usable."""
     targets = _targets(turn)
     turn.room = room_beside(targets)
+    paces = split(pace_now(turn.record), list(leaving_in(turn.record, wave)))
     for plan, placed, moves in to_start(turn, wave):
-        turn.place(plan.group, placed, moves, placement_by(turn, plan.group, placed))
+        turn.place(plan.group, placed, moves, placement_by(turn, plan.group, placed, paces[plan.group]))
     turn.reason = Reason.WAVE_STARTED
     turn.premises.append(turn.draft.no_hold)
     turn.premises.extend(turn.draft.still_usable(targets))
 
 
+def leaving_in(record: ShiftRecord, wave: int) -> Iterator[Leaving]:
+    """What leaves in this wave, as planned: the same however many transactions it takes to start it."""
+    for plan in record.plan:
+        moves = wave_moves(plan, wave)
+        if moves:
+            agents = plan.agents * len(moves) / len(parse_moves(plan.moves))
+            yield Leaving(plan.group, plan.system, agents, frozenset(slot.site for slot in moves.values()))
+
+
 def _targets(turn: Turn) -> set[tuple[str, str]]:
-    return {(target, plan.system) for plan in turn.record.plan for target in plan.targets}
+    return set(targets_of(turn.record))
 
 
 def may_start(turn: Turn) -> Refusal | None:
@@ -140,10 +152,10 @@ def staying_now(turn: Turn) -> Staying | None:
         if placed is None:
             continue
         slots = placed.map.slots
-        leaving = {bucket: slot for bucket, slot in _wave(plan, turn.record.wave).items() if slots[bucket] == slot}
+        leaving = {bucket: slot for bucket, slot in wave_moves(plan, turn.record.wave).items() if slots[bucket] == slot}
         if not leaving:
             continue
-        deadline = deadline_s(placed.record, plan.agents)
+        deadline = deadline_s(turn.record, placed.record.drain)
         if turn.in_phase_for < deadline:
             turn.draft.wake(turn.entry.since + deadline + 0.001)
             return None

@@ -6,7 +6,7 @@ from collections import deque
 from tandem.constants import ARRIVALS_WAIT_S, SHIFTS_IN_MOVES
 from tandem.domain import keys
 from tandem.domain.records import MovesOfShift, MovesRecord
-from tandem.domain.switch_times import SwitchTimes, shift_of
+from tandem.domain.switch_times import SwitchTimes, shift_of, wave_of
 from tandem.engine.picture import Picture
 from tandem.engine.ports import AdapterError, Arrival, Clock, CTIAdapter
 from tandem.engine.publisher import Publisher
@@ -64,7 +64,9 @@ class Arrivals:
         shifts = self._picture.snapshot.shifts.values()
         shift = shift_of(arrival.group, arrival.came_from, self._site, arrival.signed_in_at, shifts)
         if shift:
-            self._times.setdefault(shift, SwitchTimes()).add(arrival.gap, arrival.signed_in_at)
+            record = self._picture.snapshot.shifts[shift].record
+            wave = wave_of(record, arrival.group, arrival.bucket, arrival.came_from, self._site)
+            self._times.setdefault(shift, SwitchTimes()).add(arrival.gap, arrival.signed_in_at, wave)
             self._changed.give()
 
     async def _publish(self) -> None:

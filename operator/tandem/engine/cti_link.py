@@ -110,6 +110,7 @@ class CTILink:
                 if group.revision < held:
                     self._to_push.give()
         self._reporter.cti(found.boot, found.confirmed, found.groups, everything=everything)
+        self._reporter.sign_in_rate(found.sign_in_rate)
 
     async def _ask_what_it_can(self) -> None:
         """Once for each boot: another version may be able to do other things."""

@@ -17,11 +17,13 @@ from tandem.api.site import Detection
 from tandem.constants import DEEP_ANSWERS, DEEP_BEAT_S, DEEP_PATIENCE, LATE_ANSWER_S
 from tandem.domain import keys
 from tandem.domain.probe_agents import ProbeAgent, probe_agent
+from tandem.domain.records import TargetTestRecord
 from tandem.domain.snapshot import Snapshot
 from tandem.domain.streaks import Row, Rule, Streak, disqualified, follow, word
+from tandem.domain.target_tests import asked_by_place
 from tandem.domain.words import CALL, CTI, DEEP, ENGINE, SIGN_IN, SOFTSWITCH
 from tandem.engine.picture import Picture
-from tandem.engine.ports import Clock, DeepProber, Prober, ProbeResult
+from tandem.engine.ports import Clock, DeepProber, DeepResult, Prober, ProbeResult
 from tandem.engine.publisher import Publisher
 from tandem.engine.wakeup import Signal
 
@@ -138,6 +140,8 @@ class Observer:
         """The Sites that `_tasks` were made from."""
         self._hurries: dict[tuple[str, str], Signal] = {}
         """Site and system -> its deep probe is due now."""
+        self._asked: Mapping[tuple[str, str], tuple[str, ...]] = {}
+        """Site and system -> the Shifts that were preparing when we last looked."""
         self._untested: set[Key] = set()
         """What a deep probe could not be made of, so far: said once."""
         self._slow_at: dict[Key, float] = {}
@@ -149,11 +153,12 @@ class Observer:
 
     async def run(self) -> None:
         """Keep one probing task per component. Never returns; ends when one of them fails, which is a bug."""
-        sites = self._picture.subscribe(keys.SPECS)
+        sites = self._picture.subscribe(keys.SPECS, keys.SHIFTS)
         try:
             while True:
                 await sites.wait(1.0)
                 self._follow_targets()
+                self._follow_shifts()
                 for task in self._tasks.values():
                     if task.done():
                         task.result()
@@ -183,6 +188,16 @@ class Observer:
         for target in [target for target in wanted if target not in self._tasks]:
             probing = self._probe_for_ever(target) if isinstance(target, Target) else self._probe_deeply(target)
             self._tasks[target] = asyncio.create_task(probing, name="probe-" + "-".join(target.keys[0]))
+
+    def _follow_shifts(self) -> None:
+        """Shifts that prepare wait for a deep probe of their targets: it is due now, once for each."""
+        asked = asked_by_place(self._picture.snapshot)
+        for place, shifts in asked.items():
+            if set(shifts) - set(self._asked.get(place, ())) and place in self._hurries:
+                self._hurries[place].give()
+        for place in self._asked.keys() - asked.keys():
+            self._publisher.unsay(keys.test(self._me, *place))
+        self._asked = asked
 
     async def _probe_for_ever(self, target: Target) -> None:
         await self._clock.sleep(_phase(target.key, target.interval))
@@ -240,7 +255,10 @@ class Observer:
         await self._clock.sleep(_phase((*target.keys[0], self._me), beat))
         while True:
             started = self._clock.monotonic()
+            asked = asked_by_place(self._picture.snapshot).get((target.site, target.system), ())
             result = await self._deep.deep(target.cti, target.sip, target.agent, target.timeout)
+            if asked:
+                self._publisher.say(keys.test(self._me, target.site, target.system), _test_record(asked, result))
             for component, found in ((SIGN_IN, result.sign_in), (CALL, result.call)):
                 if found is not None:
                     key = (target.site, target.system, component)
@@ -326,6 +344,19 @@ class Observer:
             return
         own = self._picture.snapshot.site(self._me)
         self._publisher.say(key, word(streak, own.failure_domain if own else ""))
+
+
+def _test_record(asked: tuple[str, ...], result: DeepResult) -> TargetTestRecord:
+    """What a deep probe met that began while these Shifts were preparing. A void one proves nothing."""
+    tried = [("sign-in", result.sign_in), ("call", result.call)]
+    failed = next(((what, one) for what, one in tried if one is not None and (one.void or not one.ok)), None)
+    return TargetTestRecord(
+        asked=asked,
+        ok=failed is None,
+        detail=f"{failed[0]}: {failed[1].detail or 'nothing was measured'}" if failed else "",
+        sign_in_s=round(result.sign_in.seconds, 3),
+        call_s=round(result.call.seconds, 3) if result.call is not None else None,
+    )
 
 
 def _phase(key: tuple[str, ...], interval: float) -> float:

@@ -111,6 +111,8 @@ class CTIGroups:
     confirmed: bool
     seq: int
     groups: Mapping[str, GroupReport]
+    sign_in_rate: float = 0.0
+    """Sign-ins a second that it bears now; 0: it does not say."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class Reporter:
         self._confirmed = False
         self._groups: dict[str, GroupReport] = {}
         self._capabilities: CTICapabilities | None = None
+        self._sign_in_rate = 0.0
         self._softswitch = SoftswitchState(0, 0, 0)
         self._softswitch_revision = 0
         self._signal = Signal()
@@ -77,6 +78,12 @@ class Reporter:
         """What this CTI can do."""
         if found != self._capabilities:
             self._capabilities = found
+            self._changed(False)
+
+    def sign_in_rate(self, rate: float) -> None:
+        """Sign-ins a second that this CTI bears now; 0: it does not say."""
+        if rate != self._sign_in_rate:
+            self._sign_in_rate = rate
             self._changed(False)
 
     def softswitch(self, state: SoftswitchState, revision: int) -> None:
@@ -124,6 +131,7 @@ class Reporter:
             registered=self._softswitch.registered,
             calls=self._softswitch.calls,
             capabilities=self._capabilities,
+            sign_in_rate=self._sign_in_rate,
             at=self._clock.now(),
         )
         self._publisher.say(self._key, record)

@@ -15,6 +15,7 @@ from tandem.api.resources import SITE
 from tandem.api.site import Scaling, SiteSpec, System
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger, wanted_replicas
+from tandem.domain.records import PlacementRecord
 from tandem.domain.snapshot import Snapshot
 from tandem.engine.picture import Picture
 from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError, TakenError
@@ -48,6 +49,7 @@ def map_document(snapshot: Snapshot, system: str) -> dict[str, Any]:
                 "revision": placed.revision,
                 "map": dict(placed.record.map),
                 "pace": placed.record.pace or None,
+                "together": _together(placed.record),
                 "drain": {
                     "maxTalk": duration_seconds(placed.record.drain.max_talk),
                     "maxWrapUp": duration_seconds(placed.record.drain.max_wrap_up),
@@ -57,6 +59,10 @@ def map_document(snapshot: Snapshot, system: str) -> dict[str, Any]:
             for name, placed in own.items()
         },
     }
+
+
+def _together(record: PlacementRecord) -> dict[str, Any] | None:
+    return {"move": record.together, "pace": record.together_pace} if record.together else None
 
 
 def revision_of(document: Mapping[str, Any]) -> int:

@@ -20,7 +20,7 @@ from tandem.api.shift import FINISHED, ShiftSpec
 from tandem.constants import PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.reasons import Reason
-from tandem.domain.records import ShiftRecord
+from tandem.domain.records import RanRecord, ShiftRecord
 from tandem.domain.snapshot import ShiftEntry
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Delete, Guard, Put, Store, StoreError
@@ -29,7 +29,7 @@ from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Seen, Table, seconds
 from tandem.operator.settings import STORE_SILENT_S
 from tandem.operator.statuses.common import Said
-from tandem.operator.statuses.shift import failed_here, waiting_here
+from tandem.operator.statuses.shift import failed_here, ran_before, waiting_here
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,13 @@ class Fail:
 
 
 @dataclass(frozen=True)
+class Past:
+    """Do not tell the store: say here what became of it when it ran."""
+
+    ran: RanRecord
+
+
+@dataclass(frozen=True)
 class Drop:
     """Delete the mirrored object here."""
 
@@ -72,17 +79,26 @@ class Foreign:
     message: str
 
 
-Exchange = Create | Change | Fail | Drop | Foreign | None
+Exchange = Create | Change | Fail | Past | Drop | Foreign | None
 
 
-def exchange(seen: Seen, record: ShiftRecord | None, now: float) -> Exchange:
-    """What an object in this cluster means for the store. None: nothing. `now`: seconds since the epoch."""
+def exchange(seen: Seen, record: ShiftRecord | None, now: float, ran: RanRecord | None = None) -> Exchange:
+    """What an object in this cluster means for the store. None: nothing.
+
+    Args:
+        now: Seconds since the epoch.
+        ran: What is remembered of a Shift of this name whose record has been tidied away.
+    """
     spec = seen.spec
     if record is None:
         phase = seen.status.get("phase")
+        if seen.status.get("reason") == Reason.ALREADY_RUN:
+            return None  # deleted, it would be applied again by whoever applied it after it had run
         if phase in FINISHED:
             # History that people made stays, unless they said for how long.
             return Drop() if seen.mirrored or _outlived(seen, now) else None
+        if ran is not None and not seen.mirrored:
+            return Past(ran)
         if seen.mirrored or phase not in (None, "", "Pending"):
             return Fail(FORGOTTEN, "the store has forgotten this Shift, so nobody carries it on")
         if not isinstance(spec, ShiftSpec):
@@ -155,6 +171,8 @@ class ShiftExchange:
         self._notes = notes
         self._wake = view.subscribe(keys.SHIFTS)
         self._deleted: dict[str, Seen] = {}
+        self._dropped: set[str] = set()
+        """Shifts whose objects here we have deleted ourselves; the events are on their way."""
 
     def seen(self, seen: Seen) -> None:
         """A Shift is new or has changed."""
@@ -162,7 +180,10 @@ class ShiftExchange:
         self._wake.give()
 
     def deleted(self, seen: Seen) -> None:
-        """A Shift was deleted here."""
+        """A Shift was deleted here, by somebody or by us."""
+        if seen.name in self._dropped:
+            self._dropped.discard(seen.name)
+            return
         self._deleted[seen.name] = seen
         self._wake.give()
 
@@ -195,6 +216,11 @@ class ShiftExchange:
         for entry in snapshot.shifts.values():
             if self._table.get(SHIFT.plural, entry.name) is None:
                 done &= await self._safely(self._absent_here(entry))
+        for name in [name for name in self._deleted if name in snapshot.ran]:
+            # Somebody wants it gone, its name included: who applies it again after that wants it to run again.
+            key = keys.ran(name)
+            guard = Guard(key, mod_revision=snapshot.ran[name].mod_revision)
+            done &= (await self._store.txn([guard], [Delete(key)])).succeeded
         for name in [name for name in self._deleted if keys.shift(name) not in self._view.held]:
             del self._deleted[name]
         return done
@@ -208,17 +234,22 @@ class ShiftExchange:
             return False
 
     async def _one(self, seen: Seen, entry: ShiftEntry | None) -> bool:
-        found = exchange(seen, entry.record if entry else None, self._view.clock.now())
+        now = self._view.clock.now()
+        ran = self._view.snapshot.ran.get(seen.name)
+        found = exchange(seen, entry.record if entry else None, now, ran.record if ran else None)
         if isinstance(found, Foreign):
             self._notes.say(seen.key, Said("Accepted", "False", NAME_TAKEN, found.message))
             return True
         self._notes.unsay(seen.key, "Accepted")
         if isinstance(found, Fail):
-            self._notes.show(seen.key, failed_here(seen, found.reason, found.message, self._view.clock.now()))
+            self._notes.show(seen.key, failed_here(seen, found.reason, found.message, now))
+            return True
+        if isinstance(found, Past):
+            self._notes.show(seen.key, ran_before(seen, found.ran, now))
             return True
         self._notes.show(seen.key, None)
         if isinstance(found, Create):
-            fresh = ShiftRecord(spec=found.spec, created_at=self._view.clock.now(), created_in=self._site)
+            fresh = ShiftRecord(spec=found.spec, created_at=now, created_in=self._site)
             return await self._put(seen.name, fresh, 0)
         if isinstance(found, Change):
             assert entry is not None
@@ -250,17 +281,24 @@ class ShiftExchange:
 
     async def _put(self, name: str, record: ShiftRecord, revision: int) -> bool:
         key = keys.shift(name)
-        done = await self._store.txn([Guard(key, mod_revision=revision)], [Put(key, record.encode())])
+        guards = [Guard(key, mod_revision=revision)]
+        if not revision:
+            guards.append(Guard(keys.ran(name), mod_revision=0))  # tidied away since we looked
+        done = await self._store.txn(guards, [Put(key, record.encode())])
         if done.succeeded:
             log.info("Shift %s told to the store", name)
         return done.succeeded
 
     async def _drop(self, seen: Seen) -> None:
+        self._dropped.add(seen.name)
         try:
             await self._cluster.delete(path_of(SHIFT, seen.name))
             log.info("Shift %s is forgotten by the store and no longer shown", seen.name)
         except MissingError:
-            pass
+            self._dropped.discard(seen.name)
+        except ApiError:
+            self._dropped.discard(seen.name)
+            raise
 
     def _unreachable(self) -> None:
         """Say of Shifts that wait for the store that they wait, and of those that waited too long that they failed."""

@@ -23,7 +23,7 @@ from callcenter.cti.softswitch import NetstringError, NetstringReader, netstring
 from callcenter.cti.wire import read_as_of, read_guest_capacity, read_placements, write_placements
 from callcenter.session.door import parse_map
 from callcenter.session.lease import DEFAULT_LEASE, DEFAULT_PING
-from callcenter.session.placements import Drain, Placement
+from callcenter.session.placements import Drain, Placement, Together
 from tests.unit.cti.centre import an_environment
 
 REPOSITORY = Path(__file__).parents[3]
@@ -99,6 +99,7 @@ def test_a_directory_that_is_none_says_so(env: dict[str, str], tmp_path: Path) -
 PLACEMENTS = {
     "callcenter/x": Placement(11, parse_map({"east": "0-59", "east>west": "60-99"}), 50.0, Drain(300.0, 60.0, "Force")),
     "callcenter/y": Placement(7, parse_map({"west": "0-99"})),
+    "callcenter/z": Placement(8, parse_map({"east>west": "0-99"}), 0.5, together=Together("callcenter/s1", 100.0)),
 }
 
 
@@ -118,6 +119,16 @@ def test_what_is_written_is_what_is_read() -> None:
             {"groups": {"g": {"revision": 1, "map": {"east": "0-99"}, "pace": float("inf")}}},
             "groups.g.pace",
             id="endless",
+        ),
+        pytest.param(
+            {"groups": {"g": {"revision": 1, "map": {"east": "0-99"}, "together": {"pace": 5}}}},
+            "groups.g.together.move",
+            id="a-pace-of-no-move",
+        ),
+        pytest.param(
+            {"groups": {"g": {"revision": 1, "map": {"east": "0-99"}, "together": {"move": "s1"}}}},
+            "groups.g.together.pace",
+            id="a-move-without-a-pace",
         ),
         pytest.param(
             {"groups": {"g": {"revision": 1, "map": {"east": "0-99"}, "drain": []}}},

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tandem.constants import PATIENCE_S, PREPARE_PATIENCE_S
+from tandem.constants import FINISH_INTERVAL_S, GATE_SETTLE_S, PATIENCE_S, PREPARE_PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.reasons import Reason
 from tandem.domain.records import FailoverRecord
@@ -705,3 +705,54 @@ def test_a_copy_alone_is_no_drill() -> None:
     world.settle()
     assert DRILL not in world.snapshot.drills
     assert world.placement() == {"east": "0-99"}
+
+
+# -- gates
+
+
+def at_a_gate(gates: dict[str, object]) -> DrillWorld:
+    """The first of two waves has left, and nobody of it is at west."""
+    world = DrillWorld(shift={**ALL["shift"], "waves": [50, 100], "gates": gates})
+    world.started()
+    world.advance(FINISH_INTERVAL_S)
+    world.sessions("east", GROUP, dict.fromkeys(range(5), 1))
+    world.sessions("west", GROUP, {})
+    world.settle()
+    world.advance(GATE_SETTLE_S + 0.1)
+    world.settle()
+    return world
+
+
+def test_a_gate_that_stays_closed_on_the_way_out_fails_the_run_with_everybody_back() -> None:
+    world = at_a_gate({"patience": "1m"})
+    assert (world.state.phase, world.state.reason) == ("Out", Reason.TOO_FEW_SIGNED_IN)
+    assert "waits" in world.state.message
+    world.advance(60.1)
+    world.settle()
+    world.advance(FINISH_INTERVAL_S)
+    world.sessions("west", GROUP, {})
+    world.sessions("east", GROUP, dict.fromkeys(range(10), 1))
+    world.settle()
+    assert world.outcome() == ("Failed", Reason.ROLLED_BACK)
+    assert "SignedIn stayed closed" in world.last.message
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_a_gate_that_stays_closed_on_the_way_back_sends_nobody_away_again() -> None:
+    world = DrillWorld(shift={**ALL["shift"], "waves": [50, 100], "gates": {"patience": "1m"}})
+    world.started()
+    world.travel("east", "west", agents=5)
+    world.travel("east", "west")
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    assert world.state.phase == "Back", world.state.message
+    world.advance(FINISH_INTERVAL_S)
+    world.sessions("west", GROUP, dict.fromkeys(range(5), 1))
+    world.sessions("east", GROUP, {})
+    world.settle()
+    for _ in range(3):
+        world.advance(61.0)
+        world.settle()
+    assert (world.state.phase, world.state.reason) == ("Back", Reason.TOO_FEW_SIGNED_IN)
+    assert "west>east" not in world.placement()
+    assert "east>west" not in world.placement()

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tandem.constants import PATIENCE_S, SHIFTS_KEPT
+from tandem.constants import PATIENCE_S, RAN_KEPT, SHIFTS_KEPT
 from tandem.domain import keys
+from tandem.domain.records import RanRecord
 from tests.unit.domain.world import World
 
 NOTHING = {"selector": {"system": "hotel"}, "to": "east"}
@@ -78,3 +79,29 @@ def test_of_each_namespace_the_newest_finished_shifts_are_kept() -> None:
     assert "callcenter/first" not in kept
     assert {"callcenter/n0", "callcenter/running", "other/old"} <= kept
     assert len(kept) == SHIFTS_KEPT + 2
+
+
+@pytest.mark.parametrize("cause", ["", "Order", "Drill/x"])
+def test_a_shift_that_people_made_leaves_its_name_behind(cause: str) -> None:
+    world = a_world()
+    finished(world, "s1", ttlSecondsAfterFinished=LONG)
+    record = world.shift_record("callcenter/s1")
+    world.put(keys.shift("callcenter/s1"), record.model_copy(update={"cause": cause}))
+    world.advance(LONG + 1)
+    world.settle()
+    assert "callcenter/s1" not in world.snapshot.shifts
+    left = world.snapshot.ran.get("callcenter/s1")
+    assert (left is not None) == (not cause)
+    if left is not None:
+        assert (left.record.phase, left.record.finished_at) == (record.phase, record.finished_at)
+
+
+def test_of_each_namespace_the_newest_names_are_remembered() -> None:
+    world = a_world()
+    for number in range(RAN_KEPT + 2):
+        world.put(keys.ran(f"callcenter/s{number}"), RanRecord(phase="Completed", finished_at=1000.0 + number))
+    world.put(keys.ran("elsewhere/s0"), RanRecord(phase="Completed", finished_at=1.0))
+    world.settle()
+    assert len(world.snapshot.ran) == RAN_KEPT + 1
+    assert not {"callcenter/s0", "callcenter/s1"} & world.snapshot.ran.keys()
+    assert "elsewhere/s0" in world.snapshot.ran

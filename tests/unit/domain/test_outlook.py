@@ -157,14 +157,17 @@ def test_what_a_cti_cannot_do_is_a_limit_of_the_plan(
     world = a_world()
     say(world, city, capabilities=CTICapabilities(**capabilities) if capabilities is not None else None)
     found = forecast(world)
-    (said,) = found.limits
+    (said, no_test_agents) = found.limits
+    assert "has no test agents" in no_test_agents
     assert said.startswith(f"hotel at {city}: ")
     assert limit in said
 
 
-def test_a_cti_that_can_do_everything_leaves_no_limit() -> None:
+def test_a_cti_that_can_do_everything_leaves_no_limit_but_that_nobody_tries_it() -> None:
     found = forecast(a_world())
-    assert found.limits == ()
+    assert found.limits == (
+        "hotel at west: has no test agents (deepProbes: None): no sign-in and no call is tried beforehand",
+    )
     assert any("no call is cut" in promise for promise in found.promises)
 
 

@@ -32,10 +32,15 @@ def a_world(agents: int = 100, **changes: Any) -> World:
 
 
 def leave(world: World, buckets: dict[int, int], group: str = GROUP, staying: tuple[str, ...] = ()) -> None:
-    """Both cities hold the newest map; these sessions are left at east, `staying` named by its CTI; time to finish."""
+    """Both cities hold the newest map; these sessions are left at east, `staying` named by its CTI, the others are at
+    west by now; time to finish."""
     world.advance(FINISH_INTERVAL_S)
+    gone = world.buckets("east", group)
+    there = world.buckets("west", group)
+    for bucket, count in gone.items():
+        there[bucket] = there.get(bucket, 0) + max(count - buckets.get(bucket, 0), 0)
     world.sessions("east", group, buckets, staying=staying)
-    world.sessions("west", group, {})
+    world.sessions("west", group, there)
     world.settle()
 
 
@@ -238,6 +243,8 @@ def test_the_plan_can_be_read_before_anything_moves() -> None:
         "those beyond stay until their call has ended.",
         *(f"Gate: {gate}." for gate in record.planned.gates),
         "Not promised: hotel at east, hotel at west: has not said what it can do.",
+        "Not promised: hotel at west: has no test agents (deepProbes: None): no sign-in and no call is tried "
+        "beforehand.",
         *(f"Would stop it: {stop}." for stop in record.planned.stops),
         f"{GROUP}: east 100 % -> west 100 % (about 10 agents; buckets east>west 0-99).",
     )
@@ -396,7 +403,7 @@ def test_hold_lets_buckets_finish_and_starts_no_wave() -> None:
 def test_a_hold_between_decision_and_commit_stops_the_wave() -> None:
     world = two_waves()
     world.sessions("east", GROUP, dict.fromkeys(range(90), 1))
-    world.sessions("west", GROUP, {})
+    world.sessions("west", GROUP, dict.fromkeys(range(90, 100), 1))
     (finish,) = world.decide().commits
     world.commit(finish)
     (wave,) = world.decide().commits
@@ -636,3 +643,98 @@ def test_a_defect_in_one_plan_stops_no_emergency(monkeypatch: pytest.MonkeyPatch
     assert note.subject == f"Shift {SHIFT}"
     assert "ValueError: a defect" in note.sentence
     assert [commit.reason for commit in decision.commits if commit.reason is Reason.FAILED_OVER]
+
+
+# -- the way back by waves
+
+
+def three_waves_out() -> World:
+    """The first ten and the next forty have arrived at west; of the last fifty half have."""
+    world = a_world()
+    world.sessions("east", GROUP, dict.fromkeys(range(100), 1))
+    world.shift(**ALL_HOTEL, waves=[10, 50, 100], pace=20)
+    world.settle()
+    leave(world, dict.fromkeys(range(90), 1))
+    leave(world, dict.fromkeys(range(50), 1))
+    leave(world, dict.fromkeys(range(25), 1))
+    assert world.placement() == {"east>west": "0-24", "west": "25-99"}
+    return world
+
+
+def return_to_east(world: World, buckets: range) -> None:
+    there = {bucket: count for bucket, count in world.buckets("west").items() if bucket not in buckets}
+    here = world.buckets("east") | dict.fromkeys(buckets, 1)
+    world.advance(FINISH_INTERVAL_S)
+    world.sessions("west", GROUP, there)
+    world.sessions("east", GROUP, here)
+    world.settle()
+
+
+def test_an_abort_goes_back_by_waves_each_when_the_one_before_is_back() -> None:
+    world = three_waves_out()
+    world.change_shift(abort=True)
+    world.settle()
+    # What was on its way turns round at once, with the rest of its wave; what had arrived waits.
+    assert world.placement() == {"west>east": "0-49", "west": "50-99"}
+    assert world.record().together_pace == 20.0
+    return_to_east(world, range(40))
+    assert world.placement() == {"east": "0-39", "west>east": "40-49", "west": "50-99"}
+    return_to_east(world, range(50))
+    assert world.placement() == {"east": "0-49", "west": "50-89", "west>east": "90-99"}
+    assert (world.shift_record().back_wave, world.record().together_pace) == (1, 20.0)
+    return_to_east(world, range(90, 100))
+    assert world.placement() == {"east": "0-49,90-99", "west>east": "50-89"}
+    return_to_east(world, range(50, 90))
+    assert world.placement() == {"east": "0-99"}
+    assert world.shift_record().phase == "RolledBack"
+
+
+def test_another_coordinator_goes_on_with_the_way_back() -> None:
+    world = three_waves_out()
+    world.change_shift(abort=True)
+    world.settle()
+    return_to_east(world, range(50))
+    world.put(keys.COORDINATOR, world.record_of_another_coordinator())
+    fresh = World()
+    fresh.store, fresh.revision, fresh.mono = world.store, world.revision, world.mono
+    for key, (value, created, modified) in world.store.items():
+        fresh.gatherer.apply(key, value, created, modified, fresh.mono)
+    fresh.settle()
+    return_to_east(fresh, range(90, 100))
+    return_to_east(fresh, range(50, 90))
+    assert fresh.placement() == {"east": "0-99"}
+    assert fresh.shift_record().phase == "RolledBack"
+
+
+@pytest.mark.parametrize("phase", ["Planned", "AwaitingApproval", "Preparing", "Moving", "gate", "Verifying"])
+def test_an_abort_in_any_phase_restores_the_map(phase: str) -> None:
+    world = a_world()
+    world.sessions("east", GROUP, dict.fromkeys(range(100), 1))
+    approval = "Manual" if phase in ("AwaitingApproval", "Preparing") else "Auto"
+    if phase == "Planned":
+        world.shift(**ALL_HOTEL, abort=True)
+    else:
+        world.shift(**ALL_HOTEL, waves=[10, 100], approval=approval)
+    world.settle()
+    if phase == "Preparing":
+        world.observe("west", "west", "hotel", "cti", passes=False)
+        world.change_shift(approved=True, approved_by="ada")
+        world.settle()
+    if phase == "gate":
+        world.advance(FINISH_INTERVAL_S)
+        world.sessions("east", GROUP, dict.fromkeys(range(90), 1))
+        world.sessions("west", GROUP, {})
+        world.settle()
+        assert world.placement() == {"east": "0-89", "west": "90-99"}
+    elif phase == "Verifying":
+        leave(world, dict.fromkeys(range(90), 1))
+        leave(world, {})
+    if phase not in ("Planned", "gate"):
+        assert world.shift_record().phase == phase
+    world.change_shift(abort=True)
+    for wave in (range(100), range(90, 100), range(90)):
+        world.settle()
+        back = range(0) if phase in ("Planned", "AwaitingApproval", "Preparing") else wave
+        return_to_east(world, back)
+    assert world.placement() == {"east": "0-99"}
+    assert world.shift_record().phase == "RolledBack"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tandem.domain.records import GroupPlan, ShiftRecord
 from tandem.domain.snapshot import ShiftEntry
-from tandem.domain.switch_times import SwitchTimes, shift_of
+from tandem.domain.switch_times import RECENT, SwitchTimes, shift_of, wave_of
 
 
 def a_shift(name: str, started_at: float, moves: dict[str, str], group: str = "g", phase: str = "Moving") -> ShiftEntry:
@@ -63,3 +63,36 @@ def test_percentiles_are_gaps_that_somebody_had(gaps: list[float]) -> None:
     found = times.summary()
     assert {found.p50, found.p95, found.max} <= set(gaps)
     assert found.p50 <= found.p95 <= found.max == max(gaps)
+
+
+@pytest.mark.parametrize(
+    ("group", "bucket", "came_from", "here", "wave"),
+    [
+        pytest.param("g", 3, "east", "west", 1, id="the-first"),
+        pytest.param("g", 30, "east", "west", 2, id="the-second"),
+        pytest.param("g", 30, "west", "east", 0, id="the-way-back"),
+        pytest.param("g", 80, "east", "west", 0, id="not-of-this-shift"),
+        pytest.param("h", 3, "east", "west", 0, id="another-group"),
+    ],
+)
+def test_which_wave_an_agent_went_with(group: str, bucket: int, came_from: str, here: str, wave: int) -> None:
+    shift = a_shift("s", 100, {"east>west": "0-49"})
+    plan = shift.record.plan[0].model_copy(update={"waves": ({"east>west": "0-9"}, {"east>west": "10-49"})})
+    record = shift.record.model_copy(update={"plan": (plan,)})
+    assert wave_of(record, group, bucket, came_from, here) == wave
+
+
+def test_each_wave_has_its_own_percentile_and_the_last_ones_say_how_it_goes_now() -> None:
+    times = SwitchTimes()
+    for gap in (0.1, 0.2):
+        times.add(gap, 1.0, wave=1)
+    for _ in range(RECENT):
+        times.add(3.0, 2.0, wave=2)
+    for _ in range(RECENT):
+        times.add(0.5, 3.0)
+    found = times.summary()
+    assert {wave: (moves.agents, moves.p95) for wave, moves in found.waves.items()} == {
+        "1": (2, 0.2),
+        "2": (RECENT, 3.0),
+    }
+    assert (found.p95, found.recent_p95) == (3.0, 0.5)

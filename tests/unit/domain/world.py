@@ -17,6 +17,7 @@ from tandem.domain.records import (
     HeartbeatRecord,
     HoldRecord,
     MovesOfShift,
+    MovesOfWave,
     MovesRecord,
     ObservationRecord,
     PlacementRecord,
@@ -213,8 +214,14 @@ class World:
         )
         self.report(site, system, groups)
 
+    def buckets(self, site: str, group: str = GROUP, system: str = "hotel") -> dict[int, int]:
+        """Sessions per bucket, as `site` reports them."""
+        report = self.snapshot.group_report(site, system, group)
+        return {int(bucket): count for bucket, count in report.buckets.items()} if report else {}
+
     def arrived(self, site: str, shift: str, agents: int, system: str = "hotel") -> None:
-        moves = MovesOfShift(agents=agents, p50=0.1, p95=0.2, max=0.3, last_at=0)
+        wave = {str(self.shift_record(shift).wave): MovesOfWave(agents=agents, p95=0.2)}
+        moves = MovesOfShift(agents=agents, p50=0.1, p95=0.2, max=0.3, last_at=0, waves=wave, recent_p95=0.2)
         self.put(keys.moves(site, system), MovesRecord(shifts={shift: moves}))
 
     def hold(self) -> None:
@@ -287,4 +294,5 @@ class World:
 
 def _of(city: str, key: str) -> bool:
     """Whether a key is on the lease of that city's engine."""
-    return key == keys.heartbeat(city) or key.startswith((f"{keys.OBSERVATIONS}{city}/", f"{keys.REPORTS}{city}/"))
+    leased = (f"{keys.OBSERVATIONS}{city}/", f"{keys.REPORTS}{city}/", f"{keys.TESTS}{city}/")
+    return key == keys.heartbeat(city) or key.startswith(leased)

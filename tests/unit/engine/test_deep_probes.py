@@ -278,3 +278,44 @@ def test_what_answers_plain_questions_again_is_accused_anew() -> None:
         await cities.stop()
 
     run_virtual(story())
+
+
+def test_a_shift_is_preceded_by_a_probe_of_its_target_at_once() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cities.group({"east": 100})
+        await cities.until(lambda: cities.placement() == {"east": "0-99"})
+        cities.sign_in("east", 20)
+        await asyncio.sleep(1.0)
+        before = {location: len(engine.deep.probes) for location, engine in cities.engines.items()}
+        cities.shift(selector={"system": "hotel"}, to="west")
+        took = await cities.until(lambda: cities.phases() == ["Moving"])
+        assert took < 0.3  # not a whole beat
+        assert all(len(engine.deep.probes) > before[location] for location, engine in cities.engines.items())
+        await cities.until(lambda: cities.phases() == ["Completed"])
+        await cities.until(lambda: not cities.snapshot.tests)
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_shift_whose_target_takes_no_call_waits_and_goes_on_when_it_does() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cities.group({"east": 100})
+        await cities.until(lambda: cities.placement() == {"east": "0-99"})
+        cities.sign_in("east", 20)
+        await asyncio.sleep(1.0)
+        everywhere_broken(cities, "west", "call")
+        cities.shift(selector={"system": "hotel"}, to="west")
+        reasons = lambda: [shift.record.reason for shift in cities.snapshot.shifts.values()]  # noqa: E731
+        await cities.until(lambda: reasons() == ["TargetTestFailed"])
+        await asyncio.sleep(1.0)
+        assert cities.phases() == ["Preparing"]
+        assert cities.placement() == {"east": "0-99"}
+        for engine in cities.engines.values():
+            engine.deep.broken.clear()
+        await cities.until(lambda: cities.phases() == ["Completed"], within=15.0)
+        await cities.stop()
+
+    run_virtual(story())

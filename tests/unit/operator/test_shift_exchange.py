@@ -7,8 +7,9 @@ import pytest
 
 from tandem.api.shift import FINISHED, ShiftSpec
 from tandem.constants import PATIENCE_S
-from tandem.domain.records import ShiftRecord
-from tandem.operator.shifts import Change, Create, Drop, Fail, Foreign, exchange, manifest, merge
+from tandem.domain.records import RanRecord, ShiftRecord
+from tandem.operator.shifts import Change, Create, Drop, Fail, Foreign, Past, exchange, manifest, merge
+from tandem.operator.statuses.shift import ran_before
 from tests.support.manifests import shift
 from tests.unit.operator.objects import CREATED_AT, seen
 
@@ -118,3 +119,31 @@ def test_a_shift_that_the_store_has_known_and_forgotten_never_starts_again(phase
     found = exchange(seen(shift(), status={"phase": phase}), None, NOW)
     assert isinstance(found, Fail)
     assert found.reason == "ForgottenByStore"
+
+
+# -- tidied away
+
+
+def ran(phase: str = "Completed") -> RanRecord:
+    return RanRecord.model_validate({"phase": phase, "message": "12 agents arrived at west", "finished_at": 1000.0})
+
+
+@pytest.mark.parametrize("phase", [None, "", "Pending"])
+def test_a_shift_that_was_tidied_away_does_not_run_again_when_it_is_applied_anew(phase: str | None) -> None:
+    found = exchange(seen(shift(), status={"phase": phase} if phase is not None else {}), None, NOW, ran())
+    assert found == Past(ran())
+
+
+def test_its_object_says_what_became_of_it_and_is_left_alone() -> None:
+    wanted = seen(shift(ttlSecondsAfterFinished=1))
+    for phase, ready in (("Completed", "True"), ("RolledBack", "False")):
+        status = ran_before(wanted, ran(phase), NOW)
+        assert (status.phase, status.reason) == (phase, "AlreadyRun")
+        assert "12 agents arrived at west" in status.message
+        assert {condition.type: condition.status for condition in status.conditions}["Ready"] == ready
+        shown = seen(shift(ttlSecondsAfterFinished=1), status=status.model_dump(by_alias=True))
+        assert exchange(shown, None, NOW + 1e6, ran(phase)) is None
+
+
+def test_history_that_is_still_there_stays_history() -> None:
+    assert exchange(seen(shift(), status={"phase": "Completed"}), None, NOW, ran()) is None

@@ -32,7 +32,7 @@ from callcenter.session.messages import (
     Welcome,
     Withdraw,
 )
-from callcenter.session.placements import UNCONFIRMED_AFTER, Drain, Placement
+from callcenter.session.placements import UNCONFIRMED_AFTER, Drain, Placement, Together
 from callcenter.session.server import RELEASES_A_TICK, SILENT_AFTER, TICK, SessionServer
 from callcenter.session.tickets import Ticket
 from callcenter.session.window import WINDOW
@@ -52,9 +52,12 @@ class Desk:
 
     carrying: dict[str, CarriedState] = field(default_factory=dict)
     begins: list[tuple[str, CarriedState | None]] = field(default_factory=list)
+    groups: dict[str, str] = field(default_factory=dict)
+    """Accounts that are of another group than GROUP."""
 
     def member(self, account: str) -> Member | None:
-        return Member(account, GROUP, int(account[1:]) % 100) if account.startswith("a") else None
+        group = self.groups.get(account, GROUP)
+        return Member(account, group, int(account[1:]) % 100) if account.startswith("a") else None
 
     def line(self, mac: str) -> PhoneLine | None:
         return None if mac == "unknown" else PhoneLine("510001", "198.18.0.11:30560", "callcenter", "secret")
@@ -86,11 +89,11 @@ class Cti:
             **more,
         )
 
-    def place(self, map_: dict[str, str], **more: Any) -> list[Out]:
+    def place(self, map_: dict[str, str], group: str = GROUP, **more: Any) -> list[Out]:
         self.revision += 1
         placement = Placement(self.revision, parse_map(map_), **more)
-        answers, outs = self.server.place({GROUP: placement}, confirmed=True, now=self.now)
-        assert answers[GROUP].accepted
+        answers, outs = self.server.place({group: placement}, confirmed=True, now=self.now)
+        assert answers[group].accepted
         return outs
 
     def frame(self, conn: int, frame: ClientFrame) -> list[Out]:
@@ -559,6 +562,53 @@ def test_a_pace_is_kept(cti: Cti) -> None:
     cti.place(OUT, pace=20.0)
     assert 18 <= len(frames(cti.living(1.0), Release)) <= 23
     assert 19 <= len(frames(cti.living(1.0), Release)) <= 21
+
+
+def test_groups_of_one_move_keep_one_pace(cti: Cti) -> None:
+    groups = [f"callcenter/g{number}" for number in range(20)]
+    for number, group in enumerate(groups):
+        cti.place(EAST, group=group)
+        for n in range(5):
+            account = f"a{100 * number + n}"
+            cti.desk.groups[account] = group
+            cti.sign_in(100 * number + n, account)
+    for group in groups:
+        cti.place(OUT, group=group, pace=0.5, together=Together("callcenter/s1", 10.0))
+    assert 9 <= len(frames(cti.living(1.0), Release)) <= 12
+    assert 9 <= len(frames(cti.living(1.0), Release)) <= 11
+
+
+def test_a_thousand_agents_of_two_hundred_groups_keep_a_pace_within_five_per_cent(cti: Cti) -> None:
+    groups = [f"callcenter/g{number}" for number in range(200)]
+    for number, group in enumerate(groups):
+        cti.place(EAST, group=group)
+        for n in range(5):
+            account = f"a{5 * number + n}"
+            cti.desk.groups[account] = group
+            cti.sign_in(5 * number + n, account)
+    for group in groups:
+        cti.place(OUT, group=group, pace=0.5, together=Together("callcenter/s1", 100.0))
+    began = cti.now
+    released = 0
+    while released < 1000:
+        released += len(frames(cti.living(0.1), Release))
+    assert 9.5 <= cti.now - began <= 10.5
+
+
+def test_the_newest_word_of_a_moves_pace_counts(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.place(EAST, group="callcenter/other")
+    for n in range(100):
+        cti.sign_in(n, f"a{n}")
+    cti.place(OUT, together=Together("callcenter/s1", 50.0))
+    cti.place(OUT, group="callcenter/other", together=Together("callcenter/s1", 10.0))
+    cti.living(0.5)
+    assert 9 <= len(frames(cti.living(1.0), Release)) <= 11
+    cti.place(EAST)
+    cti.place(EAST, group="callcenter/other")
+    cti.place(OUT, together=Together("callcenter/s2", 40.0))
+    cti.living(0.5)
+    assert 38 <= len(frames(cti.living(1.0), Release)) <= 42
 
 
 def test_busy_agents_are_released_when_they_have_wrapped_up(cti: Cti) -> None:

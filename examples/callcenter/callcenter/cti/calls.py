@@ -5,7 +5,7 @@ leaves words for the softswitch in `to_switch`.
 """
 
 from bisect import insort
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -81,6 +81,8 @@ class CallDesk:
         self._may_ring = may_ring
         self._calls: dict[str, _Call] = {}
         self._queues: dict[str, list[WaitingCall]] = {}
+        self._answered: Counter[str] = Counter()
+        self._unanswered: Counter[str] = Counter()
         self._relays: dict[str, deque[float]] = {}
         self._peer_paused: dict[str, float] = {}
         self._boot: str | None = None
@@ -93,6 +95,14 @@ class CallDesk:
     def waiting(self, group: str) -> int:
         """How many calls wait in this group's queue."""
         return len(self._queues.get(group, ()))
+
+    def answered_of(self, group: str) -> int:
+        """How many calls of this group agents here have taken since the process started."""
+        return self._answered[group]
+
+    def unanswered_of(self, group: str) -> int:
+        """How many calls of this group rang an agent here who did not take them; not those whose caller gave up."""
+        return self._unanswered[group]
 
     def queue(self, group: str) -> Sequence[WaitingCall]:
         """The group's queue, oldest first."""
@@ -192,6 +202,8 @@ class CallDesk:
         call = self._calls.get(str(event["callid"]))
         if call is None:
             return
+        if call.account is not None:
+            self._unanswered[call.waiting.group] += 1
         self._let_go(call, now, taken_back=False)
         if not event.get("ext"):
             self._peer_paused[call.waiting.group] = now + PEER_PAUSE
@@ -211,6 +223,7 @@ class CallDesk:
         if account is None:
             call.state = "away"
             return
+        self._answered[call.waiting.group] += 1
         self._talk(call, account, now)
 
     def ended(self, call_id: str, now: float) -> None:

@@ -5,6 +5,7 @@ import hmac
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Any, Final, Protocol
 
 from aiohttp import web
@@ -78,6 +79,9 @@ def group_json(centre: Centre, group: str) -> dict[str, Any]:
         "guests": centre.server.guests.count(group),
         "standby": count.standby,
         "calls_waiting": centre.calls.waiting(group),
+        "released": count.released,
+        "calls_answered": centre.calls.answered_of(group),
+        "calls_unanswered": centre.calls.unanswered_of(group),
         "buckets": {str(bucket): n for bucket, n in count.occupied.items()},
         "staying": count.staying[:MOST_NAMED],
     }
@@ -189,7 +193,15 @@ class ControlPort:
         await self._until(lambda: centre.seq > after, wait)
         changed = [name for name, seq in centre.group_seq.items() if seq > after]
         groups = {name: group_json(centre, name) for name in changed}
-        return web.json_response({"seq": centre.seq, "boot": centre.server.boot, "groups": groups})
+        rate = centre.server.sign_in_rate
+        return web.json_response(
+            {
+                "seq": centre.seq,
+                "boot": centre.server.boot,
+                "signInRate": round(rate, 1) if rate < inf else None,
+                "groups": groups,
+            }
+        )
 
     async def placements(self, request: web.Request) -> web.Response:
         """Take placements."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from callcenter.cti.errors import RequestError
 from callcenter.session.door import format_map, parse_map
 from callcenter.session.errors import MapError
-from callcenter.session.placements import Drain, Placement
+from callcenter.session.placements import Drain, Placement, Together
 from callcenter.session.priorities import Priorities
 
 
@@ -47,6 +47,9 @@ def write_placements(placements: Mapping[str, Placement]) -> dict[str, Any]:
                 "revision": placement.revision,
                 "map": format_map(placement.places),
                 "pace": placement.pace,
+                "together": None
+                if placement.together is None
+                else {"move": placement.together.move, "pace": placement.together.pace},
                 "drain": {
                     "maxTalk": placement.drain.max_talk,
                     "maxWrapUp": placement.drain.max_wrapup,
@@ -71,8 +74,24 @@ def _placement(at: str, entry: Any) -> Placement:
     except MapError as e:
         raise RequestError(f"{at}.map", str(e)) from e
     return Placement(
-        revision, places, _number(f"{at}.pace", body.get("pace")), _drain(f"{at}.drain", body.get("drain"))
+        revision,
+        places,
+        _number(f"{at}.pace", body.get("pace")),
+        _drain(f"{at}.drain", body.get("drain")),
+        _together(f"{at}.together", body.get("together")),
     )
+
+
+def _together(at: str, entry: Any) -> Together | None:
+    if entry is None:
+        return None
+    body = _object(entry, at)
+    move, pace = body.get("move"), _number(f"{at}.pace", body.get("pace"))
+    if not isinstance(move, str) or not move:
+        raise RequestError(f"{at}.move", f"is {move!r}: expected the name of the move")
+    if pace is None:
+        raise RequestError(f"{at}.pace", "is null: expected a number above 0")
+    return Together(move, pace)
 
 
 def _drain(at: str, entry: Any) -> Drain:

@@ -27,13 +27,25 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """Groups of one move keep one pace: `pace` agents of all of them released a second here."""
+
+    move: str
+    pace: float
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
-    """One group's map at one revision. `pace`: agents released a second, None for all at once."""
+    """One group's map at one revision. `pace`: agents released a second, None for all at once.
+
+    `together`: what counts instead of `pace` where a move has several groups.
+    """
 
     revision: int
     places: PlacementMap
     pace: float | None = None
     drain: Drain = Drain()
+    together: Together | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,8 @@ class GroupCount:
     lingering: dict[int, int] = field(default_factory=dict)
     lent: dict[int, int] = field(default_factory=dict)
     """Agents lent to a city other than the one to which their bucket is on its way."""
+    released: int = 0
+    """Agents let go by moves since the process started."""
     staying: tuple[str, ...] = ()
     """Accounts in leaving buckets who are still busy although the longest call should have ended, by name."""
 

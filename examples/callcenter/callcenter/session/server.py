@@ -67,6 +67,7 @@ from callcenter.session.messages import (
     Welcome,
     Withdraw,
 )
+from callcenter.session.move_paces import MovePaces
 from callcenter.session.pacing import TokenBucket
 from callcenter.session.pings import PingRing
 from callcenter.session.placements import UNCONFIRMED_AFTER, PlaceAnswer, Placement, PlacementBook
@@ -156,6 +157,7 @@ class SessionServer:
         """Those in the moving queue who have not been told to wait: from when on they should be, and who."""
         self._used = TicketBook()
         self._window = ReleaseWindow()
+        self._paces = MovePaces()
         self._ids = 0
         self._unconfirmed_due = True
         self._swept_at = now
@@ -176,6 +178,11 @@ class SessionServer:
     def is_moving(self) -> bool:
         """Whether agents are being released or let in, a few in each tick, or asked for."""
         return bool(self._t.paced) or self.guests.is_asking or any(group.leaving for group in self._t.groups.values())
+
+    @property
+    def sign_in_rate(self) -> float:
+        """Sign-ins a second that this process bears now; `inf`: as many as come."""
+        return self._entries.rate
 
     @property
     def has_changed(self) -> bool:
@@ -705,6 +712,7 @@ class SessionServer:
         place = self.book.place(seat.member.group, seat.member.bucket)
         assert place is not None
         assert place.to is not None
+        self._t.group_of(seat).count.released += 1
         self._release_to(seat, place.to, now, out)
 
     def _release_to(self, seat: Seat, to: str, now: float, out: list[Out]) -> None:
@@ -759,6 +767,7 @@ class SessionServer:
             answers[name] = self.book.take(name, placements[name], confirmed=confirmed, now=now)
             if answers[name].accepted:
                 self._apply(name, placements[name], now, out)
+        self._paces.forget_all_but(held.together.move for held in self.book.all().values() if held.together)
         return answers, out
 
     def set_priorities(self, priorities: Priorities) -> None:
@@ -777,7 +786,9 @@ class SessionServer:
         """Act on a placement now held: withdraw offers, list who must leave, ask again who may come in."""
         group = self._t.group(name)
         self._t.changed.add(name)
-        if placement.pace is None:
+        if placement.together is not None:
+            group.release_pace = self._paces.of(placement.together, placement.revision)
+        elif placement.pace is None:
             group.release_pace = None
         elif group.release_pace is None or group.release_pace.rate != placement.pace:
             group.release_pace = TokenBucket(placement.pace)

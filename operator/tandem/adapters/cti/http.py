@@ -38,6 +38,7 @@ class _Groups(_Read):
     groups: dict[str, GroupReport]
     confirmed: bool | None = None
     seq: int = 0
+    sign_in_rate: float | None = Field(default=None, alias="signInRate", ge=0, allow_inf_nan=False)
 
 
 class _GroupsConfirmed(_Read):
@@ -177,7 +178,8 @@ class HttpCTI:
 
     def _groups(self, document: Any, what: str) -> CTIGroups:
         found = self._http.read(_Groups, document, what)
-        return CTIGroups(found.boot, self._is_confirmed(found, document, what), found.seq, found.groups)
+        confirmed = self._is_confirmed(found, document, what)
+        return CTIGroups(found.boot, confirmed, found.seq, found.groups, found.sign_in_rate or 0.0)
 
     def _is_confirmed(self, found: _Groups, document: Any, what: str) -> bool:
         """Whether this boot of the CTI has had a map confirmed by a linearizable read.
@@ -196,6 +198,7 @@ def _placement(revision: int, record: PlacementRecord) -> dict[str, Any]:
         "revision": revision,
         "map": record.map,
         "pace": record.pace or None,  # 0: no limit
+        "together": {"move": record.together, "pace": record.together_pace} if record.together else None,
         "drain": {
             "maxTalk": duration_seconds(drain.max_talk),
             "maxWrapUp": duration_seconds(drain.max_wrap_up),

@@ -6,7 +6,9 @@ from functools import lru_cache
 from tandem.api.shift import ShiftPlan, ShiftProgress, ShiftSpec, ShiftStatus, SwitchTimes
 from tandem.constants import SHIFTS_KEPT
 from tandem.domain.outlook import groups_in
-from tandem.domain.records import ShiftRecord
+from tandem.domain.pace import pace_now
+from tandem.domain.reasons import Reason
+from tandem.domain.records import RanRecord, ShiftRecord
 from tandem.domain.snapshot import ShiftEntry
 from tandem.operator.objects import Seen
 from tandem.operator.statuses.common import Said, Scene, blindness, gaps_of, rfc3339, settle
@@ -34,10 +36,14 @@ def shift_status(scene: Scene, seen: Seen, entry: ShiftEntry, local: Iterable[Sa
             staying=sum(record.staying.values()),
             wave=record.wave,
             waves=max((len(plan.waves) for plan in record.plan), default=0),
+            back_wave=record.back_wave,
+            pace=_pace(record),
             text=f"{moved}/{agents}" if agents else "",
         ),
         accounts_staying=record.accounts_staying,
         switch_times=SwitchTimes(p50=gaps.p50, p95=gaps.p95, max=gaps.max) if gaps else SwitchTimes(),
+        gate_closed=record.gate,
+        gate_closed_since=rfc3339(record.gate_since),
         started_at=rfc3339(record.started_at),
         finished_at=rfc3339(record.finished_at),
         reason=record.reason,
@@ -45,6 +51,13 @@ def shift_status(scene: Scene, seen: Seen, entry: ShiftEntry, local: Iterable[Sa
         observed_generation=seen.generation,
         conditions=settle([*_conditions(scene, entry), *local], seen, seen.generation, scene.now),
     )
+
+
+def _pace(record: ShiftRecord) -> str:
+    stated, now = record.spec.pace, pace_now(record)
+    if not stated:
+        return ""
+    return f"{stated}/s" if now == stated else f"{now:.1f}/s of {stated}/s"
 
 
 class _One:
@@ -87,6 +100,27 @@ def failed_here(seen: Seen, reason: str, message: str, now: float) -> ShiftStatu
         reason=reason,
         message=message,
         finished_at=rfc3339(now),
+        observed_generation=seen.generation,
+        conditions=settle(said, seen, seen.generation, now),
+    )
+
+
+def ran_before(seen: Seen, ran: RanRecord, now: float) -> ShiftStatus:
+    """A Shift that has run under this name and whose record is gone: it is what it was, and moves nobody again."""
+    when = rfc3339(ran.finished_at)
+    message = (
+        f"a Shift of this name has run and was over at {when} ({ran.phase}: {ran.message}); it does not move anybody "
+        "again. Create it under another name, or delete it first"
+    )
+    reason = Reason.ALREADY_RUN
+    said = [Said("Ready", "True", reason, message)]
+    if ran.phase != "Completed":
+        said = [Said("Ready", "False", reason, message), Said("Stalled", "True", reason, message)]
+    return ShiftStatus(
+        phase=ran.phase,
+        reason=reason,
+        message=message,
+        finished_at=when,
         observed_generation=seen.generation,
         conditions=settle(said, seen, seen.generation, now),
     )

@@ -1,0 +1,125 @@
+"""What a wave has shown: who was released and has signed in, how fast, and how calls go at the target."""
+
+from collections.abc import Iterable, Iterator
+
+from tandem.domain.gates import Measured
+from tandem.domain.placement import Moves, parse_moves
+from tandem.domain.records import GroupPlan, GroupReport, ShiftRecord, WaveBase
+from tandem.domain.snapshot import Instant, ShiftEntry, Snapshot
+from tandem.domain.target_tests import targets_of
+
+
+def wave_moves(plan: GroupPlan, wave: int) -> Moves:
+    """Buckets of one group that go in this wave, numbered from 1."""
+    return parse_moves(plan.waves[wave - 1]) if 0 < wave <= len(plan.waves) else {}
+
+
+def base_of(snapshot: Snapshot, record: ShiftRecord, wave: int) -> WaveBase:
+    """What is counted now, as this wave begins."""
+    agents = 0
+    released: dict[str, int] = {}
+    for plan, moves in _taking_part(record, wave):
+        reports = _left(snapshot, plan, moves)
+        agents += sum(_in_buckets(report, moves, site) for site, report in reports.items())
+        total = _released(reports.values())
+        if total is not None:
+            released[plan.group] = total
+    answered: dict[str, int] = {}
+    unanswered: dict[str, int] = {}
+    for place in targets_of(record):
+        calls = _calls(snapshot, place)
+        if calls is not None:
+            answered[_name(place)], unanswered[_name(place)] = calls
+    return WaveBase(agents=agents, released=released, answered=answered, unanswered=unanswered)
+
+
+def measured(snapshot: Snapshot, entry: ShiftEntry, record: ShiftRecord, now: Instant) -> Measured:
+    """What the wave under way has shown so far."""
+    released = present = 0
+    left_at = entry.since
+    unknown = False
+    still_there = 0
+    for plan, moves in _taking_part(record, record.wave):
+        reports = _left(snapshot, plan, moves)
+        total = _released(reports.values())
+        if total is None or plan.group not in record.base.released:
+            unknown = True
+        else:
+            released += _since(record.base.released[plan.group], total)
+        still_there += sum(_in_buckets(report, moves, site) for site, report in reports.items())
+        for slot in set(moves.values()):
+            report = snapshot.group_report(slot.to, plan.system, plan.group)
+            if report is not None:
+                here = (bucket for bucket, way in moves.items() if way == slot)
+                present += sum(report.buckets.get(str(bucket), 0) for bucket in here)
+        placed = snapshot.placements.get(plan.group)
+        if placed is not None:
+            left_at = max(left_at, placed.seen_at)
+    if unknown:
+        # A CTI that does not count: whoever was there and is not any more has left, home-goers included.
+        released = max(record.base.agents - still_there, 0)
+    arrived, p95 = _arrivals(snapshot, entry.name, record)
+    answered = unanswered = 0
+    for place in targets_of(record):
+        calls = _calls(snapshot, place)
+        name = _name(place)
+        if calls is not None and name in record.base.answered:
+            answered += _since(record.base.answered[name], calls[0])
+            unanswered += _since(record.base.unanswered[name], calls[1])
+    # Whoever is there now has signed in, though their arrival may have been forgotten with a CTI that restarted.
+    return Measured(released, max(arrived, present), p95, answered, unanswered, now.mono - left_at)
+
+
+def _taking_part(record: ShiftRecord, wave: int) -> Iterator[tuple[GroupPlan, Moves]]:
+    for plan in record.plan:
+        moves = wave_moves(plan, wave)
+        if moves:
+            yield plan, moves
+
+
+def _left(snapshot: Snapshot, plan: GroupPlan, moves: Moves) -> dict[str, GroupReport | None]:
+    sites = sorted({slot.site for slot in moves.values()})
+    return {site: snapshot.group_report(site, plan.system, plan.group) for site in sites}
+
+
+def _in_buckets(report: GroupReport | None, moves: Moves, site: str) -> int:
+    if report is None:
+        return 0
+    return sum(report.buckets.get(str(bucket), 0) for bucket, slot in moves.items() if slot.site == site)
+
+
+def _released(reports: Iterable[GroupReport | None]) -> int | None:
+    """Agents released so far by these CTIs; None when one of them does not say."""
+    found = [report.released if report is not None else None for report in reports]
+    return None if None in found else sum(count for count in found if count is not None)
+
+
+def _name(place: tuple[str, str]) -> str:
+    return "/".join(place)
+
+
+def _calls(snapshot: Snapshot, place: tuple[str, str]) -> tuple[int, int] | None:
+    """Calls that agents at a place took and did not take since its CTI's start; None when it does not count."""
+    report = snapshot.report(*place)
+    groups = [group for group in report.groups.values() if group.calls_answered is not None] if report else []
+    if not groups:
+        return None
+    return sum(group.calls_answered or 0 for group in groups), sum(group.calls_unanswered or 0 for group in groups)
+
+
+def _arrivals(snapshot: Snapshot, shift: str, record: ShiftRecord) -> tuple[int, float]:
+    """Agents of the wave under way who have told their gap at a target, and the 95th percentile of these."""
+    agents, p95 = 0, 0.0
+    for place in targets_of(record):
+        entry = snapshot.moves.get(place)
+        moves = entry.record.shifts.get(shift) if entry is not None else None
+        wave = moves.waves.get(str(record.wave)) if moves is not None else None
+        if wave is not None:
+            agents += wave.agents
+            p95 = max(p95, wave.p95)
+    return agents, p95
+
+
+def _since(before: int, now: int) -> int:
+    """What was counted since; a CTI that has restarted counts from 0 again."""
+    return now - before if now >= before else now
