@@ -5,6 +5,7 @@ import hmac
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any, Final, Protocol
 
 from aiohttp import web
@@ -78,6 +79,7 @@ def group_json(centre: Centre, group: str) -> dict[str, Any]:
         "guests": centre.server.guests.count(group),
         "standby": count.standby,
         "calls_waiting": centre.calls.waiting(group),
+        "calls": asdict(centre.calls.tally(group)),
         "buckets": {str(bucket): n for bucket, n in count.occupied.items()},
         "staying": count.staying[:MOST_NAMED],
     }
@@ -253,6 +255,7 @@ class ControlPort:
                         "signed_in_at": entry.move.signed_in_at,
                         "gap": entry.move.gap,
                         "cause": entry.move.cause,
+                        "delay": asdict(entry.move.delay),
                     }
                     for entry in wanted
                 ],
