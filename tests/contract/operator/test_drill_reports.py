@@ -62,7 +62,7 @@ async def test_a_report_is_kept_beside_the_drill_and_printed_from_there(
 ) -> None:
     report = await over(store, world)
     name = f"monthly-{report.run}-report"
-    found = eventually("the ConfigMap is there", lambda: config_map(kube, name))
+    found = eventually("the ConfigMap is there", lambda: config_map(kube, name), timeout=40)
     assert DrillReport.model_validate_json(found["data"]["report.json"]) == report
     assert found["data"]["report.html"].startswith("<!doctype html>")
     assert found["immutable"] is True
@@ -97,7 +97,7 @@ async def test_a_report_goes_with_its_run_out_of_the_history(
 ) -> None:
     report = await over(store, world)
     name = f"monthly-{report.run}-report"
-    eventually("the ConfigMap is there", lambda: config_map(kube, name))
+    eventually("the ConfigMap is there", lambda: config_map(kube, name), timeout=40)
     await Engines(store).put(keys.drill(NAME), DrillRecord(after=1.0, forgotten=(report.run,)))
     engines = Engines(store)
     await engines.delete(keys.drill_report(NAME, report.run))
