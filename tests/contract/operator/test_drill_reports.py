@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.contract, pytest.mark.slow]
 
 Start = Callable[..., OperatorProcess]
 NAME = "callcenter/monthly"
+WAIT_S = 40.0
+"""Seconds for an operator that has just been started on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ async def test_a_report_is_kept_beside_the_drill_and_printed_from_there(
 ) -> None:
     report = await over(store, world)
     name = f"monthly-{report.run}-report"
-    found = eventually("the ConfigMap is there", lambda: config_map(kube, name), timeout=40)
+    found = eventually("the ConfigMap is there", lambda: config_map(kube, name), timeout=WAIT_S)
     assert DrillReport.model_validate_json(found["data"]["report.json"]) == report
     assert found["data"]["report.html"].startswith("<!doctype html>")
     assert found["immutable"] is True
@@ -73,7 +75,7 @@ async def test_a_report_is_kept_beside_the_drill_and_printed_from_there(
         runs = kube.get("Drill", "monthly", "callcenter").get("status", {}).get("runs", [])
         return bool(runs) and runs[0]["report"] == name
 
-    eventually("the status names it", named)
+    eventually("the status names it", named, timeout=WAIT_S)
     status = kube.get("Drill", "monthly", "callcenter")["status"]["runs"][0]
     assert set(status["out"]["timeTo"]) == {"63.5", "93.1", "100"}
     assert status["callsCut"] == 0
@@ -97,11 +99,11 @@ async def test_a_report_goes_with_its_run_out_of_the_history(
 ) -> None:
     report = await over(store, world)
     name = f"monthly-{report.run}-report"
-    eventually("the ConfigMap is there", lambda: config_map(kube, name), timeout=40)
+    eventually("the ConfigMap is there", lambda: config_map(kube, name), timeout=WAIT_S)
     await Engines(store).put(keys.drill(NAME), DrillRecord(after=1.0, forgotten=(report.run,)))
     engines = Engines(store)
     await engines.delete(keys.drill_report(NAME, report.run))
-    eventually("it is gone", lambda: config_map(kube, name) is None)
+    eventually("it is gone", lambda: config_map(kube, name) is None, timeout=WAIT_S)
 
 
 async def test_the_operator_touches_no_other_config_map(kube: KubeApi, running: OperatorProcess) -> None:
@@ -130,7 +132,7 @@ async def test_where_it_may_not_keep_reports_the_drill_says_so_and_how_to_allow_
             kinds = {one["type"] for one in found.get("status", {}).get("conditions", ())}
             return condition(found, "ReportsKept")["message"] if "ReportsKept" in kinds else None
 
-        message = await until("it is said", said)
+        message = await until("it is said", said, timeout=WAIT_S)
         assert "add callcenter to the chart's drillReports.namespaces" in message
     finally:
         kube.apply(

@@ -9,6 +9,7 @@ import pytest
 
 from tandem.constants import DRILL_EVENTS_KEPT, DRILL_REPORTS_KEPT
 from tandem.domain import keys
+from tandem.domain.distribution import rank
 from tandem.domain.drill_facts import with_event
 from tandem.domain.drill_report import calls_of
 from tandem.domain.records import CallCounts, CoordinatorRecord, DrillEventRecord, DrillFactsRecord, DrillMarkRecord
@@ -58,6 +59,13 @@ def test_the_independent_check_finds_a_figure_that_is_wrong(
     report = as_json(finished.newest)
     report[way] = {**report[way], figure: value}  # type: ignore[dict-item]
     assert differences(report, finished.timeline)
+
+
+def test_the_independent_check_tells_p95_from_p90(finished: ReportWorld) -> None:
+    report = as_json(finished.newest)
+    gaps = {**finished.newest.out.gaps.model_dump(), "p95": rank(finished.newest.out.gap_bins, 90)}  # type: ignore[union-attr]
+    report["out"] = {**report["out"], "gaps": gaps}  # type: ignore[dict-item]
+    assert any("out: p95" in sentence for sentence in differences(report, finished.timeline))
 
 
 def test_the_independent_check_finds_agents_who_are_missing() -> None:
