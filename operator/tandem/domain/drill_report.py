@@ -310,7 +310,7 @@ def calls_of(marks: Sequence[DrillMarkRecord]) -> CallsOfGroups:
             in_progress[mark.moment] = in_progress.get(mark.moment, 0) + mark.talking
             waiting[mark.moment] = waiting.get(mark.moment, 0) + mark.calls_waiting
     totals = dict.fromkeys(_COUNTS, 0)
-    not_measured = []
+    not_measured: list[str] = []
     counted = False
     for (site, system), moments in sorted(_pairs(marks).items()):
         start, end = moments.get("Started"), moments.get("Over")
@@ -326,6 +326,8 @@ def calls_of(marks: Sequence[DrillMarkRecord]) -> CallsOfGroups:
             counted = True
             for name in _COUNTS:
                 totals[name] += getattr(end.counts, name) - getattr(start.counts, name)
+    # A part is not the whole: what one city did not count is unknown for all of them together.
+    counted = counted and not not_measured
     not_measured += [
         "what a caller heard: a call whose sound was gone and that a party then ended counts as ended by that party",
         "calls that never reached a softswitch: only the carrier knows them",

@@ -82,6 +82,8 @@ class DrillTurn:
         for number, run in enumerate(runs):
             if run.reported or number >= DRILL_REPORTS_KEPT:
                 continue
+            if run.started_at and run.facts is None:
+                continue  # of an older version, which wrote nothing down: better no report than an empty one
             whole = self._whole(run)
             report = make_report(self.name, whole, runs[number + 1 :], self.snapshot, self.now.wall)
             key = keys.drill_report(self.name, run.name)

@@ -7,7 +7,7 @@ from typing import Final
 from tandem.domain import report_svg as svg
 from tandem.domain.published import SHARES, share_text
 from tandem.domain.report_model import Arrival, DrillReport, Way
-from tandem.domain.report_words import MOMENTS, NEVER, count, moment, seconds, why
+from tandem.domain.report_words import MOMENTS, NEVER, UNKNOWN, count, moment, seconds, why
 
 NAMED_ON_PAPER: Final = 10
 """Agents of each list; the JSON names more."""
@@ -120,10 +120,10 @@ def _figures(report: DrillReport) -> str:
     restored = {True: "yes", False: "no", None: "-"}[report.restored]
     longest = [way.gaps.p95 for way in (out, back) if way.gaps is not None]
     figures = [
-        (f"{out.arrived:,} of {out.planned:,}", "agents arrived on the way out"),
-        (f"{back.arrived:,} of {back.planned:,}", "agents arrived on the way back"),
+        (_share(out), "agents arrived on the way out"),
+        (_share(back), "agents arrived on the way back"),
         (seconds(max(longest, default=None)), "without service at most, for 95 of 100 agents"),
-        (seconds(out.time_to.get("100"), NEVER), "until all planned agents were there (out)"),
+        (seconds(out.time_to.get("100"), _never(out)), "until all planned agents were there (out)"),
         (count(calls.cut), f"calls cut, of {count(calls.answered)} answered during the run"),
         (count(_lost(report)), "callers given up on or refused in the queue"),
         (restored, "every bucket back where it was"),
@@ -131,6 +131,10 @@ def _figures(report: DrillReport) -> str:
     ]
     items = "".join(f"<li><b>{escape(value)}</b>{escape(text)}</li>" for value, text in figures)
     return f'<ul class="figures">{items}</ul>\n'
+
+
+def _share(way: Way) -> str:
+    return f"{way.arrived:,} of {way.planned:,}" if way.committed_at is not None else "none went"
 
 
 def _lost(report: DrillReport) -> int | None:
@@ -178,8 +182,8 @@ def _switching(report: DrillReport) -> str:
     rows = []
     for way in ways:
         gaps = way.gaps
-        own = [seconds(value) for value in ((gaps.p50, gaps.p95, gaps.max) if gaps else (None, None, None))]
-        there = [seconds(way.time_to.get(share_text(share)), _never(way)) for share in SHARES]
+        own = [seconds(value, "-") for value in ((gaps.p50, gaps.p95, gaps.max) if gaps else (None, None, None))]
+        there = [seconds(way.time_to.get(share_text(share)), _never(way, "-")) for share in SHARES]
         rows.append((_name(way), f"{way.planned:,}", f"{way.arrived:,}", *own, *there))
     known = report.published
     figures = [seconds(known.time_to[share_text(share)]) for share in SHARES]
@@ -209,8 +213,9 @@ def _switching(report: DrillReport) -> str:
     return "".join(parts) + "\n"
 
 
-def _never(way: Way) -> str:
-    return NEVER if way.arrival_bins else "not measured"
+def _never(way: Way, unknown: str = UNKNOWN) -> str:
+    """What to write for a share that has no time: it was not reached, or nobody measured it."""
+    return NEVER if way.arrival_bins else unknown
 
 
 def _missing(way: Way) -> str:

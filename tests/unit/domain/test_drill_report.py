@@ -162,6 +162,8 @@ def test_a_map_that_is_not_as_before_is_said_group_by_group() -> None:
     assert {one.verdict for one in report.maps} == {"Different"}
     assert "4 have buckets that are not where they were" in report.restored_text
     assert report.back.committed_at is None
+    assert "<b>none went</b>agents arrived on the way back" in html(report)
+    assert (report.calls.cut, report.calls.answered) == (None, None)  # east counts no more, and west is not the whole
     assert "the way back did not take place" in report.not_measured
 
 
@@ -238,6 +240,7 @@ def test_without_single_agents_it_says_so_and_keeps_the_summary() -> None:
     assert report.out.time_to["100"] is None
     assert sum("no CTI told of single agents" in one for one in report.not_measured) == 2
     assert "no distribution" in html(report)
+    assert "<b>not measured</b>until all planned agents were there" in html(report)
 
 
 def test_a_run_that_never_started_has_a_report_too() -> None:
@@ -264,6 +267,15 @@ def test_what_is_written_once_no_restart_can_change() -> None:
     assert world.newest == report
     assert world.last.reported
     assert world.last.facts is None
+
+
+def test_a_run_of_an_older_version_that_wrote_nothing_down_gets_no_empty_report() -> None:
+    world = DrillWorld().over()
+    old = world.last.model_copy(update={"reported": False, "facts": None})
+    world.delete(keys.drill_report(DRILL, old.name))
+    world.put(keys.drill(DRILL), world.state.model_copy(update={"runs": (old,)}))
+    assert world.settle() == []
+    assert world.snapshot.drill_reports == {}
 
 
 # -- history
