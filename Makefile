@@ -65,8 +65,9 @@ check: init ## The fast loop, about 90 s: format, lint, types, layers, CRDs, uni
 	$(PY) -m lab tools
 	$(call pytest,-q tests/unit tests/contract tests/sim -m "not slow" $(side_by_side))
 
-crds: init ## Write crds/ and the chart's copy from the pydantic models.
+crds: init ## Write crds/, the chart's copy and the schema of drill reports from the pydantic models.
 	$(PY) -m tandem.api.crd --out crds
+	$(PY) -m tandem.domain.report_schema > docs/drill-report.schema.json
 
 unit: init ## Unit tests only.
 	$(PYTEST) -q tests/unit $(side_by_side)
@@ -96,7 +97,7 @@ bench: init ## Benchmarks on the lab (RUNS=10 for more of each), then idle engin
 matrix: init ## Every fault and what must come of it (about 55 min; ONLY="engine|clock" for some); table in out/matrix/.
 	$(PY) -m tests.matrix $(if $(ONLY),--only "$(ONLY)")
 
-demo: init ## The main job: two cities and a witness, 1,200 agents, eight planned moves, a city that dies, the picture in out/demo/.
+demo: init ## The main job: two cities and a witness, 1,200 agents, eight planned moves, a drill with its report, a city that dies; out/demo/.
 	$(PY) -m demo $(if $(KEEP),--keep) $(if $(WAY_HOME),--way-home)
 
 lab-up: init ## Start the three cities, the floors and the carrier.

@@ -161,5 +161,14 @@ LEASE_KEEPALIVE_S: Final = 0.5
 SHIFTS_IN_MOVES: Final = 20
 """Shifts whose switch times a city keeps in the store."""
 
+DRILL_SHIFTS_IN_ARRIVALS: Final = 4
+"""Drills' Shifts whose arrivals a city keeps in detail: the two of the run under way, and of the one before."""
+
+DRILL_REPORTS_KEPT: Final = 3
+"""Reports of a Drill that the store keeps; the clusters keep those of all runs in the Drill's history."""
+
+DRILL_EVENTS_KEPT: Final = 300
+"""Events of a run that its report tells, the first ones; more are counted only."""
+
 DEFAULT_ENGINE_PORT: Final = 8590
 """TCP port of the engine's status server."""

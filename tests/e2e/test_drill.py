@@ -1,16 +1,21 @@
-"""A Drill that a person starts goes out, works there with real calls, and brings everybody back to where he was."""
+"""A Drill goes out, works there with real calls, brings everybody back to where he was, and says how it went."""
 
+import asyncio
+import json
+import time
 from typing import Any
 
 import pytest
 
 from demo.callcentre import CallCentre
 from demo.waiting import until
-from tests.e2e.callcenter_fixtures import write
+from tests.e2e.callcenter_fixtures import E2E_OUT, write
+from tests.support.drill_timeline import differences, epoch
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 NAME = "e2e-drill"
+SCHEDULED = "e2e-scheduled-drill"
 HOLD_S = 15
 
 
@@ -98,3 +103,52 @@ async def test_a_drill_started_by_command_succeeds_and_restores_the_starting_map
             allow = ("annotate", "drill", NAME, "-n", "callcenter", "tandem.dev/allow-delete=true", "--overwrite")
             await centre.clusters[city].kubectl(*allow)
             await centre.clusters[city].kubectl("delete", "drill", NAME, "-n", "callcenter", "--wait=false")
+
+
+async def test_a_drill_started_by_its_schedule_succeeds_and_its_report_says_what_the_agents_say(
+    centre: CallCentre,
+) -> None:
+    """About two minutes, of which up to one is the wait for the minute of its schedule."""
+    groups = centre.quickstart.choose("east")
+    names = [group.name.partition("/")[2] for group in groups]
+    before = await maps(centre, names)
+    await centre.load(5)
+    await centre.calls_reach(10, groups)
+    due = time.gmtime(time.time() + 70)  # the minute after next at the latest: the clusters have to read it first
+    manifest = drill(names)
+    manifest["metadata"]["name"] = SCHEDULED
+    manifest["spec"] |= {"schedule": f"{due.tm_min} {due.tm_hour} * * *", "hold": "5s"}
+    try:
+        await centre.clusters["east"].apply(write("scheduled-drill", manifest))
+
+        async def over() -> tuple[bool, str]:
+            status = (await centre.clusters["east"].get("drill", SCHEDULED)).get("status", {})
+            runs = status.get("runs") or []
+            told = f"{status.get('phase')}: {status.get('message')}"
+            return bool(runs) and bool(runs[0].get("report")), told
+
+        await until("the run is over and reported", over, timeout=70 + 120)
+        report = json.loads(await centre.tandem("drill", "report", SCHEDULED, "-n", "callcenter", "-o", "json"))
+        page = await centre.tandem("drill", "report", SCHEDULED, "-n", "callcenter", "-o", "html")
+        (E2E_OUT / "drill-report.html").write_text(page, encoding="utf-8")
+        (E2E_OUT / "drill-report.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+        assert (report["outcome"], report["trigger"]) == ("Succeeded", "by its schedule"), report["message"]
+        assert report["restored"] is True, report["restoredText"]
+        assert await maps(centre, names) == before
+        await asyncio.sleep(0.5)  # lines are in the agents' files 0.2 s later at most
+        lines = [line for file in centre.floors.timelines for line in file.read_text().splitlines()]
+        assert differences(report, lines) == []
+        for way in (report["out"], report["back"]):
+            assert way["arrived"] > 0
+            assert "NotSaid" not in way["waitedFor"], way["waitedFor"]
+        assert report["calls"]["cut"] == 0
+        assert report["calls"]["answered"] > 0
+        await centre.carrier.look()
+        calls = centre.carrier.calls.values()
+        cut = [call for call in calls if call.fate == "cut" and (call.ended_at or 0.0) >= epoch(report["startedAt"])]
+        assert len(cut) == report["calls"]["cut"]
+    finally:
+        await centre.load(0)
+        allow = ("annotate", "drill", SCHEDULED, "-n", "callcenter", "tandem.dev/allow-delete=true", "--overwrite")
+        await centre.clusters["east"].kubectl(*allow)
+        await centre.clusters["east"].kubectl("delete", "drill", SCHEDULED, "-n", "callcenter", "--wait=false")

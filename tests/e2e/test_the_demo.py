@@ -7,9 +7,9 @@ import pytest
 
 from demo import machine, orders
 from demo.callcentre import CallCentre
-from demo.cli import look_around, verdict, write
+from demo.cli import look_around, verdict, write, write_drill
 from demo.report import Report, table
-from demo.story import Storyteller, disaster, tell, way_home
+from demo.story import Storyteller, disaster, drill, tell, way_home
 from tests.e2e.callcenter_fixtures import E2E_OUT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -20,6 +20,8 @@ async def test_the_story_ends_well_and_its_report_says_so(centre: CallCentre) ->
     planned = orders.story(centre.quickstart)
 
     moves = await tell(centre, planned, say)
+    rehearsal = await drill(centre, say)
+    assert rehearsal.complete, rehearsal.message
     rescue = await disaster(centre, say)
     home = await way_home(centre, say)
 
@@ -29,6 +31,9 @@ async def test_the_story_ends_well_and_its_report_says_so(centre: CallCentre) ->
     homes = centre.quickstart.agents_by_home
     report = Report(say.started_at, time.time() - say.started_at, machine.describe(), homes, moves, say.lines, rescue)
     write(report, E2E_OUT)
+    write_drill(rehearsal, E2E_OUT)
+    assert rehearsal.data["restored"] is True
+    assert "<h1>Drill callcenter/everyone-short</h1>" in (E2E_OUT / "report.html").read_text()
     document = json.loads((E2E_OUT / "report.json").read_text())
     assert document["agents"] == sum(homes.values())
     assert document["failover"]["agents"] == homes["east"]
@@ -39,7 +44,7 @@ async def test_the_story_ends_well_and_its_report_says_so(centre: CallCentre) ->
         assert move["calls_cut"] == 0
         assert (move["calls_in_progress"] > 0) == move["with_calls"]
     assert (E2E_OUT / "switch-times.png").read_bytes().startswith(b"\x89PNG")
-    assert "<h2>Every move</h2>" in (E2E_OUT / "report.html").read_text()
+    assert "<h2>Every move</h2>" in (E2E_OUT / "demo.html").read_text()
     for order in planned:
         assert order.name in table(report)
     assert "kubectl --context east get sites" in look_around(centre)

@@ -14,7 +14,8 @@ from demo.callcentre import CallCentre
 from demo.disaster import Rescue
 from demo.errors import DemoError
 from demo.paths import OUT, shown
-from demo.story import Storyteller, disaster, tell, way_home
+from demo.rehearsal import Rehearsal
+from demo.story import Storyteller, disaster, drill, tell, way_home
 from lab.errors import LabError
 
 DEMO_OUT = OUT / "demo"
@@ -49,6 +50,7 @@ async def _run(say: Storyteller, *, keep: bool, scale: float, way_back: bool) ->
     try:
         await centre.start()
         moves = await tell(centre, orders.story(chosen), say)
+        rehearsal = await drill(centre, say)
         rescue = await disaster(centre, say)
         if way_back:
             moves.append(await way_home(centre, say))
@@ -68,14 +70,14 @@ async def _run(say: Storyteller, *, keep: bool, scale: float, way_back: bool) ->
     homes = chosen.agents_by_home
     result = report.Report(say.started_at, took, machine.describe(), homes, moves, say.lines, rescue)
     write(result, folder)
+    write_drill(rehearsal, folder)
     print("\n" + report.table(result) + "\n\n" + "\n".join(report.LEGEND))
     print("\n" + report.rescue_table(rescue))
-    print(
-        f"\nread {shown(folder / 'report.html')}; {shown(folder / 'report.json')}, {shown(folder / 'switch-times.png')}"
-    )
+    print(f"\ndrill {rehearsal.outcome}: {rehearsal.message}; its report: {shown(folder / 'report.html')}")
+    print(f"read {shown(folder / 'demo.html')}; {shown(folder / 'report.json')}, {shown(folder / 'switch-times.png')}")
     if keep:
         print(look_around(centre))
-    return verdict(moves, rescue)
+    return verdict(moves, rescue, rehearsal)
 
 
 def clear(folder: Path) -> None:
@@ -99,14 +101,20 @@ async def _end(centre: CallCentre, cities: lab.Lab) -> None:
 
 
 def write(result: report.Report, folder: Path) -> None:
-    """`report.json`, `report.html` and `switch-times.png`."""
+    """`report.json`, `demo.html` and `switch-times.png`."""
     picture = pictures.switch_times(result.moves, result.rescue)
     (folder / "switch-times.png").write_bytes(picture)
-    (folder / "report.html").write_text(page.html(result, picture), encoding="utf-8")
+    (folder / "demo.html").write_text(page.html(result, picture), encoding="utf-8")
     (folder / "report.json").write_text(json.dumps(report.to_json(result), indent=2) + "\n", encoding="utf-8")
 
 
-def verdict(moves: Sequence[report.Move], rescue: Rescue | None = None) -> int:
+def write_drill(rehearsal: Rehearsal, folder: Path) -> None:
+    """The drill's report, as Tandem has written it: `report.html` and `drill.json`."""
+    (folder / "report.html").write_text(rehearsal.page, encoding="utf-8")
+    (folder / "drill.json").write_text(json.dumps(rehearsal.data, indent=2) + "\n", encoding="utf-8")
+
+
+def verdict(moves: Sequence[report.Move], rescue: Rescue | None = None, rehearsal: Rehearsal | None = None) -> int:
     """Say which promise did not hold, and which goal of speed was missed; the exit status tells of promises only."""
     for move in moves:
         for words in move.missed:
@@ -119,7 +127,10 @@ def verdict(moves: Sequence[report.Move], rescue: Rescue | None = None) -> int:
         print("demo: the disaster: a promise did not hold, see the report", file=sys.stderr)
     if rescue is not None and rescue.missed:
         print(f"demo: the disaster: {rescue.missed}", file=sys.stderr)
-    return 0 if all(move.complete for move in moves) and (rescue is None or rescue.complete) else 1
+    if rehearsal is not None and not rehearsal.complete:
+        print(f"demo: the drill: {rehearsal.outcome}: {rehearsal.message}", file=sys.stderr)
+    others = [found.complete for found in (rescue, rehearsal) if found is not None]
+    return 0 if all(move.complete for move in moves) and all(others) else 1
 
 
 def look_around(centre: CallCentre) -> str:

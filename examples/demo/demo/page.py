@@ -1,4 +1,4 @@
-"""`report.html`: the report as one self-contained page, readable without a network."""
+"""`demo.html`: the report as one self-contained page, readable without a network."""
 
 import base64
 from html import escape

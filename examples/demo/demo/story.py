@@ -10,6 +10,7 @@ from demo.callcentre import CallCentre
 from demo.disaster import Rescue
 from demo.orders import Order, home_again
 from demo.quickstart import Group
+from demo.rehearsal import Rehearsal, rehearse
 from demo.report import Move, StoryLine
 
 MEAN_TALK_S: Final = 5.4
@@ -60,6 +61,17 @@ async def tell(centre: CallCentre, orders: list[Order], say: Callable[[str], Non
     if called:
         await centre.load(0)
     return moves
+
+
+async def drill(centre: CallCentre, say: Callable[[str], None]) -> Rehearsal:
+    """Everybody of east rehearses the move, under calls: out, a moment of work there, and back to the exact map."""
+    everyone, groups, wanted = centre.quickstart.choose("east"), centre.quickstart.groups, calls_wanted(centre)
+    say(f"--- the drill: {centre.quickstart.agents_by_home['east']} agents go to west, work there, and come back")
+    await centre.load(rate_of(wanted, everyone, groups), groups)
+    await centre.calls_reach(wanted, everyone)
+    found = await rehearse(centre, say)
+    await centre.load(0)
+    return found
 
 
 async def disaster(centre: CallCentre, say: Callable[[str], None]) -> Rescue:

@@ -201,6 +201,11 @@ class DrillLeg(Reported):
     staying: int = Field(default=0, description="Agents who stayed beyond the deadline.")
     seconds: int = Field(default=0, description="From its first commit to its end, in seconds.")
     switch_times: SwitchTimes = Field(default=SwitchTimes(), description="The agents' own gaps.")
+    time_to: dict[str, str] = Field(
+        default_factory=dict,
+        description="Share of the planned agents in percent (63.5, 93.1, 100) -> time from the first commit until they"
+        " had arrived, like 0.410s; a share that was never reached is left out.",
+    )
 
 
 class DrillRun(Reported):
@@ -219,6 +224,10 @@ class DrillRun(Reported):
     message: str = Field(default="", description="The outcome as a sentence.")
     out: DrillLeg = Field(default=DrillLeg(), description="The way out.")
     back: DrillLeg = Field(default=DrillLeg(), description="The way back.")
+    calls_cut: int | None = Field(
+        default=None, description="Calls of its groups that were cut, as their CTIs counted; none: not measured."
+    )
+    report: str = Field(default="", description="ConfigMap beside the Drill that keeps the run's report.")
 
 
 class DrillRequestStatus(Reported):

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tandem.cli import apply, approve, certs, drill, hold, plan, shift, status
+from tandem.cli import apply, approve, certs, drill, drill_report, hold, plan, shift, status
 from tandem.cli.contexts import Clusters, chosen, kubeconfig_files
 from tandem.errors import ConfigError, TandemError
 
@@ -70,12 +70,16 @@ def parser() -> argparse.ArgumentParser:
     approved.add_argument("name", help="name of the Shift")
     approved.add_argument("-n", "--namespace", default="", help="its namespace; default: the context's")
 
-    drilled = command("drill", "Start a Drill now, or abort the run under way.")
-    drilled.add_argument("action", choices=("run", "abort"), help="run: now, whatever its schedule; abort: come back")
+    drilled = command("drill", "Start a Drill now, abort the run under way, or print a run's report.")
+    actions = "run: now, whatever its schedule; abort: come back; report: of a run that is over"
+    drilled.add_argument("action", choices=("run", "abort", "report"), help=actions)
     drilled.add_argument("name", help="name of the Drill")
     drilled.add_argument("-n", "--namespace", default="", help="its namespace; default: the context's")
     drilled.add_argument("--wait", action="store_true", help="tell what happens until the run is over")
     drilled.add_argument("--timeout", type=float, default=3600.0, help="seconds to wait at most")
+    drilled.add_argument("--run", dest="run_name", default="", help="report: of this run; default: the newest")
+    formats = "report: text (figures), json (everything), html (everything, to read and to print)"
+    drilled.add_argument("-o", "--output", choices=("text", "json", "html"), default="text", help=formats)
 
     applied = command("apply", "Apply the same manifests to every cluster.")
     applied.add_argument("-f", "--filename", action="append", required=True, help="file or folder; can be repeated")
@@ -113,6 +117,10 @@ async def run(arguments: argparse.Namespace) -> int:
         if arguments.command == "approve":
             return await approve.run(clusters, arguments.name, arguments.namespace)
         wait_s = arguments.timeout if arguments.wait else 0.0
+        if arguments.command == "drill" and arguments.action == "report":
+            return await drill_report.run(
+                clusters, arguments.name, arguments.namespace, arguments.run_name, arguments.output
+            )
         if arguments.command == "drill":
             return await drill.run(clusters, arguments.action, arguments.name, arguments.namespace, wait_s)
         return await shift.run(clusters, wanted(arguments), arguments.namespace, wait_s)

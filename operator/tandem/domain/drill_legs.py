@@ -8,8 +8,10 @@ from tandem.api.gates import Gates
 from tandem.api.shift import ShiftSpec
 from tandem.domain.buckets import format_ranges
 from tandem.domain.capacity import Ledger, no_capacity
+from tandem.domain.distribution import merged, share_reached
 from tandem.domain.placement import BucketMap
 from tandem.domain.plan import Plan, Wish, make_plan
+from tandem.domain.published import SHARES, share_text
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import DrillLegRecord, DrillRunRecord, MovesOfShift, ShiftRecord
 from tandem.domain.selection import wishes_of
@@ -146,10 +148,19 @@ def figures(snapshot: Snapshot, leg: DrillLegRecord) -> DrillLegRecord:
             "p50": found.p50,
             "p95": found.p95,
             "max": found.max,
+            "time_to": _time_to(snapshot, leg.shift, sum(plan.agents for plan in shift.record.plan)),
             "started_at": shift.record.started_at,
             "finished_at": shift.record.finished_at,
         }
     )
+
+
+def _time_to(snapshot: Snapshot, shift: str, planned: int) -> dict[str, float]:
+    """Share of the planned agents -> seconds until they were there, of those shares that were reached."""
+    parts = [found for entry in snapshot.arrivals.values() if (found := entry.record.shifts.get(shift))]
+    bins = merged(part.times for part in parts)
+    times = {share_text(share): share_reached(bins, share, planned) for share in SHARES}
+    return {share: seconds for share, seconds in times.items() if seconds is not None}
 
 
 def out_of_place(snapshot: Snapshot, before: Mapping[str, Mapping[str, str]]) -> str:

@@ -5,16 +5,23 @@ from datetime import UTC, datetime
 from typing import Final
 
 from tandem.api.drill import DrillSpec, Outcome
+from tandem.constants import DRILL_REPORTS_KEPT
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
+from tandem.domain.drill_facts import with_event, with_marks, with_news
 from tandem.domain.drill_legs import figures, out_of_place
+from tandem.domain.drill_report import make_report
 from tandem.domain.reasons import Reason, Refusal
-from tandem.domain.records import DrillDue, DrillRecord, DrillRunRecord, Record
+from tandem.domain.records import DrillDue, DrillEventRecord, DrillRecord, DrillRunRecord, Record
+from tandem.domain.report_model import DrillReportRecord
 from tandem.domain.snapshot import DrillEntry, Instant, PublishedDrill, Snapshot
 
 DEFAULT_LIMIT: Final = 12
 """Runs kept of each kind when nobody says how many any more."""
+
+FORGOTTEN_NAMED: Final = 50
+"""Runs that are named after they have left the history: each cluster tidies away their reports."""
 
 
 @dataclass
@@ -53,6 +60,54 @@ class DrillTurn:
     def become(self, reason: Reason | str, message: str, **changes: object) -> None:
         self.reason = Reason(reason)
         self.record = self.record.model_copy(update={"reason": str(reason), "message": message, **changes})
+
+    def note_news(self) -> None:
+        """Write down for the report what has happened in the run under way, and what the CTIs say at its turns."""
+        run = self.record.run
+        if run is None or run.facts is None:
+            return
+        facts = with_news(run.facts, run, self.snapshot, self.now.wall)
+        own = DrillEventRecord(
+            at=self.now.wall, subject=self.subject, reason=self.record.reason, message=self.record.message
+        )
+        facts = with_marks(with_event(facts, own), run, self.snapshot, self.record.phase, self.now.wall)
+        if facts != run.facts:
+            self.change_run(facts=facts)
+            if self.reason is Reason.WAITING and self.record.reason in set(Reason):
+                self.reason = Reason(self.record.reason)  # nothing else may have changed in this turn
+
+    def report(self) -> None:
+        """Make the reports of runs that are over and have none yet, in the same transaction as what ended them."""
+        runs = list(self.record.runs)
+        for number, run in enumerate(runs):
+            if run.reported or number >= DRILL_REPORTS_KEPT:
+                continue
+            if run.started_at and run.facts is None:
+                continue  # of an older version, which wrote nothing down: better no report than an empty one
+            whole = self._whole(run)
+            report = make_report(self.name, whole, runs[number + 1 :], self.snapshot, self.now.wall)
+            key = keys.drill_report(self.name, run.name)
+            self.writes[key] = DrillReportRecord(drill=self.name, run=run.name, report=report)
+            runs[number] = run.model_copy(
+                update={"reported": True, "facts": None, "before": {}, "cut": report.calls.cut}
+            )
+        if tuple(runs) != self.record.runs:
+            self.record = self.record.model_copy(update={"runs": tuple(runs)})
+        kept = {run.name for run in runs[:DRILL_REPORTS_KEPT]}
+        for name, entry in self.snapshot.drill_reports.items():
+            if entry.record.drill == self.name and entry.record.run not in kept:
+                self.writes.setdefault(keys.DRILL_REPORTS + name, None)
+
+    def _whole(self, run: DrillRunRecord) -> DrillRunRecord:
+        """A run that is over, with the last of what there is to write down."""
+        if run.facts is None:
+            return run
+        facts = with_news(run.facts, run, self.snapshot, run.finished_at)
+        last = DrillEventRecord(
+            at=run.finished_at, subject=self.subject, reason=run.reason, message=f"{run.outcome}: {run.message}"
+        )
+        facts = with_marks(with_event(facts, last), run, self.snapshot, "Waiting", self.now.wall)
+        return run.model_copy(update={"facts": facts})
 
     def change_run(self, **changes: object) -> None:
         self.record = self.record.model_copy(update={"run": self.run.model_copy(update=changes)})
@@ -117,6 +172,7 @@ class DrillTurn:
             due=None,
             run=None,
             runs=runs,
+            forgotten=(*(old.name for old in dropped), *self.record.forgotten)[:FORGOTTEN_NAMED],
             last_success_at=last,
         )
 
@@ -132,10 +188,9 @@ class DrillTurn:
 def ended(
     run: DrillRunRecord, snapshot: Snapshot, outcome: Outcome, reason: Reason | str, message: str, now: Instant
 ) -> DrillRunRecord:
-    """A run that is over, with the figures of its Shifts as they are now."""
+    """A run that is over, with the figures of its Shifts as they are now; its report comes in this turn or the next."""
     return run.model_copy(
         update={
-            "before": {},
             "finished_at": now.wall,
             "outcome": outcome,
             "reason": str(reason),

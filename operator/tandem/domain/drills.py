@@ -15,6 +15,7 @@ changes under way changes nothing of the run, except `suspend`, which brings it 
 in the emergency's own transaction (`failover`); what it has moved stays where the emergency leaves it.
 """
 
+import traceback
 from collections.abc import Callable
 from typing import Final
 
@@ -25,6 +26,7 @@ from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.drill_checks import Question, Start, may_start
+from tandem.domain.drill_facts import first_facts
 from tandem.domain.drill_legs import figures, plan_back, shift_record
 from tandem.domain.drill_requests import DrillRequest
 from tandem.domain.drill_turn import DrillTurn, ended
@@ -75,16 +77,30 @@ def _step(draft: Draft, ledger: Ledger, name: str, now: Instant) -> None:
     while turn.record.phase != before:
         before = turn.record.phase
         PHASES[before](turn)
+    _write_down(turn)
     if turn.record != (entry.record if entry else None):
         turn.writes[keys.drill(name)] = turn.record
     if turn.writes:
         draft.commit(turn.subject, turn.reason, turn.record.message, turn.writes, tuple(turn.premises))
 
 
+def _write_down(turn: DrillTurn) -> None:
+    """What the run's report needs, and the report. A defect of ours in it keeps nobody from coming back."""
+    try:
+        turn.note_news()
+        turn.report()
+    except Exception:
+        sentence = f"no report can be made, a defect of Tandem, please report it:\n{traceback.format_exc()}"
+        turn.draft.note(turn.subject, Reason.DEFECT, sentence)
+
+
 def _forget(turn: DrillTurn) -> None:
     """Its objects are deleted everywhere and nobody is away: the record goes, and with it the Shifts of its runs."""
     for run in turn.record.runs:
         turn.forget_shifts(run)
+    for name, report in turn.snapshot.drill_reports.items():
+        if report.record.drill == turn.name:
+            turn.writes[keys.DRILL_REPORTS + name] = None
     turn.writes[keys.drill(turn.name)] = None
     sentence = f"Drill {turn.name} is applied nowhere any more: its record is forgotten"
     turn.draft.commit(turn.subject, Reason.FORGOTTEN, sentence, turn.writes, tuple(turn.premises))
@@ -181,9 +197,10 @@ def checking(turn: DrillTurn) -> None:
     if any(key.startswith(keys.SHIFTS) for commit in turn.draft.commits for key in commit.writes):
         turn.draft.wake(turn.now.mono + 0.05)  # something else starts or ends in this very decision: look again
         return
-    found = may_start(Question(turn.snapshot, turn.ledger, turn.draft.busy, turn.published, spec, turn.now))
+    question = Question(turn.snapshot, turn.ledger, turn.draft.busy, turn.published, spec, turn.now)
+    found = may_start(question)
     if isinstance(found, Start):
-        _start(turn, spec, due, found)
+        _start(turn, due, question, found)
     elif found.temporary:
         turn.draft.wake(turn.now.mono + min(1.0, max(due.until - turn.now.wall + 0.001, 0.05)))
         turn.wait(found)
@@ -205,9 +222,9 @@ def _outcome_of(reason: Reason) -> Outcome:
     return "CapacityCheckFailed" if reason is Reason.CAPACITY_EXCEEDED else "Blocked"
 
 
-def _start(turn: DrillTurn, spec: DrillSpec, due: DrillDue, found: Start) -> None:
+def _start(turn: DrillTurn, due: DrillDue, question: Question, found: Start) -> None:
     shift = f"{turn.name[:200]}-{due.name}-out"
-    assert turn.published is not None
+    spec, published = question.spec, question.published
     run = DrillRunRecord(
         due=due,
         shift=spec.shift,
@@ -215,6 +232,7 @@ def _start(turn: DrillTurn, spec: DrillSpec, due: DrillDue, found: Start) -> Non
         before=found.before,
         started_at=turn.now.wall,
         out=DrillLegRecord(shift=shift, agents=sum(plan.agents for plan in found.plan.groups)),
+        facts=first_facts(question, found),
     )
     reserve(turn.ledger, found.plan)
     for group in found.before:
@@ -222,7 +240,7 @@ def _start(turn: DrillTurn, spec: DrillSpec, due: DrillDue, found: Start) -> Non
     # Planned only: it is carried from there like every Shift, and this transaction stays small.
     turn.writes[keys.shift(shift)] = shift_record(turn.snapshot, spec.shift, spec.shift.to, shift, turn.now, found.plan)
     turn.premises += [Premise(keys.shift(shift), mod_revision=0), turn.draft.no_hold]
-    turn.premises += [Premise(key, mod_revision=revision) for key, revision in turn.published.evidence]
+    turn.premises += [Premise(key, mod_revision=revision) for key, revision in published.evidence]
     turn.premises += [_same_failover(turn.snapshot, site) for site in turn.snapshot.active_sites()]
     message = f"run {due.name}: {found.plan.text[0]}"
     turn.become(Reason.DRILL_STARTED, message, phase="Out", run=run, due=None)
@@ -308,7 +326,7 @@ def _come_back(turn: DrillTurn) -> None:
     turn.writes[keys.shift(shift)] = shift_record(turn.snapshot, run.shift, found.groups[0].to, shift, turn.now, found)
     turn.premises += [Premise(keys.shift(shift), mod_revision=0), turn.draft.no_hold]
     leg = DrillLegRecord(shift=shift, agents=sum(plan.agents for plan in found.groups))
-    turn.change_run(back=leg, waiting_since=0.0)
+    turn.change_run(back=leg, waiting_since=0.0, left_at=turn.now.wall)
     turn.become(Reason.COMING_BACK, f"run {run.name} comes back: {found.text[0]}", phase="Back")
 
 

@@ -19,6 +19,7 @@ from tandem.domain.agreement import Agreement, agree, participants_of
 from tandem.domain.drill_agreement import published_drill
 from tandem.domain.placement import BucketMap
 from tandem.domain.records import (
+    ArrivalsRecord,
     CoordinatorRecord,
     DrillRecord,
     FailoverRecord,
@@ -36,6 +37,7 @@ from tandem.domain.records import (
     TargetTestRecord,
     TrunkRecord,
 )
+from tandem.domain.report_model import DrillReportRecord
 from tandem.domain.snapshot import (
     DrillEntry,
     Entry,
@@ -75,6 +77,9 @@ class Gatherer:
         self._tests: dict[_Pair, dict[str, Entry[TargetTestRecord]]] = {}
         self._reports: dict[_Pair, Entry[SystemReport]] = {}
         self._moves: dict[_Pair, Entry[MovesRecord]] = {}
+        self._arrivals: dict[_Pair, Entry[ArrivalsRecord]] = {}
+        self._drill_reports: dict[str, Entry[DrillReportRecord]] = {}
+        self._digests: dict[_Pair, dict[str, str]] = {}
         self._routes: dict[str, Entry[TrunkRecord]] = {}
         self._failovers: dict[str, Entry[FailoverRecord]] = {}
         self._unreadable: set[str] = set()
@@ -114,6 +119,7 @@ class Gatherer:
         elif key.startswith(keys.SPECS):
             site, kind, name = _spec_parts(key)
             self._specs.get(site, {}).pop((kind, name), None)
+            self._note_digest(site, (kind, name), "")
             self._dirty.add((kind, name))
         elif key.startswith(keys.PLACEMENTS):
             self._placements.pop(key.removeprefix(keys.PLACEMENTS), None)
@@ -139,6 +145,10 @@ class Gatherer:
             self._reports.pop(_pair(key.removeprefix(keys.REPORTS)), None)
         elif key.startswith(keys.MOVES):
             self._moves.pop(_pair(key.removeprefix(keys.MOVES)), None)
+        elif key.startswith(keys.ARRIVALS):
+            self._arrivals.pop(_pair(key.removeprefix(keys.ARRIVALS)), None)
+        elif key.startswith(keys.DRILL_REPORTS):
+            self._drill_reports.pop(key.removeprefix(keys.DRILL_REPORTS), None)
         elif key.startswith(keys.TRUNKS):
             self._routes.pop(key.removeprefix(keys.TRUNKS), None)
         elif key.startswith(keys.FAILOVERS):
@@ -158,6 +168,8 @@ class Gatherer:
         found |= {keys.test(observer, *place) for place, tests in self._tests.items() for observer in tests}
         found |= {keys.report(*pair) for pair in self._reports}
         found |= {keys.moves(*pair) for pair in self._moves}
+        found |= {keys.arrivals(*pair) for pair in self._arrivals}
+        found |= {keys.DRILL_REPORTS + name for name in self._drill_reports}
         found |= {keys.trunk(name) for name in self._routes}
         found |= {keys.failover(site) for site in self._failovers}
         found |= {keys.COORDINATOR} if self._coordinator else set()
@@ -188,6 +200,9 @@ class Gatherer:
             tests={place: dict(tests) for place, tests in self._tests.items() if tests},
             reports=dict(self._reports),
             moves=dict(self._moves),
+            arrivals=dict(self._arrivals),
+            drill_reports=dict(self._drill_reports),
+            digests=dict(self._digests),
             routes=dict(self._routes),
             failovers=dict(self._failovers),
             absent_since=self._absent(),
@@ -206,7 +221,8 @@ class Gatherer:
             self._hold = entry(HoldRecord)
         elif key.startswith(keys.SPECS):
             site, kind, name = _spec_parts(key)
-            self._specs.setdefault(site, {})[(kind, name)] = entry(SpecRecord)
+            spec = self._specs.setdefault(site, {})[(kind, name)] = entry(SpecRecord)
+            self._note_digest(site, (kind, name), spec.record.digest)
             self._dirty.add((kind, name))
         elif key.startswith(keys.PLACEMENTS):
             placement = PlacementRecord.model_validate_json(value)
@@ -235,6 +251,10 @@ class Gatherer:
             self._reports[_pair(key.removeprefix(keys.REPORTS))] = entry(SystemReport)
         elif key.startswith(keys.MOVES):
             self._moves[_pair(key.removeprefix(keys.MOVES))] = entry(MovesRecord)
+        elif key.startswith(keys.ARRIVALS):
+            self._arrivals[_pair(key.removeprefix(keys.ARRIVALS))] = entry(ArrivalsRecord)
+        elif key.startswith(keys.DRILL_REPORTS):
+            self._drill_reports[key.removeprefix(keys.DRILL_REPORTS)] = entry(DrillReportRecord)
         elif key.startswith(keys.TRUNKS):
             self._routes[key.removeprefix(keys.TRUNKS)] = entry(TrunkRecord)
         elif key.startswith(keys.FAILOVERS):
@@ -251,6 +271,15 @@ class Gatherer:
             first_seen=before.first_seen if before else at,
             since=before.since if before and same_step else at,
         )
+
+    def _note_digest(self, site: str, about: _Pair, digest: str) -> None:
+        """Never changed in place: snapshots share it."""
+        others = {name: known for name, known in self._digests.get(about, {}).items() if name != site}
+        found = {**others, site: digest} if digest else others
+        if found:
+            self._digests[about] = found
+        else:
+            self._digests.pop(about, None)
 
     def _read_drill(self, name: str, record: DrillRecord, mod: int, at: float) -> None:
         before = self._drills.get(name)

@@ -12,6 +12,8 @@
     /tandem/v1/test/<observer>/<site>/<system>           a test agent at the target of Shifts about to begin (lease)
     /tandem/v1/report/<site>/<system>                    what that city's CTI says (on the engine's lease)
     /tandem/v1/moves/<site>/<system>                     switch times of the agents that arrived there, per Shift
+    /tandem/v1/arrivals/<site>/<system>                  the same in detail, of the last Drills' Shifts
+    /tandem/v1/drill-report/<namespace>/<name>/<run>     the report of a run that is over
     /tandem/v1/trunk/<namespace>/<name>                  effective routes, and the revision the carrier confirmed
     /tandem/v1/failover/<site>                           the last emergency of that city: under way, or ended
     /tandem/v1/hold                                      the big red button
@@ -37,6 +39,8 @@ OBSERVATIONS: Final = PREFIX + "observation/"
 TESTS: Final = PREFIX + "test/"
 REPORTS: Final = PREFIX + "report/"
 MOVES: Final = PREFIX + "moves/"
+ARRIVALS: Final = PREFIX + "arrivals/"
+DRILL_REPORTS: Final = PREFIX + "drill-report/"
 TRUNKS: Final = PREFIX + "trunk/"
 FAILOVERS: Final = PREFIX + "failover/"
 HOLD_REQUESTS: Final = PREFIX + "hold-request/"
@@ -93,6 +97,14 @@ def report(site: str, system: str) -> str:
 
 def moves(site: str, system: str) -> str:
     return f"{MOVES}{site}/{system}"
+
+
+def arrivals(site: str, system: str) -> str:
+    return f"{ARRIVALS}{site}/{system}"
+
+
+def drill_report(name: str, run: str) -> str:
+    return f"{DRILL_REPORTS}{name}/{run}"
 
 
 def trunk(name: str) -> str:

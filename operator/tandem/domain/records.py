@@ -152,6 +152,63 @@ class RanRecord(Record):
     finished_at: float = 0.0
 
 
+class CallCounts(Record):
+    """What has become of a group's calls in one city, in this life of its CTI; counts that only grow."""
+
+    answered: int = 0
+    hung_up: int = 0
+    cut: int = 0
+    unheard: int = 0
+    abandoned: int = 0
+    refused: int = 0
+
+
+class DrillEventRecord(Record):
+    """One thing that happened in a run."""
+
+    at: float
+    subject: str = Field(description="The Drill, or one of its Shifts, like `Shift x`.")
+    reason: str
+    message: str
+
+
+class DrillMarkRecord(Record):
+    """What one city's system said of a run's groups at one moment of it."""
+
+    moment: Literal["Started", "There", "Leaving", "Over"]
+    at: float
+    site: str
+    system: str
+    version: str = Field(default="", description="Of the engine there; empty: it writes nothing.")
+    boot: str = Field(default="", description="Of the CTI; empty: it says nothing.")
+    softswitch_uptime: int = 0
+    signed_in: int = 0
+    talking: int = 0
+    calls_waiting: int = 0
+    counts: CallCounts | None = Field(default=None, description="None: the CTI does not count calls.")
+
+
+class CheckRecord(Record):
+    """One precondition, and the values that were found."""
+
+    check: str
+    found: str
+
+
+class DrillFactsRecord(Record):
+    """What is written down while a run goes on, for its report; dropped when that is made."""
+
+    coordinator: str = ""
+    specs: dict[str, dict[str, str]] = Field(
+        default_factory=dict, description="`kind/name` -> digest of the spec -> the locations that have it."
+    )
+    checks: tuple[CheckRecord, ...] = ()
+    events: tuple[DrillEventRecord, ...] = ()
+    events_left_out: int = 0
+    waves: dict[str, float] = Field(default_factory=dict, description="`shift#number` -> when that wave started.")
+    marks: tuple[DrillMarkRecord, ...] = ()
+
+
 class DrillLegRecord(Record):
     """One way of a run: its Shift, and what became of it."""
 
@@ -162,6 +219,9 @@ class DrillLegRecord(Record):
     p50: float = 0.0
     p95: float = 0.0
     max: float = 0.0
+    time_to: dict[str, float] = Field(
+        default_factory=dict, description="Share of the planned agents in percent -> seconds from the first commit."
+    )
     started_at: float = 0.0
     finished_at: float = 0.0
 
@@ -183,10 +243,12 @@ class DrillRunRecord(Record):
     shift: Rehearsal = Field(description="What it rehearses, frozen at the start.")
     hold_s: float = 0.0
     before: dict[str, dict[str, str]] = Field(
-        default_factory=dict, description="Group -> the map to restore; empty once the run is over."
+        default_factory=dict, description="Group -> the map to restore; empty once the run is over and reported."
     )
+    facts: DrillFactsRecord | None = Field(default=None, description="None: there is nothing to report, or it is.")
     started_at: float = 0.0
     holding_since: float = 0.0
+    left_at: float = Field(default=0.0, description="When the way back began.")
     waiting_since: float = Field(
         default=0.0, description="Since when the world has kept it from going on; 0: it does not."
     )
@@ -196,6 +258,8 @@ class DrillRunRecord(Record):
     outcome: Outcome | None = Field(default=None, description="Decided before the end when it comes back early.")
     reason: str = ""
     message: str = ""
+    reported: bool = Field(default=False, description="Whether its report has been written.")
+    cut: int | None = Field(default=None, description="Calls cut, as the CTIs counted them; None: not measured.")
 
     @property
     def name(self) -> str:
@@ -212,6 +276,7 @@ class DrillRecord(Record):
     run: DrillRunRecord | None = None
     """The one under way."""
     runs: tuple[DrillRunRecord, ...] = Field(default=(), description="Past runs, newest first.")
+    forgotten: tuple[str, ...] = Field(default=(), description="Runs that have left the history last, newest first.")
     handled: dict[str, str] = Field(default_factory=dict, description="Site -> id of the last command taken from it.")
     request: str = Field(default="", description="ID of the last command.")
     answer: str = Field(default="", description="What became of it.")
@@ -234,6 +299,7 @@ class GroupReport(Record):
     guests: int = 0
     standby: int = 0
     calls_waiting: int = 0
+    calls: CallCounts | None = Field(default=None, description="None: this CTI does not count them.")
     buckets: dict[str, int] = Field(default_factory=dict, description="Sessions per bucket; zeros left out.")
     staying: tuple[str, ...] = Field(default=(), description="Accounts still busy after a move's longest call.")
     released: int | None = Field(default=None, description="Agents let go by moves since its start; None: unsaid.")
@@ -275,6 +341,57 @@ class MovesRecord(Record):
     """Switch times of the agents who arrived at one city's CTI, by revision of the move."""
 
     shifts: dict[str, MovesOfShift] = Field(default_factory=dict)
+
+
+class KeptRecord(Record):
+    """Seconds that an agent was kept at the old city after the bucket had begun to leave."""
+
+    call: float
+    wrapup: float
+    turn: float
+
+
+class DelayRecord(Record):
+    """What one move waited for, as the CTI that took the agent in says."""
+
+    kept: KeptRecord | None = None
+    door_seconds: float
+    door_reason: str = ""
+    standby: bool
+
+
+class ArrivalRecord(Record):
+    """One agent who arrived, by name."""
+
+    account: str
+    group: str
+    bucket: int
+    came_from: str
+    to: str
+    gap: float
+    at: float = Field(description="When it was signed in, by the client's clock.")
+    delay: DelayRecord | None = None
+
+
+class ArrivalsOfShift(Record):
+    """The agents whom one Shift brought to one city's CTI, as distributions (`domain/distribution.py`)."""
+
+    since: float = Field(description="The Shift's first commit.")
+    gaps: dict[int, int] = Field(default_factory=dict, description="Own gap in milliseconds -> agents.")
+    times: dict[int, int] = Field(default_factory=dict, description="Milliseconds since `since` -> agents signed in.")
+    whys: dict[str, int] = Field(default_factory=dict, description="What most of the way waited for -> agents.")
+    slowest: tuple[ArrivalRecord, ...] = ()
+    latest: tuple[ArrivalRecord, ...] = ()
+
+    @property
+    def agents(self) -> int:
+        return sum(self.gaps.values())
+
+
+class ArrivalsRecord(Record):
+    """The arrivals of the last Drills' Shifts at one city's CTI."""
+
+    shifts: dict[str, ArrivalsOfShift] = Field(default_factory=dict)
 
 
 class ObservationRecord(Record):

@@ -13,6 +13,7 @@ from tandem.domain.drill_requests import DrillRequest
 from tandem.domain.placement import BucketMap
 from tandem.domain.reasons import Refusal
 from tandem.domain.records import (
+    ArrivalsRecord,
     CoordinatorRecord,
     DrillRecord,
     FailoverRecord,
@@ -29,6 +30,7 @@ from tandem.domain.records import (
     TargetTestRecord,
     TrunkRecord,
 )
+from tandem.domain.report_model import DrillReportRecord
 
 FAILOVER: Final = "Failover/"
 """What the cause of everything that a failover does begins with."""
@@ -207,6 +209,11 @@ class Snapshot:
     reports: Mapping[tuple[str, str], Entry[SystemReport]] = field(default_factory=dict)
     """(site, system) -> what that city's CTI and softswitch say."""
     moves: Mapping[tuple[str, str], Entry[MovesRecord]] = field(default_factory=dict)
+    arrivals: Mapping[tuple[str, str], Entry[ArrivalsRecord]] = field(default_factory=dict)
+    drill_reports: Mapping[str, Entry[DrillReportRecord]] = field(default_factory=dict)
+    """By `namespace/name/run`."""
+    digests: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    """(kind, name) -> site -> digest of the spec that its operator read."""
     routes: Mapping[str, Entry[TrunkRecord]] = field(default_factory=dict)
     failovers: Mapping[str, Entry[FailoverRecord]] = field(default_factory=dict)
     """Site -> its last emergency."""

@@ -1,11 +1,17 @@
-"""Agents who arrive at this city's CTI by a move: their own gaps, per Shift, kept in the store."""
+"""Agents who arrive at this city's CTI by a move: their own gaps, per Shift, kept in the store.
+
+Of Drills' Shifts, whose reports need it, the distributions and the slowest agents as well; both are written in one
+transaction, so that whoever sees a count sees what stands behind it.
+"""
 
 import asyncio
 from collections import deque
 
-from tandem.constants import ARRIVALS_WAIT_S, SHIFTS_IN_MOVES
+from tandem.constants import ARRIVALS_WAIT_S, DRILL_SHIFTS_IN_ARRIVALS, SHIFTS_IN_MOVES
 from tandem.domain import keys
-from tandem.domain.records import MovesOfShift, MovesRecord
+from tandem.domain.arrivals import ArrivalTally
+from tandem.domain.drill_legs import DRILL_CAUSE
+from tandem.domain.records import ArrivalRecord, ArrivalsOfShift, ArrivalsRecord, MovesOfShift, MovesRecord
 from tandem.domain.switch_times import SwitchTimes, shift_of, wave_of
 from tandem.engine.picture import Picture
 from tandem.engine.ports import AdapterError, Arrival, Clock, CTIAdapter
@@ -28,6 +34,7 @@ class Arrivals:
         self._publisher = publisher
         self._clock = clock
         self._times: dict[str, SwitchTimes] = {}
+        self._tallies: dict[str, ArrivalTally] = {}
         self._seen: set[tuple[str, float]] = set()
         self._order: deque[tuple[str, float]] = deque()
         self._changed = Signal()
@@ -67,7 +74,21 @@ class Arrivals:
             record = self._picture.snapshot.shifts[shift].record
             wave = wave_of(record, arrival.group, arrival.bucket, arrival.came_from, self._site)
             self._times.setdefault(shift, SwitchTimes()).add(arrival.gap, arrival.signed_in_at, wave)
+            if record.cause.startswith(DRILL_CAUSE):
+                self._tallies.setdefault(shift, ArrivalTally(record.started_at)).add(self._named(arrival))
             self._changed.give()
+
+    def _named(self, arrival: Arrival) -> ArrivalRecord:
+        return ArrivalRecord(
+            account=arrival.account,
+            group=arrival.group,
+            bucket=arrival.bucket,
+            came_from=arrival.came_from,
+            to=self._site,
+            gap=round(arrival.gap, 4),
+            at=round(arrival.signed_in_at, 3),
+            delay=arrival.delay,
+        )
 
     async def _publish(self) -> None:
         while True:
@@ -82,5 +103,19 @@ class Arrivals:
             newest = sorted(known, key=lambda shift: known[shift].last_at)[-SHIFTS_IN_MOVES:]
             self._times = {shift: times for shift, times in self._times.items() if shift in newest}
             record = MovesRecord(shifts={shift: known[shift] for shift in newest})
+            if self._tallies:
+                self._publisher.keep(keys.arrivals(*self._pair), self._in_detail())
             self._publisher.keep(keys.moves(*self._pair), record)
             await self._clock.sleep(_GATHER_S)
+
+    def _in_detail(self) -> ArrivalsRecord:
+        """The last Drills' Shifts; of one that we know less of than the store, after a restart, what is there."""
+        entry = self._picture.snapshot.arrivals.get(self._pair)
+        known: dict[str, ArrivalsOfShift] = dict(entry.record.shifts) if entry else {}
+        for shift, tally in self._tallies.items():
+            found = tally.record()
+            if shift not in known or known[shift].agents <= found.agents:
+                known[shift] = found
+        newest = sorted(known, key=lambda shift: known[shift].since)[-DRILL_SHIFTS_IN_ARRIVALS:]
+        self._tallies = {shift: tally for shift, tally in self._tallies.items() if shift in newest}
+        return ArrivalsRecord(shifts={shift: known[shift] for shift in newest})

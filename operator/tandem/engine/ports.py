@@ -9,7 +9,7 @@ from tandem.api.trunk import Carrier
 from tandem.domain.capabilities import CTICapabilities
 from tandem.domain.clients import ClientCount
 from tandem.domain.probe_agents import ProbeAgent
-from tandem.domain.records import GroupReport, PlacementRecord
+from tandem.domain.records import DelayRecord, GroupReport, PlacementRecord
 from tandem.errors import DependencyError
 
 
@@ -126,6 +126,8 @@ class Arrival:
     released_at: float
     signed_in_at: float
     gap: float
+    delay: DelayRecord | None = None
+    """What the move waited for; None: the CTI does not say."""
 
 
 @dataclass(frozen=True)

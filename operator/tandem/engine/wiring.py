@@ -24,6 +24,7 @@ from tandem.probes.prober import NetworkProber
 from tandem.store.client import StoreClient
 from tandem.store.election import CoordinatorElection
 from tandem.store.preference import Surroundings
+from tandem.version import VERSION
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
         server = StatusServer(settings.port, {"/healthz": healthz, "/metrics": metrics})
         publisher.say(
             keys.heartbeat(settings.site),
-            HeartbeatRecord(site=settings.site, engine=identity, started_at=clock.now()),
+            HeartbeatRecord(site=settings.site, engine=identity, started_at=clock.now(), version=VERSION),
         )
         yield Engine(
             clock,

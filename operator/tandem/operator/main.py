@@ -23,6 +23,7 @@ from tandem.operator.cluster import ApiError, Cluster
 from tandem.operator.credentials import Credentials
 from tandem.operator.deployments import Deployments
 from tandem.operator.drill_copies import DrillCopies
+from tandem.operator.drill_reports import DrillReports
 from tandem.operator.events import Storyteller
 from tandem.operator.hold import HoldDesk
 from tandem.operator.intake import Intake
@@ -57,6 +58,7 @@ class Operator:
         self.mirror = StatusMirror(settings.site, self.table, self.view, cluster, self.notes)
         self.shifts = ShiftExchange(settings.site, self.table, self.view, store, cluster, self.notes)
         self.drills = DrillCopies(settings.site, self.table, self.view, cluster)
+        self.reports = DrillReports(self.table, self.view, cluster, self.notes)
         self.deployments = Deployments(settings.site, self.table, self.view, cluster, self.notes)
         self.storyteller = Storyteller(settings.site, self.table, self.view, cluster)
         folder = settings.credentials
@@ -76,6 +78,7 @@ class Operator:
             "mirror": self.mirror.run,
             "shifts": self.shifts.run,
             "drills": self.drills.run,
+            "drill-reports": self.reports.run,
             "deployments": self.deployments.run,
             "events": self.storyteller.run,
             "lists": self._lists,
@@ -101,6 +104,7 @@ class Operator:
             self.shifts.seen(seen)
         if seen.resource is DRILL:
             self.drills.seen()
+            self.reports.seen()
         if seen.resource is TRUNK and self.credentials is not None:
             self.credentials.seen()
         if seen.key == (SITE.plural, self.settings.site):
@@ -118,6 +122,7 @@ class Operator:
             self.shifts.deleted(seen)
         if seen.resource is DRILL:
             self.drills.seen()
+            self.reports.seen()
 
     def _hold_complaint(self, message: str) -> None:
         key = (SITE.plural, self.settings.site)

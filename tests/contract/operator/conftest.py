@@ -37,7 +37,8 @@ def kube() -> Iterator[KubeApi]:
         api.start()
         for namespace in ("tandem-system", "callcenter"):
             api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-        objects = render(values(credentials=[{"namespace": "callcenter", "secrets": ["carrier-token"]}]))
+        credentials = [{"namespace": "callcenter", "secrets": ["carrier-token"]}]
+        objects = render(values(credentials=credentials, drillReports={"namespaces": ["callcenter"]}))
         api.apply(*of_kind(objects, "CustomResourceDefinition"))
         api.apply(*of_kind(objects, *_ADMISSION, *_RIGHTS))
         for kind in ("Site", "AgentGroup", "Trunk", "Shift", "Drill"):

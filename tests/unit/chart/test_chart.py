@@ -94,6 +94,14 @@ def test_rights_on_workloads_secrets_and_config_maps_are_by_name_only() -> None:
     }
 
 
+def test_reports_of_drills_may_be_made_and_deleted_where_it_is_said_and_nothing_be_read() -> None:
+    assert not [role for role in of_kind(render(values()), "Role") if "drill-reports" in role["metadata"]["name"]]
+    rendered = render(values(drillReports={"namespaces": ["callcenter"]}))
+    (role,) = [role for role in of_kind(rendered, "Role") if role["metadata"]["name"] == "tandem-drill-reports"]
+    assert role["metadata"]["namespace"] == "callcenter"
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "delete"]}]
+
+
 def test_every_policy_is_bound_and_denies(objects: list[dict[str, Any]]) -> None:
     bound = {
         found["spec"]["policyName"]: found["spec"]["validationActions"]

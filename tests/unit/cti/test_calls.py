@@ -1,5 +1,7 @@
 """Calls and agents together: who rings, what a call does to an agent, and what a release does to calls."""
 
+from dataclasses import asdict
+
 import pytest
 
 from callcenter.cti.agents import NOT_TAKEN_PAUSE
@@ -542,3 +544,62 @@ def test_words_about_unknown_calls_do_no_harm(office: Office, e: str) -> None:
     office.sign_in(0)
     office.switch(e, "nobody-knows", ext="")
     assert office.states(0) == ["available"]
+
+
+# ---- what becomes of calls, for those who count
+
+
+def tally(office: Office) -> dict[str, int]:
+    return {name: n for name, n in asdict(office.centre.calls.tally(GROUP)).items() if n}
+
+
+def answered(office: Office, call: str = "c1") -> None:
+    office.call(call)
+    office.switch("answered", call, ext=office.extension(0))
+
+
+@pytest.mark.parametrize(
+    ("by", "counted"),
+    [("caller", "hung_up"), ("agent", "hung_up"), ("timeout", "cut"), ("", "cut")],
+)
+def test_a_call_that_neither_party_ended_was_cut(office: Office, by: str, counted: str) -> None:
+    office.sign_in(0)
+    answered(office)
+    office.switch("ended", "c1", ext=office.extension(0), by=by)
+    assert tally(office) == {"answered": 1, counted: 1}
+
+
+def test_a_caller_who_gives_up_before_an_answer_is_counted_waiting_or_ringing(office: Office) -> None:
+    office.call("c1")
+    office.switch("cancel", "c1")
+    office.sign_in(0)
+    office.call("c2")
+    office.switch("cancel", "c2")
+    answered(office, "c3")
+    office.switch("cancel", "c3")  # late: it was answered, and its end is told apart
+    assert tally(office) == {"answered": 1, "abandoned": 2}
+
+
+def test_talks_that_a_softswitch_forgot_by_a_restart_were_cut(office: Office) -> None:
+    office.sign_in(0)
+    hello(office, boot="k1")
+    answered(office)
+    hello(office, boot="k2")
+    assert tally(office) == {"answered": 1, "cut": 1}
+
+
+def test_how_a_talk_ended_of_whose_end_nothing_was_heard_is_unknown(office: Office) -> None:
+    office.sign_in(0)
+    hello(office, boot="k1")
+    answered(office)
+    hello(office, boot="k1")
+    assert tally(office) == {"answered": 1, "unheard": 1}
+
+
+def test_a_call_with_the_other_city_counts_there(office: Office) -> None:
+    peer(office, idle=1, staff=1)
+    office.call("c1")
+    assert [word for word, *_ in office.words()] == ["peer"]
+    office.switch("answered", "c1", ext="")
+    office.switch("ended", "c1", ext="", by="caller")
+    assert tally(office) == {}

@@ -42,6 +42,7 @@ def test_a_group_as_the_contract_shows_it() -> None:
     assert shown | {"buckets": {}} == {
         "revision": 1, "confirmed": True, "signed_in": 5, "available": 2, "ringing": 1, "talking": 1, "wrapup": 0,
         "on_break": 1, "waiting": 0, "guests": 0, "standby": 0, "calls_waiting": 0, "buckets": {},
+        "calls": {"answered": 1, "hung_up": 0, "cut": 0, "unheard": 0, "abandoned": 0, "refused": 0},
         "staying": (), "priority": 100, "released": 0, "calls_answered": 1, "calls_unanswered": 0,
     }  # fmt: skip
     assert sum(shown["buckets"].values()) == 5

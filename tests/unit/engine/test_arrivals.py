@@ -39,6 +39,15 @@ def test_each_shift_has_its_own_distribution_at_the_city_of_arrival() -> None:
     run_virtual(story())
 
 
+def test_only_drills_shifts_are_kept_in_detail() -> None:
+    async def story() -> None:
+        cities = await there_and_back()
+        assert cities.snapshot.arrivals == {}
+        await cities.stop()
+
+    run_virtual(story())
+
+
 def test_an_engine_that_restarts_counts_nobody_twice() -> None:
     async def story() -> None:
         cities = await there_and_back()

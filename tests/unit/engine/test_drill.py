@@ -9,6 +9,7 @@ from tandem.domain import keys
 from tandem.domain.buckets import bucket_of
 from tandem.domain.digest import spec_digest
 from tandem.domain.records import DrillRecord, SpecRecord
+from tandem.domain.report_model import DrillReport
 from tests.unit.domain.world import GROUP
 from tests.unit.engine.cities import CITIES, Cities
 from tests.unit.engine.virtual import VirtualClock, run_virtual
@@ -68,6 +69,16 @@ def assert_all_as_before(cities: Cities, moves: int = 2) -> None:
     assert set(cities.times_moved().values()) <= {moves}
 
 
+def report(cities: Cities) -> DrillReport:
+    """Of the last run; as many arrived by it as its legs say, whatever was killed meanwhile."""
+    (run, *_) = state(cities).runs
+    found = cities.snapshot.drill_reports[f"{DRILL}/{run.name}"].record.report
+    assert (found.out.arrived, found.back.arrived) == (run.out.moved, run.back.moved)
+    assert sum(found.out.gap_bins.values()) == found.out.arrived
+    assert sum(found.out.arrival_bins.values()) == found.out.arrived
+    return found
+
+
 def test_a_command_runs_it_once_and_everybody_is_back_where_he_was() -> None:
     async def story() -> None:
         cities = await ready()
@@ -82,6 +93,12 @@ def test_a_command_runs_it_once_and_everybody_is_back_where_he_was() -> None:
         assert run.outcome == "Succeeded", run.message
         assert (run.out.moved, run.back.moved) == (run.out.agents, run.back.agents)
         assert 0 < run.out.p50 <= run.out.p95 <= run.out.max < 0.1
+        found = report(cities)
+        assert found.restored is True, found.restored_text
+        assert found.out.gaps is not None
+        assert found.out.gaps.max == pytest.approx(run.out.max, abs=0.0006)
+        assert found.out.time_to["100"] == run.out.time_to["100"]
+        assert found.out.waited_for == {"NotSaid": run.out.moved}  # this CTI does not say
         assert_all_as_before(cities)
         await asyncio.sleep(60)
         assert len(state(cities).runs) == 1
@@ -128,6 +145,7 @@ def test_an_engine_that_is_killed_in_any_phase_changes_nothing(stage: str, victi
         await cities.until(lambda: phase(cities) == "Waiting", within=HOLD_S + 60)
         (run,) = state(cities).runs
         assert run.outcome == "Succeeded", run.message
+        assert report(cities).restored is True
         assert len(cities.snapshot.shifts) == 2
         assert_all_as_before(cities)
         await cities.stop()
@@ -165,6 +183,23 @@ def test_a_quorum_that_is_lost_while_they_are_away_delays_the_way_back_only() ->
         await cities.until(lambda: phase(cities) == "Waiting", within=60)
         assert state(cities).runs[0].outcome == "Succeeded", state(cities).runs[0].message
         assert_all_as_before(cities)
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_what_restarts_after_the_end_changes_nothing_of_the_report() -> None:
+    async def story() -> None:
+        cities = await ready()
+        command(cities)
+        await cities.until(lambda: phase(cities) == "Holding", within=15)
+        await cities.until(lambda: phase(cities) == "Waiting", within=HOLD_S + 30)
+        before = report(cities)
+        for site in CITIES:
+            cities.cti(site).restart()
+            await cities.restart(site)
+        await asyncio.sleep(30)
+        assert report(cities) == before
         await cities.stop()
 
     run_virtual(story())

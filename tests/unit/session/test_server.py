@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import pytest
 
 from callcenter.session import tickets
+from callcenter.session.delay import Kept
 from callcenter.session.door import parse_map
 from callcenter.session.events import Activity, Badge, Close, Gone, Member, MoveMade, Out, Reply, Started
 from callcenter.session.lease import Timing
@@ -863,3 +864,70 @@ def test_counts_follow_every_change(cti: Cti) -> None:
     cti.server.disconnected(3, cti.now)
     assert (count.signed_in, count.standby, count.waiting, count.buckets) == (1, 1, 0, {2: 1})
     assert cti.server.take_changed() == {GROUP}
+
+
+# ---- what a move waited for
+
+
+def released_ticket(outs: Iterable[Out]) -> Ticket:
+    """The ticket of the one release among these."""
+    text = only(outs, Release).ticket
+    assert text is not None
+    return tickets.verify(text, SECRET)
+
+
+def test_a_ticket_says_how_long_call_and_wrap_up_kept_the_agent_after_the_bucket_left(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    cti.server.set_activity("a1", Activity.CALL, cti.now)
+    cti.living(3.0)  # before the move: that is no delay of it
+    cti.place(OUT)
+    cti.living(2.0)
+    cti.server.set_activity("a1", Activity.WRAPUP, cti.now)
+    cti.living(1.5)
+    outs = cti.server.set_activity("a1", Activity.IDLE, cti.now)
+    kept = released_ticket(outs).kept
+    assert kept is not None
+    assert (kept.call, kept.wrapup, kept.turn) == (
+        pytest.approx(2.0, abs=0.05),
+        pytest.approx(1.5, abs=0.05),
+        pytest.approx(0.0, abs=0.05),
+    )
+
+
+def test_who_waits_for_others_waits_for_its_turn(cti: Cti) -> None:
+    cti.place(EAST)
+    for number in range(3):
+        cti.sign_in(number + 1, f"a{number + 1}")
+    outs = cti.place(OUT, pace=1.0)
+    outs += cti.living(3.0)
+    turns = [
+        kept.turn
+        for frame in frames(outs, Release)
+        if frame.ticket and (kept := tickets.verify(frame.ticket, SECRET).kept) is not None
+    ]
+    assert len(turns) == 3
+    assert turns == sorted(turns)
+    assert turns[-1] > turns[0] + 1.5
+
+
+@pytest.mark.parametrize(
+    ("gap", "standby"),
+    [pytest.param(0.2, True, id="open-before"), pytest.param(30.0, False, id="opened-after-the-release")],
+)
+def test_a_move_says_whether_the_connection_was_open_before_and_what_the_door_took(
+    cti: Cti, gap: float, standby: bool
+) -> None:
+    cti.place(IN)
+    cti.hello(1, "a1")
+    cti.later(5.0)
+    outs = cti.ask(1, ticket=ticket(revision=cti.revision + 1, kept=Kept(1.0, 2.0, 0.5)))  # ahead of the map: it stands
+    assert only(outs, Wait).reason == "PlacementBehind"
+    cti.later(0.5)
+    outs = cti.place(IN)
+    offer, ping = only(outs, Offer), only(outs, Ping)
+    cti.frame(1, Pong(offer.session, ping.n))
+    (made,) = facts(cti.frame(1, Moved(offer.session, "west", gap, 1.0, 2.0)), MoveMade)
+    assert made.delay.kept == Kept(1.0, 2.0, 0.5)
+    assert (made.delay.door_reason, made.delay.door_seconds) == ("PlacementBehind", pytest.approx(0.5, abs=0.05))
+    assert made.delay.standby is standby

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from callcenter.session.delay import Kept
 from callcenter.session.errors import TicketError
 from callcenter.session.tickets import CLOCK_SKEW, Ticket, TicketBook, sign, verify
 
@@ -34,7 +35,14 @@ def test_a_ticket_survives_the_way_through_the_client() -> None:
 def test_the_ticket_says_what_the_contract_says() -> None:
     payload = sign(TICKET, SECRET).split(".")[0]
     body = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    assert body == {("from" if k == "from_" else k): v for k, v in dataclasses.asdict(TICKET).items()}
+    said = {("from" if k == "from_" else k): v for k, v in dataclasses.asdict(TICKET).items()}
+    assert body == {name: value for name, value in said.items() if name != "kept"}
+
+
+def test_a_ticket_carries_what_the_release_waited_for() -> None:
+    ticket = dataclasses.replace(TICKET, kept=Kept(call=3.5, wrapup=2.0, turn=0.25))
+    assert verify(sign(ticket, SECRET), SECRET) == ticket
+    assert verify(sign(TICKET, SECRET), SECRET).kept is None
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from callcenter.cti.agents import AgentBook
 from callcenter.cti.distribution import HandBack, PeerGroup, Ring, ToPeer, WaitingCall, distribute
+from callcenter.cti.tally import CallTally
 from callcenter.session.messages import CallEventName
 
 RELAY_MEMORY: Final = 0.5
@@ -91,6 +92,7 @@ class CallDesk:
         self._ring_most = ring + RING_GRACE
         self._ringing: deque[tuple[float, _Call]] = deque()
         """Until when which call may ring, oldest first; what has changed since is skipped."""
+        self._tallies: dict[str, CallTally] = {}
 
     def waiting(self, group: str) -> int:
         """How many calls wait in this group's queue."""
@@ -107,6 +109,10 @@ class CallDesk:
     def queue(self, group: str) -> Sequence[WaitingCall]:
         """The group's queue, oldest first."""
         return tuple(self._queues.get(group, ()))
+
+    def tally(self, group: str) -> CallTally:
+        """What has become of the group's calls; not to be changed."""
+        return self._tallies.setdefault(group, CallTally())
 
     # ---- what the softswitch says
 
@@ -132,6 +138,7 @@ class CallDesk:
         self._boot = boot
         listed = {str(call["callid"]): call for call in event.get("calls", ()) if "callid" in call}
         for call_id in [known for known in self._calls if known not in listed]:
+            self._note_lost(self._calls[call_id], restarted)
             self._over(call_id, now)
         for call_id, entry in listed.items():
             known = self._calls.get(call_id)
@@ -190,11 +197,14 @@ class CallDesk:
 
     def call(self, event: Mapping[str, Any], now: float) -> None:
         """A new call waits."""
-        self._over(str(event["callid"]), now)
+        self._over(str(event["callid"]), now)  # a name that comes again: the word that it was over was lost
         self._enqueue(str(event["callid"]), event, now - float(event.get("age", 0)))
 
     def cancel(self, call_id: str, now: float) -> None:
         """The caller gave up."""
+        call = self._calls.get(call_id)
+        if call is not None and call.state in ("waiting", "ringing"):
+            self.tally(call.waiting.group).abandoned += 1
         self._over(call_id, now)
 
     def failed(self, event: Mapping[str, Any], now: float) -> None:
@@ -226,8 +236,11 @@ class CallDesk:
         self._answered[call.waiting.group] += 1
         self._talk(call, account, now)
 
-    def ended(self, call_id: str, now: float) -> None:
-        """The call is over."""
+    def ended(self, call_id: str, by: str, now: float) -> None:
+        """The call is over. `by`: caller, agent, or what else ended it."""
+        call = self._calls.get(call_id)
+        if call is not None and call.state == "talking":
+            self.tally(call.waiting.group).ended(by)
         self._over(call_id, now)
 
     # ---- distribution
@@ -257,6 +270,7 @@ class CallDesk:
                     self.to_switch.append({"a": "peer", **where})
                 case HandBack():
                     del self._calls[decision.call]
+                    self.tally(group).refused += 1
                     self.to_switch.append({"a": "reject", **where, "code": 503})
 
     def _less_relays(self, group: str, peer: PeerGroup | None, now: float) -> PeerGroup | None:
@@ -269,6 +283,15 @@ class CallDesk:
         return PeerGroup(peer.idle - len(relays), peer.staff) if relays else peer
 
     # ---- small steps
+
+    def _note_lost(self, call: _Call, restarted: bool) -> None:
+        """A call that the softswitch does not list any more, and of whose end nothing was heard."""
+        if call.state != "talking":
+            return
+        if restarted:
+            self.tally(call.waiting.group).cut += 1
+        else:
+            self.tally(call.waiting.group).unheard += 1
 
     def _enqueue(self, call_id: str, event: Mapping[str, Any], queued_at: float) -> None:
         waiting = WaitingCall(call_id, str(event["group"]), int(event.get("hop", 0)), queued_at)
@@ -303,6 +326,8 @@ class CallDesk:
     def _talk(self, call: _Call, account: str, now: float) -> None:
         if call.account != account:
             self._let_go(call, now, taken_back=True)
+        if call.state != "talking":
+            self.tally(call.waiting.group).answered += 1
         call.state, call.account, call.vain, call.unheard = "talking", account, 0, False
         self._agents.talk(account, call.waiting.id, now)
         self.desktop.append(DesktopEvent(account, call.waiting.id, "talking"))

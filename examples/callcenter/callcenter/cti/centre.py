@@ -126,7 +126,7 @@ class Centre:
             case "answered":
                 self.calls.answered(event, now)
             case "ended":
-                self.calls.ended(str(event["callid"]), now)
+                self.calls.ended(str(event["callid"]), str(event.get("by", "")), now)
             case "hello":
                 if self.calls.hello(event, now, now + self._wall_offset):
                     outs += [Reply(conn, Register()) for conn in self.server.connections()]

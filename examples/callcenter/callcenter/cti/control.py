@@ -5,6 +5,7 @@ import hmac
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from math import inf
 from typing import Any, Final, Protocol
 
@@ -82,6 +83,7 @@ def group_json(centre: Centre, group: str) -> dict[str, Any]:
         "released": count.released,
         "calls_answered": centre.calls.answered_of(group),
         "calls_unanswered": centre.calls.unanswered_of(group),
+        "calls": asdict(centre.calls.tally(group)),
         "buckets": {str(bucket): n for bucket, n in count.occupied.items()},
         "staying": count.staying[:MOST_NAMED],
     }
@@ -265,6 +267,7 @@ class ControlPort:
                         "signed_in_at": entry.move.signed_in_at,
                         "gap": entry.move.gap,
                         "cause": entry.move.cause,
+                        "delay": asdict(entry.move.delay),
                     }
                     for entry in wanted
                 ],

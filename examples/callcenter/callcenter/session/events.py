@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
 
 from callcenter.directory import is_test_group
+from callcenter.session.delay import Delay
 from callcenter.session.loan_frames import LoanFrame
 from callcenter.session.messages import AgentState, CarriedState, PhoneLine, ServerFrame
 
@@ -116,6 +117,7 @@ class MoveMade:
     released_at: float
     signed_in_at: float
     cause: Literal["Move", "Failover", "Guest"]
+    delay: Delay
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from math import inf
 
+from callcenter.session.delay import Kept
 from callcenter.session.events import Activity, Member
 from callcenter.session.messages import CarriedState, SignIn
 from callcenter.session.pacing import TokenBucket
@@ -31,6 +32,7 @@ class Conn:
     instance: str
     mac: str
     heard_at: float
+    opened_at: float
     session: "Session | None" = None
     """The session or the offer that lives on this connection."""
     evidence: dict[str, Said] = field(default_factory=dict)
@@ -50,6 +52,11 @@ class Session:
     n: int = 0
     pings: deque[tuple[int, float]] = field(default_factory=deque)
     """(n, sending time) of pings not answered yet, oldest first."""
+    began_at: float = inf
+    """When the offer became a session (`now`'s clock)."""
+    door_seconds: float = 0.0
+    """How long the client had asked when it was offered, and why it stood: what `Delay` shows."""
+    door_reason: str = ""
     reported: bool = False
     """Whether the client has told its gap."""
     as_guest: bool = False
@@ -64,7 +71,30 @@ class Knock:
     conn: Conn
     frame: SignIn
     ticket: Ticket | None
+    asked_at: float
     reason: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class KeptSoFar:
+    """What has kept an agent of a leaving bucket. `since`: when the bucket began to leave (`now`'s clock)."""
+
+    since: float
+    call: float = 0.0
+    wrapup: float = 0.0
+
+    def spent(self, activity: Activity, begun: float, now: float) -> None:
+        """The agent did this from `begun` until `now`; what was before the bucket began to leave does not count."""
+        seconds = max(0.0, now - max(begun, self.since))
+        if activity is Activity.CALL:
+            self.call += seconds
+        elif activity is Activity.WRAPUP:
+            self.wrapup += seconds
+
+    def until(self, now: float) -> Kept:
+        """The whole, at the release."""
+        turn = max(0.0, now - self.since - self.call - self.wrapup)
+        return Kept(round(self.call, 3), round(self.wrapup, 3), round(turn, 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +117,7 @@ class Seat:
     knock: Knock | None = None
     activity: Activity = Activity.IDLE
     activity_since: float = 0.0
+    kept: KeptSoFar | None = None
     lingers: bool = False
     """The session is gone without a release, but its call is not over: the agent may come back to finish it here."""
     released: ReleaseRecord | None = None

@@ -28,6 +28,7 @@ from typing import Final, Literal
 
 from callcenter.session import tickets
 from callcenter.session.admission import Admission
+from callcenter.session.delay import Delay, Kept
 from callcenter.session.door import Door
 from callcenter.session.errors import TicketError
 from callcenter.session.events import (
@@ -77,6 +78,7 @@ from callcenter.session.seats import (
     Evidence,
     Group,
     GroupCount,
+    KeptSoFar,
     Knock,
     ReleaseRecord,
     Said,
@@ -107,6 +109,9 @@ SILENT_AFTER: Final = 30.0
 TOLD_AFTER: Final = 0.2
 """Seconds after which somebody in the moving queue is told to wait: most are let in before, and save that word. A
 client waits a lease for an answer, a deep probe a second."""
+
+STANDBY_SLACK: Final = 0.02
+"""Seconds by which a connection may seem to be younger than its client's gap: that is counted at the client."""
 
 MOST_CITIES: Final = 16
 """Cities of which one client's word is kept; a client that names more invents them."""
@@ -334,7 +339,7 @@ class SessionServer:
             for old in [c for c in seat.conns.values() if c.instance == hello.instance]:
                 self._drop(old, out)  # the client has given it up, or it would not connect again
                 out.append(Close(old.id))
-            self._t.open(Conn(conn_id, seat, hello.instance, hello.mac, now))
+            self._t.open(Conn(conn_id, seat, hello.instance, hello.mac, now, opened_at=now))
             place = None if self.book.why_shut(member.group, now) else self.book.place(member.group, member.bucket)
             home = place.owner if place is not None else None
             timing = self.timing
@@ -353,7 +358,11 @@ class SessionServer:
             cause = "Guest"
         else:
             cause = "Move" if session.ticket is not None or self._was_let_in(conn) else "Failover"
-        out.append(MoveMade(conn.seat.member, frame.from_, frame.gap, frame.released_at, frame.signed_in_at, cause))
+        kept = session.ticket.kept if session.ticket is not None else None
+        standby = conn.opened_at <= session.began_at - frame.gap + STANDBY_SLACK
+        delay = Delay(kept, round(session.door_seconds, 3), session.door_reason, standby)
+        moments = (frame.gap, frame.released_at, frame.signed_in_at)
+        out.append(MoveMade(conn.seat.member, frame.from_, *moments, cause, delay))
 
     # ---- the door
 
@@ -378,7 +387,7 @@ class SessionServer:
                     out.append(Reply(conn.id, Refused(frame.seq, e.reason, str(e))))
                     return
                 ticket = None  # this door asks for none
-        self._decide(Knock(conn, frame, ticket), now, out)
+        self._decide(Knock(conn, frame, ticket, now), now, out)
 
     def _decide(self, knock: Knock, now: float, out: list[Out]) -> None:
         """Decide about one sign-in by the door as it is now: let in, send elsewhere, or let stand."""
@@ -530,6 +539,7 @@ class SessionServer:
         carried = knock.ticket.state if knock.ticket is not None else knock.frame.state
         until = self.guests.cap(conn, valid_until(now, self.timing.lease))
         offer = Session(f"{self.boot}.{self._ids}", conn, knock.ticket, carried, until)
+        offer.door_seconds, offer.door_reason = now - knock.asked_at, knock.reason
         self._t.offer(offer)
         heapq.heappush(self._lapses, (until, self._ids, offer))
         out.append(Reply(conn.id, Offer(knock.frame.seq, offer.id, self.timing.lease, self.timing.ping)))
@@ -572,6 +582,7 @@ class SessionServer:
             session.came_home = self._door(seat) is Door.OPEN and session.ticket.revision >= since
         self.guests.began(session, now)
         self._t.seat_session(session)
+        session.began_at = now
         self._ring.add(session)
         badge = self._desk.sign_in(seat.member, conn.mac, session.carried, now)
         out.append(Started(seat.member, session.id, conn.id, session.ticket.from_ if session.ticket else None))
@@ -654,6 +665,8 @@ class SessionServer:
             return out
         seat = self._t.seat(member)
         if seat.activity is not activity:
+            if self._leaving(seat):
+                self._kept(seat).spent(seat.activity, seat.activity_since, now)
             seat.activity, seat.activity_since = activity, now
         if activity is Activity.IDLE:
             self._t.linger(seat, False)
@@ -720,7 +733,12 @@ class SessionServer:
         session = seat.session
         assert session is not None
         carried = self._desk.carried(seat.member.account)
-        ticket = self._ticket(seat, session.conn.instance, to, carried, now)
+        kept: Kept | None = None
+        if self._leaving(seat):
+            so_far = self._kept(seat)
+            so_far.spent(seat.activity, seat.activity_since, now)
+            kept = so_far.until(now)
+        ticket = self._ticket(seat, session.conn.instance, to, carried, now, kept)
         self._unseat(session)
         self._window.released(now)
         out.append(Gone(seat.member, session.id, "Released", to))
@@ -733,7 +751,16 @@ class SessionServer:
         self._release_to(seat, to, now, out)
         return True
 
-    def _ticket(self, seat: Seat, instance: str, to: str, carried: CarriedState, now: float) -> str:
+    def _kept(self, seat: Seat) -> KeptSoFar:
+        """What has kept this agent since the bucket began to leave."""
+        since = self.book.since(seat.member.group, seat.member.bucket)[1]
+        if seat.kept is None or seat.kept.since != since:
+            seat.kept = KeptSoFar(since)
+        return seat.kept
+
+    def _ticket(
+        self, seat: Seat, instance: str, to: str, carried: CarriedState, now: float, kept: Kept | None = None
+    ) -> str:
         member = seat.member
         placement = self.book.get(member.group)
         assert placement is not None
@@ -752,6 +779,7 @@ class SessionServer:
             expires_at=wall + TICKET_LIFE,
             id=f"{self.boot}.t{self._ids}",
             state=carried,
+            kept=kept,
         )
         return tickets.sign(ticket, self._secret)
 

@@ -9,9 +9,10 @@ import binascii
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, get_args
 
+from callcenter.session.delay import Kept
 from callcenter.session.errors import TicketError
 from callcenter.session.messages import CarriedState
 
@@ -37,6 +38,8 @@ class Ticket:
     expires_at: float
     id: str
     state: CarriedState
+    kept: Kept | None = None
+    """What the release waited for; admits nobody and refuses nobody, and an older CTI does not write it."""
 
 
 _TYPES: Final[dict[str, type | tuple[type, ...]]] = {
@@ -68,7 +71,9 @@ def _mac(payload: bytes, secret: bytes) -> bytes:
 
 def sign(ticket: Ticket, secret: bytes) -> str:
     """Write a ticket as the text that travels through the client."""
-    body = {name: getattr(ticket, "from_" if name == "from" else name) for name in _TYPES}
+    body: dict[str, Any] = {name: getattr(ticket, "from_" if name == "from" else name) for name in _TYPES}
+    if ticket.kept is not None:
+        body["kept"] = asdict(ticket.kept)
     payload = json.dumps(body, separators=(",", ":")).encode()
     return f"{_b64(payload)}.{_b64(_mac(payload, secret))}"
 
@@ -104,7 +109,15 @@ def _read(payload: bytes) -> Ticket:
     if body["state"] not in get_args(CarriedState):
         raise TicketError("TicketForged", f"the ticket's state is {body['state']!r}")
     values = {("from_" if name == "from" else name): body[name] for name in _TYPES}
-    return Ticket(**values)
+    return Ticket(**values, kept=_read_kept(body.get("kept")))
+
+
+def _read_kept(found: Any) -> Kept | None:
+    """What the release waited for; None where it is not said as this version says it."""
+    names = ("call", "wrapup", "turn")
+    if not isinstance(found, dict) or not all(type(found.get(name)) in (int, float) for name in names):
+        return None
+    return Kept(*(float(found[name]) for name in names))
 
 
 class TicketBook:

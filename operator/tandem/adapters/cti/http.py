@@ -10,7 +10,7 @@ from tandem.adapters.json_http import JsonHttp
 from tandem.api.common import duration_seconds
 from tandem.domain.capabilities import CTICapabilities
 from tandem.domain.clients import ClientCount
-from tandem.domain.records import GroupReport, PlacementRecord
+from tandem.domain.records import DelayRecord, GroupReport, PlacementRecord
 from tandem.engine.ports import Arrival, ClientCounts, CTIGroups, DoorWords, PushResult
 
 ANSWER_S: Final = 2.0
@@ -54,6 +54,7 @@ class _Move(_Read):
     signed_in_at: float
     gap: float
     cause: str = "Move"
+    delay: DelayRecord | None = None
 
 
 class _Moves(_Read):
@@ -134,7 +135,16 @@ class HttpCTI:
         )
         found = self._http.read(_Moves, answer.document, "GET /v1/moves")
         return found.seq, [
-            Arrival(move.account, move.group, move.bucket, move.from_, move.released_at, move.signed_in_at, move.gap)
+            Arrival(
+                move.account,
+                move.group,
+                move.bucket,
+                move.from_,
+                move.released_at,
+                move.signed_in_at,
+                move.gap,
+                move.delay,
+            )
             for move in found.moves
             if move.cause != _STRAY
         ]

@@ -1,31 +1,34 @@
 """Status of a Drill: the store's record, with the figures of its Shifts."""
 
+from collections.abc import Sequence
+
 from tandem.api.common import DRILL_REQUEST
 from tandem.api.drill import DrillLeg, DrillRequestStatus, DrillRun, DrillSpec, DrillStatus
 from tandem.api.shift import SwitchTimes
 from tandem.domain.drill_legs import figures
 from tandem.domain.drill_requests import parse_request
 from tandem.domain.records import DrillLegRecord, DrillRecord, DrillRunRecord
+from tandem.domain.report_words import config_map_name
 from tandem.domain.schedule import next_after
 from tandem.domain.snapshot import PublishedDrill, Snapshot
 from tandem.operator.objects import Seen
 from tandem.operator.statuses.common import Said, Scene, blindness, gap_text, rfc3339, settle
 
 
-def drill_status(scene: Scene, seen: Seen) -> DrillStatus:
-    """The status of one Drill."""
+def drill_status(scene: Scene, seen: Seen, local: Sequence[Said] = ()) -> DrillStatus:
+    """The status of one Drill. `local`: what only this cluster's operator knows."""
     snapshot = scene.snapshot
     entry = snapshot.drills.get(seen.name)
     published = snapshot.drill_specs.get(seen.name)
     record = entry.record if entry else None
-    conditions = settle(_conditions(scene, seen, published, record), seen, seen.generation, scene.now)
+    conditions = settle([*_conditions(scene, seen, published, record), *local], seen, seen.generation, scene.now)
     if record is None:
         return DrillStatus(observed_generation=seen.generation, conditions=conditions)
     return DrillStatus(
         phase=record.phase,
         next_run=_next(seen, record),
-        active=(_run(snapshot, record.run),) if record.run else (),
-        runs=tuple(_run(snapshot, run) for run in record.runs),
+        active=(_run(snapshot, seen.short_name, record.run),) if record.run else (),
+        runs=tuple(_run(snapshot, seen.short_name, run) for run in record.runs),
         last_outcome=record.runs[0].outcome or "" if record.runs else "",
         last_success=rfc3339(record.last_success_at),
         last_request=DrillRequestStatus(id=record.request, answer=record.answer),
@@ -43,7 +46,7 @@ def _next(seen: Seen, record: DrillRecord) -> str:
     return rfc3339(next_after(spec.schedule, spec.time_zone, record.after) or 0.0)
 
 
-def _run(snapshot: Snapshot, run: DrillRunRecord) -> DrillRun:
+def _run(snapshot: Snapshot, short_name: str, run: DrillRunRecord) -> DrillRun:
     over = bool(run.finished_at)
     return DrillRun(
         name=run.name,
@@ -57,6 +60,8 @@ def _run(snapshot: Snapshot, run: DrillRunRecord) -> DrillRun:
         message=run.message,
         out=_leg(run.out if over else figures(snapshot, run.out)),
         back=_leg(run.back if over else figures(snapshot, run.back)),
+        calls_cut=run.cut,
+        report=config_map_name(short_name, run.name) if run.reported else "",
     )
 
 
@@ -69,6 +74,7 @@ def _leg(leg: DrillLegRecord) -> DrillLeg:
         staying=leg.staying,
         seconds=round(leg.finished_at - leg.started_at) if leg.finished_at and leg.started_at else 0,
         switch_times=times if leg.moved else SwitchTimes(),
+        time_to={share: gap_text(seconds) for share, seconds in leg.time_to.items()},
     )
 
 

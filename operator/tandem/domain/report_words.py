@@ -1,0 +1,52 @@
+"""How a report writes times, shares and outcomes; the same on paper, on the screen and in a terminal."""
+
+from typing import Final
+
+from tandem.domain.delays import MEANING, Why
+
+NEVER: Final = "never"
+UNKNOWN: Final = "not measured"
+
+MOMENTS: Final = {
+    "Started": "at the start",
+    "There": "all there",
+    "Leaving": "before the way back",
+    "Over": "at the end",
+}
+"""Moments of a run, in their order."""
+
+
+def config_map_name(drill: str, run: str) -> str:
+    """Name of the ConfigMap that keeps a run's report. `drill`: without its namespace."""
+    return f"{drill[:200]}-{run}-report"
+
+
+def seconds(value: float | None, none: str = UNKNOWN) -> str:
+    """A duration with its unit: 8 ms, 0.41 s, 12.3 s, 4 min, 1 h 5 min."""
+    if value is None:
+        return none
+    if value < 0.1:
+        return f"{value * 1000:.0f} ms"
+    if value < 10:
+        return f"{value:.2f} s"
+    if value < 120:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def count(value: int | None) -> str:
+    """A number of agents or calls."""
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def moment(text: str | None, none: str = "-") -> str:
+    """A time of day, without its letters."""
+    return none if text is None else text.replace("T", " ").replace("Z", "")
+
+
+def why(word: str) -> str:
+    """What an agent waited for, as words."""
+    return MEANING[Why(word)] if word in set(Why) else word

@@ -1,0 +1,382 @@
+"""The report of a Drill's run: what it says, what it does not, and that the agents' own timelines say the same."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tandem.constants import DRILL_EVENTS_KEPT, DRILL_REPORTS_KEPT
+from tandem.domain import keys
+from tandem.domain.distribution import rank
+from tandem.domain.drill_facts import with_event
+from tandem.domain.drill_report import calls_of
+from tandem.domain.records import CallCounts, CoordinatorRecord, DrillEventRecord, DrillFactsRecord, DrillMarkRecord
+from tandem.domain.report_html import html
+from tandem.domain.report_model import DrillReport, DrillReportRecord
+from tandem.domain.report_schema import schema_text
+from tandem.domain.report_text import text
+from tandem.version import VERSION
+from tests.support.drill_timeline import differences
+from tests.unit.domain.drill_world import DRILL, HOLD_S, DrillWorld
+from tests.unit.domain.report_world import GROUPS, ReportWorld
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def finished() -> ReportWorld:
+    world = ReportWorld(200)
+    world.whole_run()
+    return world
+
+
+def as_json(report: DrillReport) -> dict[str, object]:
+    found: dict[str, object] = json.loads(report.model_dump_json(by_alias=True))
+    return found
+
+
+# -- the figures
+
+
+def test_the_figures_are_those_of_the_agents_own_timelines(finished: ReportWorld) -> None:
+    assert differences(as_json(finished.newest), finished.timeline) == []
+
+
+@pytest.mark.parametrize(
+    ("way", "figure", "value"),
+    [
+        pytest.param("out", "planned", 1, id="planned"),
+        pytest.param("out", "arrived", 1, id="arrived"),
+        pytest.param("back", "gaps", {"p50": 0.01, "p95": 1.0, "max": 2.0}, id="gaps"),
+        pytest.param("back", "timeTo", {"63.5": 0.1, "93.1": 0.1, "100": 0.1}, id="time-to"),
+    ],
+)
+def test_the_independent_check_finds_a_figure_that_is_wrong(
+    finished: ReportWorld, way: str, figure: str, value: object
+) -> None:
+    report = as_json(finished.newest)
+    report[way] = {**report[way], figure: value}  # type: ignore[dict-item]
+    assert differences(report, finished.timeline)
+
+
+def test_the_independent_check_tells_p95_from_p90(finished: ReportWorld) -> None:
+    report = as_json(finished.newest)
+    gaps = {**finished.newest.out.gaps.model_dump(), "p95": rank(finished.newest.out.gap_bins, 90)}  # type: ignore[union-attr]
+    report["out"] = {**report["out"], "gaps": gaps}  # type: ignore[dict-item]
+    assert any("out: p95" in sentence for sentence in differences(report, finished.timeline))
+
+
+def test_the_independent_check_finds_agents_who_are_missing() -> None:
+    world = ReportWorld(200)
+    report = world.whole_run(stay_away=4)
+    assert (report.out.missing, report.out.time_to["100"]) == (4, None)
+    assert report.out.time_to["93.1"] is not None
+    assert differences(as_json(report), world.timeline) == []
+    assert any("4 missing" in one for one in report.not_measured)
+
+
+def test_ten_thousand_agents_fit_into_the_store_and_into_a_config_map() -> None:
+    world = ReportWorld(10_000)
+    report = world.whole_run()
+    assert report.out.arrived == report.out.planned > 9_000
+    assert len(world.store[keys.drill_report(DRILL, report.run)][0]) < 300_000
+    assert len(world.store[keys.arrivals("east", "hotel")][0]) < 150_000
+    assert len(html(report)) < 500_000
+
+
+def test_the_slowest_are_named_with_why(finished: ReportWorld) -> None:
+    out = finished.newest.out
+    assert len(out.slowest) == len(out.latest) == 20
+    assert [one.gap for one in out.slowest] == sorted((one.gap for one in out.slowest), reverse=True)
+    assert out.latest[0].why == "InACall"
+    assert re.search(r"finished a call first: \d+\.\d s in a call, \d\.\d s in wrap-up", out.latest[0].explanation)
+    assert sum(out.waited_for.values()) == out.arrived
+
+
+# -- what an auditor asks
+
+
+def test_it_says_who_what_and_when(finished: ReportWorld) -> None:
+    report = finished.newest
+    assert (report.trigger, report.outcome, report.coordinator) == ("by command of ada", "Succeeded", "witness")
+    assert [phase.name for phase in report.phases] == ["Out", "Holding", "Back"]
+    assert sum(phase.seconds for phase in report.phases) == pytest.approx(report.seconds, abs=0.01)
+    assert report.phases[1].seconds == pytest.approx(HOLD_S, abs=0.2)
+    assert report.rehearsed.selector == {"system": "hotel"}
+    assert report.groups == GROUPS
+
+
+def test_every_precondition_is_there_with_its_value(finished: ReportWorld) -> None:
+    found = {check.check: check.found for check in finished.newest.checks}
+    assert found["east is Healthy"].startswith("Healthy: ")
+    assert "east" in found["the clusters agree on the Drill"]
+    assert re.search(r"\d+ agents before, \d+ with .*, it carries 1500", found["room for hotel at west"])
+    assert "4 of 4: RoomElsewhere" in found["its groups are FailoverReady"]
+    assert {"no hold", "within its windows", "no city in quarantine", "no Shift under way"} <= found.keys()
+
+
+def test_everything_that_happened_is_told_in_order(finished: ReportWorld) -> None:
+    events = finished.newest.events
+    drill = [event.reason for event in events if event.subject.startswith("Drill ")]
+    assert drill == ["DrillStarted", "Holding", "ComingBack", "Completed"]
+    shift = [event.reason for event in events if event.subject.startswith("Shift ") and "-out" in event.subject]
+    assert shift == ["Planned", "WaveStarted", "Completed"]
+    assert [event.at for event in events] == sorted(event.at for event in events)
+
+
+def test_versions_and_digests_of_every_location_are_those_of_the_start(finished: ReportWorld) -> None:
+    report = finished.newest
+    assert {(one.site, one.engine_version, one.cti_boot) for one in report.locations} == {
+        ("east", "0.1.0", "boot-east"), ("west", "0.1.0", "boot-west"), ("witness", "0.1.0", ""),
+    }  # fmt: skip
+    objects = {one.object: one for one in report.specs}
+    assert {f"agentgroups/{group}" for group in GROUPS} | {
+        "sites/east",
+        "sites/west",
+        f"drills/{DRILL}",
+    } <= objects.keys()
+    assert objects["sites/east"].agreed
+    assert re.fullmatch(r"[0-9a-f]{16}", objects["sites/east"].digest)
+
+
+def test_the_map_is_equal_bucket_by_bucket(finished: ReportWorld) -> None:
+    report = finished.newest
+    assert report.restored is True
+    assert {one.verdict for one in report.maps} == {"Equal"}
+    assert report.maps[0].before == report.maps[0].after == {"east": "0-9,20-99", "west": "10-19"}
+    assert "All 100 buckets of each of the 4 groups are where they were" in report.restored_text
+
+
+def test_a_map_that_is_not_as_before_is_said_group_by_group() -> None:
+    world = ReportWorld(100)
+    world.command()
+    world.settle()
+    world.go(seed=1)
+    world.die("east")
+    world.advance(3)
+    world.settle()
+    report = world.newest
+    assert (report.outcome, report.restored) == ("Interrupted", False)
+    assert {one.verdict for one in report.maps} == {"Different"}
+    assert "4 have buckets that are not where they were" in report.restored_text
+    assert report.back.committed_at is None
+    assert "<b>none went</b>agents arrived on the way back" in html(report)
+    assert (report.calls.cut, report.calls.answered) == (None, None)  # east counts no more, and west is not the whole
+    assert "the way back did not take place" in report.not_measured
+
+
+def test_a_change_of_coordinator_on_the_way_is_told() -> None:
+    world = ReportWorld(100)
+    world.command()
+    world.settle()
+    world.put(keys.COORDINATOR, CoordinatorRecord(site="west", engine="e9"))
+    world.go(seed=1)
+    world.advance(HOLD_S + 1)
+    world.settle()
+    world.go(seed=2)
+    reasons = [event.reason for event in world.newest.events]
+    assert "CoordinatorChanged" in reasons
+
+
+# -- calls
+
+
+def test_calls_are_counted_from_start_to_end(finished: ReportWorld) -> None:
+    calls = finished.newest.calls
+    assert (calls.cut, calls.refused) == (0, 0)
+    assert calls.answered is not None
+    assert calls.answered > 0
+    assert set(calls.in_progress) == {"Started", "There", "Leaving", "Over"}
+    assert calls.measured
+
+
+def mark(moment: str, boot: str = "b1", counts: CallCounts | None = None, talking: int = 0) -> DrillMarkRecord:
+    return DrillMarkRecord.model_validate(
+        {
+            "moment": moment,
+            "at": 0,
+            "site": "east",
+            "system": "hotel",
+            "boot": boot,
+            "counts": counts,
+            "talking": talking,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        pytest.param(mark("Over", boot="b2", counts=CallCounts()), "its CTI restarted during the run", id="restarted"),
+        pytest.param(mark("Over", boot="", counts=None), "said nothing at the start or at the end", id="silent"),
+        pytest.param(mark("Over", counts=None), "does not count calls", id="does-not-count"),
+    ],
+)
+def test_calls_that_nobody_counted_are_unknown_and_not_none(end: DrillMarkRecord, why: str) -> None:
+    found = calls_of([mark("Started", counts=CallCounts(cut=1)), end])
+    assert (found.cut, found.answered) == (None, None)
+    assert any(why in sentence for sentence in found.not_measured)
+
+
+def test_a_call_that_was_cut_is_counted() -> None:
+    found = calls_of(
+        [
+            mark("Started", counts=CallCounts(answered=5, cut=1), talking=3),
+            mark("Over", counts=CallCounts(answered=9, cut=3)),
+        ]
+    )
+    assert (found.cut, found.answered, found.in_progress["Started"]) == (2, 4, 3)
+
+
+# -- what it does without
+
+
+def test_without_single_agents_it_says_so_and_keeps_the_summary() -> None:
+    report = ReportWorld(100).whole_run(detail=False)
+    assert report.out.gap_bins == {}
+    assert report.out.gaps is not None
+    assert report.out.time_to["100"] is None
+    assert sum("no CTI told of single agents" in one for one in report.not_measured) == 2
+    assert "no distribution" in html(report)
+    assert "<b>not measured</b>until all planned agents were there" in html(report)
+
+
+def test_a_run_that_never_started_has_a_report_too() -> None:
+    world = ReportWorld(100)
+    world.hold()
+    world.command()
+    world.settle()
+    world.advance(61)
+    world.settle()
+    report = world.newest
+    assert (report.outcome, report.reason, report.started_at, report.restored) == ("Blocked", "Held", None, None)
+    assert "Nobody was moved" in html(report)
+    assert "nothing was moved, so nothing was measured" in report.not_measured
+
+
+def test_what_is_written_once_no_restart_can_change() -> None:
+    world = ReportWorld(100)
+    report = world.whole_run()
+    for key in (keys.arrivals("west", "hotel"), keys.arrivals("east", "hotel"), keys.moves("west", "hotel")):
+        world.delete(key)
+    world.another_coordinator()
+    world.advance(60)
+    world.settle()
+    assert world.newest == report
+    assert world.last.reported
+    assert world.last.facts is None
+
+
+def test_a_run_of_an_older_version_that_wrote_nothing_down_gets_no_empty_report() -> None:
+    world = DrillWorld().over()
+    old = world.last.model_copy(update={"reported": False, "facts": None})
+    world.delete(keys.drill_report(DRILL, old.name))
+    world.put(keys.drill(DRILL), world.state.model_copy(update={"runs": (old,)}))
+    assert world.settle() == []
+    assert world.snapshot.drill_reports == {}
+
+
+# -- history
+
+
+def test_the_store_keeps_the_last_reports_and_the_trend_shows_the_runs_before() -> None:
+    world = ReportWorld(60, succeededRunsHistoryLimit=4)
+    for number in range(1, 7):
+        report = world.whole_run(number=str(number))
+        world.advance(86_400)
+    assert len(world.snapshot.drill_reports) == DRILL_REPORTS_KEPT
+    assert len(world.state.runs) == 4
+    assert len(world.state.forgotten) == 2
+    assert [run.name for run in report.trend][:2] == [report.run, world.state.runs[1].name]
+    assert all(run.out is not None and run.out_all is not None and run.cut == 0 for run in report.trend)
+
+
+def test_when_the_drill_is_gone_its_reports_go() -> None:
+    world = DrillWorld().over()
+    assert len(world.snapshot.drill_reports) == 1
+    world.delete(keys.spec("east", keys.DRILL, DRILL))
+    world.settle()
+    assert world.snapshot.drill_reports == {}
+
+
+def test_a_story_without_end_is_cut_and_that_is_said() -> None:
+    facts = DrillFactsRecord()
+    for number in range(DRILL_EVENTS_KEPT + 7):
+        facts = with_event(facts, DrillEventRecord(at=number, subject="Shift x", reason="Waiting", message=str(number)))
+    assert (len(facts.events), facts.events_left_out) == (DRILL_EVENTS_KEPT, 7)
+
+
+def test_the_same_word_again_is_no_event() -> None:
+    event = DrillEventRecord(at=1, subject="Shift x", reason="Held", message="held")
+    facts = with_event(with_event(DrillFactsRecord(), event), event.model_copy(update={"at": 2}))
+    assert len(facts.events) == 1
+
+
+# -- forms
+
+
+class Page(HTMLParser):
+    """Checks that every tag is closed, and keeps what would be loaded."""
+
+    VOID = frozenset({"meta", "rect", "line", "circle", "path", "polyline", "br", "link", "img"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loaded: list[str] = []
+        self.pictures = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.loaded += [str(value) for name, value in attrs if name in ("src", "href", "srcset", "data")]
+        self.pictures += tag == "svg"
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_stands_alone_and_is_well_formed(finished: ReportWorld) -> None:
+    text_of_page = html(finished.newest)
+    page = Page()
+    page.feed(text_of_page)
+    assert page.open == []
+    assert page.loaded == []
+    assert page.pictures == 4  # arrivals, two histograms, phases
+    assert "url(" not in text_of_page
+    assert "<script" not in text_of_page
+    assert "@page { size: A4" in text_of_page
+
+
+def test_what_people_wrote_cannot_become_part_of_the_page(finished: ReportWorld) -> None:
+    evil = finished.newest.model_copy(update={"trigger": "by command of <script>alert(1)</script>", "message": "<b>"})
+    assert "<script" not in html(evil)
+    assert "&lt;script&gt;" in html(evil)
+
+
+def test_the_published_figures_stand_beside_with_their_source(finished: ReportWorld) -> None:
+    page, lines = html(finished.newest), text(finished.newest)
+    for shown in ("3 min", "4 min", "10 min", "2 min", "large travel company", "2016"):
+        assert shown in page
+        assert shown in lines
+
+
+def test_the_data_can_be_read_back(finished: ReportWorld) -> None:
+    report = finished.newest
+    assert DrillReport.model_validate_json(report.model_dump_json(by_alias=True)) == report
+    record = DrillReportRecord(drill=DRILL, run=report.run, report=report)
+    assert DrillReportRecord.model_validate_json(record.encode()) == record
+    assert as_json(report)["schema"] == "tandem.dev/drill-report/v1"
+
+
+def test_the_documented_schema_is_the_models() -> None:
+    assert (REPOSITORY / "docs/drill-report.schema.json").read_text() == schema_text()
+
+
+def test_the_version_is_the_packages() -> None:
+    assert f'version = "{VERSION}"' in (REPOSITORY / "pyproject.toml").read_text()
