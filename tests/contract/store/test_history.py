@@ -103,11 +103,13 @@ async def test_what_the_coordinator_commits_it_tells_at_the_same_revision_and_no
 async def test_a_transaction_that_etcd_refuses_leaves_no_entry(rig: Rig) -> None:
     real = rig.store.txn
 
-    async def held_at_the_last_moment(guards: Sequence[Guard], writes: Sequence[Put | Delete]) -> TxnResult:
+    async def held_at_the_last_moment(
+        guards: Sequence[Guard], writes: Sequence[Put | Delete], *, timeout: float = 1.0
+    ) -> TxnResult:
         if any(write.key.startswith(keys.PLACEMENTS) for write in writes):
             assert any(write.key.startswith(keys.HISTORY) for write in writes)
             await real([], [Put(keys.HOLD, HoldRecord(by="ada", reason="storm", since=0).encode())])
-        return await real(guards, writes)
+        return await real(guards, writes, timeout=timeout)
 
     rig.store.txn = held_at_the_last_moment  # type: ignore[method-assign,assignment]
     rig.world.group({"east": 100})
