@@ -135,6 +135,22 @@ def test_an_object_that_appears_late_gets_its_story_from_the_beginning() -> None
     run_virtual(story())
 
 
+def test_an_object_that_appears_in_the_middle_of_a_round_does_not_lose_its_beginning() -> None:
+    async def story() -> None:
+        async with Rig() as rig:
+            rig.say("ShiftPlanned", name="callcenter/late")
+            rig.say("ShiftPlanned")
+            rig.say("MoveStarted", name="callcenter/late")
+            await asyncio.sleep(0.05)  # the second one is posted, the third one's turn comes
+            assert len(rig.api.events) == 1
+            rig.table.update(seen(shift("late")))
+            await asyncio.sleep(2)
+            late = [event["reason"] for event in rig.api.events if event["involvedObject"]["name"] == "late"]
+            assert late == ["ShiftPlanned", "MoveStarted"]
+
+    run_virtual(story())
+
+
 def test_an_api_that_is_away_loses_nothing_and_the_time_is_that_of_the_story() -> None:
     async def story() -> None:
         async with Rig() as rig:
