@@ -164,6 +164,15 @@ def test_a_shift_that_waits_says_so_once_for_each_reason() -> None:
     ]
 
 
+def test_other_words_for_the_same_reason_are_no_news() -> None:
+    world = settled()
+    world.hold()
+    told(world, a_shift)
+    said = world.shift_record(SHIFT).model_copy(update={"message": "in other words"})
+    commit = Commit(f"Shift {SHIFT}", Reason.HELD, said.message, (), {keys.shift(SHIFT): said})
+    assert decided(world.snapshot, [commit]) == ()
+
+
 def test_a_dry_run_is_planned_and_not_accepted() -> None:
     world = settled()
     found = told(world, lambda world: a_shift(world, dryRun=True))
