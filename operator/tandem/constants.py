@@ -9,7 +9,8 @@ MIN_WAVE_AGENTS: Final = 5
 """A wave is widened until it holds at least this many agents: a canary of one agent tells nothing."""
 
 TXN_OPERATIONS: Final = 100
-"""Most writes, and most premises, of one transaction. etcd's own limit is 128 of each."""
+"""Most writes, and most premises, of one transaction, without the one write by which it tells of itself in the history.
+etcd's own limit is 128 of each."""
 
 PATIENCE_S: Final = 60.0
 """Seconds for which an order or a Shift waits to be accepted. Beyond it is refused: nothing starts late."""
@@ -78,6 +79,21 @@ SHIFTS_KEPT: Final = 100
 
 RAN_KEPT: Final = 1000
 """Names of Shifts whose records were tidied away that the store remembers per namespace, so that none runs again."""
+
+HISTORY_KEPT: Final = 10_000
+"""Transactions that the decision log keeps: about 10 MB."""
+
+HISTORY_AGE_S: Final = 400 * 24 * 3600.0
+"""Seconds after which the decision log forgets: whoever compares with last year's Drill still finds it."""
+
+HISTORY_LEAST: Final = 1_000
+"""Transactions that the decision log keeps however old they are."""
+
+HISTORY_STEP: Final = 8
+"""Transactions that the decision log forgets at once."""
+
+HISTORY_LOOK_S: Final = 60.0
+"""Seconds between two looks whether the decision log has to forget something; after a whole step, one second."""
 
 DRILL_MISSING_PERCENT: Final = 5
 """Most planned agents, in percent, who may fail to arrive by one way of a Drill that still counts as Succeeded: some go

@@ -1,5 +1,7 @@
 """A city loses its power: its agents work in the other one by themselves, and come home by a Shift."""
 
+import json
+
 import pytest
 
 from demo.callcentre import CallCentre
@@ -22,6 +24,17 @@ async def test_everybody_of_a_dead_city_works_in_the_other_one_and_nobody_else_n
     assert {centre.commits.newest[group.name].cause for group in centre.quickstart.choose("east")} == {
         f"Failover/east-{centre.commits.failovers[-1][1].number}"
     }
+
+    # While it is dead, the other city's cluster has the whole story.
+    told = json.loads(await centre.tandem("history", "--site", "east", "--since", "10m", "-o", "json"))
+    decided = {
+        (entry["revision"], group)
+        for entry in told["entries"]
+        for group in entry["placed"]
+        if entry["action"] in ("FailoverDecided", "FailoverContinued")
+    }
+    newest = {(centre.commits.newest[group.name].revision, group.name) for group in centre.quickstart.choose("east")}
+    assert newest <= decided, told["entries"][-5:]
 
     await centre.restore("east")
 

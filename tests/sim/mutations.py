@@ -28,7 +28,8 @@ from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.placement import BucketMap, Slot, fewest_moves, parse_moves
 from tandem.domain.words import Accusation
-from tandem.engine import observer
+from tandem.engine import coordinator, observer
+from tandem.engine.coordinator import Coordinator
 from tandem.probes.prober import NetworkProber
 from tandem.store.election import CoordinatorElection
 from tests.sim import scenario
@@ -354,6 +355,30 @@ def _all_at_once() -> Sequence[Any]:
 _LOST: Final = ("disaster", "half")
 _MOVED: Final = ("move", "order", "disaster while")
 
+
+def _arrivals_untold() -> Sequence[Any]:
+    decided = coordinator.decided
+
+    def without_arrivals(*about: Any) -> Any:
+        return tuple(entry for entry in decided(*about) if entry.action != "BucketsArrived")
+
+    return [patch.object(coordinator, "decided", without_arrivals)]
+
+
+def _told_before() -> Sequence[Any]:
+    """In a transaction of its own: what is refused then has been told, and what is made is told elsewhere."""
+    commit, told = Coordinator._commit, Coordinator._told
+
+    async def tell_and_commit(self: Coordinator, batch: Any, snapshot: Any) -> bool:
+        await self._store.txn([], told(self, batch, snapshot))
+        return await commit(self, batch, snapshot)
+
+    return [
+        patch.object(Coordinator, "_commit", tell_and_commit),
+        patch.object(Coordinator, "_told", lambda self, batch, snapshot: []),
+    ]
+
+
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("one accuser is enough, whatever others say", ("NobodyMovedByMistake",), _one_accuser, ("half",)),
     Mutation("neither heartbeat nor praise counts", ("NobodyMovedByMistake",), _heartbeat_ignored, ("faults", "half")),
@@ -387,6 +412,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("a CTI that stood still goes on", ("AdmittingRevisionsOnlyGrow",), _goes_on_after_a_stall),
     Mutation("who reaches nobody accuses", ("NobodyMovedByMistake",), _blind_accuses, ("half",)),
     Mutation("guests have no end", ("GuestsAsManyAsMayCome",), _guests_without_end, ("disaster", "faults", "move")),
+    Mutation("arrivals are not told", ("EveryPlacementIsTold",), _arrivals_untold, _MOVED),
+    Mutation("a decision is told before it is made", ("EveryPlacementIsTold",), _told_before),
     Mutation("everybody is let in at once", ("PacedSignIns",), _all_at_once, ("disaster",)),
     Mutation("a Drill brings back shares, not buckets", ("DrillsRestore", "NobodyMovesUnasked"), _shares_restored),
     Mutation("two Shifts may have one group", ("OneShiftPerGroup",), _no_conflicts, ("move",)),

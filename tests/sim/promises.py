@@ -23,8 +23,8 @@ from tandem.domain import keys
 from tandem.domain.placement import BucketMap, Slot
 from tandem.domain.plan import IN_THE_WAY
 from tandem.domain.reasons import Reason
-from tandem.domain.records import DrillRecord, PlacementRecord, ShiftRecord
-from tandem.engine.ports import Change
+from tandem.domain.records import DrillRecord, HistoryRecord, PlacementRecord, ShiftRecord
+from tandem.engine.ports import Change, KeyValue
 
 if TYPE_CHECKING:
     from tests.sim.cti import SimCti
@@ -166,8 +166,17 @@ class Watch:
         if found:
             for promise in self.promises:
                 promise.all_committed(found)
+        self._compare_with_history(changes)
         for change in changes:
             self._remember(change)
+
+    def _compare_with_history(self, changes: Sequence[Change]) -> None:
+        """What one transaction places, and what its entries in the decision log say of that."""
+        placed = [c.key.removeprefix(keys.PLACEMENTS) for c in changes if c.key.startswith(keys.PLACEMENTS)]
+        told = [c.value for c in changes if c.value is not None and c.key.startswith(keys.HISTORY)]
+        if placed or told:
+            for promise in self.promises:
+                promise.told(placed, told)
 
     def _count(self, commit: Commit) -> None:
         kind = "First" if commit.before is None else "Arrived"
@@ -294,6 +303,7 @@ class Promise:
     def committed(self, commit: Commit) -> None: ...
     def drilled(self, record: DrillRecord) -> None: ...
     def all_committed(self, commits: Sequence[Commit]) -> None: ...
+    def told(self, placed: Sequence[str], told: Sequence[KeyValue]) -> None: ...
     def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None: ...
     def offered(self, cti: "SimCti", now: float) -> None: ...
     def placed(self, cti: "SimCti") -> None: ...
@@ -875,6 +885,28 @@ class NoDefects(Promise):
             for note in engine.coordinator.figures.notes:
                 if note.reason is Reason.DEFECT:
                     raise self.broken(f"{note.subject}: {note.sentence}")
+            if engine.coordinator.figures.badly_told:
+                raise self.broken(f"{engine.site} could not put a decision into the words of the history")
+
+
+class EveryPlacementIsTold(Promise):
+    """Every placement has exactly one entry in the decision log, written with it; no entry names what is not so."""
+
+    name = "EveryPlacementIsTold"
+
+    def told(self, placed: Sequence[str], told: Sequence[KeyValue]) -> None:
+        named = Counter(
+            group
+            for kv in told
+            for entry in HistoryRecord.model_validate_json(kv.value).entries
+            for group in entry.placed
+        )
+        self.world.stats["transactions in the decision log"] += len(told)
+        if named != Counter(placed):
+            raise self.broken(f"a transaction places {sorted(placed)}, and its entries name {sorted(named.elements())}")
+        for kv in told:
+            if kv.create_revision != kv.mod_revision:
+                raise self.broken(f"{kv.key} is written over")
 
 
 class FailStatic(Promise):
@@ -955,5 +987,6 @@ PROMISES: Final[tuple[type[Promise], ...]] = (
     GuestsAsManyAsMayCome,
     PacedSignIns,
     CallsOnlyToValidSessions,
+    EveryPlacementIsTold,
     FailStatic,
 )

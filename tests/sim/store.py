@@ -21,6 +21,7 @@ from tandem.engine.ports import (
     KeyValue,
     LeaseLostError,
     NoQuorumError,
+    Page,
     Put,
     StoreError,
     TxnResult,
@@ -275,6 +276,12 @@ class SimStore:
 
     async def range(self, prefix: str, *, timeout: float = 1.0) -> tuple[Sequence[KeyValue], int]:
         found: tuple[Sequence[KeyValue], int] = await self._ask(lambda: self._cluster.range(prefix), timeout)
+        return found
+
+    async def page(
+        self, prefix: str, *, start: str = "", limit: int = 0, keys_only: bool = False, timeout: float = 1.0
+    ) -> Page:
+        found: Page = await self._ask(lambda: self._cluster.page(prefix, start, limit, keys_only), timeout)
         return found
 
     async def get(self, key: str, *, timeout: float = 1.0) -> KeyValue | None:

@@ -17,6 +17,7 @@ QUICK = (
     "a failover moves survivors",
     "agents return by themselves",
     "wanted is not actual: moved",
+    "arrivals are not told",
 )
 SEEDS = 400
 

@@ -4,7 +4,7 @@ The base of the in-memory stores: `memory_store` (one loop, for unit tests) and 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Final
 
@@ -15,6 +15,7 @@ from tandem.engine.ports import (
     Guard,
     KeyValue,
     LeaseLostError,
+    Page,
     Put,
     TxnResult,
 )
@@ -46,6 +47,11 @@ class EtcdState:
 
     def range(self, prefix: str) -> tuple[Sequence[KeyValue], int]:
         return [self._keys[key] for key in sorted(self._keys) if key.startswith(prefix)], self.revision
+
+    def page(self, prefix: str, start: str = "", limit: int = 0, keys_only: bool = False) -> Page:
+        found = [kv for kv in self.range(prefix)[0] if kv.key >= start]
+        part = found[:limit] if limit else found
+        return Page([replace(kv, value=b"") for kv in part] if keys_only else part, len(found), self.revision)
 
     def get(self, key: str) -> KeyValue | None:
         return self._keys.get(key)

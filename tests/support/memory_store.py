@@ -17,6 +17,7 @@ from tandem.engine.ports import (
     KeyValue,
     LeaseLostError,
     NoQuorumError,
+    Page,
     Put,
     StoreError,
     TxnResult,
@@ -138,6 +139,12 @@ class MemoryStore:
     async def range(self, prefix: str, *, timeout: float = 1.0) -> tuple[Sequence[KeyValue], int]:
         await self._round_trip(timeout)
         return self._etcd.range(prefix)
+
+    async def page(
+        self, prefix: str, *, start: str = "", limit: int = 0, keys_only: bool = False, timeout: float = 1.0
+    ) -> Page:
+        await self._round_trip(timeout)
+        return self._etcd.page(prefix, start, limit, keys_only)
 
     async def get(self, key: str, *, timeout: float = 1.0) -> KeyValue | None:
         await self._round_trip(timeout)

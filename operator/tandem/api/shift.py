@@ -199,6 +199,12 @@ class ShiftSpec(Written):
         return self
 
     @property
+    def sites(self) -> tuple[str, ...]:
+        """Sites that it names as its goal, by name."""
+        named = {share.site for share in self.placement} | {self.to or "", self.evacuate or ""}
+        return tuple(sorted(named - {""}))
+
+    @property
     def goal(self) -> str:
         """Where the agents go, for people: `west`, `east 60 %, west 40 %` or `away from east`."""
         if self.evacuate:

@@ -4,10 +4,11 @@ import argparse
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tandem.cli import apply, approve, certs, drill, drill_report, hold, plan, shift, status
+from tandem.cli import apply, approve, certs, drill, drill_report, history, hold, plan, shift, status
 from tandem.cli.contexts import Clusters, chosen, kubeconfig_files
 from tandem.errors import ConfigError, TandemError
 
@@ -81,6 +82,22 @@ def parser() -> argparse.ArgumentParser:
     formats = "report: text (figures), json (everything), html (everything, to read and to print)"
     drilled.add_argument("-o", "--output", choices=("text", "json", "html"), default="text", help=formats)
 
+    told = command("history", "Who decided what, when, why and at which revision; the newest last.")
+    told.add_argument("--since", default="", help="like 90m, 7d or 2026-11-28T03:00:00Z; default: from the beginning")
+    told.add_argument("--site", default="", help="what concerns this site")
+    told.add_argument("--group", default="", help="what concerns this AgentGroup: namespace/name, or its name")
+    told.add_argument("--shift", default="", help="what this Shift did: namespace/name, or its name")
+    told.add_argument("--drill", default="", help="what this Drill and its Shifts did")
+    told.add_argument("--kind", default="", help="Site, AgentGroup, Trunk, Shift, Drill or Hold")
+    told.add_argument("--name", default="", help="name of the object")
+    told.add_argument("--action", default="", help="like FailoverDecided, WaveStarted or Approved")
+    told.add_argument("--by", default="", help="part of who stands behind it: a person, order, schedule, Failover")
+    told.add_argument(
+        "--limit", type=int, default=history.DEFAULT_LIMIT, help="the newest so many (%(default)s); 0: all"
+    )
+    told.add_argument("-o", "--output", choices=("table", "wide", "json"), default="table", help="default: %(default)s")
+    told.add_argument("--operator", default=plan.DEFAULT_OPERATOR, help="the operator's Service: %(default)s")
+
     applied = command("apply", "Apply the same manifests to every cluster.")
     applied.add_argument("-f", "--filename", action="append", required=True, help="file or folder; can be repeated")
 
@@ -114,6 +131,10 @@ async def run(arguments: argparse.Namespace) -> int:
             return await plan.run(
                 clusters, arguments.filename, arguments.namespace, operator=arguments.operator, as_json=as_json
             )
+        if arguments.command == "history":
+            return await history.run(
+                clusters, history_query(arguments, time.time()), operator=arguments.operator, output=arguments.output
+            )
         if arguments.command == "approve":
             return await approve.run(clusters, arguments.name, arguments.namespace)
         wait_s = arguments.timeout if arguments.wait else 0.0
@@ -124,6 +145,19 @@ async def run(arguments: argparse.Namespace) -> int:
         if arguments.command == "drill":
             return await drill.run(clusters, arguments.action, arguments.name, arguments.namespace, wait_s)
         return await shift.run(clusters, wanted(arguments), arguments.namespace, wait_s)
+
+
+def history_query(arguments: argparse.Namespace, now: float) -> dict[str, str]:
+    """What to ask the history. Raises: ConfigError. `now`: seconds since the epoch."""
+    if arguments.limit < 0:
+        raise ConfigError(f"--limit is {arguments.limit}; write how many entries at most, 0 for all")
+    words = ("site", "group", "shift", "drill", "kind", "name", "action", "by")
+    since = history.since_of(arguments.since, now)
+    return {
+        **{word: getattr(arguments, word) for word in words},
+        "since": f"{since:.3f}" if since else "",
+        "limit": str(arguments.limit),
+    }
 
 
 def wanted(arguments: argparse.Namespace) -> shift.Wanted:

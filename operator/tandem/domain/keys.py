@@ -19,7 +19,10 @@
     /tandem/v1/hold                                      the big red button
     /tandem/v1/hold-request/<site>                       last hold request consumed from that cluster
 
-`<name>` of a namespaced object is `namespace/name`.
+    /tandem/history/v1/<revision>-<writer>-<number>      the decision log, append-only: what one transaction decided
+
+`<name>` of a namespaced object is `namespace/name`. Everything under `/tandem/v1/` is in every engine's memory; the
+history is beside it, and read by whoever asks.
 """
 
 from typing import Final
@@ -44,6 +47,9 @@ DRILL_REPORTS: Final = PREFIX + "drill-report/"
 TRUNKS: Final = PREFIX + "trunk/"
 FAILOVERS: Final = PREFIX + "failover/"
 HOLD_REQUESTS: Final = PREFIX + "hold-request/"
+
+HISTORY: Final = "/tandem/history/v1/"
+"""Not under PREFIX: no picture lists or watches it."""
 
 SITE: Final = "sites"
 AGENT_GROUP: Final = "agentgroups"
@@ -117,3 +123,14 @@ def failover(site: str) -> str:
 
 def hold_request(site: str) -> str:
     return HOLD_REQUESTS + site
+
+
+def history(revision: int, writer: str, number: int) -> str:
+    """Key of one transaction's entries; keys sort as what they tell of happened.
+
+    Args:
+        revision: The store's, as the writer had read it when it decided; what it commits is newer.
+        writer: The process; no two have the same name, restarts included.
+        number: Counts that process's attempts: one whose outcome is unknown may be applied after the next one.
+    """
+    return f"{HISTORY}{revision:020d}-{writer}-{number}"

@@ -457,3 +457,40 @@ class TrunkRecord(Record):
     decided_from: str = Field(default="", description="`trunk_digest` of the spec that these routes follow.")
     reason: str = Field(default="", description="Why routes of an older spec, or none, are in force.")
     message: str = Field(default="", description="`reason` as a sentence.")
+
+
+class Who(Record):
+    """Who or what stands behind a decision."""
+
+    kind: Literal["Person", "Order", "Schedule", "Drill", "Rule"]
+    name: str = Field(default="", description="The person's, as the cluster knows them; empty where nobody said it.")
+
+
+class HistoryEntry(Record):
+    """One decision, in the words of the field."""
+
+    kind: Literal["Site", "AgentGroup", "Trunk", "Shift", "Drill", "Hold"]
+    name: str = Field(default="", description="Of the object; a hold has none.")
+    action: str = Field(description="What was decided, CamelCase, never renamed.")
+    reason: str = ""
+    why: str = Field(default="", description="A sentence for people, with the evidence.")
+    who: Who
+    sites: tuple[str, ...] = Field(default=(), description="Sites that it concerns.")
+    groups: tuple[str, ...] = Field(default=(), description="Groups that it is about, without those in `placed`.")
+    placed: tuple[str, ...] = Field(default=(), description="Groups whose placement the same transaction wrote.")
+    agents: int = 0
+    buckets: int = Field(default=0, description="Buckets that `placed` changes.")
+    shift: str = Field(default="", description="The Shift that it belongs to, where it is not about the Shift itself.")
+
+
+class HistoryRecord(Record):
+    """What one transaction decided. Its key's create revision is the revision at which that became true."""
+
+    at: float = Field(description="By the writer's clock.")
+    site: str = Field(description="Location that wrote it.")
+    engine: str = Field(description="The coordinator's ID, or the operator that took a person's command to the store.")
+    epoch: int = Field(default=0, description="The coordinator's reign; 0 for what an operator wrote.")
+    entries: tuple[HistoryEntry, ...]
+
+    def encode(self) -> bytes:
+        return self.model_dump_json(exclude_defaults=True).encode()

@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from tandem.constants import DECIDE_COALESCE_S, TXN_OPERATIONS
 from tandem.domain.decide import decide
 from tandem.domain.decision import Commit, Note
+from tandem.domain.history import decided, in_short
 from tandem.domain.reasons import Reason
-from tandem.domain.snapshot import Instant
+from tandem.domain.records import HistoryEntry
+from tandem.domain.snapshot import Instant, Snapshot
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Clock, Delete, Election, Guard, Put, Store, StoreError
+from tandem.engine.scribe import Scribe
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,8 @@ class Figures:
     commits: int = 0
     refused: int = 0
     unknown: int = 0
+    badly_told: int = 0
+    """Transactions of which the history has the decisions' own words only, by a defect."""
     decide_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=512))
     commit_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=512))
     notes: tuple[Note, ...] = ()
@@ -46,6 +51,8 @@ class Coordinator:
         self._clock = clock
         self._read_for = 0  # the reign for which the store was read linearizably
         self._conflicts = 0
+        self._scribe: Scribe | None = None
+        """Ours, from our first reign on: our name is in the coordinator's key."""
         self.figures = Figures()
 
     async def run(self) -> None:
@@ -86,7 +93,7 @@ class Coordinator:
             for batch in self._batches(decision.commits):
                 if self._election.epoch() != epoch:
                     return None
-                if not await self._commit(batch):
+                if not await self._commit(batch, snapshot):
                     refused = True
                     if not alone:
                         break
@@ -113,8 +120,10 @@ class Coordinator:
             return [[commit] for commit in commits]
         return pack(commits)
 
-    async def _commit(self, batch: Sequence[Commit]) -> bool:
+    async def _commit(self, batch: Sequence[Commit], snapshot: Snapshot) -> bool:
         guards, writes = transaction(batch)
+        # In the same transaction: no decision without its entry, no entry without its decision.
+        writes += self._told(batch, snapshot)
         started = self._clock.monotonic()
         result = await self._store.txn(guards, writes)
         self.figures.commit_seconds.append(self._clock.monotonic() - started)
@@ -130,6 +139,22 @@ class Coordinator:
         if not await self._picture.reach(result.revision, _CATCH_UP_S):
             await self._picture.refresh()
         return True
+
+    def _told(self, batch: Sequence[Commit], snapshot: Snapshot) -> list[Put]:
+        """What the history says of these commits, which were decided on `snapshot`."""
+        assert snapshot.coordinator is not None
+        entries: Sequence[HistoryEntry]
+        try:
+            entries = decided(snapshot, batch)
+        except Exception:
+            log.exception("a defect of Tandem, please report it: the history has only the decisions' own words")
+            self.figures.badly_told += 1
+            entries = in_short(batch)
+        me = snapshot.coordinator.record
+        if self._scribe is None:
+            self._scribe = Scribe(me.site, me.engine)
+        epoch = snapshot.coordinator.create_revision
+        return self._scribe.write(entries, at=self._clock.now(), revision=self._picture.revision, epoch=epoch)
 
     def _say(self, notes: tuple[Note, ...]) -> None:
         for note in notes:

@@ -50,6 +50,17 @@ class TxnResult:
 
 
 @dataclass(frozen=True)
+class Page:
+    """A part of the keys under a prefix."""
+
+    kvs: Sequence[KeyValue]
+    count: int
+    """Keys that there are from the page's start on, this page's included."""
+    revision: int
+    """The store's, at which this was so."""
+
+
+@dataclass(frozen=True)
 class Change:
     """One change seen by a watch; `value` is None for a deletion."""
 
@@ -77,6 +88,17 @@ class LeaseLostError(StoreError):
 class Store(Protocol):
     async def range(self, prefix: str, *, timeout: float = 1.0) -> tuple[Sequence[KeyValue], int]:
         """All keys under `prefix` by a linearizable read, and the revision of the read."""
+
+    async def page(
+        self, prefix: str, *, start: str = "", limit: int = 0, keys_only: bool = False, timeout: float = 1.0
+    ) -> Page:
+        """The first keys under `prefix`, in their order, by a linearizable read: for what is too much for one answer.
+
+        Args:
+            start: The key to begin at; empty: the first one under `prefix`.
+            limit: Most keys; 0: all.
+            keys_only: Without the values.
+        """
 
     async def get(self, key: str, *, timeout: float = 1.0) -> KeyValue | None:
         """One key by a linearizable read."""

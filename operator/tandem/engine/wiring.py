@@ -12,6 +12,7 @@ from tandem.engine.actuator import Actuator
 from tandem.engine.clock import RealClock
 from tandem.engine.config import Settings
 from tandem.engine.coordinator import Coordinator
+from tandem.engine.history_keeper import HistoryKeeper
 from tandem.engine.leadership import StoreLeadership
 from tandem.engine.metrics import exposition, health
 from tandem.engine.observer import Observer
@@ -96,6 +97,7 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
                 "observer": observer.run,
                 "actuator": actuator.run,
                 "trunks": trunks.run,
+                "history": HistoryKeeper(store, election, clock).run,
                 "store-leadership": StoreLeadership(settings.site, picture, store.lead, clock).run,
             },
         )

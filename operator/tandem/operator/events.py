@@ -1,16 +1,19 @@
 """Posts Events: one per object, reason and message, counted by us: many equal ones hide the one that matters."""
 
 import asyncio
-import hashlib
+import contextlib
 import logging
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 from tandem.api.common import API_VERSION
+from tandem.api.resources import AGENT_GROUP
 from tandem.domain.snapshot import Snapshot
 from tandem.engine.picture import Picture
-from tandem.operator.cluster import ApiError, Cluster, MissingError
-from tandem.operator.objects import Seen, Table
+from tandem.engine.wakeup import Signal
+from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError, TakenError
+from tandem.operator.objects import Key, Seen, Table
 from tandem.operator.status_pacing import Quiet
 from tandem.operator.statuses.common import rfc3339
 from tandem.operator.story import LOOKED_AT, Tale, tales
@@ -19,20 +22,40 @@ log = logging.getLogger(__name__)
 
 _KEPT = 1000
 """Events whose count is remembered."""
-_QUEUE = 500
-"""Events that wait to be posted; beyond that the oldest are dropped: a dead API must not fill the memory."""
+_WAITING = 5000
+"""Events that wait to be posted, about 3 MB; a dead API must not fill the memory. Beyond that the oldest about groups
+are dropped first: what happened to a Site, a Shift or a Drill is the story."""
 _PATIENCE_S = 5.0
 """Seconds that an Event waits for its object to appear in this cluster."""
 _PAUSE_S = 0.1
 """Seconds between two posts: a move of many groups is told within seconds, and not in its busiest moment."""
 _EARLY_S = 0.2
 """Seconds between two looks at Events that cannot be posted yet."""
+_AWAY_S = 2.0
+"""Seconds before an API that did not take an Event is tried again."""
 _CLUSTER_NAMESPACE = "default"
 """Where Events on objects without namespace belong."""
 
 
+@dataclass(frozen=True)
+class _Told:
+    """One Event on its way. `at`: seconds since the epoch; `until`: monotonic, for its object to appear."""
+
+    tale: Tale
+    at: float
+    until: float
+
+    @property
+    def key(self) -> Key:
+        return self.tale.resource.plural, self.tale.name
+
+
 class Storyteller:
-    """Compares each new picture with the one before and posts the difference. One task: `run`."""
+    """Compares each new picture with the one before and posts the difference. One task: `run`.
+
+    Events about one object are posted in the order in which things happened, and with that time, however long the
+    object, the API or the first seconds of a move keep them waiting.
+    """
 
     def __init__(self, site: str, table: Table, view: Picture, cluster: Cluster) -> None:
         self._site = site
@@ -40,11 +63,12 @@ class Storyteller:
         self._view = view
         self._cluster = cluster
         self._changed = view.subscribe(*LOOKED_AT)
-        self._told: Snapshot | None = None
+        self._seen: Snapshot | None = None
         self._posted: OrderedDict[Tale, tuple[str, int]] = OrderedDict()
-        self._queue: asyncio.Queue[tuple[Tale, float]] = asyncio.Queue(_QUEUE)
+        self._waiting: list[_Told] = []
+        self._news = Signal()
         self._quiet = Quiet()
-        self._early: list[tuple[Tale, float]] = []
+        self._last_name_ns = 0
 
     async def run(self) -> None:
         """Tell until cancelled."""
@@ -57,82 +81,109 @@ class Storyteller:
 
     def look(self, snapshot: Snapshot) -> None:
         """Take the next picture; what has changed since the last one is told."""
-        before, self._told = self._told, snapshot
+        before, self._seen = self._seen, snapshot
         if before is None or before is snapshot:
             return
         for tale in tales(before, snapshot, self._site):
             self.tell(tale)
 
     def tell(self, tale: Tale) -> None:
-        """Queue one Event."""
-        if self._queue.full():
-            self._queue.get_nowait()
-        self._queue.put_nowait((tale, self._view.clock.monotonic() + _PATIENCE_S))
+        """Let one Event wait for its turn."""
+        if len(self._waiting) >= _WAITING:
+            groups = (number for number, told in enumerate(self._waiting) if told.tale.resource is AGENT_GROUP)
+            del self._waiting[next(groups, 0)]
+        clock = self._view.clock
+        self._waiting.append(_Told(tale, clock.now(), clock.monotonic() + _PATIENCE_S))
+        self._news.give()
 
     async def _post_all(self) -> None:
+        pause: float | None = None
         while True:
-            tales_due = [*self._early, *await self._next()]
-            self._early = []
-            quiet = self._quiet.wanted(self._view.snapshot, self._view.clock.monotonic())
-            for tale, until in tales_due:
-                if quiet and tale.type == "Normal":
-                    self._early.append((tale, until))
-                    continue
-                if self._table.get(tale.resource.plural, tale.name) is None:
-                    # A Shift made elsewhere is about to be shown here; what never comes is told where it is.
-                    if self._view.clock.monotonic() < until:
-                        self._early.append((tale, until))
-                    continue
-                try:
-                    await self.post(tale)
-                except ApiError as error:
-                    log.warning("Event %s on %s %s not posted: %s", tale.reason, tale.resource.kind, tale.name, error)
+            await self._news.wait(pause)
+            try:
+                await self.round()
+            except ApiError as error:
+                log.warning("%d Events wait for the API: %s", len(self._waiting), error)
+                pause = _AWAY_S
+            else:
+                pause = _EARLY_S if self._waiting else None
+
+    async def round(self) -> None:
+        """Post what can be posted now. Raises ApiError while the API takes none: they go on waiting."""
+        quiet = self._is_quiet()
+        # A warning does not wait for quieter times, and neither does what came before it.
+        urgent = {told.key for told in self._waiting if told.tale.type == "Warning"}
+        early: set[Key] = set()
+        for told in list(self._waiting):
+            if told.key in early or (quiet and told.key not in urgent):
+                continue
+            if self._table.get(*told.key) is None and self._view.clock.monotonic() < told.until:
+                # A Shift made elsewhere is about to be shown here; what never comes is told where it is.
+                early.add(told.key)
+                continue
+            try:
+                posted = await self.post(told.tale, told.at)
+            except (RefusedError, MissingError) as error:
+                tale = told.tale
+                log.warning("Event %s on %s %s not posted: %s", tale.reason, tale.resource.kind, tale.name, error)
+                posted = True
+            with contextlib.suppress(ValueError):  # it was dropped meanwhile
+                self._waiting.remove(told)
+            if posted:
                 await asyncio.sleep(_PAUSE_S)
+                quiet = self._is_quiet()
 
-    async def _next(self) -> list[tuple[Tale, float]]:
-        """The next Event to post; none after a while when others wait."""
-        try:
-            async with asyncio.timeout(_EARLY_S if self._early else None):
-                return [await self._queue.get()]
-        except TimeoutError:
-            return []
+    def _is_quiet(self) -> bool:
+        return self._quiet.wanted(self._view.snapshot, self._view.clock.monotonic())
 
-    async def post(self, tale: Tale) -> None:
-        """Post one Event, or count one that was posted before. Raises ApiError."""
+    async def post(self, tale: Tale, at: float) -> bool:
+        """Post one Event, or count one that was posted before. False: its object is not here. Raises ApiError.
+
+        `at`: when it happened, seconds since the epoch.
+        """
         seen = self._table.get(tale.resource.plural, tale.name)
         if seen is None:
-            return
-        now = self._view.clock.now()
+            return False
         path = f"/api/v1/namespaces/{seen.namespace or _CLUSTER_NAMESPACE}/events"
-        if known := self._posted.pop(tale, None):
+        if known := self._posted.get(tale):
             name, count = known[0], known[1] + 1
             try:
-                await self._cluster.merge(f"{path}/{name}", {"count": count, "lastTimestamp": rfc3339(now)})
+                await self._cluster.merge(f"{path}/{name}", {"count": count, "lastTimestamp": rfc3339(at)})
             except MissingError:
                 pass  # Kubernetes forgets Events after an hour: tell it anew.
             else:
                 self._remember(tale, name, count)
-                return
-        event = event_of(tale, seen, now)
-        await self._cluster.post(path, event)
+                return True
+        self._last_name_ns = max(int(at * 1e9), self._last_name_ns + 1)
+        event = event_of(tale, seen, at, self._last_name_ns)
+        try:
+            await self._cluster.post(path, event)
+        except TakenError:
+            return True  # ours, the answer to which was lost
         self._remember(tale, event["metadata"]["name"], 1)
+        return True
 
     def _remember(self, tale: Tale, name: str, count: int) -> None:
+        self._posted.pop(tale, None)
         self._posted[tale] = (name, count)
         while len(self._posted) > _KEPT:
             self._posted.popitem(last=False)
 
 
-def event_of(tale: Tale, seen: Seen, now: float) -> dict[str, Any]:
-    """The Event as an object. The time is part of its name: after a restart the count begins anew."""
-    what = f"{tale.resource.kind}/{tale.name}/{tale.reason}/{tale.message}/{now:.6f}"
-    digest = hashlib.sha256(what.encode()).hexdigest()[:16]
+def event_of(tale: Tale, seen: Seen, at: float, name_ns: int) -> dict[str, Any]:
+    """The Event as an object.
+
+    Args:
+        at: When it happened, seconds since the epoch. Kubernetes keeps whole seconds of it.
+        name_ns: The same in nanoseconds, made different from all others: names sort as the story went, and so does
+            what happened within one second.
+    """
     namespace = seen.namespace or _CLUSTER_NAMESPACE
-    moment = rfc3339(now)
+    moment = rfc3339(at)
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{seen.short_name}.{digest}", "namespace": namespace},
+        "metadata": {"name": f"{seen.short_name}.{name_ns:016x}", "namespace": namespace},
         "involvedObject": {
             "apiVersion": API_VERSION,
             "kind": tale.resource.kind,

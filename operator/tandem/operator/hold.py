@@ -6,6 +6,7 @@ a manifest that carries it may be applied again.
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -14,8 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tandem.api.common import HOLD_REQUEST
 from tandem.constants import PATIENCE_S
 from tandem.domain import keys
+from tandem.domain.history_commands import held, resumed
 from tandem.domain.records import HoldRecord, HoldRequestRecord
 from tandem.engine.ports import Clock, Delete, Guard, Put, Store, StoreError
+from tandem.engine.scribe import Scribe
 from tandem.engine.wakeup import Signal
 from tandem.errors import ConfigError
 
@@ -65,6 +68,7 @@ class HoldDesk:
         self._store = store
         self._clock = clock
         self._complain = complain
+        self._scribe = Scribe(site, f"operator-{secrets.token_hex(6)}")
         self._wanted: HoldRequest | None = None
         self._wake = Signal()
 
@@ -102,7 +106,9 @@ class HoldDesk:
         """
         memory = keys.hold_request(self._site)
         for _ in range(_ATTEMPTS):
-            seen = await self._store.get(memory)
+            found, revision = await self._store.range(keys.HOLD)  # the requests that were consumed as well
+            known = {kv.key: kv for kv in found}
+            seen, holding = known.get(memory), known.get(keys.HOLD)
             if seen is not None and HoldRequestRecord.model_validate_json(seen.value).id == request.id:
                 return False
             if request.at and now - request.at > PATIENCE_S:
@@ -111,16 +117,18 @@ class HoldDesk:
                     f"annotation {HOLD_REQUEST} asks to {request.action}, but {now - request.at:.0f} s ago, and within "
                     f"{PATIENCE_S:.0f} s it was not carried out; ask again with `kubectl tandem {request.action}`"
                 )
-            held = await self._store.get(keys.HOLD)
             guards = [
                 Guard(memory, mod_revision=seen.mod_revision if seen else 0),
-                Guard(keys.HOLD, mod_revision=held.mod_revision if held else 0),
+                Guard(keys.HOLD, mod_revision=holding.mod_revision if holding else 0),
             ]
             writes: list[Put | Delete] = [Put(memory, HoldRequestRecord(id=request.id).encode())]
             if request.action == "hold":
                 writes.append(Put(keys.HOLD, HoldRecord(by=request.by, reason=request.reason, since=now).encode()))
-            elif held is not None:
-                writes.append(Delete(keys.HOLD))
+                told = [held(request.by, request.reason, self._site)]
+            else:
+                writes += [Delete(keys.HOLD)] if holding else []
+                told = [resumed(request.by, request.reason, self._site)] if holding else []
+            writes += self._scribe.write(told, at=now, revision=revision)
             if (await self._store.txn(guards, writes)).succeeded:
                 log.info("%s by %s: %s", request.action, request.by, request.reason)
                 return True

@@ -1,10 +1,10 @@
-"""The operator's small HTTP server: for the kubelet (does this process still do its work?), and for plans.
+"""The operator's small HTTP server: for the kubelet (does this process still do its work?), for plans and the history.
 
 A Kubernetes API or a store that is away is no reason for a restart.
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -17,17 +17,22 @@ Report = Callable[[], tuple[bool, dict[str, Any]]]
 Plan = Callable[[bytes], Awaitable[dict[str, Any]]]
 """What manifests would do. Raises: ConfigError, DependencyError."""
 
+History = Callable[[Mapping[str, str]], Awaitable[dict[str, Any]]]
+"""What the decision log says, by the parameters of the query. Raises: ConfigError, DependencyError."""
+
 PLAN_PATH: Final = "/v1/plan"
+HISTORY_PATH: Final = "/v1/history"
 _MOST_BYTES: Final = 4 * 2**20
 
 
 class Liveness:
-    """`GET /livez` and `POST /v1/plan` on one port."""
+    """`GET /livez`, `POST /v1/plan` and `GET /v1/history` on one port."""
 
-    def __init__(self, port: int, report: Report, plan: Plan | None = None) -> None:
+    def __init__(self, port: int, report: Report, plan: Plan | None = None, history: History | None = None) -> None:
         self._port = port
         self._report = report
         self._plan = plan
+        self._history = history
         self._runner: web.AppRunner | None = None
         self.port = 0
 
@@ -36,6 +41,8 @@ class Liveness:
         app.router.add_get("/livez", self._answer)
         if self._plan is not None:
             app.router.add_post(PLAN_PATH, self._answer_plan)
+        if self._history is not None:
+            app.router.add_get(HISTORY_PATH, self._answer_history)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "0.0.0.0", self._port)
@@ -52,12 +59,21 @@ class Liveness:
 
     async def _answer_plan(self, request: web.Request) -> web.Response:
         assert self._plan is not None
-        try:
-            return _json(200, await self._plan(await request.read()))
-        except ConfigError as error:
-            return _json(400, {"message": str(error)})
-        except DependencyError as error:
-            return _json(503, {"message": str(error)})
+        return await _asked(self._plan(await request.read()))
+
+    async def _answer_history(self, request: web.Request) -> web.Response:
+        assert self._history is not None
+        return await _asked(self._history(dict(request.query)))
+
+
+async def _asked(answer: Awaitable[dict[str, Any]]) -> web.Response:
+    """An answer, or whose fault it is that there is none."""
+    try:
+        return _json(200, await answer)
+    except ConfigError as error:
+        return _json(400, {"message": str(error)})
+    except DependencyError as error:
+        return _json(503, {"message": str(error)})
 
 
 def _json(status: int, document: dict[str, Any]) -> web.Response:

@@ -25,6 +25,7 @@ from tandem.operator.deployments import Deployments
 from tandem.operator.drill_copies import DrillCopies
 from tandem.operator.drill_reports import DrillReports
 from tandem.operator.events import Storyteller
+from tandem.operator.history import HistoryReader
 from tandem.operator.hold import HoldDesk
 from tandem.operator.intake import Intake
 from tandem.operator.liveness import Liveness
@@ -67,7 +68,8 @@ class Operator:
         self.supervisor = Supervisor()
         self._compared_at = -RECONCILE_S
         planner = Planner(settings.site, self.view)
-        self.liveness = Liveness(settings.liveness_port, self.report, planner.answer)
+        history = HistoryReader(settings.site, store)
+        self.liveness = Liveness(settings.liveness_port, self.report, planner.answer, history.answer)
 
     async def start(self) -> None:
         await self.liveness.start()

@@ -10,7 +10,8 @@ record forgotten                -> the mirrored objects go; those that people ma
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+import secrets
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,11 +20,13 @@ from tandem.api.resources import SHIFT
 from tandem.api.shift import FINISHED, ShiftSpec
 from tandem.constants import PATIENCE_S
 from tandem.domain import keys
+from tandem.domain.history_commands import shift_asked, shift_deleted, shift_told
 from tandem.domain.reasons import Reason
-from tandem.domain.records import RanRecord, ShiftRecord
+from tandem.domain.records import HistoryEntry, RanRecord, ShiftRecord
 from tandem.domain.snapshot import ShiftEntry
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Delete, Guard, Put, Store, StoreError
+from tandem.engine.scribe import Scribe
 from tandem.operator.cluster import ApiError, Cluster, MissingError, TakenError, path_of
 from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Seen, Table, seconds
@@ -170,6 +173,7 @@ class ShiftExchange:
         self._cluster = cluster
         self._notes = notes
         self._wake = view.subscribe(keys.SHIFTS)
+        self._scribe = Scribe(site, f"operator-{secrets.token_hex(6)}")
         self._deleted: dict[str, Seen] = {}
         self._dropped: set[str] = set()
         """Shifts whose objects here we have deleted ourselves; the events are on their way."""
@@ -250,10 +254,11 @@ class ShiftExchange:
         self._notes.show(seen.key, None)
         if isinstance(found, Create):
             fresh = ShiftRecord(spec=found.spec, created_at=now, created_in=self._site)
-            return await self._put(seen.name, fresh, 0)
+            return await self._put(seen.name, fresh, 0, [shift_asked(seen.name, found.spec, self._site)])
         if isinstance(found, Change):
             assert entry is not None
-            return await self._put(seen.name, found.record, entry.mod_revision)
+            told = shift_told(seen.name, entry.record, found.record, self._site)
+            return await self._put(seen.name, found.record, entry.mod_revision, told)
         if isinstance(found, Drop):
             await self._drop(seen)
         return True
@@ -264,10 +269,13 @@ class ShiftExchange:
         if name in self._deleted:
             key = keys.shift(name)
             if record.phase in FINISHED:
-                return (await self._store.txn([Guard(key, mod_revision=entry.mod_revision)], [Delete(key)])).succeeded
+                told = self._told([shift_deleted(name, record, self._site)])
+                guards = [Guard(key, mod_revision=entry.mod_revision)]
+                return (await self._store.txn(guards, [Delete(key), *told])).succeeded
             if not record.spec.abort:
                 aborted = record.model_copy(update={"spec": record.spec.model_copy(update={"abort": True})})
-                return await self._put(name, aborted, entry.mod_revision)
+                entries = shift_told(name, record, aborted, self._site, "its object was deleted")
+                return await self._put(name, aborted, entry.mod_revision, entries)
         namespace = name.rpartition("/")[0]
         path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{SHIFT.plural}"
         try:
@@ -279,15 +287,19 @@ class ShiftExchange:
             log.info("Shift %s is not shown here: there is no namespace %s", name, namespace)
         return True
 
-    async def _put(self, name: str, record: ShiftRecord, revision: int) -> bool:
+    async def _put(self, name: str, record: ShiftRecord, revision: int, entries: Sequence[HistoryEntry]) -> bool:
+        """Tell the store of a Shift, and the history of what a person did with it: both or neither."""
         key = keys.shift(name)
         guards = [Guard(key, mod_revision=revision)]
         if not revision:
             guards.append(Guard(keys.ran(name), mod_revision=0))  # tidied away since we looked
-        done = await self._store.txn(guards, [Put(key, record.encode())])
+        done = await self._store.txn(guards, [Put(key, record.encode()), *self._told(entries)])
         if done.succeeded:
             log.info("Shift %s told to the store", name)
         return done.succeeded
+
+    def _told(self, entries: Sequence[HistoryEntry]) -> list[Put]:
+        return self._scribe.write(entries, at=self._view.clock.now(), revision=self._view.revision)
 
     async def _drop(self, seen: Seen) -> None:
         self._dropped.add(seen.name)

@@ -1,6 +1,7 @@
 """What happened, in words for people: the difference between two pictures of the store, as Events on objects.
 
-Pure; `events.py` posts them. Nothing is told about what was there before the operator started.
+Pure; `events.py` posts them. Nothing is told about what was there before the operator started. A Shift or a Drill may
+pass several steps between two pictures: each is told, in the order in which it was taken.
 """
 
 from collections.abc import Iterator
@@ -9,8 +10,11 @@ from typing import Final, Literal
 
 from tandem.api.resources import AGENT_GROUP, DRILL, SHIFT, SITE, TRUNK, Resource
 from tandem.domain import keys
-from tandem.domain.snapshot import ShiftEntry, Snapshot
+from tandem.domain.abort import ABORTING
+from tandem.domain.records import DrillRunRecord, ShiftRecord
+from tandem.domain.snapshot import DrillEntry, ShiftEntry, Snapshot
 from tandem.domain.verdicts import State, site_verdict
+from tandem.domain.waves import wave_text
 from tandem.operator.statuses.common import gaps_of
 
 LOOKED_AT: Final = (
@@ -114,13 +118,16 @@ def _orders(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
 def _shifts(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
     for name, entry in after.shifts.items():
         old = before.shifts.get(name)
-        if old is not None and (old.record.phase, old.record.wave) == (entry.record.phase, entry.record.wave):
+        if old is not None and _step_of(old.record) == _step_of(entry.record):
             continue
         yield from _shift(old, entry, after)
 
 
+def _step_of(record: ShiftRecord) -> tuple[str, int, bool]:
+    return record.phase, record.wave, record.spec.approved
+
+
 _NEWS: Final = {
-    "Planned": "ShiftPlanned",
     "AwaitingApproval": "AwaitingApproval",
     "Aborting": "Aborting",
     "RolledBack": "RolledBack",
@@ -132,24 +139,38 @@ _BAD: Final = frozenset({"Aborting", "RolledBack", "Interrupted", "Failed"})
 
 def _shift(old: ShiftEntry | None, entry: ShiftEntry, after: Snapshot) -> Iterator[Tale]:
     record, name = entry.record, entry.name
+    before = old.record if old else None
     # A Shift may pass several phases in one turn; its plan is news in any case.
-    if record.plan_text and (old is None or not old.record.plan_text):
+    if record.plan_text and not (before and before.plan_text):
         yield Tale(SHIFT, name, "ShiftPlanned", " ".join(record.plan_text)[:1000])
-    if record.phase == "Moving":
-        started = old is None or old.record.phase != "Moving"
-        yield Tale(SHIFT, name, "MoveStarted" if started else "WaveStarted", record.message)
-        if started:
-            for plan in record.plan:
-                message = f"Shift {entry.short_name} moves about {plan.agents} agents to {' and '.join(plan.targets)}"
-                yield Tale(AGENT_GROUP, plan.group, "MoveStarted", message)
-    elif record.phase == "Completed":
+    if record.spec.approved and not (before and before.spec.approved):
+        yield Tale(SHIFT, name, "Approved", f"approved by {record.spec.approved_by or 'a person'}")
+    yield from _waves(before, entry)
+    if before is not None and (before.phase, before.wave) == (record.phase, record.wave):
+        return
+    if record.phase == "RolledBack" and record.started_at and before is not None and before.phase != "Aborting":
+        yield Tale(SHIFT, name, "Aborting", ABORTING, "Warning")
+    if record.phase == "Completed":
         yield Tale(SHIFT, name, "Moved" if record.started_at else "Completed", _result(entry, after))
         if record.started_at:
             for plan in record.plan:
                 yield Tale(AGENT_GROUP, plan.group, "Moved", f"Shift {entry.short_name}: {record.message}")
-    elif record.phase in _NEWS and record.phase != "Planned":
+    elif record.phase in _NEWS:
         kind: Literal["Normal", "Warning"] = "Warning" if record.phase in _BAD else "Normal"
         yield Tale(SHIFT, name, _NEWS[record.phase], record.message or record.reason, kind)
+
+
+def _waves(before: ShiftRecord | None, entry: ShiftEntry) -> Iterator[Tale]:
+    """Every wave that has started meanwhile."""
+    record, name = entry.record, entry.name
+    for wave in range((before.wave if before else 0) + 1, record.wave + 1):
+        present = record.phase == "Moving" and wave == record.wave
+        message = record.message if present else wave_text(record, wave)
+        yield Tale(SHIFT, name, "MoveStarted" if wave == 1 else "WaveStarted", message)
+        if wave == 1:
+            for plan in record.plan:
+                message = f"Shift {entry.short_name} moves about {plan.agents} agents to {' and '.join(plan.targets)}"
+                yield Tale(AGENT_GROUP, plan.group, "MoveStarted", message)
 
 
 def _result(entry: ShiftEntry, after: Snapshot) -> str:
@@ -159,6 +180,7 @@ def _result(entry: ShiftEntry, after: Snapshot) -> str:
 
 
 _DRILL_NEWS: Final = {"Out": "DrillStarted", "Holding": "Holding", "Back": "ComingBack"}
+_DRILL_STEPS: Final = tuple(_DRILL_NEWS)
 
 
 def _drills(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
@@ -167,14 +189,31 @@ def _drills(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
         known = {run.name for run in old.record.runs} if old else set()
         for run in reversed(record.runs):
             if run.name not in known and old is not None:
+                yield from _drill_steps(old, name, run, "", "")
                 good = run.outcome == "Succeeded"
                 reason = f"Drill{run.outcome}"
                 yield Tale(DRILL, name, reason, f"run {run.name}: {run.message}", "Normal" if good else "Warning")
-        if record.phase in _DRILL_NEWS and (old is None or old.record.phase != record.phase):
-            yield Tale(DRILL, name, _DRILL_NEWS[record.phase], record.message)
+        if record.run is not None:
+            yield from _drill_steps(old, name, record.run, record.phase, record.message)
         waits = record.phase == "Checking" and (old is None or old.record.phase != "Checking")
         if waits and record.reason != "Checking":
             yield Tale(DRILL, name, "Waiting", f"{record.reason}: {record.message}", "Warning")
+
+
+def _drill_steps(old: DrillEntry | None, name: str, run: DrillRunRecord, phase: str, message: str) -> Iterator[Tale]:
+    """Every step that a run has taken meanwhile. `phase`, `message`: the present one's; empty when it is over."""
+    told = old is not None and old.record.run is not None and old.record.run.name == run.name
+    before = _DRILL_STEPS.index(old.record.phase) + 1 if told and old and old.record.phase in _DRILL_STEPS else 0
+    stayed = bool(run.holding_since) and (run.outcome in (None, "Succeeded") or phase == "Holding")
+    taken = {"Out": bool(run.started_at), "Holding": stayed, "Back": bool(run.back.shift)}
+    missed = {
+        "Out": f"run {run.name} has started",
+        "Holding": f"{run.out.moved} agents work at {run.shift.to}",
+        "Back": f"run {run.name} comes back",
+    }
+    for step in _DRILL_STEPS[before:]:
+        if taken[step]:
+            yield Tale(DRILL, name, _DRILL_NEWS[step], message if step == phase else missed[step])
 
 
 def _trunks(before: Snapshot, after: Snapshot) -> Iterator[Tale]:

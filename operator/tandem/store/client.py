@@ -29,6 +29,7 @@ from tandem.engine.ports import (
     KeyValue,
     LeaseLostError,
     NoQuorumError,
+    Page,
     Put,
     StoreError,
     TxnResult,
@@ -117,6 +118,15 @@ class StoreClient:
         request = RangeRequest(key=key_of(prefix), range_end=end_of(prefix))
         answer = await self._ask("kv/range", request, RangeAnswer, timeout, repeatable=True)
         return [kv.read() for kv in answer.kvs], answer.header.revision
+
+    async def page(
+        self, prefix: str, *, start: str = "", limit: int = 0, keys_only: bool = False, timeout: float = 1.0
+    ) -> Page:
+        request = RangeRequest(
+            key=key_of(start or prefix), range_end=end_of(prefix), limit=limit or None, keys_only=keys_only or None
+        )
+        answer = await self._ask("kv/range", request, RangeAnswer, timeout, repeatable=True)
+        return Page([kv.read() for kv in answer.kvs], answer.count, answer.header.revision)
 
     async def get(self, key: str, *, timeout: float = 1.0) -> KeyValue | None:
         answer = await self._ask("kv/range", RangeRequest(key=key_of(key)), RangeAnswer, timeout, repeatable=True)

@@ -29,6 +29,8 @@ class RangeRequest(Request):
 
     key: bytes
     range_end: bytes | None = None
+    limit: int | None = None
+    keys_only: bool | None = None
 
 
 class Compare(Request):
@@ -115,6 +117,8 @@ class WireKeyValue(Answer):
 class RangeAnswer(Answer):
     header: Header = Header()
     kvs: tuple[WireKeyValue, ...] = ()
+    count: int = 0
+    """Keys in the range, whatever the limit."""
 
 
 class TxnAnswer(Answer):

@@ -313,3 +313,35 @@ async def test_a_compaction_does_not_end_a_watch_that_is_up_to_date(rig: Rig) ->
     await asyncio.sleep(0.1)
     await rig.put("c")
     assert [change.key for change in await told] == [rig.key("b"), rig.key("c")]
+
+
+# -- pages
+
+
+async def test_a_page_begins_where_it_is_asked_to_and_says_how_many_there_are(rig: Rig) -> None:
+    for name in ("a", "b", "c", "d"):
+        await rig.put(name, name.encode())
+    await rig.store.txn([], [Put(rig.prefix[:-1] + "~", b"beyond the prefix")])
+    revision = (await rig.store.range(rig.prefix))[1]
+    whole = await rig.store.page(rig.prefix)
+    assert ([kv.key for kv in whole.kvs], whole.count) == ([rig.key(name) for name in "abcd"], 4)
+    assert whole.revision == revision
+    first = await rig.store.page(rig.prefix, limit=2)
+    assert ([kv.value for kv in first.kvs], first.count) == ([b"a", b"b"], 4)
+    later = await rig.store.page(rig.prefix, start=rig.key("c"), limit=1)
+    assert ([kv.key for kv in later.kvs], later.count) == ([rig.key("c")], 2)
+    assert (await rig.store.page(rig.prefix, start=rig.key("x"))).kvs == []
+
+
+async def test_a_page_of_keys_only_has_their_revisions_and_no_values(rig: Rig) -> None:
+    revision = await rig.put("a", b"large")
+    (found,) = (await rig.store.page(rig.prefix, keys_only=True)).kvs
+    assert (found.key, found.value, found.create_revision) == (rig.key("a"), b"", revision)
+
+
+async def test_what_a_transaction_writes_beside_the_prefix_is_not_seen_by_its_watch(rig: Rig) -> None:
+    beside = f"/beside{rig.prefix}a"
+    result = await rig.store.txn([], [Put(rig.key("a"), b"1"), Put(beside, b"2")])
+    (change,) = await rig.changes(result.revision, 1)
+    assert (change.key, change.revision) == (rig.key("a"), result.revision)
+    assert (await rig.store.page(beside)).kvs[0].create_revision == result.revision

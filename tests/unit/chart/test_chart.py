@@ -167,3 +167,16 @@ def test_plans_are_asked_for_by_a_service_that_one_role_opens(objects: list[dict
         [f"{name}:{PORT}"],
         ["create"],
     )
+
+
+def test_the_history_is_read_by_a_role_of_its_own(objects: list[dict[str, Any]]) -> None:
+    roles = {found["metadata"]["name"]: found for found in of_kind(objects, "ClusterRole")}
+    (rule,) = roles["tandem-history"]["rules"]
+    service = DEFAULT_OPERATOR.rpartition("/")[2]
+    assert (rule["resources"], rule["resourceNames"], rule["verbs"]) == (
+        ["services/proxy"],
+        [f"{service}:{PORT}"],
+        ["get"],
+    )
+    labels = roles["tandem-history"]["metadata"]["labels"]
+    assert not any(label.startswith("rbac.authorization.k8s.io/aggregate") for label in labels)

@@ -9,12 +9,14 @@ from tandem.domain.decide import decide
 from tandem.domain.decision import Commit, Decision
 from tandem.domain.digest import spec_digest
 from tandem.domain.gather import Gatherer
+from tandem.domain.history import decided
 from tandem.domain.placement import BucketMap
 from tandem.domain.reasons import Reason
 from tandem.domain.records import (
     CoordinatorRecord,
     GroupReport,
     HeartbeatRecord,
+    HistoryEntry,
     HoldRecord,
     MovesOfShift,
     MovesOfWave,
@@ -81,6 +83,8 @@ class World:
         self.mono = 1000.0
         self.store: dict[str, tuple[bytes, int, int]] = {}
         self.gatherer = Gatherer()
+        self.log: list[HistoryEntry] = []
+        """What the decision log says of everything that `settle` has committed."""
         self.systems = systems
         self.cities = ("east", "west")
         self.put(keys.COORDINATOR, CoordinatorRecord(site="witness", engine="e1"))
@@ -261,12 +265,14 @@ class World:
         """Decide and commit until there is nothing left to do; everything committed, in order."""
         done: list[Commit] = []
         for _ in range(rounds):
+            snapshot = self.snapshot
             commits = self.decide().commits
             if not commits:
                 return done
             for commit in commits:
                 assert self.commit(commit), commit
                 done.append(commit)
+                self.log += decided(snapshot, [commit])
         raise AssertionError(f"still deciding after {rounds} rounds: {done[-1]}")
 
     def advance(self, seconds: float) -> None:

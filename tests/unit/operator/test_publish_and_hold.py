@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tandem.domain import keys
-from tandem.domain.records import HoldRecord, SpecRecord
+from tandem.domain.records import HistoryRecord, HoldRecord, SpecRecord
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Put
 from tandem.errors import ConfigError
@@ -232,6 +232,12 @@ def test_a_hold_acts_once_even_when_the_answer_is_lost(fate: Fate) -> None:
         await asyncio.sleep(5)
         assert etcd.get(keys.HOLD) is None
         assert set(said) == {""}
+        told = [(kv.create_revision, HistoryRecord.model_validate_json(kv.value)) for kv in etcd.range(keys.HISTORY)[0]]
+        entries = [(entry.action, entry.who.name, record.site) for _, record in told for entry in record.entries]
+        assert entries == [("Held", "ada", "east"), ("Resumed", "ada", "west")]
+        # Each with the transaction that it tells of.
+        pressed = [change.revision for change in etcd.changes(keys.HOLD, 1) if change.key == keys.HOLD]
+        assert [revision for revision, _ in told] == pressed
         task.cancel()
         await etcd.aclose()
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tandem.constants import FINISH_INTERVAL_S
 from tandem.domain import keys
 from tandem.domain.records import CoordinatorRecord, OrderRecord, TrunkRecord
 from tandem.operator.story import tales
@@ -152,3 +153,87 @@ def test_a_drill_is_told_in_order_with_its_outcome() -> None:
         ("Waiting", "Warning"),
         ("DrillBlocked", "Warning"),
     ]
+
+
+def test_steps_that_follow_quickly_on_each_other_are_all_told_in_order() -> None:
+    world = settled()
+
+    def all_of_it(world: World) -> None:
+        """Three waves and the end, between two looks."""
+        world.shift(SHIFT, selector={"names": [GROUP.rpartition("/")[2]]}, to="west", waves=[5, 25, 100])
+        world.settle()
+        for _ in range(3):
+            moving = set(world.map().in_transit)
+            left = [b for b, slot in enumerate(world.map().slots) if slot.site == "east" and b not in moving]
+            world.advance(FINISH_INTERVAL_S)
+            world.sessions("east", GROUP, dict.fromkeys(left, 1))
+            world.sessions("west", GROUP, {b: 1 for b in range(100) if b not in left})
+            world.settle()
+        world.arrived("west", SHIFT, 100)
+        world.settle()
+
+    found = told(world, all_of_it)
+    assert [reason for subject, reason, _ in found if subject == f"Shift {SHIFT}"] == [
+        "ShiftPlanned",
+        "MoveStarted",
+        "WaveStarted",
+        "WaveStarted",
+        "Moved",
+    ]
+    assert [message for _, reason, message in found if reason == "WaveStarted"] == [
+        "wave 2 of 3, about 100 agents in all",
+        "wave 3 of 3, about 100 agents in all",
+    ]
+    assert [reason for subject, reason, _ in found if subject == f"AgentGroup {GROUP}"] == ["MoveStarted", "Moved"]
+
+
+def test_an_abort_that_is_over_before_anybody_looked_is_told_with_its_beginning() -> None:
+    world = settled()
+    world.shift(SHIFT, selector={"names": [GROUP.rpartition("/")[2]]}, to="west")
+    world.settle()
+
+    def aborted(world: World) -> None:
+        world.change_shift(SHIFT, abort=True)
+        world.settle()
+        world.sessions("east", GROUP, dict.fromkeys(range(100), 1))
+        world.sessions("west", GROUP, {})
+        world.settle()
+
+    assert [reason for _, reason, _ in told(world, aborted)] == ["Aborting", "RolledBack"]
+
+
+def test_an_approval_is_told() -> None:
+    world = settled()
+    world.shift(SHIFT, selector={"names": [GROUP.rpartition("/")[2]]}, to="west", approval="Manual")
+    world.settle()
+
+    found = told(world, lambda world: world.change_shift(SHIFT, approved=True, approved_by="ada"))
+    assert [(reason, message) for _, reason, message in found] == [("Approved", "approved by ada")]
+    assert [reason for _, reason, _ in told(world, World.settle)] == ["MoveStarted", "MoveStarted"]
+
+
+def test_a_drill_that_nobody_looked_at_is_told_from_beginning_to_end() -> None:
+    world = DrillWorld()
+
+    def all_of_it(world: World) -> None:
+        assert isinstance(world, DrillWorld)
+        world.over()
+
+    found = [(reason, message) for subject, reason, message in told(world, all_of_it) if subject == f"Drill {DRILL}"]
+    assert [reason for reason, _ in found] == ["DrillStarted", "Holding", "ComingBack", "DrillSucceeded"]
+    assert found[1][1] == "10 agents work at west"
+
+
+def test_a_drill_that_comes_back_early_has_not_held() -> None:
+    world = DrillWorld().started()
+
+    def its_shift_goes(world: World) -> None:
+        assert isinstance(world, DrillWorld)
+        world.delete(keys.shift(world.run.out.shift))
+        world.sessions("east", GROUP, {})
+        world.sessions("west", GROUP, dict.fromkeys(range(10), 1))
+        world.settle()
+        assert (world.state.phase, world.run.outcome) == ("Back", "Failed")
+
+    reasons = [reason for subject, reason, _ in told(world, its_shift_goes) if subject == f"Drill {DRILL}"]
+    assert reasons == ["ComingBack"]

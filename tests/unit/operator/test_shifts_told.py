@@ -1,0 +1,122 @@
+"""What people do with a Shift is told in the transaction that brings it to the store, once."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tandem.api.resources import SHIFT
+from tandem.domain import keys
+from tandem.domain.records import HistoryRecord, ShiftRecord
+from tandem.engine.picture import Picture
+from tandem.engine.ports import Put
+from tandem.operator.mirror import LocalNotes
+from tandem.operator.objects import Table
+from tandem.operator.shifts import ShiftExchange
+from tests.support.manifests import shift
+from tests.support.memory_store import Fate, MemoryEtcd
+from tests.unit.engine.virtual import VirtualClock, run_virtual
+from tests.unit.operator.objects import seen
+
+NAME = "callcenter/to-west"
+KEY = keys.shift(NAME)
+
+
+class NoCluster:
+    async def post(self, path: str, body: Any) -> None:
+        raise AssertionError(f"nothing is shown here: {path}")
+
+
+class Rig:
+    """The exchange of one cluster, running on a store of its own."""
+
+    def __init__(self) -> None:
+        self.etcd = MemoryEtcd(VirtualClock())
+        self.store = self.etcd.client(lambda: 0.004)
+        self.table = Table()
+        self.view = Picture(self.store, VirtualClock())
+        self.exchange = ShiftExchange("east", self.table, self.view, self.store, NoCluster(), LocalNotes())  # type: ignore[arg-type]
+        self.table.vanished(SHIFT.plural, [], 0)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> "Rig":
+        self._tasks = [asyncio.create_task(run) for run in (self.view.run(), self.exchange.run())]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.etcd.aclose()
+
+    async def show(self, version: int, **spec: Any) -> None:
+        """The API shows the Shift so."""
+        found = seen(shift(**spec), resourceVersion=str(version))
+        assert self.table.update(found)
+        self.exchange.seen(found)
+        await asyncio.sleep(5)
+        self.etcd.release()
+        await asyncio.sleep(5)
+
+    @property
+    def log(self) -> list[tuple[int, str, str]]:
+        """Revision, action and who."""
+        found = ((kv, HistoryRecord.model_validate_json(kv.value)) for kv in self.etcd.range(keys.HISTORY)[0])
+        return [(kv.create_revision, one.action, one.who.name) for kv, record in found for one in record.entries]
+
+    @property
+    def written(self) -> list[int]:
+        """Revisions at which the Shift's key changed."""
+        return [change.revision for change in self.etcd.changes(KEY, 1)]
+
+
+@pytest.mark.parametrize("fate", [None, *Fate])
+def test_making_approving_and_aborting_are_each_told_once_and_with_it(fate: Fate | None) -> None:
+    async def story() -> None:
+        async with Rig() as rig:
+            steps: list[dict[str, Any]] = [{"requestedBy": "ada", "approval": "Manual"}]
+            steps.append({**steps[0], "approved": True, "approvedBy": "bob"})
+            steps.append({**steps[1], "abort": True})
+            for number, spec in enumerate(steps):
+                rig.store.fates = [fate] if fate else []
+                await rig.show(8 + number, **spec)
+            assert [(action, who) for _, action, who in rig.log] == [
+                ("Asked", "ada"),
+                ("Approved", "bob"),
+                ("AbortAsked", ""),
+            ]
+            assert [revision for revision, _, _ in rig.log] == rig.written
+
+    run_virtual(story())
+
+
+def test_what_another_cluster_was_quicker_to_tell_is_not_told_again() -> None:
+    async def story() -> None:
+        async with Rig() as rig:
+            await rig.show(8, requestedBy="ada")
+            record = ShiftRecord.model_validate_json(rig.etcd._keys[KEY].value)
+            aborted = record.model_copy(update={"spec": record.spec.model_copy(update={"abort": True})})
+            rig.etcd.txn([], [Put(KEY, aborted.encode())])
+            await rig.show(9, requestedBy="ada", abort=True)
+            assert [action for _, action, _ in rig.log] == ["Asked"]
+
+    run_virtual(story())
+
+
+@pytest.mark.parametrize(("phase", "action"), [("Moving", "AbortAsked"), ("Completed", "Deleted")])
+def test_a_deletion_is_told(phase: str, action: str) -> None:
+    async def story() -> None:
+        async with Rig() as rig:
+            await rig.show(8)
+            record = ShiftRecord.model_validate_json(rig.etcd._keys[KEY].value)
+            rig.etcd.txn([], [Put(KEY, record.model_copy(update={"phase": phase}).encode())])
+            await asyncio.sleep(1)
+            found = rig.table.get(SHIFT.plural, NAME)
+            assert found is not None
+            assert rig.table.remove(found)
+            rig.exchange.deleted(found)
+            await asyncio.sleep(5)
+            assert [told for _, told, _ in rig.log] == ["Asked", action]
+            assert rig.log[-1][0] == rig.written[-1]
+
+    run_virtual(story())
