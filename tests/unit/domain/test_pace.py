@@ -5,7 +5,7 @@ import pytest
 from tandem.constants import FINISH_INTERVAL_S, PACE_GROUPS_PER_S, PACE_INTERVAL_S, TXN_OPERATIONS
 from tandem.domain import keys
 from tandem.domain.pace import GroupPace, Leaving, Reception, next_pace, split
-from tandem.domain.records import MovesOfShift, MovesRecord
+from tandem.domain.records import MovesOfShift, MovesRecord, PlacementRecord
 from tests.unit.domain.world import World
 
 EAST = frozenset({"east"})
@@ -66,7 +66,9 @@ def test_the_way_back_has_the_same_pace() -> None:
     world.advance(FINISH_INTERVAL_S)
     world.settle()
     world.change_shift(abort=True)
-    world.settle()
+    commits = world.settle()
+    placed = [record for commit in commits for record in commit.writes.values() if isinstance(record, PlacementRecord)]
+    assert {record.together_pace for record in placed} == {20.0}  # from the first commit on
     small, big = world.record("callcenter/small"), world.record("callcenter/big")
     assert small.map == big.map == {"west>east": "0-99"}
     assert (small.pace, big.pace, small.together_pace) == (2.0, 18.0, 20.0)

@@ -319,3 +319,18 @@ def test_a_shift_whose_target_takes_no_call_waits_and_goes_on_when_it_does() -> 
         await cities.stop()
 
     run_virtual(story())
+
+
+def test_a_probe_that_measured_nothing_lets_no_shift_begin() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cities.group({"east": 100})
+        await cities.until(lambda: cities.placement() == {"east": "0-99"})
+        for engine in cities.engines.values():
+            engine.deep.void.add(("west", "call"))
+        cities.shift(selector={"system": "hotel"}, to="west")
+        await asyncio.sleep(1.0)
+        assert cities.phases() == ["Preparing"]
+        await cities.stop()
+
+    run_virtual(story())
