@@ -5,7 +5,7 @@ leaves words for the softswitch in `to_switch`.
 """
 
 from bisect import insort
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from callcenter.cti.agents import AgentBook
 from callcenter.cti.distribution import HandBack, PeerGroup, Ring, ToPeer, WaitingCall, distribute
+from callcenter.cti.metrics import Fate
 from callcenter.session.messages import CallEventName
 
 RELAY_MEMORY: Final = 0.5
@@ -77,6 +78,8 @@ class CallDesk:
         self.changed: set[str] = set()
         self.to_switch: list[dict[str, Any]] = []
         self.desktop: list[DesktopEvent] = []
+        self.fates: Counter[tuple[str, Fate]] = Counter()
+        """By group and fate: calls of the queues since this process started."""
         self._agents = agents
         self._may_ring = may_ring
         self._calls: dict[str, _Call] = {}
@@ -185,6 +188,9 @@ class CallDesk:
 
     def cancel(self, call_id: str, now: float) -> None:
         """The caller gave up."""
+        call = self._calls.get(call_id)
+        if call is not None and call.state != "away":  # one that is with the other city is counted there
+            self.fates[call.waiting.group, "abandoned"] += 1
         self._over(call_id, now)
 
     def failed(self, event: Mapping[str, Any], now: float) -> None:
@@ -211,6 +217,7 @@ class CallDesk:
         if account is None:
             call.state = "away"
             return
+        self.fates[call.waiting.group, "answered"] += 1
         self._talk(call, account, now)
 
     def ended(self, call_id: str, now: float) -> None:
@@ -244,6 +251,7 @@ class CallDesk:
                     self.to_switch.append({"a": "peer", **where})
                 case HandBack():
                     del self._calls[decision.call]
+                    self.fates[group, "handed_back"] += 1
                     self.to_switch.append({"a": "reject", **where, "code": 503})
 
     def _less_relays(self, group: str, peer: PeerGroup | None, now: float) -> PeerGroup | None:

@@ -53,6 +53,7 @@ class Session:
     reported: bool = False
     """Whether the client has told its gap."""
     as_guest: bool = False
+    asked_at: float = 0.0
     came_home: bool = False
     """By a ticket from a city where the agent was a guest."""
 
@@ -65,6 +66,8 @@ class Knock:
     frame: SignIn
     ticket: Ticket | None
     reason: str = ""
+    at: float = 0.0
+    """When it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

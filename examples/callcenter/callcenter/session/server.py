@@ -371,7 +371,7 @@ class SessionServer:
                     out.append(Reply(conn.id, Refused(frame.seq, e.reason, str(e))))
                     return
                 ticket = None  # this door asks for none
-        self._decide(Knock(conn, frame, ticket), now, out)
+        self._decide(Knock(conn, frame, ticket, at=now), now, out)
 
     def _decide(self, knock: Knock, now: float, out: list[Out]) -> None:
         """Decide about one sign-in by the door as it is now: let in, send elsewhere, or let stand."""
@@ -522,7 +522,7 @@ class SessionServer:
         self._ids += 1
         carried = knock.ticket.state if knock.ticket is not None else knock.frame.state
         until = self.guests.cap(conn, valid_until(now, self.timing.lease))
-        offer = Session(f"{self.boot}.{self._ids}", conn, knock.ticket, carried, until)
+        offer = Session(f"{self.boot}.{self._ids}", conn, knock.ticket, carried, until, asked_at=knock.at)
         self._t.offer(offer)
         heapq.heappush(self._lapses, (until, self._ids, offer))
         out.append(Reply(conn.id, Offer(knock.frame.seq, offer.id, self.timing.lease, self.timing.ping)))
@@ -567,7 +567,8 @@ class SessionServer:
         self._t.seat_session(session)
         self._ring.add(session)
         badge = self._desk.sign_in(seat.member, conn.mac, session.carried, now)
-        out.append(Started(seat.member, session.id, conn.id, session.ticket.from_ if session.ticket else None))
+        came_from = session.ticket.from_ if session.ticket else None
+        out.append(Started(seat.member, session.id, conn.id, came_from, now - session.asked_at))
         badge_shown = (badge.number, badge.virtual_id, badge.extension, badge.state)
         out.append(Reply(conn.id, SignedIn(session.id, *badge_shown, guest=session.as_guest)))
         if self._leaving(seat):
