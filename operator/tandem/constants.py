@@ -59,6 +59,13 @@ DRILL_MISSING_PERCENT: Final = 5
 """Most planned agents, in percent, who may fail to arrive by one way of a Drill that still counts as Succeeded: some go
 home in any hour."""
 
+DRILL_LOOK_S: Final = 2.0
+"""Seconds between two looks at the plan of a Drill that is due and whose plan was refused. What costs less to look at
+is looked at in each decision."""
+
+DRILL_LOOK_OPEN_S: Final = 0.2
+"""Seconds for which such a look may come late; beyond that it is left to the next one."""
+
 FINISH_INTERVAL_S: Final = 2.0
 """Least seconds between two commits that finish some of a group's buckets while others are still on their way."""
 

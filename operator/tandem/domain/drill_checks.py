@@ -45,12 +45,13 @@ class Start:
     before: dict[str, dict[str, str]]
 
 
+def world_refusal(question: Question) -> Refusal | None:
+    """What the world has against a run, whatever its plan: found without making one."""
+    return next(filter(None, (check(question) for check in WORLD_CHAIN)), None)
+
+
 def may_start(question: Question) -> Start | Refusal:
-    """The plan of the way out, when nothing speaks against the run."""
-    for check in WORLD_CHAIN:
-        refusal = check(question)
-        if refusal is not None:
-            return refusal
+    """The plan of the way out, when nothing speaks against it; the world has been asked (`world_refusal`)."""
     found = plan_out(
         question.snapshot, question.ledger, question.busy, question.namespace, question.spec.shift, question.now
     )

@@ -20,12 +20,12 @@ from typing import Final
 
 from tandem.api.common import duration_seconds
 from tandem.api.drill import UNDER_WAY, DrillSpec, Outcome
-from tandem.constants import DRILL_MISSING_PERCENT, PATIENCE_S, PREPARE_PATIENCE_S
+from tandem.constants import DRILL_LOOK_OPEN_S, DRILL_LOOK_S, DRILL_MISSING_PERCENT, PATIENCE_S, PREPARE_PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
-from tandem.domain.drill_checks import Question, Start, may_start
-from tandem.domain.drill_legs import figures, plan_back, shift_record
+from tandem.domain.drill_checks import Question, Start, may_start, world_refusal
+from tandem.domain.drill_legs import figures, plan_back, shift_name, shift_record
 from tandem.domain.drill_requests import DrillRequest
 from tandem.domain.drill_turn import DrillTurn, ended
 from tandem.domain.placement import BucketMap
@@ -181,14 +181,33 @@ def checking(turn: DrillTurn) -> None:
     if any(key.startswith(keys.SHIFTS) for commit in turn.draft.commits for key in commit.writes):
         turn.draft.wake(turn.now.mono + 0.05)  # something else starts or ends in this very decision: look again
         return
-    found = may_start(Question(turn.snapshot, turn.ledger, turn.draft.busy, turn.published, spec, turn.now))
+    left = max(due.until - turn.now.wall + 0.001, 0.05)
+    question = Question(turn.snapshot, turn.ledger, turn.draft.busy, turn.published, spec, turn.now)
+    against = world_refusal(question)
+    if against is None and due.planned and (rest := _until_next_look(turn, due)) > 0:
+        turn.draft.wake(turn.now.mono + min(rest, left))
+        return
+    found = against or may_start(question)
     if isinstance(found, Start):
         _start(turn, spec, due, found)
     elif found.temporary:
-        turn.draft.wake(turn.now.mono + min(1.0, max(due.until - turn.now.wall + 0.001, 0.05)))
+        turn.draft.wake(turn.now.mono + min(1.0, left))
+        if due.planned != (against is None):
+            due = due.model_copy(update={"planned": against is None})
+            turn.record = turn.record.model_copy(update={"due": due})
         turn.wait(found)
     else:
         turn.never_started(due, _outcome_of(found.reason), found.reason, found.message)
+
+
+def _until_next_look(turn: DrillTurn, due: DrillDue) -> float:
+    """Seconds until a plan that was refused is made again; 0 or less: now.
+
+    It costs more than all the rest, and each report of a CTI that comes in is a decision. Kept in step with the clock,
+    because nothing is written for it.
+    """
+    past = (turn.now.wall - due.at) % DRILL_LOOK_S
+    return 0.0 if past <= DRILL_LOOK_OPEN_S else DRILL_LOOK_S - past + 0.001
 
 
 def _too_late(turn: DrillTurn, due: DrillDue) -> None:
@@ -206,7 +225,7 @@ def _outcome_of(reason: Reason) -> Outcome:
 
 
 def _start(turn: DrillTurn, spec: DrillSpec, due: DrillDue, found: Start) -> None:
-    shift = f"{turn.name[:200]}-{due.name}-out"
+    shift = shift_name(turn.snapshot, turn.name, due.name, "out")
     assert turn.published is not None
     run = DrillRunRecord(
         due=due,
@@ -303,7 +322,7 @@ def _come_back(turn: DrillTurn) -> None:
         turn.draft.wake(turn.now.mono + 1.0)
         turn.wait(Refusal(found.reason, f"cannot come back yet: {found.message}", temporary=True))
         return
-    shift = f"{turn.name[:200]}-{run.name}-back"
+    shift = shift_name(turn.snapshot, turn.name, run.name, "back")
     reserve(turn.ledger, found)
     turn.writes[keys.shift(shift)] = shift_record(turn.snapshot, run.shift, found.groups[0].to, shift, turn.now, found)
     turn.premises += [Premise(keys.shift(shift), mod_revision=0), turn.draft.no_hold]

@@ -131,6 +131,7 @@ class DrillDue(Record):
     until: float = Field(description="It never starts after this.")
     by: str = Field(default="", description="Who started it by command; empty: the schedule.")
     request: str = Field(default="", description="ID of the command.")
+    planned: bool = Field(default=False, description="Whether nothing but its plan spoke against it at the last look.")
 
 
 class DrillRunRecord(Record):
