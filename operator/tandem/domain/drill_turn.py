@@ -136,6 +136,8 @@ def ended(
     return run.model_copy(
         update={
             "before": {},
+            "alarms": None,
+            "unwatched_since": 0.0,
             "finished_at": now.wall,
             "outcome": outcome,
             "reason": str(reason),

@@ -22,8 +22,10 @@ from tandem.api.common import duration_seconds
 from tandem.api.drill import UNDER_WAY, DrillSpec, Outcome
 from tandem.constants import DRILL_LOOK_OPEN_S, DRILL_LOOK_S, DRILL_MISSING_PERCENT, PATIENCE_S, PREPARE_PATIENCE_S
 from tandem.domain import keys
+from tandem.domain.alarms import alarms_evidence, watch_of_drill
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
+from tandem.domain.drill_alarms import heed_alarms
 from tandem.domain.drill_checks import Question, Start, may_start, world_refusal
 from tandem.domain.drill_legs import figures, plan_back, shift_name, shift_record
 from tandem.domain.drill_requests import DrillRequest
@@ -182,7 +184,7 @@ def checking(turn: DrillTurn) -> None:
         turn.draft.wake(turn.now.mono + 0.05)  # something else starts or ends in this very decision: look again
         return
     left = max(due.until - turn.now.wall + 0.001, 0.05)
-    question = Question(turn.snapshot, turn.ledger, turn.draft.busy, turn.published, spec, turn.now)
+    question = Question(turn.snapshot, turn.ledger, turn.draft.busy, turn.published, spec, turn.record, turn.now)
     against = world_refusal(question)
     if against is None and due.planned and (rest := _until_next_look(turn, due)) > 0:
         turn.draft.wake(turn.now.mono + min(rest, left))
@@ -232,6 +234,8 @@ def _start(turn: DrillTurn, spec: DrillSpec, due: DrillDue, found: Start) -> Non
         shift=spec.shift,
         hold_s=duration_seconds(spec.hold),
         before=found.before,
+        alarms=spec.alarms,
+        unwatched_since=turn.now.wall if spec.alarms is not None and spec.alarms.outcome else 0.0,
         started_at=turn.now.wall,
         out=DrillLegRecord(shift=shift, agents=sum(plan.agents for plan in found.plan.groups)),
     )
@@ -243,6 +247,9 @@ def _start(turn: DrillTurn, spec: DrillSpec, due: DrillDue, found: Start) -> Non
     turn.premises += [Premise(keys.shift(shift), mod_revision=0), turn.draft.no_hold]
     turn.premises += [Premise(key, mod_revision=revision) for key, revision in turn.published.evidence]
     turn.premises += [_same_failover(turn.snapshot, site) for site in turn.snapshot.active_sites()]
+    watch = watch_of_drill(turn.name, turn.published, turn.record)
+    if watch is not None:
+        turn.premises += [Premise(key, mod_revision=seen) for key, seen in alarms_evidence(turn.snapshot, watch)]
     message = f"run {due.name}: {found.plan.text[0]}"
     turn.become(Reason.DRILL_STARTED, message, phase="Out", run=run, due=None)
 
@@ -260,6 +267,7 @@ def out(turn: DrillTurn) -> None:
             _hold(turn)
         return  # else it was made in this very turn
     _heed_withdrawal(turn)
+    heed_alarms(turn)
     if not shift.finished:
         _follow(turn, shift)
         if _waited(turn) > PREPARE_PATIENCE_S:
@@ -294,6 +302,7 @@ def holding(turn: DrillTurn) -> None:
         turn.finish("Interrupted", Reason.FAILED_OVER, message)
         return
     _heed_withdrawal(turn)
+    heed_alarms(turn)
     if turn.run.outcome is None:
         # Our own clock since we first saw it, or the wall's: after a change of coordinator only the latter knows.
         seen_for = turn.now.mono - turn.entry.since if turn.entry and turn.entry.record.phase == "Holding" else 0.0
@@ -339,6 +348,7 @@ def back(turn: DrillTurn) -> None:
             turn.finish("Failed", Reason.SHIFT_GONE, f"Shift {run.back.shift} is gone from the store")
         return  # else it was made in this very turn
     record = shift.record
+    heed_alarms(turn)
     if not shift.finished:
         _follow(turn, shift)
         return

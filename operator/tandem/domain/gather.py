@@ -19,6 +19,7 @@ from tandem.domain.agreement import Agreement, agree, participants_of
 from tandem.domain.drill_agreement import published_drill
 from tandem.domain.placement import BucketMap
 from tandem.domain.records import (
+    AlarmsRecord,
     CoordinatorRecord,
     DrillRecord,
     FailoverRecord,
@@ -59,6 +60,7 @@ class Gatherer:
         self._heartbeats: dict[str, Entry[HeartbeatRecord]] = {}
         self._observations: dict[_About, dict[str, Entry[ObservationRecord]]] = {}
         self._departed: dict[_About, dict[str, Gone]] = {}
+        self._alarms: dict[str, dict[str, Entry[AlarmsRecord]]] = {}  # owner -> location -> record
         self._reports: dict[_Pair, Entry[SystemReport]] = {}
         self._moves: dict[_Pair, Entry[MovesRecord]] = {}
         self._routes: dict[str, Entry[TrunkRecord]] = {}
@@ -116,6 +118,9 @@ class Gatherer:
             gone = self._observations.get(about, {}).pop(observer, None)
             if gone is not None:
                 self._departed.setdefault(about, {})[observer] = _gone(gone, at)
+        elif key.startswith(keys.ALARMS):
+            site, owner = _pair(key.removeprefix(keys.ALARMS))
+            self._alarms.get(owner, {}).pop(site, None)
         elif key.startswith(keys.REPORTS):
             self._reports.pop(_pair(key.removeprefix(keys.REPORTS)), None)
         elif key.startswith(keys.MOVES):
@@ -135,6 +140,7 @@ class Gatherer:
         found |= {keys.drill(name) for name in self._drills}
         found |= {keys.heartbeat(site) for site in self._heartbeats}
         found |= {keys.observation(o, *about) for about, words in self._observations.items() for o in words}
+        found |= {keys.alarms(site, owner) for owner, words in self._alarms.items() for site in words}
         found |= {keys.report(*pair) for pair in self._reports}
         found |= {keys.moves(*pair) for pair in self._moves}
         found |= {keys.trunk(name) for name in self._routes}
@@ -163,6 +169,7 @@ class Gatherer:
             heartbeats=dict(self._heartbeats),
             observations={about: dict(words) for about, words in self._observations.items() if words},
             departed={about: dict(gone) for about, gone in self._departed.items() if gone},
+            alarms={owner: dict(words) for owner, words in self._alarms.items() if words},
             reports=dict(self._reports),
             moves=dict(self._moves),
             routes=dict(self._routes),
@@ -202,6 +209,9 @@ class Gatherer:
             words = self._observations.setdefault(about, {})
             words[observer] = _same_word(words.get(observer), entry(ObservationRecord))
             self._departed.get(about, {}).pop(observer, None)
+        elif key.startswith(keys.ALARMS):
+            site, owner = _pair(key.removeprefix(keys.ALARMS))
+            self._alarms.setdefault(owner, {})[site] = entry(AlarmsRecord)
         elif key.startswith(keys.REPORTS):
             self._reports[_pair(key.removeprefix(keys.REPORTS))] = entry(SystemReport)
         elif key.startswith(keys.MOVES):

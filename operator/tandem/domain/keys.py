@@ -8,6 +8,7 @@
     /tandem/v1/shift/<namespace>/<name>                  a Shift: spec, plan, phase, progress
     /tandem/v1/drill/<namespace>/<name>                  a Drill: the run under way, past ones, what is dealt with
     /tandem/v1/observation/<observer>/<site>/<system>/<component>   one source's word, edges only (observer's lease)
+    /tandem/v1/alarm/<site>/<owner>                      what Prometheus told that location, edges only (its lease)
     /tandem/v1/report/<site>/<system>                    what that city's CTI says (on the engine's lease)
     /tandem/v1/moves/<site>/<system>                     switch times of the agents that arrived there, per Shift
     /tandem/v1/trunk/<namespace>/<name>                  effective routes, and the revision the carrier confirmed
@@ -15,7 +16,7 @@
     /tandem/v1/hold                                      the big red button
     /tandem/v1/hold-request/<site>                       last hold request consumed from that cluster
 
-`<name>` of a namespaced object is `namespace/name`.
+`<name>` of a namespaced object is `namespace/name`. `<owner>` of alarms is `drills/namespace/name`.
 """
 
 from typing import Final
@@ -31,6 +32,7 @@ SHIFTS: Final = PREFIX + "shift/"
 DRILLS: Final = PREFIX + "drill/"
 HEARTBEATS: Final = PREFIX + "heartbeat/"
 OBSERVATIONS: Final = PREFIX + "observation/"
+ALARMS: Final = PREFIX + "alarm/"
 REPORTS: Final = PREFIX + "report/"
 MOVES: Final = PREFIX + "moves/"
 TRUNKS: Final = PREFIX + "trunk/"
@@ -73,6 +75,10 @@ def drill(name: str) -> str:
 
 def observation(observer: str, site: str, system: str, component: str) -> str:
     return f"{OBSERVATIONS}{observer}/{site}/{system or '-'}/{component}"
+
+
+def alarms(site: str, owner: str) -> str:
+    return f"{ALARMS}{site}/{owner}"
 
 
 def report(site: str, system: str) -> str:

@@ -13,6 +13,7 @@ from tandem.domain.drill_requests import DrillRequest
 from tandem.domain.placement import BucketMap
 from tandem.domain.reasons import Refusal
 from tandem.domain.records import (
+    AlarmsRecord,
     CoordinatorRecord,
     DrillRecord,
     FailoverRecord,
@@ -188,6 +189,8 @@ class Snapshot:
     """(site, system or "", component) -> observer -> its word."""
     departed: Mapping[tuple[str, str, str], Mapping[str, Gone]] = field(default_factory=dict)
     """The same of observers whose word is gone."""
+    alarms: Mapping[str, Mapping[str, Entry[AlarmsRecord]]] = field(default_factory=dict)
+    """Owner of alarms (`drills/namespace/name`) -> location -> what Prometheus told it."""
     reports: Mapping[tuple[str, str], Entry[SystemReport]] = field(default_factory=dict)
     """(site, system) -> what that city's CTI and softswitch say."""
     moves: Mapping[tuple[str, str], Entry[MovesRecord]] = field(default_factory=dict)

@@ -165,7 +165,7 @@ class StatusMirror:
         if seen.resource is TRUNK:
             return trunk_status(scene, seen, self._notes.of(seen.key))
         if seen.resource is DRILL:
-            return drill_status(scene, seen)
+            return drill_status(scene, seen, self._notes.of(seen.key))
         assert seen.resource is SHIFT
         entry = scene.snapshot.shifts.get(seen.name)
         if entry is None or seen.key in self._notes.statuses:

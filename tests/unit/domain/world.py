@@ -284,4 +284,6 @@ class World:
 
 def _of(city: str, key: str) -> bool:
     """Whether a key is on the lease of that city's engine."""
-    return key == keys.heartbeat(city) or key.startswith((f"{keys.OBSERVATIONS}{city}/", f"{keys.REPORTS}{city}/"))
+    return key == keys.heartbeat(city) or key.startswith(
+        (f"{keys.OBSERVATIONS}{city}/", f"{keys.REPORTS}{city}/", f"{keys.ALARMS}{city}/")
+    )

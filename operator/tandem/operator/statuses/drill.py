@@ -1,8 +1,19 @@
 """Status of a Drill: the store's record, with the figures of its Shifts."""
 
+from collections.abc import Sequence
+
 from tandem.api.common import DRILL_REQUEST
-from tandem.api.drill import DrillLeg, DrillRequestStatus, DrillRun, DrillSpec, DrillStatus
+from tandem.api.drill import (
+    AlarmSaid,
+    DrillLeg,
+    DrillRequestStatus,
+    DrillRun,
+    DrillSpec,
+    DrillStatus,
+    FiredAlarm,
+)
 from tandem.api.shift import SwitchTimes
+from tandem.domain.alarms import judgements, watch_of_drill
 from tandem.domain.drill_legs import figures
 from tandem.domain.drill_requests import parse_request
 from tandem.domain.records import DrillLegRecord, DrillRecord, DrillRunRecord
@@ -12,20 +23,27 @@ from tandem.operator.objects import Seen
 from tandem.operator.statuses.common import Said, Scene, blindness, gap_text, rfc3339, settle
 
 
-def drill_status(scene: Scene, seen: Seen) -> DrillStatus:
-    """The status of one Drill."""
+def drill_status(scene: Scene, seen: Seen, local: Sequence[Said] = ()) -> DrillStatus:
+    """The status of one Drill. `local`: conditions that only this operator knows."""
     snapshot = scene.snapshot
     entry = snapshot.drills.get(seen.name)
     published = snapshot.drill_specs.get(seen.name)
     record = entry.record if entry else None
-    conditions = settle(_conditions(scene, seen, published, record), seen, seen.generation, scene.now)
+    said = [*_conditions(scene, seen, published, record), *local]
+    conditions = settle(said, seen, seen.generation, scene.now)
+    watch = watch_of_drill(seen.name, published, record)
+    alarms = tuple(
+        AlarmSaid(name=found.alarm.name, state=found.state, message=found.sentence)
+        for found in (judgements(snapshot, watch) if watch is not None else ())
+    )
     if record is None:
-        return DrillStatus(observed_generation=seen.generation, conditions=conditions)
+        return DrillStatus(observed_generation=seen.generation, conditions=conditions, alarms=alarms)
     return DrillStatus(
         phase=record.phase,
         next_run=_next(seen, record),
         active=(_run(snapshot, record.run),) if record.run else (),
         runs=tuple(_run(snapshot, run) for run in record.runs),
+        alarms=alarms,
         last_outcome=record.runs[0].outcome or "" if record.runs else "",
         last_success=rfc3339(record.last_success_at),
         last_request=DrillRequestStatus(id=record.request, answer=record.answer),
@@ -55,9 +73,17 @@ def _run(snapshot: Snapshot, run: DrillRunRecord) -> DrillRun:
         outcome=run.outcome or "" if over else "",
         reason=run.reason,
         message=run.message,
+        alarm=_fired(run),
         out=_leg(run.out if over else figures(snapshot, run.out)),
         back=_leg(run.back if over else figures(snapshot, run.back)),
     )
+
+
+def _fired(run: DrillRunRecord) -> FiredAlarm:
+    found = run.alarm
+    if found is None:
+        return FiredAlarm()
+    return FiredAlarm(name=found.name, query=found.query, value=found.value, at=rfc3339(found.at), seen_by=found.site)
 
 
 def _leg(leg: DrillLegRecord) -> DrillLeg:
