@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from demo.callcentre import CallCentre
@@ -82,6 +83,13 @@ async def test_an_alarm_blocks_a_drill_and_another_one_brings_it_back(centre: Ca
 
         await until("every alarm was asked", asked, timeout=90)  # once a minute while no run is due
         await centre.floors.press("break", others)
+
+        async def seen() -> tuple[bool, str]:
+            async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
+                answer = await client.get(f"{prometheus}/api/v1/query", params={"query": QUERY})
+            return bool(answer.json()["data"]["result"]), answer.text[:300]
+
+        await until("Prometheus sees them on break", seen, timeout=20)
         await centre.tandem("drill", "run", NAME, "-n", "callcenter")
         blocked = await becomes("the alarm blocks it", 30, phase="Checking", reason="AlarmFiring")
         assert "too-many-on-break" in blocked["message"]
