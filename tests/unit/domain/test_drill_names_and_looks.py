@@ -16,7 +16,7 @@ RUN = "20261128-030000-17"
 LONG = "callcenter/" + "a" * 199 + "-" + "b" * 52
 
 
-@pytest.mark.parametrize("drill", ["callcenter/monthly", LONG, "callcenter/" + "x.y-" * 63])
+@pytest.mark.parametrize("drill", ["callcenter/monthly", LONG, "callcenter/" + "a" * 188 + "." + "b" * 60])
 def test_a_shifts_name_is_one_that_kubernetes_takes(drill: str) -> None:
     namespace, _, short = shift_name(DrillWorld().snapshot, drill, RUN, "back").partition("/")
     assert namespace == "callcenter"
