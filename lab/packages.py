@@ -55,8 +55,9 @@ IMAGES: Final = (
 TESTS: Final = (
     Package("kamailio", "kamailio"),
     Package("kamailio-extra-modules", "kamailio:evapi"),
+    Package("prometheus", "prometheus"),
 )
-"""To run the contract tests, which start a real softswitch on loopback."""
+"""To run the contract tests, which start a real softswitch and a real Prometheus on loopback."""
 
 
 def missing(packages: Iterable[Package]) -> list[str]:

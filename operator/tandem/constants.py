@@ -99,6 +99,24 @@ DRILL_MISSING_PERCENT: Final = 5
 """Most planned agents, in percent, who may fail to arrive by one way of a Drill that still counts as Succeeded: some go
 home in any hour."""
 
+ALARM_INTERVAL_S: Final = 1.0
+"""Seconds between two questions of each alarm while a run is due or under way: what a move does to the agents shows
+within a scrape interval, and asking costs next to nothing."""
+
+ALARM_IDLE_INTERVAL_S: Final = 60.0
+"""The same while none is: so that a query that cannot be asked is known before the night."""
+
+ALARM_PATIENCE_S: Final = 60.0
+"""Seconds for which no location may get an answer about an outcome alarm; then the run comes back. A Prometheus that is
+restarted replays its log for half a minute."""
+
+DRILL_LOOK_S: Final = 2.0
+"""Seconds between two looks at the plan of a Drill that is due and whose plan was refused. What costs less to look at
+is looked at in each decision."""
+
+DRILL_LOOK_OPEN_S: Final = 0.2
+"""Seconds for which such a look may come late; beyond that it is left to the next one."""
+
 FINISH_INTERVAL_S: Final = 2.0
 """Least seconds between two commits that finish some of a group's buckets while others are still on their way."""
 

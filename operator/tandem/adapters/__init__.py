@@ -5,4 +5,5 @@ json_http                  one HTTP request with a deadline, its failure as Adap
 cti/http                   the CTI contract (docs/contracts.md, section 8)
 softswitch/kamailio        JSON-RPC of a Kamailio (section 7)
 carrier/http               a carrier's routing platform (section 9)
+alarms/prometheus          queries to the Prometheus that a Drill names
 """

@@ -9,6 +9,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from tandem.api.agentgroup import Drain
+from tandem.api.alarms import MOST_ALARMS, DrillAlarms
 from tandem.api.common import (
     Conditions,
     Duration,
@@ -29,6 +30,7 @@ DrillPhase = Literal["Waiting", "Checking", "Out", "Holding", "Back"]
 UNDER_WAY: Final[frozenset[str]] = frozenset({"Out", "Holding", "Back"})
 """Phases in which agents are, or may be, where they do not belong: a Drill in one of them is brought back first."""
 Outcome = Literal["Succeeded", "Failed", "Interrupted", "Blocked", "CapacityCheckFailed"]
+AlarmState = Literal["Quiet", "Pending", "Firing", "Unknown"]
 Weekday = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 WEEKDAYS: Final[tuple[Weekday, ...]] = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -182,6 +184,9 @@ class DrillSpec(Written):
         json_schema_extra=_between("10s", "24h"),
     )
     windows: Windows = Field(default=Windows(), description="When it may run.")
+    alarms: DrillAlarms | None = Field(
+        default=None, description="What Prometheus has to say before and during a run; none: nobody is asked."
+    )
     shift: Rehearsal = Field(description="The Shift that is rehearsed.")
     hold: Annotated[Duration, _seconds_within(0, LONGEST_HOLD_S)] = Field(
         default="10m",
@@ -208,6 +213,26 @@ class DrillLeg(Reported):
     )
 
 
+class FiredAlarm(Reported):
+    """The outcome alarm that brought a run back."""
+
+    name: str = Field(default="", description="Name of the alarm; empty: none fired.")
+    query: str = Field(default="", description="What was asked.")
+    value: str = Field(default="", description="What was answered: the first series and its value.")
+    at: str = Field(default="", description="When it fired, RFC 3339, by the clock of the location that saw it.")
+    seen_by: str = Field(default="", description="That location.")
+
+
+class AlarmSaid(Reported):
+    """What the locations together say of one alarm."""
+
+    name: str = Field(description="Name of the alarm.")
+    state: AlarmState = Field(
+        description="Quiet, Pending (true for less than `for`), Firing, or Unknown: no location gets an answer."
+    )
+    message: str = Field(default="", description="The same as a sentence: who says so, the value, or the error.")
+
+
 class DrillRun(Reported):
     """One run, under way or over."""
 
@@ -222,6 +247,7 @@ class DrillRun(Reported):
     )
     reason: str = Field(default="", description="Stable CamelCase reason of the outcome.")
     message: str = Field(default="", description="The outcome as a sentence.")
+    alarm: FiredAlarm = Field(default=FiredAlarm(), description="The outcome alarm that brought it back.")
     out: DrillLeg = Field(default=DrillLeg(), description="The way out.")
     back: DrillLeg = Field(default=DrillLeg(), description="The way back.")
     calls_cut: int | None = Field(
@@ -245,6 +271,12 @@ class DrillStatus(Reported):
     active: tuple[DrillRun, ...] = Field(default=(), max_length=1, description="The run under way.")
     runs: tuple[DrillRun, ...] = Field(
         default=(), max_length=60, description="Past runs, newest first.", json_schema_extra=list_map("name")
+    )
+    alarms: tuple[AlarmSaid, ...] = Field(
+        default=(),
+        max_length=2 * MOST_ALARMS,
+        description="What Prometheus says now; asked once a minute while no run is due.",
+        json_schema_extra=list_map("name"),
     )
     last_outcome: str = Field(default="", description="Outcome of the last run.")
     last_success: str = Field(default="", description="When a run last succeeded, RFC 3339.")

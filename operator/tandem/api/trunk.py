@@ -11,7 +11,7 @@ Prefix = Annotated[str, Field(pattern=r"^\+?[0-9]{1,15}$")]
 
 
 class SecretRef(Written):
-    """A key of a Secret in the Trunk's namespace."""
+    """A key of a Secret in the namespace of the object that names it."""
 
     name: str = Field(min_length=1, max_length=253, description="Secret in the same namespace.")
     key: str = Field(default="token", min_length=1, max_length=253, description="Key in the Secret.")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from tandem.api.agentgroup import Share
+from tandem.api.common import Written
 from tandem.api.trunk import TrunkSpec
 
 _HEX_DIGITS = 16
@@ -18,6 +19,11 @@ def _digest(value: object) -> str:
 def spec_digest(spec: Mapping[str, object], labels: Mapping[str, str]) -> str:
     """What identifies an object's declaration in every cluster: spec and labels (16 hex digits)."""
     return _digest({"spec": spec, "labels": dict(labels)})
+
+
+def alarms_digest(alarms: Written) -> str:
+    """What identifies questions to a Prometheus: words about others count for nothing (16 hex digits)."""
+    return _digest(alarms.model_dump(mode="json"))
 
 
 def trunk_digest(spec: TrunkSpec) -> str:

@@ -1,7 +1,4 @@
-"""What speaks against a run that is due: an ordered chain, the first refusal is reported.
-
-Alarms will be one more check between the Shifts and the plan.
-"""
+"""What speaks against a run that is due: an ordered chain, the first refusal is reported."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +6,7 @@ from typing import Final
 
 from tandem.api.common import duration_seconds
 from tandem.api.drill import DrillSpec
+from tandem.domain.alarms import alarms_refusal, watch_of_drill
 from tandem.domain.capacity import Ledger
 from tandem.domain.drill_legs import overbooked, plan_out
 from tandem.domain.placement import BucketMap
@@ -16,6 +14,7 @@ from tandem.domain.plan import Plan, hold_refusal
 from tandem.domain.quarantine import quarantined
 from tandem.domain.readiness import failover_readiness
 from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.records import DrillRecord
 from tandem.domain.snapshot import DrillEntry, Instant, PublishedDrill, Snapshot
 from tandem.domain.verdicts import State, site_verdict
 from tandem.domain.windows import windows_refusal
@@ -30,6 +29,8 @@ class Question:
     busy: dict[str, str]
     published: PublishedDrill
     spec: DrillSpec
+    record: DrillRecord
+    """With the run that is due."""
     now: Instant
 
     @property
@@ -45,12 +46,13 @@ class Start:
     before: dict[str, dict[str, str]]
 
 
+def world_refusal(question: Question) -> Refusal | None:
+    """What the world has against a run, whatever its plan: found without making one."""
+    return next(filter(None, (check(question) for check in WORLD_CHAIN)), None)
+
+
 def may_start(question: Question) -> Start | Refusal:
-    """The plan of the way out, when nothing speaks against the run."""
-    for check in WORLD_CHAIN:
-        refusal = check(question)
-        if refusal is not None:
-            return refusal
+    """The plan of the way out, when nothing speaks against it; the world has been asked (`world_refusal`)."""
     found = plan_out(
         question.snapshot, question.ledger, question.busy, question.namespace, question.spec.shift, question.now
     )
@@ -125,6 +127,11 @@ def shift_under_way(question: Question) -> Refusal | None:
     return None
 
 
+def alarmed(question: Question) -> Refusal | None:
+    watch = watch_of_drill(question.published.name, question.published, question.record)
+    return alarms_refusal(question.snapshot, watch) if watch is not None else None
+
+
 WORLD_CHAIN: Final[tuple[Callable[[Question], Refusal | None], ...]] = (
     suspended,  # a person's word on this Drill comes first
     inconsistent,  # what follows reads the spec
@@ -133,6 +140,7 @@ WORLD_CHAIN: Final[tuple[Callable[[Question], Refusal | None], ...]] = (
     quarantine,  # before the verdicts: it says more
     not_healthy,
     shift_under_way,
+    alarmed,  # last: it is asked for this very run, and takes a moment to be answered
 )
 
 

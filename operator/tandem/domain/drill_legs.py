@@ -1,11 +1,13 @@
 """The two ways of a run: the Shift out, the Shift back to the exact starting map, and what came of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from hashlib import sha256
+from typing import Final, Literal
 
 from tandem.api.drill import Rehearsal
 from tandem.api.gates import Gates
 from tandem.api.shift import ShiftSpec
+from tandem.domain import keys
 from tandem.domain.buckets import format_ranges
 from tandem.domain.capacity import Ledger, no_capacity
 from tandem.domain.distribution import merged, share_reached
@@ -20,12 +22,33 @@ from tandem.domain.switch_times import moves_of
 
 DRILL_CAUSE = "Drill/"
 
+_LONGEST_STEM: Final = 200
+"""Letters of a Drill's name in those of its Shifts: 253 are allowed, and the run and the way follow."""
+
 NOBODY_ARRIVED: Final = MovesOfShift(agents=0, p50=0.0, p95=0.0, max=0.0, last_at=0.0)
 
 
 def cause_of(shift: str) -> str:
     """What a placement committed by a Drill's Shift (`namespace/name`) names as its cause."""
     return f"{DRILL_CAUSE}{shift.rpartition('/')[2]}"
+
+
+def shift_name(snapshot: Snapshot, drill: str, run: str, way: Literal["out", "back"]) -> str:
+    """A name (`namespace/name`) that no Shift has, and no other Drill's run could want.
+
+    A long Drill's name is shortened to what Kubernetes takes, and a digest of the whole tells it from its like.
+    """
+    namespace, _, short = drill.partition("/")
+    if len(short) > _LONGEST_STEM:
+        digest = sha256(short.encode()).hexdigest()[:10]
+        short = f"{short[: _LONGEST_STEM - len(digest) - 1].rstrip('-.')}-{digest}"
+    name = wanted = f"{namespace}/{short}-{run}-{way}"
+    number = 1
+    # Somebody else may have made one of this name; that one is not ours to follow.
+    while name in snapshot.shifts or keys.shift(name) in snapshot.unreadable:
+        number += 1
+        name = f"{wanted}-{number}"
+    return name
 
 
 def shift_record(

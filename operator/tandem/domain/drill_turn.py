@@ -191,6 +191,8 @@ def ended(
     """A run that is over, with the figures of its Shifts as they are now; its report comes in this turn or the next."""
     return run.model_copy(
         update={
+            "alarms": None,
+            "unwatched_since": 0.0,
             "finished_at": now.wall,
             "outcome": outcome,
             "reason": str(reason),

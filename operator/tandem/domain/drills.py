@@ -21,13 +21,15 @@ from typing import Final
 
 from tandem.api.common import duration_seconds
 from tandem.api.drill import UNDER_WAY, DrillSpec, Outcome
-from tandem.constants import DRILL_MISSING_PERCENT, PATIENCE_S, PREPARE_PATIENCE_S
+from tandem.constants import DRILL_LOOK_OPEN_S, DRILL_LOOK_S, DRILL_MISSING_PERCENT, PATIENCE_S, PREPARE_PATIENCE_S
 from tandem.domain import keys
+from tandem.domain.alarms import alarms_evidence, watch_of_drill
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
-from tandem.domain.drill_checks import Question, Start, may_start
+from tandem.domain.drill_alarms import heed_alarms
+from tandem.domain.drill_checks import Question, Start, may_start, world_refusal
 from tandem.domain.drill_facts import first_facts
-from tandem.domain.drill_legs import figures, plan_back, shift_record
+from tandem.domain.drill_legs import figures, plan_back, shift_name, shift_record
 from tandem.domain.drill_requests import DrillRequest
 from tandem.domain.drill_turn import DrillTurn, ended
 from tandem.domain.placement import BucketMap
@@ -197,15 +199,33 @@ def checking(turn: DrillTurn) -> None:
     if any(key.startswith(keys.SHIFTS) for commit in turn.draft.commits for key in commit.writes):
         turn.draft.wake(turn.now.mono + 0.05)  # something else starts or ends in this very decision: look again
         return
-    question = Question(turn.snapshot, turn.ledger, turn.draft.busy, turn.published, spec, turn.now)
-    found = may_start(question)
+    left = max(due.until - turn.now.wall + 0.001, 0.05)
+    question = Question(turn.snapshot, turn.ledger, turn.draft.busy, turn.published, spec, turn.record, turn.now)
+    against = world_refusal(question)
+    if against is None and due.planned and (rest := _until_next_look(turn, due)) > 0:
+        turn.draft.wake(turn.now.mono + min(rest, left))
+        return
+    found = against or may_start(question)
     if isinstance(found, Start):
         _start(turn, due, question, found)
     elif found.temporary:
-        turn.draft.wake(turn.now.mono + min(1.0, max(due.until - turn.now.wall + 0.001, 0.05)))
+        turn.draft.wake(turn.now.mono + min(1.0, left))
+        if due.planned != (against is None):
+            due = due.model_copy(update={"planned": against is None})
+            turn.record = turn.record.model_copy(update={"due": due})
         turn.wait(found)
     else:
         turn.never_started(due, _outcome_of(found.reason), found.reason, found.message)
+
+
+def _until_next_look(turn: DrillTurn, due: DrillDue) -> float:
+    """Seconds until a plan that was refused is made again; 0 or less: now.
+
+    It costs more than all the rest, and each report of a CTI that comes in is a decision. Kept in step with the clock,
+    because nothing is written for it.
+    """
+    past = (turn.now.wall - due.at) % DRILL_LOOK_S
+    return 0.0 if past <= DRILL_LOOK_OPEN_S else DRILL_LOOK_S - past + 0.001
 
 
 def _too_late(turn: DrillTurn, due: DrillDue) -> None:
@@ -223,13 +243,15 @@ def _outcome_of(reason: Reason) -> Outcome:
 
 
 def _start(turn: DrillTurn, due: DrillDue, question: Question, found: Start) -> None:
-    shift = f"{turn.name[:200]}-{due.name}-out"
+    shift = shift_name(turn.snapshot, turn.name, due.name, "out")
     spec, published = question.spec, question.published
     run = DrillRunRecord(
         due=due,
         shift=spec.shift,
         hold_s=duration_seconds(spec.hold),
         before=found.before,
+        alarms=spec.alarms,
+        unwatched_since=turn.now.wall if spec.alarms is not None and spec.alarms.outcome else 0.0,
         started_at=turn.now.wall,
         out=DrillLegRecord(shift=shift, agents=sum(plan.agents for plan in found.plan.groups)),
         facts=first_facts(question, found),
@@ -242,6 +264,9 @@ def _start(turn: DrillTurn, due: DrillDue, question: Question, found: Start) -> 
     turn.premises += [Premise(keys.shift(shift), mod_revision=0), turn.draft.no_hold]
     turn.premises += [Premise(key, mod_revision=revision) for key, revision in published.evidence]
     turn.premises += [_same_failover(turn.snapshot, site) for site in turn.snapshot.active_sites()]
+    watch = watch_of_drill(turn.name, turn.published, turn.record)
+    if watch is not None:
+        turn.premises += [Premise(key, mod_revision=seen) for key, seen in alarms_evidence(turn.snapshot, watch)]
     message = f"run {due.name}: {found.plan.text[0]}"
     turn.become(Reason.DRILL_STARTED, message, phase="Out", run=run, due=None)
 
@@ -259,6 +284,7 @@ def out(turn: DrillTurn) -> None:
             _hold(turn)
         return  # else it was made in this very turn
     _heed_withdrawal(turn)
+    heed_alarms(turn)
     if not shift.finished:
         _follow(turn, shift)
         if _waited(turn) > PREPARE_PATIENCE_S:
@@ -293,6 +319,7 @@ def holding(turn: DrillTurn) -> None:
         turn.finish("Interrupted", Reason.FAILED_OVER, message)
         return
     _heed_withdrawal(turn)
+    heed_alarms(turn)
     if turn.run.outcome is None:
         # Our own clock since we first saw it, or the wall's: after a change of coordinator only the latter knows.
         seen_for = turn.now.mono - turn.entry.since if turn.entry and turn.entry.record.phase == "Holding" else 0.0
@@ -321,7 +348,7 @@ def _come_back(turn: DrillTurn) -> None:
         turn.draft.wake(turn.now.mono + 1.0)
         turn.wait(Refusal(found.reason, f"cannot come back yet: {found.message}", temporary=True))
         return
-    shift = f"{turn.name[:200]}-{run.name}-back"
+    shift = shift_name(turn.snapshot, turn.name, run.name, "back")
     reserve(turn.ledger, found)
     turn.writes[keys.shift(shift)] = shift_record(turn.snapshot, run.shift, found.groups[0].to, shift, turn.now, found)
     turn.premises += [Premise(keys.shift(shift), mod_revision=0), turn.draft.no_hold]
@@ -338,6 +365,7 @@ def back(turn: DrillTurn) -> None:
             turn.finish("Failed", Reason.SHIFT_GONE, f"Shift {run.back.shift} is gone from the store")
         return  # else it was made in this very turn
     record = shift.record
+    heed_alarms(turn)
     if not shift.finished:
         _follow(turn, shift)
         return

@@ -19,6 +19,7 @@ from tandem.domain.agreement import Agreement, agree, participants_of
 from tandem.domain.drill_agreement import published_drill
 from tandem.domain.placement import BucketMap
 from tandem.domain.records import (
+    AlarmsRecord,
     ArrivalsRecord,
     CoordinatorRecord,
     DrillRecord,
@@ -75,6 +76,7 @@ class Gatherer:
         self._observations: dict[_About, dict[str, Heard]] = {}
         self._departed: dict[_About, dict[str, Gone]] = {}
         self._tests: dict[_Pair, dict[str, Entry[TargetTestRecord]]] = {}
+        self._alarms: dict[str, dict[str, Entry[AlarmsRecord]]] = {}  # owner -> location -> record
         self._reports: dict[_Pair, Entry[SystemReport]] = {}
         self._moves: dict[_Pair, Entry[MovesRecord]] = {}
         self._arrivals: dict[_Pair, Entry[ArrivalsRecord]] = {}
@@ -141,6 +143,9 @@ class Gatherer:
         elif key.startswith(keys.TESTS):
             observer, place = _test_parts(key)
             self._tests.get(place, {}).pop(observer, None)
+        elif key.startswith(keys.ALARMS):
+            site, owner = _pair(key.removeprefix(keys.ALARMS))
+            self._alarms.get(owner, {}).pop(site, None)
         elif key.startswith(keys.REPORTS):
             self._reports.pop(_pair(key.removeprefix(keys.REPORTS)), None)
         elif key.startswith(keys.MOVES):
@@ -166,6 +171,7 @@ class Gatherer:
         found |= {keys.heartbeat(site) for site in self._heartbeats}
         found |= {keys.observation(o, *about) for about, words in self._observations.items() for o in words}
         found |= {keys.test(observer, *place) for place, tests in self._tests.items() for observer in tests}
+        found |= {keys.alarms(site, owner) for owner, words in self._alarms.items() for site in words}
         found |= {keys.report(*pair) for pair in self._reports}
         found |= {keys.moves(*pair) for pair in self._moves}
         found |= {keys.arrivals(*pair) for pair in self._arrivals}
@@ -198,6 +204,7 @@ class Gatherer:
             observations={about: dict(words) for about, words in self._observations.items() if words},
             departed={about: dict(gone) for about, gone in self._departed.items() if gone},
             tests={place: dict(tests) for place, tests in self._tests.items() if tests},
+            alarms={owner: dict(words) for owner, words in self._alarms.items() if words},
             reports=dict(self._reports),
             moves=dict(self._moves),
             arrivals=dict(self._arrivals),
@@ -247,6 +254,9 @@ class Gatherer:
         elif key.startswith(keys.TESTS):
             observer, place = _test_parts(key)
             self._tests.setdefault(place, {})[observer] = entry(TargetTestRecord)
+        elif key.startswith(keys.ALARMS):
+            site, owner = _pair(key.removeprefix(keys.ALARMS))
+            self._alarms.setdefault(owner, {})[site] = entry(AlarmsRecord)
         elif key.startswith(keys.REPORTS):
             self._reports[_pair(key.removeprefix(keys.REPORTS))] = entry(SystemReport)
         elif key.startswith(keys.MOVES):

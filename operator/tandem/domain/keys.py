@@ -10,6 +10,7 @@
     /tandem/v1/drill/<namespace>/<name>                  a Drill: the run under way, past ones, what is dealt with
     /tandem/v1/observation/<observer>/<site>/<system>/<component>   one source's word, edges only (observer's lease)
     /tandem/v1/test/<observer>/<site>/<system>           a test agent at the target of Shifts about to begin (lease)
+    /tandem/v1/alarm/<site>/<owner>                      what Prometheus told that location, edges only (its lease)
     /tandem/v1/report/<site>/<system>                    what that city's CTI says (on the engine's lease)
     /tandem/v1/moves/<site>/<system>                     switch times of the agents that arrived there, per Shift
     /tandem/v1/arrivals/<site>/<system>                  the same in detail, of the last Drills' Shifts
@@ -21,8 +22,8 @@
 
     /tandem/history/v1/<revision>-<writer>-<number>      the decision log, append-only: what one transaction decided
 
-`<name>` of a namespaced object is `namespace/name`. Everything under `/tandem/v1/` is in every engine's memory; the
-history is beside it, and read by whoever asks.
+`<name>` of a namespaced object is `namespace/name`; `<owner>` of alarms is `drills/namespace/name`. Everything under
+`/tandem/v1/` is in every engine's memory; the history is beside it, and read by whoever asks.
 """
 
 from typing import Final
@@ -40,6 +41,7 @@ DRILLS: Final = PREFIX + "drill/"
 HEARTBEATS: Final = PREFIX + "heartbeat/"
 OBSERVATIONS: Final = PREFIX + "observation/"
 TESTS: Final = PREFIX + "test/"
+ALARMS: Final = PREFIX + "alarm/"
 REPORTS: Final = PREFIX + "report/"
 MOVES: Final = PREFIX + "moves/"
 ARRIVALS: Final = PREFIX + "arrivals/"
@@ -95,6 +97,10 @@ def observation(observer: str, site: str, system: str, component: str) -> str:
 
 def test(observer: str, site: str, system: str) -> str:
     return f"{TESTS}{observer}/{site}/{system}"
+
+
+def alarms(site: str, owner: str) -> str:
+    return f"{ALARMS}{site}/{owner}"
 
 
 def report(site: str, system: str) -> str:

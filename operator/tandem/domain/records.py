@@ -9,7 +9,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tandem.api.agentgroup import Drain
-from tandem.api.drill import DrillPhase, Outcome, Rehearsal
+from tandem.api.alarms import DrillAlarms
+from tandem.api.drill import AlarmState, DrillPhase, Outcome, Rehearsal
 from tandem.api.shift import Phase, ShiftPlan, ShiftSpec
 from tandem.domain.capabilities import CTICapabilities
 
@@ -209,6 +210,37 @@ class DrillFactsRecord(Record):
     marks: tuple[DrillMarkRecord, ...] = ()
 
 
+class AlarmWord(Record):
+    """What one location says of one alarm. Written when the state changes."""
+
+    state: AlarmState
+    since: float = Field(description="Since when it has been so, by that location's clock.")
+    value: str = Field(default="", description="Pending, Firing: what was answered as it became so.")
+    detail: str = Field(default="", description="Unknown: why there is no answer.")
+    fired_at: float = Field(default=0.0, description="When it first fired for this purpose; 0: it has not.")
+    fired_value: str = Field(default="", description="What was answered then.")
+
+
+class AlarmsRecord(Record):
+    """What one location says of all alarms of one Drill or Shift; on its engine's lease."""
+
+    purpose: str = Field(
+        description="What it was asked for: words that were made for something else count for nothing."
+    )
+    digest: str = Field(description="Of the questions that it speaks of.")
+    alarms: dict[str, AlarmWord] = Field(default_factory=dict, description="By name; one left out was not asked yet.")
+
+
+class FiredAlarmRecord(Record):
+    """The outcome alarm that brought a run back."""
+
+    name: str
+    query: str
+    value: str
+    at: float
+    site: str
+
+
 class DrillLegRecord(Record):
     """One way of a run: its Shift, and what became of it."""
 
@@ -234,6 +266,7 @@ class DrillDue(Record):
     until: float = Field(description="It never starts after this.")
     by: str = Field(default="", description="Who started it by command; empty: the schedule.")
     request: str = Field(default="", description="ID of the command.")
+    planned: bool = Field(default=False, description="Whether nothing but its plan spoke against it at the last look.")
 
 
 class DrillRunRecord(Record):
@@ -252,6 +285,11 @@ class DrillRunRecord(Record):
     waiting_since: float = Field(
         default=0.0, description="Since when the world has kept it from going on; 0: it does not."
     )
+    alarms: DrillAlarms | None = Field(default=None, description="Frozen at the start; None once the run is over.")
+    unwatched_since: float = Field(
+        default=0.0, description="Since when an outcome alarm has not been answered anywhere; 0: all are."
+    )
+    alarm: FiredAlarmRecord | None = Field(default=None, description="The outcome alarm that brought it back.")
     finished_at: float = 0.0
     out: DrillLegRecord = DrillLegRecord()
     back: DrillLegRecord = DrillLegRecord()

@@ -13,6 +13,7 @@ from tandem.domain.drill_requests import DrillRequest
 from tandem.domain.placement import BucketMap
 from tandem.domain.reasons import Refusal
 from tandem.domain.records import (
+    AlarmsRecord,
     ArrivalsRecord,
     CoordinatorRecord,
     DrillRecord,
@@ -206,6 +207,8 @@ class Snapshot:
     """The same of observers whose word is gone."""
     tests: Mapping[tuple[str, str], Mapping[str, Entry[TargetTestRecord]]] = field(default_factory=dict)
     """(site, system) -> observer -> what its test agent met there for a Shift that is preparing."""
+    alarms: Mapping[str, Mapping[str, Entry[AlarmsRecord]]] = field(default_factory=dict)
+    """Owner of alarms (`drills/namespace/name`) -> location -> what Prometheus told it."""
     reports: Mapping[tuple[str, str], Entry[SystemReport]] = field(default_factory=dict)
     """(site, system) -> what that city's CTI and softswitch say."""
     moves: Mapping[tuple[str, str], Entry[MovesRecord]] = field(default_factory=dict)

@@ -3,9 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import get_args
+from typing import Final, get_args
 
-from tandem.api.drill import DrillPhase, Outcome
+from tandem.api.drill import AlarmState, DrillPhase, Outcome
+from tandem.domain.alarms import judgements, watches_of
 from tandem.domain.buckets import parse_ranges
 from tandem.domain.snapshot import Snapshot
 from tandem.domain.verdicts import State, site_verdict, system_verdict, usability
@@ -48,6 +49,10 @@ def exposition(site: str, snapshot: Snapshot, figures: Figures, store_live: bool
     metric("verdict", "gauge", "1 for the state that the sources give a site's system.", _verdicts(snapshot))
     metric("usable", "gauge", "1 when a site's system may receive agents.", _usable(snapshot))
     metric("agents_signed_in", "gauge", "Agents signed in.", _signed_in(snapshot))
+    metric("agents", "gauge", "Agents by what they do.", _agents(snapshot))
+    metric("calls_waiting", "gauge", "Calls in the groups' queues.", _calls_waiting(snapshot))
+    metric("registered_phones", "gauge", "Phones registered at a site's softswitch.", _registered(snapshot))
+    metric("calls", "gauge", "Calls at a site's softswitch.", _calls(snapshot))
     metric("buckets", "gauge", "Buckets per group and slot, A>B for those on their way.", _buckets(snapshot))
     metric("shifts", "gauge", "Shifts by phase.", _shifts(snapshot))
     metric("moved_agents", "gauge", "Agents who arrived by a Shift.", _moved(snapshot))
@@ -57,6 +62,7 @@ def exposition(site: str, snapshot: Snapshot, figures: Figures, store_live: bool
     metric("drill_last_success_timestamp_seconds", "gauge", text, _drill_successes(snapshot))
     metric("drill_last_outcome", "gauge", "1 for the outcome of the last run.", _drill_outcomes(snapshot))
     metric("drill_last_duration_seconds", "gauge", "How long the last run took, hold included.", _drill_times(snapshot))
+    metric("alarm", "gauge", "1 for what the locations together say of a Drill's alarm.", _alarms(snapshot))
     metric("decisions_total", "counter", "Decisions made by this engine.", [({}, figures.decisions)])
     metric("commits_total", "counter", "Commits applied.", [({}, figures.commits)])
     metric("commits_refused_total", "counter", "Transactions refused: a premise was gone.", [({}, figures.refused)])
@@ -118,6 +124,32 @@ def _signed_in(snapshot: Snapshot) -> Iterable[Sample]:
             yield {"site": site, "system": system, "group": group}, report.signed_in
 
 
+_STATES: Final = ("available", "ringing", "talking", "wrapup", "on_break", "waiting", "guests", "standby")
+
+
+def _agents(snapshot: Snapshot) -> Iterable[Sample]:
+    for (site, system), entry in sorted(snapshot.reports.items()):
+        for group, report in sorted(entry.record.groups.items()):
+            for state in _STATES:
+                yield {"site": site, "system": system, "group": group, "state": state}, getattr(report, state)
+
+
+def _calls_waiting(snapshot: Snapshot) -> Iterable[Sample]:
+    for (site, system), entry in sorted(snapshot.reports.items()):
+        for group, report in sorted(entry.record.groups.items()):
+            yield {"site": site, "system": system, "group": group}, report.calls_waiting
+
+
+def _registered(snapshot: Snapshot) -> Iterable[Sample]:
+    for (site, system), entry in sorted(snapshot.reports.items()):
+        yield {"site": site, "system": system}, entry.record.registered
+
+
+def _calls(snapshot: Snapshot) -> Iterable[Sample]:
+    for (site, system), entry in sorted(snapshot.reports.items()):
+        yield {"site": site, "system": system}, entry.record.calls
+
+
 def _buckets(snapshot: Snapshot) -> Iterable[Sample]:
     for group, placed in sorted(snapshot.placements.items()):
         for slot, ranges in sorted(placed.record.map.items()):
@@ -163,6 +195,14 @@ def _drill_times(snapshot: Snapshot) -> Iterable[Sample]:
     for name, entry in sorted(snapshot.drills.items()):
         for run in entry.record.runs[:1]:
             yield {"drill": name}, run.finished_at - run.started_at if run.started_at else 0.0
+
+
+def _alarms(snapshot: Snapshot) -> Iterable[Sample]:
+    for owner, watch in sorted(watches_of(snapshot).items()):
+        for found in judgements(snapshot, watch):
+            for state in get_args(AlarmState):
+                labels = {"drill": owner.partition("/")[2], "alarm": found.alarm.name, "state": state}
+                yield labels, found.state == state
 
 
 def _quantiles(values: Iterable[float]) -> Sequence[Sample]:

@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tandem.api.alarms import Prometheus
 from tandem.api.site import System
 from tandem.api.trunk import Carrier
+from tandem.domain.alarms import AlarmAnswer
 from tandem.domain.capabilities import CTICapabilities
 from tandem.domain.clients import ClientCount
 from tandem.domain.probe_agents import ProbeAgent
@@ -295,6 +297,16 @@ class DeepProber(Protocol):
         Args:
             sip: None: no call.
             timeout: Seconds of silence, wherever an answer is due.
+        """
+
+
+class AlarmServer(Protocol):
+    async def ask(self, server: Prometheus, namespace: str, query: str) -> AlarmAnswer:
+        """Evaluate a query now. Ends within `server.timeout`, whatever the server does.
+
+        Args:
+            namespace: Where the token's Secret is.
+        Raises: AdapterError where there is no answer, or none that says whether the alarm fires.
         """
 
 

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from tandem.adapters.alarms.prometheus import PrometheusServer
 from tandem.adapters.registry import AdapterRegistry
 from tandem.domain import keys
 from tandem.domain.records import CoordinatorRecord, HeartbeatRecord
 from tandem.engine.actuator import Actuator
+from tandem.engine.alarms import AlarmWatch
 from tandem.engine.clock import RealClock
 from tandem.engine.config import Settings
 from tandem.engine.coordinator import Coordinator
@@ -48,6 +50,7 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
         adapters = await stack.enter_async_context(
             AdapterRegistry(settings.control_token, settings.carrier_token, settings.credentials)
         )
+        prometheus = await stack.enter_async_context(PrometheusServer(settings.credentials))
         picture = Picture(store, clock)
         publisher = Publisher(store, clock, lambda: picture.held if picture.live else None)
 
@@ -65,6 +68,7 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
         coordinator = Coordinator(picture, store, election, clock)
         observer = Observer(settings.site, picture, publisher, prober, clock, prober)
         actuator = Actuator(settings.site, picture, publisher, adapters, clock)
+        alarms = AlarmWatch(settings.site, picture, publisher, prometheus, clock)
         trunks = TrunkPusher(picture, store, election, adapters, clock)
 
         def healthz() -> Answer:
@@ -96,6 +100,7 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
                 "coordinator": coordinator.run,
                 "observer": observer.run,
                 "actuator": actuator.run,
+                "alarms": alarms.run,
                 "trunks": trunks.run,
                 "history": HistoryKeeper(store, election, clock).run,
                 "store-leadership": StoreLeadership(settings.site, picture, store.lead, clock).run,

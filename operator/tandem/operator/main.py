@@ -107,7 +107,7 @@ class Operator:
         if seen.resource is DRILL:
             self.drills.seen()
             self.reports.seen()
-        if seen.resource is TRUNK and self.credentials is not None:
+        if seen.resource in (TRUNK, DRILL) and self.credentials is not None:
             self.credentials.seen()
         if seen.key == (SITE.plural, self.settings.site):
             self.hold.seen(seen.annotations.get(HOLD_REQUEST, ""))

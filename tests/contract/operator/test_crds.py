@@ -13,6 +13,8 @@ pytestmark = pytest.mark.contract
 ROUTES = trunk()["spec"]["routes"]
 HALVES = [{"site": "east", "percent": 50}, {"site": "east", "percent": 50}]
 SCALING = {"mode": "Scale", "min": 4, "max": 2}
+PROMETHEUS = {"url": "http://prometheus.monitoring:9090"}
+ALARM = {"name": "lost", "query": "lost > 0"}
 TWICE = [{"site": "east", "percent": 50}, {"site": "east", "percent": 50}]
 
 
@@ -103,6 +105,38 @@ def refused(manifest: dict[str, Any], field: str, *words: str) -> Any:
         ),
         refused(
             drill(windows={"allowed": [{"from": "24:00"}]}), "spec.windows.allowed[0].from", "write 00:00 of the next"
+        ),
+        refused(
+            drill(alarms={"prometheus": PROMETHEUS}),
+            "spec.alarms",
+            "names no alarm",
+            "add one to blocking or to outcome",
+        ),
+        refused(
+            drill(alarms={"prometheus": PROMETHEUS, "blocking": [ALARM], "outcome": [ALARM]}),
+            "spec.alarms",
+            "has an alarm in blocking and in outcome",
+            "name it in outcome only",
+        ),
+        refused(
+            drill(alarms={"prometheus": PROMETHEUS, "outcome": [ALARM, ALARM]}), "spec.alarms.outcome[1]", "Duplicate"
+        ),
+        refused(
+            drill(alarms={"prometheus": PROMETHEUS, "outcome": [{**ALARM, "for": "2h"}]}),
+            "spec.alarms.outcome[0].for",
+            "is 2h",
+            "from 0s to 1h",
+        ),
+        refused(
+            drill(alarms={"prometheus": {**PROMETHEUS, "timeout": "1m"}, "outcome": [ALARM]}),
+            "spec.alarms.prometheus.timeout",
+            "is 1m",
+            "from 100ms to 30s",
+        ),
+        refused(
+            drill(alarms={"prometheus": {"url": "prometheus:9090"}, "outcome": [ALARM]}),
+            "spec.alarms.prometheus.url",
+            "prometheus:9090",
         ),
         refused(drill(windows={"allowed": [{"days": ["Someday"]}]}), "spec.windows.allowed[0].days[0]", "Someday"),
         refused(drill(shift={"selector": {}, "to": "west"}), "spec.shift.selector", "empty", "give system"),

@@ -10,7 +10,15 @@ from pydantic import ValidationError
 from tandem.api.drill import DrillSpec
 from tests.support.manifests import drill
 
-EXAMPLE = Path(__file__).parents[3] / "examples/quickstart/drills/everyone-monthly.yaml"
+EXAMPLES = Path(__file__).parents[3] / "examples/quickstart/drills"
+EXAMPLE = EXAMPLES / "everyone-monthly.yaml"
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.iterdir()), ids=lambda path: path.stem)
+def test_every_example_is_a_drill(example: Path) -> None:
+    manifest = yaml.safe_load(example.read_text())
+    assert manifest["metadata"]["name"] == example.stem
+    DrillSpec.model_validate(manifest["spec"])
 
 
 def test_the_example_is_one() -> None:

@@ -256,7 +256,7 @@ def test_the_contract_names_exactly_the_routes_that_are_served() -> None:
         if isinstance(route, web.ResourceRoute) and route.resource is not None and route.method != "HEAD"
     }
     written = {(method, path) for path, methods in openapi.document()["paths"].items() for method in methods}
-    assert served == written
+    assert served - {("get", "/metrics")} == written  # figures: this call centre's own
 
 
 # ---- guests

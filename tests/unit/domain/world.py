@@ -300,5 +300,5 @@ class World:
 
 def _of(city: str, key: str) -> bool:
     """Whether a key is on the lease of that city's engine."""
-    leased = (f"{keys.OBSERVATIONS}{city}/", f"{keys.REPORTS}{city}/", f"{keys.TESTS}{city}/")
+    leased = tuple(f"{kind}{city}/" for kind in (keys.OBSERVATIONS, keys.REPORTS, keys.TESTS, keys.ALARMS))
     return key == keys.heartbeat(city) or key.startswith(leased)

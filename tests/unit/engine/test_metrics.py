@@ -2,11 +2,14 @@
 
 import json
 
+from tandem.domain import keys
 from tandem.domain.decision import Note
 from tandem.domain.reasons import Reason
+from tandem.domain.records import GroupReport, SystemReport
 from tandem.engine.coordinator import Figures
 from tandem.engine.metrics import exposition, health
 from tests.unit.domain.drill_world import DRILL, DrillWorld
+from tests.unit.domain.test_drill_alarms import AlarmedWorld
 from tests.unit.domain.world import GROUP, World
 
 
@@ -30,7 +33,10 @@ def test_health_names_the_location_and_the_coordinator() -> None:
 def test_metrics_tell_verdicts_coordinator_moves_and_decisions() -> None:
     figures = Figures(decisions=4, commits=3, notes=(Note("x", Reason.HELD, ""), Note("y", Reason.HELD, "")))
     figures.decide_seconds.extend([0.001, 0.002, 0.003])
-    text = exposition("witness", a_world().snapshot, figures, store_live=True, epoch=17, void_probes=2)
+    world = a_world()
+    group = GroupReport(signed_in=3, talking=2, calls_waiting=4)
+    world.put(keys.report("east", "hotel"), SystemReport(boot="b", groups={GROUP: group}, registered=9, calls=5))
+    text = exposition("witness", world.snapshot, figures, store_live=True, epoch=17, void_probes=2)
     lines = text.splitlines()
     for line in (
         'tandem_verdict{site="east",system="hotel",state="Healthy"} 1',
@@ -41,6 +47,10 @@ def test_metrics_tell_verdicts_coordinator_moves_and_decisions() -> None:
         'tandem_coordinator_epoch{site="witness"} 17',
         'tandem_usable{site="west",system="hotel"} 1',
         f'tandem_agents_signed_in{{site="east",system="hotel",group="{GROUP}"}} 3',
+        f'tandem_agents{{site="east",system="hotel",group="{GROUP}",state="talking"}} 2',
+        f'tandem_calls_waiting{{site="east",system="hotel",group="{GROUP}"}} 4',
+        'tandem_registered_phones{site="east",system="hotel"} 9',
+        'tandem_calls{site="east",system="hotel"} 5',
         f'tandem_buckets{{group="{GROUP}",slot="east>west"}} 60',
         'tandem_shifts{phase="Moving"} 1',
         'tandem_moved_agents{site="west",system="hotel",shift="callcenter/s1"} 7',
@@ -55,6 +65,15 @@ def test_metrics_tell_verdicts_coordinator_moves_and_decisions() -> None:
         assert line in lines, line
     names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(names) == len(set(names))
+
+
+def test_metrics_tell_what_is_said_of_a_drills_alarms() -> None:
+    world = AlarmedWorld()
+    world.told(lost="Pending")
+    text = exposition("witness", world.snapshot, Figures(), store_live=True, epoch=17, void_probes=0)
+    assert f'tandem_alarm{{drill="{DRILL}",alarm="lost",state="Pending"}} 1' in text
+    assert f'tandem_alarm{{drill="{DRILL}",alarm="lost",state="Firing"}} 0' in text
+    assert f'tandem_alarm{{drill="{DRILL}",alarm="batch",state="Quiet"}} 1' in text
 
 
 def test_metrics_tell_how_the_drills_went_to_the_second() -> None:

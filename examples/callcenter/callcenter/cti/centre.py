@@ -13,6 +13,7 @@ from typing import Any, Final
 from callcenter.cti.agents import AgentBook
 from callcenter.cti.calls import DEFAULT_RING, CallDesk
 from callcenter.cti.distribution import PeerGroup
+from callcenter.cti.metrics import Durations
 from callcenter.directory import is_test_group
 from callcenter.session.door import Door
 from callcenter.session.events import Button, Close, Gone, MoveMade, Out, Reply, Say, Started
@@ -67,6 +68,8 @@ class Centre:
         self.move_seq = 0
         self.arrivals = 0
         """Agents who have come in with a ticket since this process started."""
+        self.sign_ins = Durations()
+        """From asking for a session to having one."""
         self._wall_offset = wall_offset
         self._peer: dict[str, PeerGroup] = {}
         self._peer_at = float("-inf")
@@ -238,6 +241,8 @@ class Centre:
                     self.moves.append(Move(self.move_seq, out))
                 case Started():  # the desk took note when it gave out the number
                     self.arrivals += out.from_ is not None
+                    if not is_test_group(out.member.group):
+                        self.sign_ins.add(out.after)
 
     def _changed(self) -> set[str]:
         """Number the groups that changed, and name those whose queues deserve a look."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
-from callcenter.cti import openapi
+from callcenter.cti import metrics, openapi
 from callcenter.cti.centre import Centre
 from callcenter.cti.errors import NotKeptError, RequestError, WrongBootError
 from callcenter.cti.wire import read_as_of, read_guest_capacity, read_placements, read_priorities
@@ -116,6 +116,7 @@ class ControlPort:
             [
                 web.get("/healthz", self.healthz),
                 web.get("/openapi.json", self.openapi),
+                web.get("/metrics", self.metrics),
                 web.get("/v1/capabilities", self.capabilities),
                 web.get("/v1/status", self.status),
                 web.get("/v1/progress", self.progress),
@@ -151,6 +152,12 @@ class ControlPort:
     async def openapi(self, _: web.Request) -> web.Response:
         """The contract itself."""
         return web.json_response(openapi.document())
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """Figures for Prometheus. No part of the contract: they are this call centre's own."""
+        centre = self._host.centre
+        text = metrics.exposition(centre, centre.server.site, self._system)
+        return web.Response(text=text, headers={"Content-Type": metrics.CONTENT_TYPE})
 
     # ---- the contract
 

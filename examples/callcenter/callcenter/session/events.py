@@ -84,6 +84,8 @@ class Started:
     session: str
     conn: int
     from_: str | None
+    after: float = 0.0
+    """Seconds since the client asked for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class Session:
     reported: bool = False
     """Whether the client has told its gap."""
     as_guest: bool = False
+    asked_at: float = 0.0
     came_home: bool = False
     """By a ticket from a city where the agent was a guest."""
 

@@ -538,7 +538,7 @@ class SessionServer:
         self._ids += 1
         carried = knock.ticket.state if knock.ticket is not None else knock.frame.state
         until = self.guests.cap(conn, valid_until(now, self.timing.lease))
-        offer = Session(f"{self.boot}.{self._ids}", conn, knock.ticket, carried, until)
+        offer = Session(f"{self.boot}.{self._ids}", conn, knock.ticket, carried, until, asked_at=knock.asked_at)
         offer.door_seconds, offer.door_reason = now - knock.asked_at, knock.reason
         self._t.offer(offer)
         heapq.heappush(self._lapses, (until, self._ids, offer))
@@ -585,7 +585,8 @@ class SessionServer:
         session.began_at = now
         self._ring.add(session)
         badge = self._desk.sign_in(seat.member, conn.mac, session.carried, now)
-        out.append(Started(seat.member, session.id, conn.id, session.ticket.from_ if session.ticket else None))
+        came_from = session.ticket.from_ if session.ticket else None
+        out.append(Started(seat.member, session.id, conn.id, came_from, now - session.asked_at))
         badge_shown = (badge.number, badge.virtual_id, badge.extension, badge.state)
         out.append(Reply(conn.id, SignedIn(session.id, *badge_shown, guest=session.as_guest)))
         if self._leaving(seat):

@@ -3,8 +3,17 @@
 from collections.abc import Sequence
 
 from tandem.api.common import DRILL_REQUEST
-from tandem.api.drill import DrillLeg, DrillRequestStatus, DrillRun, DrillSpec, DrillStatus
+from tandem.api.drill import (
+    AlarmSaid,
+    DrillLeg,
+    DrillRequestStatus,
+    DrillRun,
+    DrillSpec,
+    DrillStatus,
+    FiredAlarm,
+)
 from tandem.api.shift import SwitchTimes
+from tandem.domain.alarms import judgements, watch_of_drill
 from tandem.domain.drill_legs import figures
 from tandem.domain.drill_requests import parse_request
 from tandem.domain.records import DrillLegRecord, DrillRecord, DrillRunRecord
@@ -21,14 +30,21 @@ def drill_status(scene: Scene, seen: Seen, local: Sequence[Said] = ()) -> DrillS
     entry = snapshot.drills.get(seen.name)
     published = snapshot.drill_specs.get(seen.name)
     record = entry.record if entry else None
-    conditions = settle([*_conditions(scene, seen, published, record), *local], seen, seen.generation, scene.now)
+    said = [*_conditions(scene, seen, published, record), *local]
+    conditions = settle(said, seen, seen.generation, scene.now)
+    watch = watch_of_drill(seen.name, published, record)
+    alarms = tuple(
+        AlarmSaid(name=found.alarm.name, state=found.state, message=found.sentence)
+        for found in (judgements(snapshot, watch) if watch is not None else ())
+    )
     if record is None:
-        return DrillStatus(observed_generation=seen.generation, conditions=conditions)
+        return DrillStatus(observed_generation=seen.generation, conditions=conditions, alarms=alarms)
     return DrillStatus(
         phase=record.phase,
         next_run=_next(seen, record),
         active=(_run(snapshot, seen.short_name, record.run),) if record.run else (),
         runs=tuple(_run(snapshot, seen.short_name, run) for run in record.runs),
+        alarms=alarms,
         last_outcome=record.runs[0].outcome or "" if record.runs else "",
         last_success=rfc3339(record.last_success_at),
         last_request=DrillRequestStatus(id=record.request, answer=record.answer),
@@ -58,11 +74,19 @@ def _run(snapshot: Snapshot, short_name: str, run: DrillRunRecord) -> DrillRun:
         outcome=run.outcome or "" if over else "",
         reason=run.reason,
         message=run.message,
+        alarm=_fired(run),
         out=_leg(run.out if over else figures(snapshot, run.out)),
         back=_leg(run.back if over else figures(snapshot, run.back)),
         calls_cut=run.cut,
         report=config_map_name(short_name, run.name) if run.reported else "",
     )
+
+
+def _fired(run: DrillRunRecord) -> FiredAlarm:
+    found = run.alarm
+    if found is None:
+        return FiredAlarm()
+    return FiredAlarm(name=found.name, query=found.query, value=found.value, at=rfc3339(found.at), seen_by=found.site)
 
 
 def _leg(leg: DrillLegRecord) -> DrillLeg:

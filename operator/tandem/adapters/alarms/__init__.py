@@ -1,0 +1,1 @@
+"""Servers that alarms are asked of."""
