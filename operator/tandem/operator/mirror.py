@@ -147,7 +147,7 @@ class StatusMirror:
                 status = self._status(scene, ledger, seen)
                 if status is None:
                     continue
-                wanted = status.model_dump(mode="json", by_alias=True)
+                wanted = status.model_dump(mode="json", by_alias=True, exclude_none=True)
                 if wanted != seen.status and (wanted, seen.version) != self._answered.get(seen.key):
                     interval = write_interval(seen.status, wanted)
                     written_at = self._written_at.get(seen.key)
