@@ -23,7 +23,7 @@ from tandem.domain.plan import Plan, Wish, hold_refusal, make_plan, reserve
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import OrderRecord, PlacementRecord
 from tandem.domain.shifts import advance
-from tandem.domain.snapshot import Instant, Placed, Published, Snapshot
+from tandem.domain.snapshot import Instant, Placed, Published, ShiftEntry, Snapshot
 
 
 def handle_orders(draft: Draft, ledger: Ledger, now: Instant) -> None:
@@ -266,13 +266,21 @@ def _changed_order(
     )
 
 
+def earlier_order(snapshot: Snapshot, busy: Mapping[str, str], name: str) -> ShiftEntry | None:
+    """The Shift of the group's earlier order that a newer one ends. `busy`: group -> the Shift that has it."""
+    entry = snapshot.shifts.get(busy.get(name, ""))
+    if entry is None or entry.record.cause != "Order" or entry.record.phase == "Aborting":
+        return None
+    return entry
+
+
 def _make_way(draft: Draft, name: str, group: Published[AgentGroupSpec], now: Instant) -> bool:
     """End the Shift of the group's earlier order: the newer one counts, and no order waits for one that nobody wants.
 
     Whoever is on his way goes on, as when a Shift completes while somebody still talks; the new plan finds him there.
     """
-    entry = draft.snapshot.shifts.get(draft.busy.get(name, ""))
-    if entry is None or entry.record.cause != "Order" or entry.record.phase == "Aborting":
+    entry = earlier_order(draft.snapshot, draft.busy, name)
+    if entry is None:
         return False
     if keys.shift(entry.name) in draft.written or declaration_refusal(draft.snapshot, group) is not None:
         return False
