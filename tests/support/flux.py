@@ -16,7 +16,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -54,14 +54,14 @@ class Repository:
         folder.mkdir(parents=True)
         self._git("init", "--quiet", "--initial-branch=main")
 
-    def commit(self, message: str, **files: Manifest | list[Manifest] | None) -> str:
+    def commit(self, message: str, **files: Manifest | Sequence[Manifest] | None) -> str:
         """Write (None: remove) `<name>.yaml` for each file and commit. Returns the commit's SHA-1, 40 hex digits."""
         for name, content in files.items():
             path = self.folder / f"{name.replace('_', '-')}.yaml"
             if content is None:
                 path.unlink()
             else:
-                documents = content if isinstance(content, list) else [content]
+                documents = [content] if isinstance(content, Mapping) else content
                 path.write_text(yaml.safe_dump_all(map(dict, documents), sort_keys=False))
         self._git("add", "--all")
         self._git("commit", "--quiet", "--allow-empty", "--message", message)

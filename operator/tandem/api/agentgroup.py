@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from tandem.api.common import (
+    ATOMIC,
     Conditions,
     Duration,
     Name,
@@ -86,7 +87,7 @@ class AgentGroupSpec(Written):
         description="The order: shares by site.",
         # One value with one owner. Merged by site, a share that somebody added beside a GitOps tool's would make 200 %,
         # which is refused, so that the tool could not even take it back.
-        json_schema_extra={"x-kubernetes-list-type": "atomic"}
+        json_schema_extra=ATOMIC
         | rules(
             cel("self.all(a, self.exists_one(b, b.site == a.site))", "names a site twice; give each site one share")
         ),
