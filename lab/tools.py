@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import json
 import os
 import platform
 import re
@@ -44,6 +45,8 @@ class GoModule:
     """Seconds a cold build takes on two cores."""
     first_share: float = 0.7
     """Of these, the share that the first binary takes: it compiles what the others share with it."""
+    on_demand: bool = False
+    """Built when somebody asks for it, and not with all the others: few tests need it."""
 
     @property
     def folder(self) -> Path:
@@ -84,6 +87,12 @@ MODULES: Final = (
     GoModule(name="helm", packages={"helm": "helm.sh/helm/v3/cmd/helm"}, usual_s=90.0),
     GoModule(name="coredns", packages={"coredns": "github.com/coredns/coredns"}, usual_s=120.0),
     GoModule(name="pause", packages={"pause": "."}, usual_s=3.0),
+    GoModule(
+        name="flux-kustomize",
+        packages={"kustomize-controller": "github.com/fluxcd/kustomize-controller"},
+        usual_s=200.0,
+        on_demand=True,
+    ),
 )
 MODULE_OF: Final = {binary: module for module in MODULES for binary in module.packages}
 
@@ -103,8 +112,31 @@ def path(binary: str) -> Path:
 
 
 def ensure(binaries: Iterable[str] | None = None) -> dict[str, Path]:
-    """Paths of several binaries, all by default; builds what is missing."""
-    return {name: path(name) for name in (MODULE_OF if binaries is None else binaries)}
+    """Paths of several binaries, all but those on demand by default; builds what is missing."""
+    if binaries is None:
+        binaries = [name for name, module in MODULE_OF.items() if not module.on_demand]
+    return {name: path(name) for name in binaries}
+
+
+def source(module: str, checksum: str) -> Path:
+    """The folder with the sources of a Go module (`example.org/it@v1.2.3`), for files that are not Go.
+
+    `checksum` is what go.sum would say of it (`h1:...`). Raises: BuildError when it cannot be had or is another one.
+    """
+    cache().mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [go().executable, "mod", "download", "-json", module],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cache(),  # outside of any module, whose requirements would have their say
+    )
+    found = json.loads(done.stdout or "{}")
+    if done.returncode != 0:
+        raise BuildError(f"the sources of {module} cannot be had: {found.get('Error') or done.stderr[-2000:]}")
+    if found["Sum"] != checksum:
+        raise BuildError(f"{module} is not what it was: its checksum is {found['Sum']} and not {checksum}")
+    return Path(found["Dir"])
 
 
 def folder_of(module: GoModule) -> Path:

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from tandem.api.common import (
+    ATOMIC,
     Conditions,
     Duration,
     Name,
@@ -82,7 +83,15 @@ class AgentGroupSpec(Written):
     )
     sites: tuple[Name, ...] = Field(min_length=1, max_length=8, description="Sites, ordered; the first is home.")
     placement: tuple[Share, ...] = Field(
-        min_length=1, max_length=8, description="The order: shares by site.", json_schema_extra=list_map("site")
+        min_length=1,
+        max_length=8,
+        description="The order: shares by site.",
+        # One value with one owner. Merged by site, a share that somebody added beside a GitOps tool's would make 200 %,
+        # which is refused, so that the tool could not even take it back.
+        json_schema_extra=ATOMIC
+        | rules(
+            cel("self.all(a, self.exists_one(b, b.site == a.site))", "names a site twice; give each site one share")
+        ),
     )
     pace: int = Field(
         default=0, ge=0, le=100_000, description="Most agents moved a second; 0 leaves it to the CTI's rate."

@@ -120,6 +120,9 @@ def list_map(*keys: str) -> Schema:
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
+ATOMIC: Final[Schema] = {"x-kubernetes-list-type": "atomic"}
+"""Schema extension of a list that is one value with one owner: never merged with what somebody else wrote."""
+
 WAVES_RULE: Final = cel(
     "self.isSorted() && self.all(w, w > 0 && self.exists_one(v, v == w)) && self[size(self) - 1] == 100",
     "'is %s, but waves rise and end at 100, like [10, 50, 100]'.format([self])",

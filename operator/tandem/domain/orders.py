@@ -5,6 +5,7 @@ an order), else as ordered. A changed order becomes a Shift with the group's own
 consumes the order; what waiting can cure is waited for, at most a minute, so that nothing starts late.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Final
 from tandem.api.agentgroup import AgentGroupSpec
 from tandem.constants import AGREE_S, PATIENCE_S
 from tandem.domain import keys
+from tandem.domain.approvals import ended
 from tandem.domain.capacity import Ledger, no_capacity
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.own_shift import own_shift
@@ -21,7 +23,7 @@ from tandem.domain.plan import Plan, Wish, hold_refusal, make_plan, reserve
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import OrderRecord, PlacementRecord
 from tandem.domain.shifts import advance
-from tandem.domain.snapshot import Instant, Placed, Published, Snapshot
+from tandem.domain.snapshot import Instant, Placed, Published, ShiftEntry, Snapshot
 
 
 def handle_orders(draft: Draft, ledger: Ledger, now: Instant) -> None:
@@ -216,18 +218,25 @@ def plan_order(
         return Refusal(Reason.INVALID_SPEC, message)
     wanted = {share.site: share.percent for share in spec.placement if share.percent}
     wish = Wish(name, spec, placed, wanted, spec.waves, spec.drain, spec.pace, spec.gates)
-    return make_plan(snapshot, ledger, shift_of_order(name, placed), busy, [wish])
+    return make_plan(snapshot, ledger, shift_of_order(snapshot, name, placed), busy, [wish])
 
 
-def shift_of_order(name: str, placed: Placed) -> str:
-    """Name of the Shift that carries out an order of a group placed so."""
+def shift_of_order(snapshot: Snapshot, name: str, placed: Placed) -> str:
+    """Name of the Shift that carries out an order of a group placed so.
+
+    A number is added where an earlier order had a Shift and it moved nobody, so that the placement is still the same.
+    """
     namespace, _, short = name.partition("/")
-    return f"{namespace}/{short[:200]}-{placed.revision}"
+    first = f"{namespace}/{short[:200]}-{placed.revision}"
+    others = (f"{first}-{number}" for number in itertools.count(2))
+    return next(shift for shift in itertools.chain((first,), others) if shift not in snapshot.shifts)
 
 
 def _changed_order(
     draft: Draft, ledger: Ledger, name: str, group: Published[AgentGroupSpec], placed: Placed, now: Instant
 ) -> None:
+    if _make_way(draft, name, group, now):
+        return  # planned in the next decision, from where the earlier order has come to
     plan = plan_order(draft.snapshot, ledger, draft.busy, name, group, placed)
     if isinstance(plan, Refusal) and plan.reason == Reason.NOTHING_TO_MOVE:
         _consume(draft, name, group, "Accepted", plan)
@@ -236,7 +245,7 @@ def _changed_order(
         if isinstance(plan, Refusal):
             _refuse(draft, name, group, plan, now)
         return
-    spec, shift_name = group.spec, shift_of_order(name, placed)
+    spec, shift_name = group.spec, shift_of_order(draft.snapshot, name, placed)
     reserve(ledger, plan)
     draft.busy[name] = shift_name
     entry = own_shift(draft, name, spec, plan, shift_name, now, cause="Order", order_digest=group.order_digest)
@@ -255,6 +264,37 @@ def _changed_order(
         with_writes={keys.order(name): outcome},
         with_premises=(_order_premise(draft, name), draft.no_hold),
     )
+
+
+def earlier_order(snapshot: Snapshot, busy: Mapping[str, str], name: str) -> ShiftEntry | None:
+    """The Shift of the group's earlier order that a newer one ends. `busy`: group -> the Shift that has it."""
+    entry = snapshot.shifts.get(busy.get(name, ""))
+    if entry is None or entry.record.cause != "Order" or entry.record.phase == "Aborting":
+        return None
+    return entry
+
+
+def _make_way(draft: Draft, name: str, group: Published[AgentGroupSpec], now: Instant) -> bool:
+    """End the Shift of the group's earlier order: the newer one counts, and no order waits for one that nobody wants.
+
+    Whoever is on his way goes on, as when a Shift completes while somebody still talks; the new plan finds him there.
+    """
+    entry = earlier_order(draft.snapshot, draft.busy, name)
+    if entry is None:
+        return False
+    if keys.shift(entry.name) in draft.written or declaration_refusal(draft.snapshot, group) is not None:
+        return False
+    if hold_refusal(draft.snapshot) is not None:
+        return False
+    message = f"a newer order of {name} takes its place, and plans again from where this one has come to"
+    draft.commit(
+        _subject(name),
+        Reason.SUPERSEDED,
+        f"Shift {entry.name}: {message}",
+        {keys.shift(entry.name): ended(entry, "Interrupted", Reason.SUPERSEDED, message, now)},
+        (draft.shift(entry), _order_premise(draft, name), draft.no_hold),
+    )
+    return True
 
 
 # -- consuming

@@ -12,7 +12,7 @@ from tandem.api.agentgroup import AgentGroupSpec
 from tandem.api.shift import ShiftPlan, ShiftSpec
 from tandem.domain.capacity import Ledger
 from tandem.domain.digest import order_digest
-from tandem.domain.orders import plan_order
+from tandem.domain.orders import earlier_order, plan_order
 from tandem.domain.outlook import groups_in
 from tandem.domain.plan import Plan, groups_in_the_way, reserve
 from tandem.domain.quarantine import quarantined
@@ -93,6 +93,8 @@ class _Room:
         if order is not None and order.record.digest == group.order_digest:
             message = f"{asked.name} had this very order last ({order.record.outcome}); again, it does nothing"
             return Preview("Nothing", Reason.NOTHING_TO_MOVE, message)
+        if earlier_order(self._snapshot, self._busy, asked.name) is not None:
+            self._busy.pop(asked.name)  # it would end, and this order be planned from where it has come to
         plan = plan_order(self._snapshot, self._ledger, self._busy, asked.name, group, placed)
         return self._of(plan, asked.name, taking=True, at_once=True, waits_for_others=True)
 

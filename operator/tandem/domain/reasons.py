@@ -68,6 +68,7 @@ class Reason(StrEnum):
     FAILOVER_ENDED = "FailoverEnded"
     ROUTES_CHANGED = "RoutesChanged"
     FORGOTTEN = "Forgotten"
+    SUPERSEDED = "Superseded"
     # Drills.
     SUSPENDED = "Suspended"
     OUTSIDE_WINDOWS = "OutsideWindows"

@@ -18,6 +18,7 @@ STAYS_IN_FORCE: Final = " (the last good one stays in force)"
 """End of a sentence on what is wrong with an object; not true of one that nobody has applied yet."""
 
 _TOMBSTONES: Final = 10_000
+_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 Key = tuple[str, str]
 """Plural of the resource, and `namespace/name` or `name`."""
@@ -42,6 +43,8 @@ class Seen:
     """None when it passes the CRD and not the model; `problem` says why."""
     problem: str
     status: Mapping[str, Any]
+    applied: bool = False
+    """Whether somebody applies it from a manifest: kubectl, or a GitOps tool that will apply it again."""
 
     @property
     def key(self) -> Key:
@@ -61,8 +64,8 @@ class Seen:
 
     @property
     def mirrored(self) -> bool:
-        """Whether the operator made it from the store."""
-        return MIRRORED in self.labels
+        """Whether the operator made it from the store, and nobody has applied it here since."""
+        return MIRRORED in self.labels and not self.applied
 
 
 def parse(resource: Resource, body: Mapping[str, Any]) -> Seen:
@@ -82,7 +85,16 @@ def parse(resource: Resource, body: Mapping[str, Any]) -> Seen:
         spec=spec,
         problem=problem,
         status=body.get("status") or {},
+        applied=_applied(metadata),
     )
+
+
+def _applied(metadata: Mapping[str, Any]) -> bool:
+    """Whether an apply, by a client or by the server, has left its mark. That of the status is our own."""
+    if _LAST_APPLIED in (metadata.get("annotations") or {}):
+        return True
+    managers = metadata.get("managedFields") or ()
+    return any(one.get("operation") == "Apply" and not one.get("subresource") for one in managers)
 
 
 def _model(resource: Resource, spec: Mapping[str, Any]) -> tuple[Written | None, str]:

@@ -34,7 +34,7 @@ def refused(manifest: dict[str, Any], field: str, *words: str) -> Any:
         refused(
             group(placement=[{"site": "north", "percent": 100}]), "spec.placement", "site north", "east, west", "add"
         ),
-        refused(group(placement=TWICE), "spec.placement[1]", "Duplicate"),
+        refused(group(placement=TWICE), "spec.placement", "names a site twice", "one share"),
         refused(group(placement=[]), "spec.placement", "at least 1"),
         refused(group(sites=["east", "west", "east"]), "spec.sites", "east, west, east", "name each site once"),
         refused(group(agents=0), "spec.agents", "greater than or equal to 1"),

@@ -27,8 +27,14 @@ FILES = sorted(QUICKSTART.rglob("*.yaml"))
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(QUICKSTART)))
 def test_every_manifest_is_valid(path: Path) -> None:
     for document in documents(path):
-        if "kind" in document:
+        if str(document.get("apiVersion")).startswith("tandem.dev/"):
             MODELS[document["kind"]].model_validate(document["spec"])
+
+
+def test_git_holds_what_is_wanted_and_no_shift() -> None:
+    (kustomization,) = documents(QUICKSTART / "kustomization.yaml")
+    kinds = {document["kind"] for name in kustomization["resources"] for document in documents(QUICKSTART / name)}
+    assert kinds == {"Site", "AgentGroup", "Trunk", "Drill"}
 
 
 def test_a_thousand_agents_start_at_east_and_two_hundred_stay_at_west() -> None:

@@ -136,6 +136,71 @@ def test_the_same_manifest_applied_again_does_nothing() -> None:
     assert world.snapshot.placements[GROUP].revision == revision
 
 
+def test_a_second_order_in_mid_course_plans_again_from_where_it_is() -> None:
+    world = placed()
+    world.group({"west": 100}, waves=[10, 100], pace=1)
+    world.settle()
+    first = world.only_shift()
+    assert world.placement() == {"east": "0-89", "east>west": "90-99"}
+    world.group({"east": 50, "west": 50}, waves=[100], pace=3)
+    world.settle()
+
+    old = world.shift_record(first)
+    assert (old.phase, old.reason) == ("Interrupted", Reason.SUPERSEDED)
+    (second,) = set(world.snapshot.shifts) - {first}
+    record = world.shift_record(second)
+    assert (record.cause, record.phase, record.spec.pace) == ("Order", "Moving", 3)
+    assert world.placement() == {"east": "0-49", "east>west": "50-99"}  # ten were on their way already
+    assert record.plan[0].moves == {"east>west": "50-89"}
+    assert world.snapshot.orders[GROUP].record.shift == second
+
+
+def test_an_order_taken_back_in_mid_course_brings_them_back() -> None:
+    world = placed()
+    world.group({"west": 100}, waves=[10, 100])
+    world.settle()
+    world.group({"east": 100})
+    world.settle()
+    assert world.placement() == {"east": "0-89", "west>east": "90-99"}
+
+
+def test_a_wrong_order_in_mid_course_does_not_end_the_right_one() -> None:
+    world = placed()
+    world.group({"west": 100}, waves=[10, 100])
+    world.settle()
+    world.group({"north": 100}, sites=["east", "north"])
+    world.settle()
+    assert world.shift_record(world.only_shift()).phase == "Moving"
+    assert world.snapshot.orders[GROUP].record.outcome == "Refused"
+
+
+def test_while_everything_is_held_a_second_order_ends_nothing() -> None:
+    world = placed()
+    world.group({"west": 100}, waves=[10, 100])
+    world.settle()
+    first = world.only_shift()
+    world.hold()
+    world.group({"east": 100})
+    world.settle()
+    assert world.shift_record(first).phase == "Moving"
+    world.delete(keys.HOLD)
+    world.settle()
+    assert world.shift_record(first).reason == Reason.SUPERSEDED
+
+
+def test_an_order_whose_predecessor_moved_nobody_has_a_shift_of_another_name() -> None:
+    world = placed()
+    name = f"{GROUP}-{world.snapshot.placements[GROUP].revision}"
+    world.shift(name, selector={"names": [GROUP.partition("/")[2]]}, to="west")
+    world.put(
+        keys.shift(name), world.shift_record(name).model_copy(update={"phase": "Interrupted", "finished_at": 1.0})
+    )
+    world.group({"west": 100})
+    world.settle()
+    assert world.snapshot.orders[GROUP].record.shift == f"{name}-2"
+    assert world.shift_record(f"{name}-2").phase == "Moving"
+
+
 def test_a_shift_starts_because_the_order_changed_never_because_wanted_and_actual_differ() -> None:
     world = placed()
     record = world.record().model_copy(update={"map": {"west": "0-99"}, "cause": "Failover/1"})
@@ -285,14 +350,15 @@ def test_an_order_that_only_one_city_has_read_waits_and_is_not_consumed() -> Non
     assert world.placement() == {"east>west": "0-99"}
 
 
-def test_an_order_for_a_group_under_way_waits_for_the_other_shift() -> None:
+def test_an_order_for_a_group_that_a_person_moves_waits_for_that_shift() -> None:
     world = placed()
     world.sessions("east", GROUP, {1: 1})
-    world.group({"east": 50, "west": 50})
+    world.shift(selector={"names": [GROUP.partition("/")[2]]}, to="west", percent=50, waves=[100])
     world.settle()
     first = world.only_shift()
     world.group({"west": 100})
     world.settle()
+    assert world.shift_record(first).phase == "Moving"
     assert [note.reason for note in world.decide().notes] == [Reason.SHIFT_CONFLICT]
     assert any(first in note.sentence for note in world.decide().notes)
     world.sessions("east", GROUP, {1: 1})

@@ -58,6 +58,19 @@ def test_a_preview_of_an_order_is_the_plan_that_the_order_gets() -> None:
     assert len(found.planned.waves) == 2
 
 
+def test_a_preview_of_a_second_order_in_mid_course_is_the_plan_that_it_gets() -> None:
+    world = a_world()
+    world.group({"west": 100}, waves=[10, 100])
+    world.settle()
+    first = world.only_shift()
+    (found,) = preview(world, an_order({"east": 50, "west": 50}))
+    world.group({"east": 50, "west": 50})
+    world.settle()
+    (second,) = set(world.snapshot.shifts) - {first}
+    assert found.outcome == "Planned"
+    assert found.planned.groups[0].moves == world.shift_record(second).plan[0].moves == {"east>west": "50-89"}
+
+
 def test_an_order_applied_again_does_nothing_and_a_new_order_id_makes_it_a_new_one() -> None:
     world = a_world()
     (again,) = preview(world, an_order({"east": 100}))

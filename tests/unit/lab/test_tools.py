@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from lab import tools
+from lab.errors import BuildError
 from lab.tools import GoModule
+from tests.support import flux
 
 
 @pytest.fixture
@@ -75,6 +77,44 @@ def test_kubernetes_is_told_its_version() -> None:
 def test_every_module_is_pinned() -> None:
     for module in tools.MODULES:
         assert (module.folder / "go.mod").is_file()
+
+
+def test_what_few_tests_need_is_not_built_for_everybody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def path(binary: str) -> Path:
+        asked.append(binary)
+        return tmp_path / binary
+
+    monkeypatch.setattr(tools, "path", path)
+    assert "kustomize-controller" in tools.MODULE_OF
+    assert "kustomize-controller" not in tools.ensure()
+    assert {"kubectl", "etcd", "pause"} <= set(asked)
+    assert set(tools.ensure(["kustomize-controller"])) == {"kustomize-controller"}
+
+
+def test_flux_s_crds_and_controller_are_of_one_version() -> None:
+    pinned = (tools.MODULE_OF["kustomize-controller"].folder / "go.mod").read_text()
+    assert f"github.com/fluxcd/kustomize-controller {flux.VERSION}" in pinned
+    sums = (tools.MODULE_OF["kustomize-controller"].folder / "go.sum").read_text()
+    module = f"github.com/fluxcd/kustomize-controller@{flux.VERSION}"
+    assert f"{module.replace('@', ' ')} {flux.CHECKSUMS[module]}\n" in sums
+
+
+@pytest.mark.parametrize(("checksum", "accepted"), [("h1:right", True), ("h1:wrong", False)])
+def test_sources_are_taken_only_with_their_checksum(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, checksum: str, accepted: bool
+) -> None:
+    go = tmp_path / "go"
+    go.write_text(f"""#!/bin/sh\necho '{{"Sum": "h1:right", "Dir": "{tmp_path}"}}'\n""")
+    go.chmod(0o755)
+    monkeypatch.setattr(tools, "go", lambda: tools.Go(go, "go1.26.8"))
+    monkeypatch.setattr(tools, "cache", lambda: tmp_path)
+    if accepted:
+        assert tools.source("example.org/it@v1.2.3", checksum) == tmp_path
+    else:
+        with pytest.raises(BuildError, match="h1:right and not h1:wrong"):
+            tools.source("example.org/it@v1.2.3", checksum)
 
 
 def test_an_unknown_tool_is_told_which_exist() -> None:

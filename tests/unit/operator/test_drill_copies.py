@@ -27,6 +27,11 @@ def test_what_the_operator_made_is_a_copy_until_somebody_changes_its_spec() -> N
     assert not is_copy(seen(drill()))
 
 
+def test_a_copy_that_is_applied_here_as_it_is_counts_as_applied_here() -> None:
+    by_flux = [{"manager": "kustomize-controller", "operation": "Apply"}]
+    assert not is_copy(seen(a_copy(), managedFields=by_flux))
+
+
 def test_a_copy_is_published_as_one_with_the_commands_given_to_it() -> None:
     command = '{"id":"1","action":"run","by":"ada","at":1}'
     made = a_copy()

@@ -51,6 +51,26 @@ def test_a_mirrored_shift_that_the_store_has_forgotten_ends_and_then_goes() -> N
     assert exchange(seen(shift(), labels=MIRRORED, status={"phase": "Failed"}), None, NOW) == Drop()
 
 
+BY_FLUX = {"managedFields": [{"manager": "kustomize-controller", "operation": "Apply"}]}
+BY_KUBECTL = {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}}
+BY_US = {
+    "managedFields": [
+        {"manager": "tandem", "operation": "Update"},
+        {"manager": "tandem-status", "operation": "Apply", "subresource": "status"},
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("marks", "goes"), [(BY_FLUX, False), (BY_KUBECTL, False), (BY_US, True)], ids=["flux", "kubectl", "operator"]
+)
+def test_a_mirrored_shift_that_somebody_applies_here_stays_or_it_would_be_made_anew_and_move_again(
+    marks: dict[str, Any], goes: bool
+) -> None:
+    shown = seen(shift(), labels=MIRRORED, status={"phase": "Completed"}, **marks)
+    assert exchange(shown, None, NOW) == (Drop() if goes else None)
+
+
 def test_a_shift_that_cannot_be_read_fails_here() -> None:
     found = exchange(seen(shift(shoeSize=44)), None, NOW)
     assert isinstance(found, Fail)
