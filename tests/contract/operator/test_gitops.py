@@ -12,7 +12,8 @@ import pytest
 from demo.paths import QUICKSTART
 from tandem.domain import keys
 from tandem.domain.decide import decide
-from tandem.domain.records import ShiftRecord, SpecRecord
+from tandem.domain.reasons import Reason
+from tandem.domain.records import RanRecord, ShiftRecord, SpecRecord
 from tandem.domain.snapshot import Instant
 from tandem.engine.clock import RealClock
 from tandem.engine.picture import Picture
@@ -266,7 +267,7 @@ async def test_flux_undoes_what_plain_kubectl_writes_into_an_object_from_git(
     assert not kube.get("Drill", "monthly", "callcenter")["spec"].get("suspend", False)
 
 
-async def test_a_finished_shift_in_git_stays_as_history_and_one_with_a_ttl_moves_again(
+async def test_a_finished_shift_in_git_stays_as_history_and_one_with_a_ttl_comes_back_and_moves_nobody(
     kube: KubeApi, store: StoreClient, flux: Flux, repository: Repository, engines: Engines
 ) -> None:
     async def over(name: str) -> bool:
@@ -280,7 +281,9 @@ async def test_a_finished_shift_in_git_stays_as_history_and_one_with_a_ttl_moves
         record = ShiftRecord.model_validate_json(made.value)
         await engines.put(key, record.model_copy(update={"phase": "Completed", "finished_at": time.time()}))
         await until(f"{name} is over", lambda name=name: over(name))
-        await engines.delete(key)  # as the coordinator forgets what is old
+        # As the coordinator forgets what is old.
+        await engines.put(keys.ran(f"callcenter/{name}"), RanRecord(phase="Completed", message="50 agents arrived"))
+        await engines.delete(key)
 
     async def gone() -> bool:
         return not await asyncio.to_thread(_phase, kube, "fleeting")
@@ -288,9 +291,14 @@ async def test_a_finished_shift_in_git_stays_as_history_and_one_with_a_ttl_moves
     await until("the fleeting one is deleted", gone, timeout=30)
     await again(flux)
 
-    await until("it is made once more", lambda: store.get(keys.shift("callcenter/fleeting")))
+    async def says_so() -> bool:
+        found = await asyncio.to_thread(kube.get, "Shift", "fleeting", "callcenter")
+        return bool(found.get("status", {}).get("reason") == Reason.ALREADY_RUN)
+
+    await until("it is made once more, and says that it has run", says_so, timeout=30)
     assert _phase(kube, "kept") == "Completed"
-    assert await store.get(keys.shift("callcenter/kept")) is None
+    for name in ("kept", "fleeting"):
+        assert await store.get(keys.shift(f"callcenter/{name}")) is None
 
 
 def _phase(kube: KubeApi, name: str) -> str:
