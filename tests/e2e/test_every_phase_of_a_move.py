@@ -14,6 +14,7 @@ from demo.waiting import until
 from tandem.api.shift import FINISHED
 from tandem.domain import keys
 from tandem.domain.records import ShiftRecord
+from tandem.engine.ports import Delete, StoreError
 from tests.e2e.callcenter_fixtures import shift
 from tests.matrix.scene import ENGINE, SOFTSWITCH
 
@@ -94,8 +95,7 @@ async def emergency(centre: CallCentre, name: str) -> None:
         await asyncio.sleep(1.0)
         await centre.tandem("resume", "--contexts", "west")
 
-    found, _ = await asyncio.gather(centre.lose("east"), let_go())
-    assert not found.missing, found
+    await asyncio.gather(centre.lose("east"), let_go())
 
 
 EVENTS: Final[dict[str, Callable[[CallCentre, str], Awaitable[None]]]] = {
@@ -107,7 +107,7 @@ EVENTS: Final[dict[str, Callable[[CallCentre, str], Awaitable[None]]]] = {
 }
 
 CASES: Final = [
-    pytest.param(phase, event, id=f"{phase}, {event}".replace(" ", "-"))
+    pytest.param(phase, event, id=f"{phase}-{event}".replace(" ", "-"))
     for phase, event in itertools.product(PHASES, EVENTS)
 ]
 
@@ -158,26 +158,68 @@ async def test_what_happens_in_any_phase_ends_well(centre: CallCentre, phase: st
     if moment.left and event not in ("abort", "emergency"):
         await moment.left(centre, name)
     record = await ends(centre, name)
-    site = await where_it_ends(centre, begun, record, event)
-    await centre.everybody_at(site, everyone, timeout=60)
+    sites = await where_it_ends(centre, begun, record, event)
+    await everybody_works(centre, begun, sites)
     await asyncio.sleep(1.0)  # long enough for a second move of somebody to show
-    centre.observed.look()
-    assert centre.observed.at(site, begun.accounts) == len(begun.accounts)
+    await everybody_works(centre, begun, sites)
     assert await record_of(centre, name) == record, "what is over stays as it is"
 
 
-async def where_it_ends(centre: CallCentre, begun: Begun, record: ShiftRecord, event: str) -> str:
-    """The site at which everybody is to be, now that the Shift has ended as it has to."""
+async def everybody_works(centre: CallCentre, begun: Begun, sites: frozenset[str]) -> None:
+    """At one of these sites, and nobody's bucket is on its way."""
+    names = {group.name for group in begun.order.groups}
+
+    async def all_there() -> tuple[bool, str]:
+        centre.observed.look()
+        there = sum(centre.observed.at(site, begun.accounts) for site in sites)
+        settled = all(centre.commits.newest[name].settled for name in names)
+        return there == len(begun.accounts) and settled, f"{there} of {len(begun.accounts)}, settled: {settled}"
+
+    await until(f"everybody works at {' or '.join(sorted(sites))}", all_there, timeout=60)
+
+
+async def where_it_ends(centre: CallCentre, begun: Begun, record: ShiftRecord, event: str) -> frozenset[str]:
+    """The sites at which everybody may be, now that the Shift has ended as it has to."""
     if event == "abort":
         # One that was over before the abort came stays what it is.
         assert record.phase in ("RolledBack", "Completed"), record.message
-        return "east" if record.phase == "RolledBack" else "west"
+        return frozenset({"east" if record.phase == "RolledBack" else "west"})
     if event == "emergency":
         assert record.phase in ("Interrupted", "Completed"), record.message
         await centre.restore("east")
-        return "west"
+        await forgive(centre, "east")
+        return frozenset({"west"})
+    if event == "softswitch crash at the target" and record.phase == "Interrupted":
+        # Kubernetes lets what has crashed several times wait: it stayed away for so long that its system was Down.
+        assert "west is Down" in record.message
+        await restored(centre, "west")
+        await forgive(centre, "west")
+        return frozenset({"east", "west"})
     assert record.phase == "Completed", record.message
     move = await centre.measured(begun)
     assert move.measures.moved_twice == ()
     assert move.measures.in_two_places == ()
-    return "west"
+    return frozenset({"west"})
+
+
+async def restored(centre: CallCentre, city: str) -> None:
+    """Its failover has ended by itself."""
+
+    async def ended() -> tuple[bool, str]:
+        states = [record.state for site, record in centre.commits.failovers if site == city]
+        return bool(states) and states[-1] == "Ended", f"failover of {city}: {states[-1:] or 'none'}"
+
+    await until(f"{city} is healthy again", ended, timeout=120)
+
+
+async def forgive(centre: CallCentre, city: str) -> None:
+    """Each failover within an hour doubles the quarantine, and five of them are minutes."""
+
+    async def forgiven() -> tuple[bool, str]:
+        try:
+            await centre.store.txn([], [Delete(keys.failover(city))], timeout=3.0)
+        except StoreError as error:  # the member of a city that has just come back
+            return False, str(error)
+        return True, ""
+
+    await until(f"the failover of {city} is forgiven", forgiven, timeout=20)
