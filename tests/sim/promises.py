@@ -42,6 +42,9 @@ LASTED_S: Final = 1.3
 
 LONG_S: Final = 9.0
 
+PROBE_S: Final = 1.0
+"""Seconds that a probe takes to find out: interval and timeout."""
+
 SETTLES_S: Final = 0.3
 """Seconds that a look at the truth, and news of it, may be late."""
 
@@ -606,9 +609,19 @@ class NobodyMovesUnasked(Promise):
         stable_s = float(plan.more["return"]["stableFor"].removesuffix("s"))
         now = self.world.scheduler.now
         for site in targets:
-            ill = [look.at for look in self.watch.truth[site] if look.mute and look.unseen]
-            if ill and ill[-1] > now - stable_s + SETTLES_S:
-                raise self.broken(f"{commit.group} returns to {site}, which was lost {now - ill[-1]:.1f} s ago")
+            ill = _last_illness(self.watch.truth[site])
+            if ill > now - stable_s + SETTLES_S:
+                raise self.broken(f"{commit.group} returns to {site}, which was lost {now - ill:.1f} s ago")
+
+
+def _last_illness(looks: Iterable[Truth]) -> float:
+    """When a city was last gone for as long as a probe takes to find out; a link that flaps faster shows in none."""
+    last, since = -math.inf, math.inf
+    for look in looks:
+        since = min(since, look.at) if look.mute and look.unseen else math.inf
+        if look.at - since >= PROBE_S:
+            last = look.at
+    return last
 
 
 class GatesKeepWaves(Promise):
