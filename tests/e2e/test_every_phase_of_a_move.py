@@ -14,7 +14,6 @@ from demo.waiting import until
 from tandem.api.shift import FINISHED
 from tandem.domain import keys
 from tandem.domain.records import ShiftRecord
-from tandem.engine.ports import Delete, StoreError
 from tests.e2e.callcenter_fixtures import shift
 from tests.matrix.scene import ENGINE, SOFTSWITCH
 
@@ -187,39 +186,13 @@ async def where_it_ends(centre: CallCentre, begun: Begun, record: ShiftRecord, e
     if event == "emergency":
         assert record.phase in ("Interrupted", "Completed"), record.message
         await centre.restore("east")
-        await forgive(centre, "east")
         return frozenset({"west"})
     if event == "softswitch crash at the target" and record.phase == "Interrupted":
         # Kubernetes lets what has crashed several times wait: it stayed away for so long that its system was Down.
         assert "west is Down" in record.message
-        await restored(centre, "west")
-        await forgive(centre, "west")
         return frozenset({"east", "west"})
     assert record.phase == "Completed", record.message
     move = await centre.measured(begun)
     assert move.measures.moved_twice == ()
     assert move.measures.in_two_places == ()
     return frozenset({"west"})
-
-
-async def restored(centre: CallCentre, city: str) -> None:
-    """Its failover has ended by itself."""
-
-    async def ended() -> tuple[bool, str]:
-        states = [record.state for site, record in centre.commits.failovers if site == city]
-        return bool(states) and states[-1] == "Ended", f"failover of {city}: {states[-1:] or 'none'}"
-
-    await until(f"{city} is healthy again", ended, timeout=120)
-
-
-async def forgive(centre: CallCentre, city: str) -> None:
-    """Each failover within an hour doubles the quarantine, and five of them are minutes."""
-
-    async def forgiven() -> tuple[bool, str]:
-        try:
-            await centre.store.txn([], [Delete(keys.failover(city))], timeout=3.0)
-        except StoreError as error:  # the member of a city that has just come back
-            return False, str(error)
-        return True, ""
-
-    await until(f"the failover of {city} is forgiven", forgiven, timeout=20)
