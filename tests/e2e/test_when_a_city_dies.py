@@ -31,7 +31,7 @@ async def test_everybody_of_a_dead_city_works_in_the_other_one_and_nobody_else_n
         (entry["revision"], group)
         for entry in told["entries"]
         for group in entry["placed"]
-        if entry["action"] in ("FailoverDecided", "FailoverContinued")
+        if entry["action"] in ("FailoverDecided", "FailoverWidened", "FailoverContinued")
     }
     newest = {(centre.commits.newest[group.name].revision, group.name) for group in centre.quickstart.choose("east")}
     assert newest <= decided, told["entries"][-5:]

@@ -36,7 +36,7 @@ def test_every_promise_is_kept_over_a_sample_of_seeds(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
-@pytest.mark.parametrize("seed", [3, 11, 27])
+@pytest.mark.parametrize("seed", [3, 14, 27])
 def test_a_seed_replays_exactly(seed: int) -> None:
     told: list[list[str]] = [[], []]
     digests = {play(seed, said.append).digest for said in told}
