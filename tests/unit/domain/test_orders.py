@@ -174,6 +174,22 @@ def test_a_wrong_order_in_mid_course_does_not_end_the_right_one() -> None:
     assert world.snapshot.orders[GROUP].record.outcome == "Refused"
 
 
+def test_a_shift_that_is_being_aborted_is_waited_for() -> None:
+    world = placed()
+    world.group({"west": 100}, waves=[10, 100])
+    world.sessions("east", GROUP, dict.fromkeys(range(100), 1))
+    world.sessions("west", GROUP, {99: 1})
+    world.settle()
+    first = world.only_shift()
+    world.change_shift(first, abort=True)
+    world.settle()
+    assert world.shift_record(first).phase == "Aborting"
+    world.group({"east": 50, "west": 50})
+    world.settle()
+    assert world.shift_record(first).phase == "Aborting"
+    assert Reason.SHIFT_CONFLICT in world.reasons()
+
+
 def test_while_everything_is_held_a_second_order_ends_nothing() -> None:
     world = placed()
     world.group({"west": 100}, waves=[10, 100])
