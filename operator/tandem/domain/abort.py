@@ -29,7 +29,7 @@ Slots = Mapping[int, Slot]
 
 def aborting(turn: Turn) -> None:
     """The mirror image: buckets still as this Shift left them go back to where they were, onto usable sites."""
-    homes = {(direction.split(">")[0], plan.system) for plan in turn.record.plan for direction in plan.moves}
+    homes = {(home, plan.system) for plan in turn.record.plan for home in plan.sources}
     usable = {home for home in homes if unusable_target(turn.snapshot, {home}) is None}
     while not _step(turn, usable):
         turn.become(Reason.ABORTING, _text(turn, turn.record.back_wave + 1), back_wave=turn.record.back_wave + 1)

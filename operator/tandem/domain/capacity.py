@@ -100,6 +100,15 @@ class Ledger:
             return 0
         return min(found.cti.capacity.agents, found.softswitch.capacity.agents)
 
+    def room_in_buckets(self, site: str, system: str, group: str, agents: int, held: int, *, taken: int = 0) -> int:
+        """Buckets of a group of `agents` that a site can take beside the `held` ones that it has or is to get.
+
+        Args:
+            taken: Agents of other groups who are promised this room, and not counted yet.
+        """
+        left = self.capacity(site, system) - self.load(site, system, without=group) - taken
+        return max(left * BUCKETS // max(agents, 1) - held, 0)
+
     def surplus(self, site: str, system: str, group: str) -> int:
         """Agents of a group signed in at a site beyond what its buckets there hold on average.
 

@@ -144,7 +144,7 @@ def way(snapshot: Snapshot, run: DrillRunRecord, name: Literal["Out", "Back"]) -
     sites = {plan.to for plan in record.plan} if record else set()
     if name == "Back" and record:
         # The way back leads to as many sites as the starting maps name, whatever the plan calls its target.
-        sites = {direction.partition(">")[2] for plan in record.plan for direction in plan.moves}
+        sites = {site for plan in record.plan for site in plan.targets}
     by_site = arrivals_of(snapshot, leg.shift)
     found = together([part for site, part in by_site.items() if site in sites])
     returned = sum(part.agents for site, part in by_site.items() if site not in sites)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tandem.constants import BUCKETS
 from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.placement import proportional
 from tandem.domain.plan import Wish
@@ -55,10 +54,9 @@ def _room(
         elif not found.usable:
             unusable.append(found.why)
         else:
-            load = ledger.load(other, spec.system, without=wish.group) + taken.get((other, spec.system), 0)
-            left = ledger.capacity(other, spec.system) - load
             there = wish.placed.map.touched_shares.get(other, 0)
-            room[other] = max(left * BUCKETS // spec.agents - there, 0)
+            promised = taken.get((other, spec.system), 0)
+            room[other] = ledger.room_in_buckets(other, spec.system, wish.group, spec.agents, there, taken=promised)
     return room, unusable
 
 

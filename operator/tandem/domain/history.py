@@ -228,7 +228,7 @@ class _Commit:
                 yield tell(_GOES_ON.get(after.phase, after.reason) if goes_on else after.reason)
 
     def _about_shift(self, name: str, record: ShiftRecord, action: str, reason: str, why: str) -> HistoryEntry:
-        sites = {site for plan in record.plan for direction in plan.moves for site in direction.split(">")}
+        sites = {site for plan in record.plan for site in (*plan.sources, *plan.targets)}
         return entry_of(
             "Shift",
             name,

@@ -16,7 +16,7 @@ def shift_asked(name: str, spec: ShiftSpec, site: str) -> HistoryEntry:
 def shift_told(name: str, before: ShiftRecord, after: ShiftRecord, site: str, how: str = "") -> list[HistoryEntry]:
     """Somebody approves, declines or aborts a Shift in the cluster of `site`. `how`: in other words than `spec`."""
     found = []
-    sites = sorted({site for plan in after.plan for direction in plan.moves for site in direction.split(">")})
+    sites = sorted({site for plan in after.plan for site in (*plan.sources, *plan.targets)})
     groups = [plan.group for plan in after.plan]
 
     def tell(action: str, reason: str, why: str, who: Who) -> None:

@@ -174,20 +174,12 @@ def _rate(snapshot: Snapshot, place: Place) -> float:
 
 def _busy(snapshot: Snapshot, going: Going) -> int:
     """Agents of a group who are in a call or its wrap-up at the sites that they leave."""
-    reports = (snapshot.group_report(site, going.system, going.plan.group) for site in _left_by(going))
+    reports = (snapshot.group_report(site, going.system, going.plan.group) for site in going.plan.sources)
     return sum(_in_a_call(report) for report in reports if report is not None)
 
 
 def _in_a_call(report: GroupReport) -> int:
     return report.ringing + report.talking + report.wrapup
-
-
-def _left_by(going: Going) -> list[str]:
-    return sorted({direction.partition(">")[0] for direction in going.plan.moves})
-
-
-def _entered_by(going: Going) -> list[str]:
-    return sorted({direction.partition(">")[2] for direction in going.plan.moves})
 
 
 # -- load and capacity
@@ -212,7 +204,7 @@ def _sites(snapshot: Snapshot, ledger: Ledger, goings: Sequence[Going], waves: S
             way = (leaves, going.system), (enters, going.system)
             ways[way] += sum(going.agents.get(bucket, 0.0) for bucket in parse_ranges(ranges))
         after = BucketMap.parse(going.plan.after).touched_shares
-        for site in {*_left_by(going), *_entered_by(going)}:
+        for site in {*going.plan.sources, *going.plan.targets}:
             will_be = ledger.will_be(site, going.system, going.plan.group, going.expected, after.get(site, 0))
             changes[(site, going.system)].load += will_be - ledger.load_of(site, going.system, going.plan.group)
     for (left, entered), agents in ways.items():
@@ -256,13 +248,13 @@ def _replicas(system: System, before: int, after: int) -> Iterator[ReplicasInPla
 
 def _deep_probes(snapshot: Snapshot, goings: Sequence[Going]) -> Iterator[tuple[str, str]]:
     """Each target with what its test agents do there."""
-    for site, name in sorted({(site, going.system) for going in goings for site in _entered_by(going)}):
+    for site, name in sorted({(site, going.system) for going in goings for site in going.plan.targets}):
         system = snapshot.system(site, name)
         yield f"{name} at {site}", system.deep_probes if system is not None else "None"
 
 
 def _gates(snapshot: Snapshot, goings: Sequence[Going]) -> Iterator[str]:
-    targets = " and ".join(sorted({site for going in goings for site in _entered_by(going)}))
+    targets = " and ".join(sorted({site for going in goings for site in going.plan.targets}))
     yield (
         f"before the first wave {targets} must be usable: its own probes and another location's pass, for softswitch "
         "and CTI, and its own deep probes where it has them; it is not in quarantine, and nothing is held. That is "
@@ -285,8 +277,8 @@ def _gates(snapshot: Snapshot, goings: Sequence[Going]) -> Iterator[str]:
 def _statements(snapshot: Snapshot, goings: Sequence[Going]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Promises and limits, each said once with the CTIs that it is true of."""
     places: dict[tuple[bool, str], list[str]] = {}
-    left = {(site, going.system): going.forced for going in goings for site in _left_by(going)}
-    entered = {(site, going.system) for going in goings for site in _entered_by(going)}
+    left = {(site, going.system): going.forced for going in goings for site in going.plan.sources}
+    entered = {(site, going.system) for going in goings for site in going.plan.targets}
     for site, system in sorted({*left, *entered}):
         report = snapshot.report(site, system)
         can = report.capabilities if report else None
@@ -316,9 +308,9 @@ def _statements(snapshot: Snapshot, goings: Sequence[Going]) -> tuple[tuple[str,
 
 
 def _stops(goings: Sequence[Going], manual: bool) -> Iterator[str]:
-    left = sorted({site for going in goings for site in _left_by(going)})
+    left = sorted({site for going in goings for site in going.plan.sources})
     waves = max(len(going.plan.waves) for going in goings)
-    targets = sorted({site for going in goings for site in _entered_by(going)})
+    targets = sorted({site for going in goings for site in going.plan.targets})
     if manual:
         yield "whatever moves one of its groups before it is approved: then it fails, and has to be made again"
     yield "`kubectl tandem hold`: no further wave starts; buckets on their way arrive"
@@ -342,7 +334,7 @@ def plan_text(planned: ShiftPlan, goings: Sequence[Going]) -> tuple[str, ...]:
 
 def _lines(planned: ShiftPlan, goings: Sequence[Going]) -> Iterator[str]:
     groups, waves = _counted(len(goings), "group"), _counted(len(planned.waves), "wave")
-    targets = ", ".join(sorted({site for going in goings for site in _entered_by(going)}))
+    targets = ", ".join(sorted({site for going in goings for site in going.plan.targets}))
     yield f"Move about {planned.agents} agents of {groups} to {targets} in {waves}."
     pace = f"At most {planned.pace} agents a second in all" if planned.pace else "As fast as the CTI takes them"
     busy = f" {planned.busy} of them are in a call or its wrap-up now." if planned.busy else ""

@@ -92,6 +92,11 @@ class GroupPlan(Record):
     after: dict[str, str] = Field(description="The map when done.")
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """Sites that agents leave, by name."""
+        return tuple(sorted({direction.partition(">")[0] for direction in self.moves}))
+
+    @property
     def targets(self) -> tuple[str, ...]:
         """Sites that get agents, by name."""
         return tuple(sorted({direction.partition(">")[2] for direction in self.moves}))

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tandem.api.agentgroup import AgentGroupSpec, Drain
-from tandem.constants import BUCKETS, DOWN_ACK_S
+from tandem.constants import DOWN_ACK_S
 from tandem.domain.capacity import Ledger, agents_in, no_capacity
 from tandem.domain.decision import Draft
 from tandem.domain.loss import Loss
@@ -143,9 +143,8 @@ def _room(
         if not found.usable:
             unusable.append(found.why)
         elif not room or not failing(snapshot, other):
-            left = ledger.capacity(other, spec.system) - ledger.load(other, spec.system, without=name)
             there = snapshot.placements[name].map.touched_shares.get(other, 0)
-            room[other] = max(left * BUCKETS // max(spec.agents, 1) - there, 0)
+            room[other] = ledger.room_in_buckets(other, spec.system, name, spec.agents, there)
     return room, unusable
 
 
