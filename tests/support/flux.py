@@ -85,6 +85,7 @@ class Source:
         self._repository = repository
         self._folder = folder
         folder.mkdir(parents=True)
+        self._packing = threading.Lock()
         handler = partial(_Quiet, directory=str(folder))
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="artifacts", daemon=True)
@@ -101,8 +102,10 @@ class Source:
     def artifact(self, sha: str) -> dict[str, Any]:
         """`status.artifact` of a GitRepository at that commit; the archive is there to be fetched."""
         path = self._folder / f"{sha}.tar.gz"
-        if not path.exists():
-            self._repository.archive(sha, path)
+        # Two cities ask for the same commit at once: neither may read what is only half packed.
+        with self._packing:
+            if not path.exists():
+                self._repository.archive(sha, path)
         content = path.read_bytes()
         return {
             "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
