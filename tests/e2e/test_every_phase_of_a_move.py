@@ -177,6 +177,11 @@ async def everybody_works(centre: CallCentre, begun: Begun, sites: frozenset[str
     await until(f"everybody works at {' or '.join(sorted(sites))}", all_there, timeout=60)
 
 
+def failed_over(centre: CallCentre, begun: Begun) -> bool:
+    """Whether the target itself has been given up since the Shift was applied."""
+    return any(city == "west" and one.started_at > begun.applied_at for city, one in centre.commits.failovers)
+
+
 async def where_it_ends(centre: CallCentre, begun: Begun, record: ShiftRecord, event: str) -> frozenset[str]:
     """The sites at which everybody may be, now that the Shift has ended as it has to."""
     if event == "abort":
@@ -187,9 +192,10 @@ async def where_it_ends(centre: CallCentre, begun: Begun, record: ShiftRecord, e
         assert record.phase in ("Interrupted", "Completed"), record.message
         await centre.restore("east")
         return frozenset({"west"})
-    if event == "softswitch crash at the target" and record.phase == "Interrupted":
-        # Kubernetes lets what has crashed several times wait: it stayed away for so long that its system was Down.
-        assert "west is Down" in record.message
+    if event == "softswitch crash at the target" and (record.phase == "Interrupted" or failed_over(centre, begun)):
+        # Kubernetes lets what has crashed several times wait: it stayed away for so long that its system was Down,
+        # during the Shift or, in its last phase, right after it.
+        assert record.phase == "Completed" or "west is Down" in record.message
         return frozenset({"east", "west"})
     assert record.phase == "Completed", record.message
     move = await centre.measured(begun)
