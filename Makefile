@@ -91,7 +91,7 @@ e2e: init ## End-to-end tests on the lab's three cities; the lab goes down again
 
 test: check slow e2e ## All tests: the fast loop, the slow contract tests, then end to end on the lab (at most 70 min from cold).
 
-bench: init ## Benchmarks on the lab (RUNS=10 for more of each), then idle engines with 1,000 groups without it: JSON, tables and pictures in out/bench/.
+bench: init ## Benchmarks on the lab (RUNS=10 for more of each), then idle engines and one plan without it: JSON, tables and pictures in out/bench/.
 	$(PY) -m tests.bench $(if $(RUNS),--runs $(RUNS))
 
 matrix: init ## Every fault and what must come of it (about 55 min; ONLY="engine|clock" for some); table in out/matrix/.

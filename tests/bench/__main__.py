@@ -2,7 +2,8 @@
 
 import sys
 
-from tests.bench import failover, idle, move, plan
+from tests.bench import failover, idle, move, paced, plan
 
 arguments = sys.argv[1:]
-sys.exit(move.main(arguments) or failover.main(arguments) or idle.main(arguments) or plan.main(arguments))
+benches = (move, paced, failover, idle, plan)
+sys.exit(next((status for bench in benches if (status := bench.main(arguments))), 0))

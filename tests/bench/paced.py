@@ -1,0 +1,267 @@
+"""Bench: the paced move of 1,000 agents who have 200 calls in progress, there and home again.
+
+    make bench           one round, behind the bench of moves
+    make bench RUNS=10   ten of them
+    python -m tests.bench.paced --agents 1000 --calls 200 --pace 100
+
+A Shift in three waves (5 %, 50 %, all) at a stated pace. No call may be cut, none may leave the queue without an
+answer, whoever moves is out of service for less than half a second (p95), and each wave keeps the pace within 5 %: what
+is measured is the agents' own timelines and the carrier's calls. The pace of a wave is that of its releases from the
+tenth to the sixtieth per cent of its agents; the last ones leave when their calls end. Writes `out/bench/paced.json`
+and `out/bench/paced.txt`.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import yaml
+
+import lab
+from demo import machine
+from demo.callcentre import CallCentre
+from demo.cli import clear, fresh
+from demo.errors import DemoError
+from demo.orders import Order
+from demo.paths import OUT, shown
+from demo.report import Move, move_json, plain_table, seconds
+from demo.story import ABUNDANCE, Storyteller
+from demo.timeline import Call
+from lab.errors import LabError
+from tandem.domain import keys
+from tandem.domain.records import ShiftRecord
+from tandem.engine.ports import StoreError
+from tests.bench.size import centre_of, file_name
+
+BENCH_OUT: Final = OUT / "bench"
+WORK: Final = BENCH_OUT / "paced"
+"""Logs and manifests of a run; what is measured lies beside it."""
+
+TALK_S: Final = (10.0, 30.0)
+"""Shortest and longest call, seconds."""
+
+WAVES: Final = (5, 50, 100)
+WITHIN: Final = 0.05
+"""How far a wave may be from the stated pace."""
+GAP_S: Final = 0.5
+"""Own gap, p95."""
+STEADY: Final = (0.1, 0.6)
+"""The part of a wave whose releases tell its pace: beyond it wait those who are in a call."""
+
+
+@dataclass(frozen=True)
+class Wave:
+    """One wave as its agents saw it. `pace`: agents a second; `most`: in any one second."""
+
+    number: int
+    agents: int
+    pace: float
+    most: int
+
+
+@dataclass(frozen=True)
+class PacedMove:
+    """A move under load, and what the agents and the callers saw of it."""
+
+    move: Move
+    calls: int
+    """Answered or waiting, at any moment of the move."""
+    lost_in_queue: int
+    waves: tuple[Wave, ...]
+
+    def missed(self, pace: float) -> list[str]:
+        """The bounds that it did not keep, as sentences."""
+        figures = self.move.measures
+        gap = figures.switch_seconds
+        missed = [] if self.move.complete else ["incomplete"]
+        if figures.calls_cut:
+            missed.append(f"{figures.calls_cut} calls cut")
+        if self.lost_in_queue:
+            missed.append(f"{self.lost_in_queue} callers lost in the queue")
+        if gap is None or gap.p95 >= GAP_S:
+            missed.append(f"own gap p95 is {gap.p95 if gap else None} s, bound {GAP_S} s")
+        missed += [
+            f"wave {wave.number} went at {wave.pace:.1f}/s, stated {pace:g}/s"
+            for wave in self.waves
+            if abs(wave.pace - pace) > WITHIN * pace
+        ]
+        return missed
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 measured, 1 something failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.paced", description=__doc__.split("\n")[0])
+    parser.add_argument("--runs", type=int, default=1, help="rounds there and home again (default %(default)s)")
+    parser.add_argument("--agents", type=int, default=1000, help="agents who move (default %(default)s)")
+    parser.add_argument("--calls", type=int, default=200, help="calls in progress on them (default %(default)s)")
+    parser.add_argument("--pace", type=float, default=100, help="agents a second (default %(default)s)")
+    options = parser.parse_args(argv)
+    say = Storyteller(lambda line: print(line, flush=True))
+    try:
+        moves = asyncio.run(_run(options, say))
+    except (DemoError, LabError) as e:
+        print(f"bench: {e}", file=sys.stderr)
+        return 1
+    document = summary(moves, options.pace)
+    text = table(document)
+    name = file_name("paced", options.agents)
+    (BENCH_OUT / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    (BENCH_OUT / f"{name}.txt").write_text(text + "\n", encoding="utf-8")
+    print(f"\n{text}\n\n{shown(BENCH_OUT / f'{name}.json')}, {name}.txt")
+    return 0
+
+
+async def _run(options: argparse.Namespace, say: Storyteller) -> list[PacedMove]:
+    clear(WORK)
+    cities = lab.current()
+    await fresh(cities)
+    centre = centre_of(options.agents, cities, WORK, say)
+    try:
+        await centre.start()
+        everyone = centre.quickstart.choose("east")
+        rate = ABUNDANCE * options.calls / (sum(TALK_S) / 2)
+        say(f"calls flow: {rate:.0f} a second to {len(everyone)} groups, {TALK_S[0]:g} to {TALK_S[1]:g} s each")
+        await centre.carrier.load(rate, centre.quickstart.numbers_of(everyone), TALK_S)
+        moves = []
+        for number in range(1, options.runs + 1):
+            for to, city in (("west", "east"), ("east", "west")):
+                await centre.calls_reach(options.calls, everyone)
+                moves.append(await _move(centre, _order(centre, number, to, city, options.pace)))
+        await centre.load(0)
+        return moves
+    finally:
+        await centre.stop()
+        await cities.down()
+
+
+def _order(centre: CallCentre, number: int, to: str, city: str, pace: float) -> Order:
+    everyone = centre.quickstart.choose("east")
+    name = f"paced-{number}-to-{to}"
+    manifest = {
+        "apiVersion": "tandem.dev/v1alpha1",
+        "kind": "Shift",
+        "metadata": {"name": name, "namespace": "callcenter"},
+        "spec": {
+            "selector": {"names": [group.name.partition("/")[2] for group in everyone]},
+            "to": to,
+            "waves": list(WAVES),
+            "pace": pace if pace != int(pace) else int(pace),
+        },
+    }
+    file = WORK / "shifts" / f"{name}.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
+    return Order(f"everyone to {to}, run {number}", file, (city,), everyone, to)
+
+
+async def _move(centre: CallCentre, order: Order) -> PacedMove:
+    starts: dict[int, float] = {}
+    following = asyncio.create_task(_follow(centre, order.shift, starts))
+    try:
+        move = await centre.move(order, timeout=180)
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+    until = time.time()
+    accounts = centre.accounts(order.groups)
+    released = [
+        event.at
+        for event in centre.observed.events
+        if event.event == "released" and event.account in accounts and move.applied_at <= event.at <= until
+    ]
+    calls = [call for call in centre.carrier.calls.values() if _during(call, move.applied_at, until)]
+    return PacedMove(
+        move=move,
+        calls=len(calls),
+        lost_in_queue=sum(1 for call in calls if call.fate in ("refused", "abandoned")),
+        waves=tuple(waves_of(released, starts)),
+    )
+
+
+async def _follow(centre: CallCentre, shift: str, starts: dict[int, float]) -> None:
+    """Note when each wave begins, as the store has it."""
+    while True:
+        with contextlib.suppress(StoreError):
+            found = await centre.store.get(keys.shift(f"callcenter/{shift}"), timeout=2.0)
+            if found is not None:
+                record = ShiftRecord.model_validate_json(found.value)
+                if record.phase == "Moving":
+                    starts.setdefault(record.wave, time.time())
+        await asyncio.sleep(0.05)
+
+
+def _during(call: Call, since: float, until: float) -> bool:
+    return call.placed_at <= until and (call.ended_at is None or call.ended_at >= since)
+
+
+def waves_of(released: Iterable[float], starts: Mapping[int, float]) -> list[Wave]:
+    """The waves of a move from the moments of its releases and those at which the waves were seen to begin."""
+    moments = sorted(released)
+    # A wave is seen up to a look later than it began.
+    bounds = [(number, at - 0.1) for number, at in sorted(starts.items())]
+    ends = [at for _, at in bounds[1:]] + [float("inf")]
+    found = []
+    for (number, since), end in zip(bounds, ends, strict=True):
+        own = [moment for moment in moments if since <= moment < end]
+        first, last = (int(len(own) * share) for share in STEADY)
+        if last > first:
+            pace = (last - first) / (own[last] - own[first])
+            most = max(sum(1 for other in own if moment <= other < moment + 1) for moment in own)
+            found.append(Wave(number, len(own), pace, most))
+    return found
+
+
+def summary(moves: Sequence[PacedMove], pace: float) -> dict[str, Any]:
+    """The moves, each with its waves and the bounds that it missed."""
+    paces = [wave.pace for found in moves for wave in found.waves]
+    return {
+        "what": "planned move under calls, in three waves",
+        "agents": max((found.move.agents for found in moves), default=0),
+        "pace": pace,
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": machine.describe(),
+        "pace_of_waves": {"median": statistics.median(paces), "least": min(paces), "most": max(paces)},
+        "runs": [
+            {
+                **move_json(found.move),
+                "calls": found.calls,
+                "lost_in_queue": found.lost_in_queue,
+                "waves": [asdict(wave) for wave in found.waves],
+                "missed": found.missed(pace),
+            }
+            for found in moves
+        ],
+    }
+
+
+def table(document: Mapping[str, Any]) -> str:
+    """The summary for a terminal."""
+    heads = ("move", "calls", "in progress", "cut", "lost in queue", "own gap p95", "waves: agents at pace/s")
+    rows = [
+        (
+            run["name"],
+            str(run["calls"]),
+            str(run["calls_in_progress"]),
+            str(run["calls_cut"]),
+            str(run["lost_in_queue"]),
+            seconds(run["switch_seconds"]["p95"] if run["switch_seconds"] else None),
+            ", ".join(f"{wave['agents']} at {wave['pace']:.1f}" for wave in run["waves"]),
+        )
+        for run in document["runs"]
+    ]
+    machine_words = ", ".join(f"{name} {value}" for name, value in document["machine"].items())
+    missed = "".join(f"\n{run['name']}: {'; '.join(run['missed'])}" for run in document["runs"] if run["missed"])
+    title = f"{document['what']}: {document['agents']} agents at {document['pace']:g}/s"
+    return f"{title}\n{machine_words}\n\n{plain_table(heads, rows)}{missed}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

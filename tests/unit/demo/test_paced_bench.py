@@ -1,0 +1,32 @@
+"""The pace of a wave, from the moments at which its agents were released."""
+
+import pytest
+
+from tests.bench.paced import waves_of
+
+
+def releases(start: float, agents: int, pace: float) -> list[float]:
+    return [start + number / pace for number in range(agents)]
+
+
+def test_each_wave_has_its_own_pace() -> None:
+    first, second = releases(100.0, 50, 100), releases(103.0, 450, 64)
+
+    waves = waves_of([*second, *first], {1: 100.05, 2: 103.05})
+
+    assert [(wave.number, wave.agents) for wave in waves] == [(1, 50), (2, 450)]
+    assert [wave.pace for wave in waves] == pytest.approx([100, 64])
+    assert [wave.most for wave in waves] == [50, 64]
+
+
+def test_who_leaves_after_a_call_does_not_slow_the_wave() -> None:
+    talkers = releases(120.0, 150, 2)
+
+    (wave,) = waves_of([*releases(100.0, 350, 100), *talkers], {1: 100.0})
+
+    assert wave.agents == 500
+    assert wave.pace == pytest.approx(100)
+
+
+def test_a_wave_too_small_to_have_a_pace_is_left_out() -> None:
+    assert waves_of([100.0], {1: 100.0}) == []
