@@ -1,7 +1,8 @@
 """Mirroring: what the store says becomes the status of the objects in this cluster.
 
 One task computes all statuses after a change, at most twice a second, and writes those that differ: a move of 1,000
-agents is a thousand changes and a handful of writes.
+agents is a thousand changes and a handful of writes. Where there are more than may be written in a second, Sites,
+Shifts and Drills come first, then news of groups and Trunks, then what has not been told for longest.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from tandem.operator.settings import (
     STORE_SILENT_S,
     WRITES_AT_ONCE,
 )
-from tandem.operator.status_pacing import Quiet, write_interval
+from tandem.operator.status_pacing import Budget, Quiet, write_interval
 from tandem.operator.statuses.common import Said, Scene
 from tandem.operator.statuses.drill import drill_status
 from tandem.operator.statuses.group import group_status
@@ -34,6 +35,8 @@ from tandem.operator.statuses.trunk import trunk_status
 
 log = logging.getLogger(__name__)
 
+_MANY = (AGENT_GROUP, TRUNK)
+"""Kinds of which a call centre has hundreds, whose statuses share what may be written in a second."""
 _IDLE_S = 10.0
 """Seconds between two rounds when nothing changes: repairs a status that somebody else has changed."""
 _AGAIN_S = 5.0
@@ -92,6 +95,7 @@ class StatusMirror:
         self._later: dict[Key, float] = {}
         self._written_at: dict[Key, float] = {}
         self._quiet = Quiet()
+        self._budget = Budget()
         self._some_wait = False
         """Whether a status differs, but not in anything that is news, and was written too recently."""
         self.writes = 0
@@ -117,7 +121,7 @@ class StatusMirror:
                 # The moment at which a silent store becomes worth saying is not a change of anything, and it may come
                 # while this round's statuses are written: looked at before they are made.
                 silent = 0 < self._view.silent_s <= STORE_SILENT_S
-                due = list(self._due())
+                due = self._afforded(list(self._due()))
                 rest = max(STATUS_INTERVAL_S, STATUS_DUTY * (time.monotonic() - started))
                 await self._write(due)
                 await asyncio.sleep(rest)
@@ -156,6 +160,21 @@ class StatusMirror:
                         self._some_wait = True
                         continue
                     yield seen, wanted
+
+    def _afforded(self, due: Sequence[tuple[Seen, dict[str, Any]]]) -> list[tuple[Seen, dict[str, Any]]]:
+        """Those that may be written now; the others stay due."""
+        first = [one for one in due if one[0].resource not in _MANY]
+        many = [one for one in due if one[0].resource in _MANY]
+        granted = self._budget.take(len(many), self._view.clock.monotonic())
+        if granted < len(many):
+            self._some_wait = True
+            many.sort(key=self._patience)
+        return [*first, *many[:granted]]
+
+    def _patience(self, due: tuple[Seen, dict[str, Any]]) -> tuple[float, float]:
+        """Sorts news before progress before counts, and within each what was written longest ago."""
+        seen, wanted = due
+        return write_interval(seen.status, wanted), self._written_at.get(seen.key, float("-inf"))
 
     def _status(self, scene: Scene, ledger: Ledger, seen: Seen) -> Reported | None:
         if seen.resource is SITE:

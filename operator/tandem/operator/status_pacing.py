@@ -1,4 +1,5 @@
 """How soon a changed status has to be written: news at once, how far a move is every 3 s, mere counts every 5 s.
+And how many in a second, whatever there is to say: 200 groups that move are 200 statuses that change all the time.
 
 Each write costs the API server, its etcd and every watcher some milliseconds, in each of the clusters. While a thousand
 agents move, that is time which their sign-ins need.
@@ -22,6 +23,13 @@ a verdict): by then a thousand idle agents are there, and what is written after 
 EMERGENCY_QUIET_S: Final = 5.0
 """The same from the moment at which a city's heartbeat is gone: it takes a second or two until it counts as lost, and
 then its agents need the processors."""
+
+WRITES_PER_S: Final = 40.0
+"""Most statuses of groups and Trunks a second, in the long run; what a Shift or a Site has to say is few and waits for
+none of them."""
+
+WRITES_SAVED: Final = 40.0
+"""Most that may be written at once after a quiet time: a centre of usual size is told in one go."""
 
 _COUNTS: Final = frozenset({"signedIn", "available", "talking", "guests", "channelsInUse"})
 """Fields that change with every call and every agent."""
@@ -73,3 +81,20 @@ class Quiet:
             self._moving_since = now
         moving = self._moving_since is not None and now - self._moving_since < QUIET_S
         return moving or now - self._lost_at < EMERGENCY_QUIET_S
+
+
+class Budget:
+    """Keeps the writes of statuses below WRITES_PER_S. Times: seconds, monotonic."""
+
+    def __init__(self) -> None:
+        self._left = WRITES_SAVED
+        self._at: float | None = None
+
+    def take(self, wanted: int, now: float) -> int:
+        """How many of `wanted` may be written now; they count as written."""
+        if self._at is not None:
+            self._left = min(WRITES_SAVED, self._left + (now - self._at) * WRITES_PER_S)
+        self._at = now
+        granted = min(wanted, int(self._left))
+        self._left -= granted
+        return granted

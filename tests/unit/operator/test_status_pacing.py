@@ -19,10 +19,13 @@ from tandem.operator.status_pacing import (
     EMERGENCY_QUIET_S,
     PROGRESS_INTERVAL_S,
     QUIET_S,
+    WRITES_PER_S,
+    WRITES_SAVED,
+    Budget,
     Quiet,
     write_interval,
 )
-from tests.support.manifests import site
+from tests.support.manifests import group, site
 from tests.unit.domain.test_shifts import a_world
 from tests.unit.domain.world import World
 from tests.unit.engine.virtual import run_virtual
@@ -170,3 +173,32 @@ def test_a_hold_is_told_while_a_move_is_young_and_mere_counts_are_not() -> None:
     world.put(keys.HOLD, HoldRecord(by="ada", reason="storm", since=world.mono))
     [held] = due()
     assert held["hold"]["by"] == "ada"
+
+
+def test_writes_keep_below_their_rate_and_what_is_saved_is_spent_once() -> None:
+    budget = Budget()
+    assert budget.take(1000, 0.0) == WRITES_SAVED
+    assert budget.take(1000, 0.5) == WRITES_PER_S / 2
+    assert [budget.take(1, 10.0) for _ in range(3)] == [1, 1, 1]
+    assert budget.take(1000, 10.0) == WRITES_SAVED - 3, "no more is saved than once"
+
+
+def test_of_many_groups_news_come_first_and_then_who_has_waited_longest() -> None:
+    world = a_world()
+    clock = SimpleNamespace(now=lambda: world.mono, monotonic=lambda: world.mono)
+    view = SimpleNamespace(clock=clock, subscribe=lambda *_: Signal())
+    mirror = StatusMirror("east", Table(), cast("Any", view), cast("Any", None), LocalNotes())
+    groups = [replace(seen(group(f"g{number}")), status=BEFORE) for number in range(60)]
+    due = [(one, {**BEFORE, "moving": 12}) for one in groups]
+    due[50] = (groups[50], {**BEFORE, "phase": "Completed"})
+    due.append((seen(site("east")), {"hold": {"by": "ada"}}))
+    for number, one in enumerate(groups):
+        mirror._written_at[one.key] = 100.0 - number
+
+    now = [one.name for one, _ in mirror._afforded(due)]
+
+    assert now[0] == "east"
+    assert now[1].endswith("g50")
+    assert [name.rpartition("g")[2] for name in now[2:4]] == ["59", "58"]
+    assert len(now) == 1 + WRITES_SAVED
+    assert mirror._some_wait
