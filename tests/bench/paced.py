@@ -13,7 +13,7 @@ and `out/bench/paced.txt`.
 
 import argparse
 import asyncio
-import contextlib
+import itertools
 import json
 import statistics
 import sys
@@ -28,6 +28,7 @@ import lab
 from demo import machine
 from demo.callcentre import CallCentre
 from demo.cli import clear, fresh
+from demo.commits import Commit
 from demo.errors import DemoError
 from demo.orders import Order
 from demo.paths import OUT, shown
@@ -35,9 +36,6 @@ from demo.report import Move, move_json, plain_table, seconds
 from demo.story import ABUNDANCE, Storyteller
 from demo.timeline import Call
 from lab.errors import LabError
-from tandem.domain import keys
-from tandem.domain.records import ShiftRecord
-from tandem.engine.ports import StoreError
 from tests.bench.size import centre_of, file_name
 
 BENCH_OUT: Final = OUT / "bench"
@@ -162,54 +160,47 @@ def _order(centre: CallCentre, number: int, to: str, city: str, pace: float) -> 
 
 
 async def _move(centre: CallCentre, order: Order) -> PacedMove:
-    starts: dict[int, float] = {}
-    following = asyncio.create_task(_follow(centre, order.shift, starts))
-    try:
-        move = await centre.move(order, timeout=180)
-    finally:
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
+    move = await centre.move(order, timeout=180)
     until = time.time()
-    accounts = centre.accounts(order.groups)
+    since, accounts = move.applied_at, centre.accounts(order.groups)
     released = [
         event.at
         for event in centre.observed.events
-        if event.event == "released" and event.account in accounts and move.applied_at <= event.at <= until
+        if event.event == "released" and event.account in accounts and since <= event.at <= until
     ]
-    calls = [call for call in centre.carrier.calls.values() if _during(call, move.applied_at, until)]
+    calls = [call for call in centre.carrier.calls.values() if _during(call, since, until)]
     return PacedMove(
         move=move,
         calls=len(calls),
         lost_in_queue=sum(1 for call in calls if call.fate in ("refused", "abandoned")),
-        waves=tuple(waves_of(released, starts)),
+        waves=tuple(waves_of(released, wave_starts(commit for commit in centre.commits.commits if commit.at >= since))),
     )
-
-
-async def _follow(centre: CallCentre, shift: str, starts: dict[int, float]) -> None:
-    """Note when each wave begins, as the store has it."""
-    while True:
-        with contextlib.suppress(StoreError):
-            found = await centre.store.get(keys.shift(f"callcenter/{shift}"), timeout=2.0)
-            if found is not None:
-                record = ShiftRecord.model_validate_json(found.value)
-                if record.phase == "Moving":
-                    starts.setdefault(record.wave, time.time())
-        await asyncio.sleep(0.05)
 
 
 def _during(call: Call, since: float, until: float) -> bool:
     return call.placed_at <= until and (call.ended_at is None or call.ended_at >= since)
 
 
-def waves_of(released: Iterable[float], starts: Mapping[int, float]) -> list[Wave]:
-    """The waves of a move from the moments of its releases and those at which the waves were seen to begin."""
+def wave_starts(commits: Iterable[Commit]) -> list[float]:
+    """When each wave began: a group whose buckets were all at rest has some on their way again."""
+    leaving: set[str] = set()
+    starts: list[float] = []
+    for commit in commits:
+        if commit.settled:
+            leaving.discard(commit.group)
+        elif commit.group not in leaving:
+            leaving.add(commit.group)
+            # A wave's groups begin in one transaction, or in a few at once.
+            if not starts or commit.at - starts[-1] > 1.0:
+                starts.append(commit.at)
+    return starts
+
+
+def waves_of(released: Iterable[float], starts: Sequence[float]) -> list[Wave]:
+    """The waves of a move from the moments of its releases and those at which the waves began."""
     moments = sorted(released)
-    # A wave is seen up to a look later than it began.
-    bounds = [(number, at - 0.1) for number, at in sorted(starts.items())]
-    ends = [at for _, at in bounds[1:]] + [float("inf")]
     found = []
-    for (number, since), end in zip(bounds, ends, strict=True):
+    for number, (since, end) in enumerate(itertools.pairwise([*starts, float("inf")]), 1):
         own = [moment for moment in moments if since <= moment < end]
         first, last = (int(len(own) * share) for share in STEADY)
         if last > first:

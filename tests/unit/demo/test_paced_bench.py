@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.bench.paced import waves_of
+from demo.commits import Commit
+from tests.bench.paced import wave_starts, waves_of
 
 
 def releases(start: float, agents: int, pace: float) -> list[float]:
@@ -12,7 +13,7 @@ def releases(start: float, agents: int, pace: float) -> list[float]:
 def test_each_wave_has_its_own_pace() -> None:
     first, second = releases(100.0, 50, 100), releases(103.0, 450, 64)
 
-    waves = waves_of([*second, *first], {1: 100.05, 2: 103.05})
+    waves = waves_of([*second, *first], [99.9, 102.9])
 
     assert [(wave.number, wave.agents) for wave in waves] == [(1, 50), (2, 450)]
     assert [wave.pace for wave in waves] == pytest.approx([100, 64])
@@ -22,11 +23,28 @@ def test_each_wave_has_its_own_pace() -> None:
 def test_who_leaves_after_a_call_does_not_slow_the_wave() -> None:
     talkers = releases(120.0, 150, 2)
 
-    (wave,) = waves_of([*releases(100.0, 350, 100), *talkers], {1: 100.0})
+    (wave,) = waves_of([*releases(100.0, 350, 100), *talkers], [100.0])
 
     assert wave.agents == 500
     assert wave.pace == pytest.approx(100)
 
 
 def test_a_wave_too_small_to_have_a_pace_is_left_out() -> None:
-    assert waves_of([100.0], {1: 100.0}) == []
+    assert waves_of([100.0], [100.0]) == []
+
+
+def test_a_wave_begins_when_groups_at_rest_are_on_their_way_again() -> None:
+    def commit(group: str, at: float, *, leaving: bool) -> Commit:
+        return Commit(group, int(at * 10), at, frozenset({"west"} if leaving else ()), frozenset({"east"}), "Shift/s")
+
+    story = [
+        commit("sales", 10.0, leaving=True),
+        commit("service", 10.0, leaving=True),
+        commit("sales", 11.5, leaving=True),  # some of its buckets have arrived
+        commit("sales", 12.0, leaving=False),
+        commit("service", 14.0, leaving=False),
+        commit("sales", 16.0, leaving=True),
+        commit("service", 16.1, leaving=True),
+    ]
+
+    assert wave_starts(story) == [10.0, 16.0]
