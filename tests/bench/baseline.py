@@ -53,7 +53,7 @@ async def _open_doors(centre: CallCentre, city: str, other: str) -> None:
     """The other city's engine pushes these maps; the frozen one of the city that will die does not."""
     puts = []
     for group in centre.quickstart.choose(city):
-        key = keys.placement(f"callcenter/{group.name}")
+        key = keys.placement(group.name)
         found = await centre.store.get(key, timeout=3.0)
         assert found is not None
         record = PlacementRecord.model_validate_json(found.value)

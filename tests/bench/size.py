@@ -49,7 +49,7 @@ def cut(home: str, parts: int, into: Path) -> quickstart.Quickstart:
     """
     whole = quickstart.load()
     sizes = {group.name.partition("/")[2]: group.agents for group in whole.choose(home)}
-    into.mkdir(parents=True)
+    into.mkdir(parents=True, exist_ok=True)
     for name in ("sites.yaml", "agentgroups.yaml", "trunks.yaml", "groups.yaml"):
         found = [
             part for document in quickstart.documents(whole.folder / name) for part in _cut(document, sizes, parts)

@@ -20,6 +20,9 @@ IN_PROGRESS_SHARE: Final = 0.105
 """A move under load begins when this many calls are in progress on the agents who move, as a share of all agents
 whose home is east: 105 of 1,000."""
 
+MOST_IN_PROGRESS: Final = 200
+"""However many agents there are: the trunks bear 100 calls a second each, of which these take 44."""
+
 ABUNDANCE: Final = 1.2
 """Calls come at this many times the rate that keeps so many in progress on average: chance must not keep us waiting."""
 
@@ -101,7 +104,7 @@ async def way_home(centre: CallCentre, say: Callable[[str], None]) -> Move:
 
 def calls_wanted(centre: CallCentre) -> int:
     """Calls that are to be in progress before anything happens."""
-    return math.ceil(centre.quickstart.agents_by_home["east"] * IN_PROGRESS_SHARE)
+    return min(math.ceil(centre.quickstart.agents_by_home["east"] * IN_PROGRESS_SHARE), MOST_IN_PROGRESS)
 
 
 def rate_of(wanted: int, moving: Sequence[Group], groups: Sequence[Group]) -> float:
