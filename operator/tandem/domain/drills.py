@@ -407,6 +407,9 @@ _WAITS: Final = frozenset(
         Reason.TOO_FEW_SIGNED_IN,
         Reason.SIGN_INS_TOO_SLOW,
         Reason.CALLS_NOT_TAKEN,
+        Reason.ALARM_FIRING,
+        Reason.ALARM_PENDING,
+        Reason.ALARM_UNKNOWN,
     }
 )
 """Reasons of a Shift that waits for the world, or for a person."""

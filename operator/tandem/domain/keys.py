@@ -22,8 +22,9 @@
 
     /tandem/history/v1/<revision>-<writer>-<number>      the decision log, append-only: what one transaction decided
 
-`<name>` of a namespaced object is `namespace/name`; `<owner>` of alarms is `drills/namespace/name`. Everything under
-`/tandem/v1/` is in every engine's memory; the history is beside it, and read by whoever asks.
+`<name>` of a namespaced object is `namespace/name`; `<owner>` of alarms is `drills/namespace/name` or
+`shifts/namespace/name`. Everything under `/tandem/v1/` is in every engine's memory; the history is beside it, and read
+by whoever asks.
 """
 
 from typing import Final
@@ -54,6 +55,7 @@ HISTORY: Final = "/tandem/history/v1/"
 """Not under PREFIX: no picture lists or watches it."""
 
 SITE: Final = "sites"
+SHIFT: Final = "shifts"
 AGENT_GROUP: Final = "agentgroups"
 TRUNK: Final = "trunks"
 DRILL: Final = "drills"

@@ -29,7 +29,7 @@ from tandem.constants import FORCE_GRACE_S, PREPARE_PATIENCE_S, STAY_GRACE_S, VE
 from tandem.domain.buckets import parse_ranges
 from tandem.domain.capabilities import of_the_leaving_side, of_the_receiving_side
 from tandem.domain.capacity import Ledger, wanted_replicas
-from tandem.domain.gates import patience_text, stated
+from tandem.domain.gates import patience_text, stated, stated_alarms
 from tandem.domain.placement import BucketMap
 from tandem.domain.records import GroupPlan, GroupReport
 from tandem.domain.snapshot import Snapshot
@@ -265,12 +265,15 @@ def _gates(snapshot: Snapshot, goings: Sequence[Going]) -> Iterator[str]:
             f"before the first wave a test agent must sign in at {' and '.join(tested)} and be called, anew, by its "
             "own location and by another one; that is waited for as long"
         )
-    if max(len(going.plan.waves) for going in goings) > 1:
+    several = max(len(going.plan.waves) for going in goings) > 1
+    if alarms := stated_alarms(goings[0].gates):
+        yield f"before the first wave{' and before each next' if several else ''}: {alarms}"
+    if several:
         yield (
             "before each next wave everybody of the one before must have left, or be in a call beyond the longest "
             "wait; and the same must hold again, for as long as it takes"
         )
-        for gate in stated(goings[0].gates):
+        for gate in stated(goings[0].gates.model_copy(update={"alarms": None})):
             yield f"before each next wave, of the one before: {gate}"
 
 

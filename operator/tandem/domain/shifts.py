@@ -29,7 +29,7 @@ from tandem.domain.slowing import keep_pace
 from tandem.domain.snapshot import Instant, ShiftEntry, Snapshot
 from tandem.domain.target_tests import targets_of, untested
 from tandem.domain.turn import Turn
-from tandem.domain.wave_measures import measured
+from tandem.domain.wave_measures import alarmed, measured
 from tandem.domain.waves import (
     commit_wave,
     full_target,
@@ -149,7 +149,12 @@ def preparing(turn: Turn) -> None:
     for plan in turn.record.plan:
         turn.draft.busy.setdefault(plan.group, turn.entry.name)
     # Its room was counted when it was planned, which may be long ago: it may have waited for a person.
-    refusal = may_start(turn) or full_target(turn) or untested(turn.snapshot, turn.entry.name, targets_of(turn.record))
+    refusal = (
+        may_start(turn)
+        or full_target(turn)
+        or untested(turn.snapshot, turn.entry.name, targets_of(turn.record))
+        or alarmed(turn.snapshot, turn.entry, turn.record)
+    )
     if refusal is not None:
         if turn.in_phase_for > PREPARE_PATIENCE_S:
             turn.become(refusal.reason, f"gave up before anything moved: {refusal.message}", phase="Failed")

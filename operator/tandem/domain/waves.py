@@ -1,12 +1,14 @@
 """Waves: which buckets of a Shift start together, and when the next ones may."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tandem.constants import MOST_ACCOUNTS_NAMED
 from tandem.domain import keys
+from tandem.domain.alarms import alarms_evidence, watch_of_shift
 from tandem.domain.capacity import Ledger
+from tandem.domain.decision import Premise
 from tandem.domain.pace import Leaving, pace_now, planned_agents, split
 from tandem.domain.placement import Slot, parse_moves
 from tandem.domain.plan import hold_refusal, unusable_target
@@ -55,6 +57,9 @@ NOBODY_STAYS: Final = Staying({})
 
 def start_wave(turn: Turn, wave: int, staying: Staying = NOBODY_STAYS) -> None:
     """Enter this wave and start its groups, as far as they fit into the transaction."""
+    watch = watch_of_shift(turn.entry.name, turn.record)
+    # An alarm that fires in this very moment stops it.
+    quiet = [Premise(key, mod_revision=seen) for key, seen in alarms_evidence(turn.snapshot, watch)] if watch else []
     turn.become(
         Reason.WAVE_STARTED,
         wave_text(turn.record, wave),
@@ -67,7 +72,7 @@ def start_wave(turn: Turn, wave: int, staying: Staying = NOBODY_STAYS) -> None:
         gate_since=0.0,
         **staying.changes,
     )
-    commit_wave(turn, wave)
+    commit_wave(turn, wave, quiet)
 
 
 def wave_text(record: ShiftRecord, wave: int) -> str:
@@ -75,10 +80,15 @@ def wave_text(record: ShiftRecord, wave: int) -> str:
     return f"wave {wave} of {waves_in(record)}, about {agents} agents in all"
 
 
-def commit_wave(turn: Turn, wave: int) -> None:
-    """Start groups of this wave that have not started yet, while nothing is held and the targets are usable."""
+def commit_wave(turn: Turn, wave: int, premises: Sequence[Premise] = ()) -> None:
+    """Start groups of this wave that have not started yet, while nothing is held and the targets are usable.
+
+    Args:
+        premises: What must still be true besides.
+    """
     targets = _targets(turn)
-    turn.room = room_beside(targets)
+    turn.room = room_beside(targets) - len(premises)
+    turn.premises.extend(premises)
     paces = split(pace_now(turn.record), list(leaving_in(turn.record, wave)))
     for plan, placed, moves in to_start(turn, wave):
         turn.place(plan.group, placed, moves, placement_by(turn, plan.group, placed, paces[plan.group]))

@@ -14,13 +14,13 @@ from typing import Any, Final
 import uvloop
 
 from tandem.api.common import HOLD_REQUEST
-from tandem.api.resources import DRILL, RESOURCES, SHIFT, SITE, TRUNK
+from tandem.api.resources import DRILL, RESOURCES, SHIFT, SITE
 from tandem.engine.clock import RealClock
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Store
 from tandem.errors import ConfigError
 from tandem.operator.cluster import ApiError, Cluster
-from tandem.operator.credentials import Credentials
+from tandem.operator.credentials import NAMING, Credentials
 from tandem.operator.deployments import Deployments
 from tandem.operator.drill_copies import DrillCopies
 from tandem.operator.drill_reports import DrillReports
@@ -107,7 +107,7 @@ class Operator:
         if seen.resource is DRILL:
             self.drills.seen()
             self.reports.seen()
-        if seen.resource in (TRUNK, DRILL) and self.credentials is not None:
+        if seen.resource in NAMING and self.credentials is not None:
             self.credentials.seen()
         if seen.key == (SITE.plural, self.settings.site):
             self.hold.seen(seen.annotations.get(HOLD_REQUEST, ""))
