@@ -22,6 +22,15 @@ to several clusters in one moment."""
 PREPARE_PATIENCE_S: Final = 300.0
 """Seconds for which an accepted Shift may wait for its target before it fails. Nothing has moved by then."""
 
+READY_UNKNOWN_S: Final = 10.0
+"""Seconds for which such a Shift waits for a word on Ready replicas where nobody says anything of them."""
+
+READY_TTL_S: Final = 20.0
+"""Seconds after which an operator's word on Ready replicas counts no more when it, or its Kubernetes API, is gone."""
+
+READY_KEEPALIVE_S: Final = 5.0
+"""Seconds between two renewals of the lease on which that word is."""
+
 STAY_GRACE_S: Final = 2.0
 """Seconds after such a deadline until a Shift says who stays: a CTI finds out and names them once a second."""
 

@@ -403,6 +403,7 @@ _WAITS: Final = frozenset(
         Reason.HELD,
         Reason.QUARANTINED,
         Reason.TARGET_NOT_USABLE,
+        Reason.WAITING_FOR_REPLICAS,
         Reason.TARGET_TEST_FAILED,
         Reason.TOO_FEW_SIGNED_IN,
         Reason.SIGN_INS_TOO_SLOW,

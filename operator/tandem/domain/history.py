@@ -51,6 +51,7 @@ WAITS: Final = frozenset(
         Reason.SITE_NOT_HEALTHY,
         Reason.NOT_FAILOVER_READY,
         Reason.AWAY_FROM_HOME,
+        Reason.WAITING_FOR_REPLICAS,
     }
 )
 """Reasons for which something waits."""

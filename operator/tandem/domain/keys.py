@@ -10,6 +10,7 @@
     /tandem/v1/drill/<namespace>/<name>                  a Drill: the run under way, past ones, what is dealt with
     /tandem/v1/observation/<observer>/<site>/<system>/<component>   one source's word, edges only (observer's lease)
     /tandem/v1/test/<observer>/<site>/<system>           a test agent at the target of Shifts about to begin (lease)
+    /tandem/v1/replicas/<site>/<system>                  how many are Ready there, of what is scaled (operator's lease)
     /tandem/v1/alarm/<site>/<owner>                      what Prometheus told that location, edges only (its lease)
     /tandem/v1/report/<site>/<system>                    what that city's CTI says (on the engine's lease)
     /tandem/v1/moves/<site>/<system>                     switch times of the agents that arrived there, per Shift
@@ -42,6 +43,7 @@ DRILLS: Final = PREFIX + "drill/"
 HEARTBEATS: Final = PREFIX + "heartbeat/"
 OBSERVATIONS: Final = PREFIX + "observation/"
 TESTS: Final = PREFIX + "test/"
+REPLICAS: Final = PREFIX + "replicas/"
 ALARMS: Final = PREFIX + "alarm/"
 REPORTS: Final = PREFIX + "report/"
 MOVES: Final = PREFIX + "moves/"
@@ -99,6 +101,10 @@ def observation(observer: str, site: str, system: str, component: str) -> str:
 
 def test(observer: str, site: str, system: str) -> str:
     return f"{TESTS}{observer}/{site}/{system}"
+
+
+def replicas(site: str, system: str) -> str:
+    return f"{REPLICAS}{site}/{system}"
 
 
 def alarms(site: str, owner: str) -> str:

@@ -35,6 +35,7 @@ from tandem.domain.waves import (
     full_target,
     leaving_in,
     may_start,
+    missing_replicas,
     start_wave,
     staying_now,
     to_start,
@@ -152,6 +153,7 @@ def preparing(turn: Turn) -> None:
     refusal = (
         may_start(turn)
         or full_target(turn)
+        or missing_replicas(turn)  # before the test, which is to tell what they bear
         or untested(turn.snapshot, turn.entry.name, targets_of(turn.record))
         or alarmed(turn.snapshot, turn.entry, turn.record)
     )

@@ -4,17 +4,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tandem.constants import MOST_ACCOUNTS_NAMED
+from tandem.constants import MOST_ACCOUNTS_NAMED, READY_UNKNOWN_S
 from tandem.domain import keys
 from tandem.domain.alarms import alarms_evidence, watch_of_shift
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Premise
 from tandem.domain.pace import Leaving, pace_now, planned_agents, split
-from tandem.domain.placement import Slot, parse_moves
+from tandem.domain.placement import BucketMap, Slot, parse_moves
 from tandem.domain.plan import hold_refusal, unusable_target
 from tandem.domain.quarantine import quarantined
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import GroupPlan, ShiftRecord
+from tandem.domain.replicas import replicas_missing
 from tandem.domain.snapshot import Placed
 from tandem.domain.target_tests import targets_of
 from tandem.domain.turn import Turn, deadline_s, placement_by, room_beside
@@ -125,11 +126,7 @@ def full_target(turn: Turn) -> Refusal | None:
 
     Of Shifts that have not begun only those made before it count, or two would wait for each other.
     """
-    ledger = turn.ledger
-    later = _groups_of_later_shifts(turn)
-    if later and not any(key.startswith(keys.PLACEMENTS) for key in turn.draft.written):
-        ledger = Ledger(turn.snapshot)
-        ledger.forget_plans(later)
+    ledger = _without_later_shifts(turn)
     for site, system in sorted(_targets(turn)):
         has = ledger.capacity(site, system)
         if ledger.load(site, system) > has:
@@ -139,6 +136,26 @@ def full_target(turn: Turn) -> Refusal | None:
             )
             return Refusal(Reason.CAPACITY_EXCEEDED, message, temporary=True)
     return None
+
+
+def missing_replicas(turn: Turn) -> Refusal | None:
+    """What forbids a Shift to begin: replicas for its agents that are not Ready, later Shifts' left out."""
+    waited = turn.in_phase_for
+    if waited < READY_UNKNOWN_S:
+        turn.draft.wake(turn.now.mono + READY_UNKNOWN_S - waited + 0.001)
+    return replicas_missing(turn.snapshot, _without_later_shifts(turn), _targets(turn), waited)
+
+
+def _without_later_shifts(turn: Turn) -> Ledger:
+    """Loads with this Shift's own plan, and without those of Shifts made later that have not begun."""
+    later = _groups_of_later_shifts(turn)
+    if not later or any(key.startswith(keys.PLACEMENTS) for key in turn.draft.written):
+        return turn.ledger
+    ledger = Ledger(turn.snapshot)
+    ledger.forget_plans(later)
+    for plan in turn.record.plan:  # which may have been made in this very turn
+        ledger.reserve(plan.group, plan.system, ledger.agents_of(plan.group), BucketMap.parse(plan.after))
+    return ledger
 
 
 def _groups_of_later_shifts(turn: Turn) -> set[str]:
