@@ -301,7 +301,7 @@ async def test_an_alarm_holds_the_next_wave_until_it_is_quiet(stack: Stack, stor
     try:
         record = await shift_until(store, name, lambda record: record.gate == "Alarms")
         assert (record.wave, record.reason) == (1, "AlarmFiring")
-        assert record.message.startswith("alarm held fires: vector(1) > 0 is {} 1, since ")
+        assert record.message.startswith("alarm held fires: vector(1) > 0 is 1, since ")
         key = keys.alarms("witness", f"shifts/{name}")
         held = await store.get(key, timeout=PATIENCE_S)
         assert held is not None
@@ -319,7 +319,7 @@ async def test_a_prometheus_that_cannot_be_asked_holds_the_next_wave(stack: Stac
         name = await between_waves(store, stack, "vector(1) > 1")
         record = await shift_until(store, name, lambda record: "no answer within 1 s" in record.message)
         assert (record.wave, record.gate, record.reason) == (1, "Alarms", "AlarmUnknown")
-        assert "cannot be asked by any location (witness: no answer within 1 s" in record.message
+        assert record.message.startswith("alarm held cannot be asked by any location (witness: Prometheus at ")
     finally:
         stack.prometheus.thaw()
     record = await shift_until(store, name, lambda record: record.phase == "Completed")
