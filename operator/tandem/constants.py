@@ -139,8 +139,8 @@ ROUTES_INTERVAL_S: Final = 1.0
 """Least seconds between two changes of a Trunk's effective routes: weights follow agents, not each single sign-in."""
 
 ROUTE_BACK_S: Final = 5.0
-"""Seconds for which nobody may have spoken against a city until a route that was taken off it comes back, where no agent
-waits for its calls: a city that comes back works and does not work by turns."""
+"""Seconds for which nobody may have spoken against a city until a route that was taken off it comes back, where no
+agent waits for its calls: a city that comes back works and does not work by turns."""
 
 ROUTES_STEP: Final = 3
 """Least change of a weight, in percent, for which the carrier is told."""

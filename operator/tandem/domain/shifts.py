@@ -16,7 +16,7 @@ from typing import Final
 from tandem.api.common import duration_seconds
 from tandem.constants import GATE_SETTLE_S, PATIENCE_S, PREPARE_PATIENCE_S, VERIFY_S
 from tandem.domain import keys
-from tandem.domain.abort import ABORTING, aborting
+from tandem.domain.abort import aborted, aborting, going_back
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.gates import first_closed
@@ -77,7 +77,7 @@ def advance(
 def pending(turn: Turn) -> None:
     record = turn.record
     if record.spec.abort:
-        turn.become(Reason.ABORTED_BY_USER, "aborted before anything was planned", phase="RolledBack")
+        turn.become(Reason.ABORTED_BY_USER, f"{aborted(turn.record)} before anything was planned", phase="RolledBack")
         return
     # Our own clock since we first saw it, and the creator's: a Shift that lay in a store without coordinator is late
     # although we have only just seen it. A creator's clock that is wrong can only make it fail, never start.
@@ -123,7 +123,7 @@ def planned(turn: Turn) -> None:
         now = f"; now it would wait: {waits_for.message}" if waits_for else ""
         turn.become(Reason.DRY_RUN, f"planned only, as dryRun asks: nothing was moved{now}", phase="Completed")
     elif spec.abort:
-        turn.become(Reason.ABORTED_BY_USER, "aborted before anything was moved", phase="RolledBack")
+        turn.become(Reason.ABORTED_BY_USER, f"{aborted(turn.record)} before anything was moved", phase="RolledBack")
     elif spec.approval == "Manual" and not spec.approved:
         turn.become(Reason.AWAITING_APPROVAL, "waits for a person to set spec.approved: true", phase="AwaitingApproval")
     else:
@@ -133,7 +133,7 @@ def planned(turn: Turn) -> None:
 def awaiting_approval(turn: Turn) -> None:
     spec = turn.record.spec
     if spec.abort:
-        turn.become(Reason.ABORTED_BY_USER, "aborted before anything was moved", phase="RolledBack")
+        turn.become(Reason.ABORTED_BY_USER, f"{aborted(turn.record)} before anything was moved", phase="RolledBack")
     elif spec.approved:
         groups = [plan.group for plan in turn.record.plan]
         refusal = _outdated(turn) or conflict_refusal(turn.draft.busy, turn.entry.name, groups)
@@ -145,7 +145,7 @@ def awaiting_approval(turn: Turn) -> None:
 
 def preparing(turn: Turn) -> None:
     if turn.record.spec.abort:
-        turn.become(Reason.ABORTED_BY_USER, "aborted before anything was moved", phase="RolledBack")
+        turn.become(Reason.ABORTED_BY_USER, f"{aborted(turn.record)} before anything was moved", phase="RolledBack")
         return
     for plan in turn.record.plan:
         turn.draft.busy.setdefault(plan.group, turn.entry.name)
@@ -170,7 +170,7 @@ def preparing(turn: Turn) -> None:
 def moving(turn: Turn) -> None:
     record = turn.record
     if record.spec.abort:
-        turn.become(Reason.ABORTING, ABORTING, phase="Aborting")
+        turn.become(Reason.ABORTING, going_back(record), phase="Aborting")
         return
     stored = turn.entry.record
     if (stored.phase, stored.wave) != (record.phase, record.wave):
@@ -221,7 +221,7 @@ def waits_at_a_gate(turn: Turn) -> bool:
     since = record.gate_since or turn.now.wall
     if turn.now.wall - since > duration_seconds(gates.patience) and gates.after_patience == "Abort":
         why = f"the gate {gate.name} stayed closed for {gates.patience}: {refusal.message}"
-        turn.become(Reason.ABORTING, f"{ABORTING} ({why})", phase="Aborting", aborted_for=why)
+        turn.become(Reason.ABORTING, f"{going_back(record)} ({why})", phase="Aborting", aborted_for=why)
         return True
     if (record.gate, record.gate_since) != (gate.name, since):
         turn.become(refusal.reason, refusal.message, gate=gate.name, gate_since=since)
@@ -236,7 +236,7 @@ def _no_gate(turn: Turn) -> None:
 def verifying(turn: Turn) -> None:
     record = turn.record
     if record.spec.abort:
-        turn.become(Reason.ABORTING, ABORTING, phase="Aborting")
+        turn.become(Reason.ABORTING, going_back(record), phase="Aborting")
         return
     agents = planned_agents(record)
     staying = sum(record.staying.values())

@@ -89,6 +89,7 @@ def refused(manifest: dict[str, Any], field: str, *words: str) -> Any:
         refused(shift(selector=None), "spec.selector", "missing", "only evacuate"),
         refused(shift(percent=0), "spec.percent", "greater than or equal to 1"),
         refused(shift(approved=True), "spec.approvedBy", "empty", "say who approves"),
+        refused(shift(abortedBy="ada"), "spec.abortedBy", "although abort is false", "leave it out"),
         refused(shift(gates={"patience": "25h"}), "spec.gates.patience", "is 25h", "from 0s to 24h"),
         refused(shift(gates={"signInTime": "soon"}), "spec.gates.signInTime", "soon"),
         refused(
