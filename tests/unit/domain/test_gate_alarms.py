@@ -11,6 +11,7 @@ from tandem.domain.alarms import watches_of
 from tandem.domain.preview import Asked, previews
 from tandem.domain.reasons import Reason
 from tandem.domain.records import AlarmsRecord, AlarmWord
+from tests.unit.domain.drill_world import HOLD_S, DrillWorld
 from tests.unit.domain.world import GROUP, World
 
 NAME = "callcenter/s1"
@@ -200,3 +201,48 @@ def test_the_plan_says_which_alarms_and_who_is_asked() -> None:
     assert sentence in found.planned.gates
     assert f"Gate: {sentence}." in found.text
     assert len([gate for gate in found.planned.gates if "calls-lost" in gate]) == 1
+
+
+# -- in a Drill
+
+
+def a_drill() -> DrillWorld:
+    """A run whose way out prepares: its gates have an alarm."""
+    world = DrillWorld(shift={"selector": {"system": "hotel"}, "to": "west", "gates": {"alarms": ALARMS}})
+    return world.started()
+
+
+def says(world: DrillWorld, word: dict[str, Any]) -> None:
+    """What all locations say of the alarm of the Shift under way."""
+    owner = f"shifts/{world.run.out.shift}"
+    watch = watches_of(world.snapshot)[owner]
+    words = {"calls-lost": AlarmWord.model_validate({"since": world.mono, **word})}
+    for site in ("east", "west", "witness"):
+        record = AlarmsRecord(purpose=watch.purpose, digest=watch.digest, alarms=words)
+        world.put(keys.alarms(site, owner), record)
+    world.settle()
+
+
+def test_a_drills_way_home_asks_no_alarm() -> None:
+    world = a_drill()
+    says(world, QUIET)
+    world.travel("east", "west")
+    assert world.state.phase == "Holding", world.state.message
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    back = world.snapshot.shifts[world.run.back.shift].record
+    assert back.spec.gates.alarms is None
+    assert back.phase == "Moving"
+    assert watches_of(world.snapshot) == {}
+
+
+def test_a_drill_whose_way_out_an_alarm_holds_says_so_and_ends() -> None:
+    world = a_drill()
+    says(world, FIRING)
+    assert world.state.reason == Reason.ALARM_FIRING
+    assert "waits: alarm calls-lost fires" in world.state.message
+    world.advance(PREPARE_PATIENCE_S + 1)
+    world.settle()
+    assert world.state.phase == "Waiting"
+    assert world.outcome() == ("Failed", Reason.ALARM_FIRING)
+    assert world.placement() == {"east": "0-99"}
