@@ -38,6 +38,7 @@ class ReadyReplicas:
         self._publisher = publisher
         self._ready: dict[str, tuple[int, float]] = {}
         """Deployment -> Ready replicas, and when that was read (monotonic)."""
+        self._unread: set[str] = set()
         self._told: set[str] = set()
 
     async def run(self) -> None:
@@ -68,8 +69,11 @@ class ReadyReplicas:
         try:
             found = await self._cluster.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
         except ApiError as error:
-            log.info("Ready replicas of %s cannot be read: %s", deployment, error)
+            if deployment not in self._unread:
+                log.warning("Ready replicas of %s cannot be read: %s", deployment, error)
+            self._unread.add(deployment)
             return
+        self._unread.discard(deployment)
         self._ready[deployment] = (int(found.get("status", {}).get("readyReplicas") or 0), self._view.clock.monotonic())
 
     def _tell(self, system: System) -> bool:
