@@ -22,6 +22,15 @@ to several clusters in one moment."""
 PREPARE_PATIENCE_S: Final = 300.0
 """Seconds for which an accepted Shift may wait for its target before it fails. Nothing has moved by then."""
 
+READY_UNKNOWN_S: Final = 10.0
+"""Seconds for which such a Shift waits for a word on Ready replicas where nobody says anything of them."""
+
+READY_TTL_S: Final = 20.0
+"""Seconds after which an operator's word on Ready replicas counts no more when it, or its Kubernetes API, is gone."""
+
+READY_KEEPALIVE_S: Final = 5.0
+"""Seconds between two renewals of the lease on which that word is."""
+
 STAY_GRACE_S: Final = 2.0
 """Seconds after such a deadline until a Shift says who stays: a CTI finds out and names them once a second."""
 
@@ -128,6 +137,10 @@ ORDER_SHIFTS_KEPT: Final = 10
 
 ROUTES_INTERVAL_S: Final = 1.0
 """Least seconds between two changes of a Trunk's effective routes: weights follow agents, not each single sign-in."""
+
+ROUTE_BACK_S: Final = 5.0
+"""Seconds for which nobody may have spoken against a city until a route that was taken off it comes back, where no
+agent waits for its calls: a city that comes back works and does not work by turns."""
 
 ROUTES_STEP: Final = 3
 """Least change of a weight, in percent, for which the carrier is told."""

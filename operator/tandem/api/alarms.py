@@ -4,28 +4,11 @@ from typing import Annotated, Final, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from tandem.api.common import Duration, Name, Schema, Url, Written, cel, duration_seconds, list_map, rules, twice
+from tandem.api.common import Duration, Name, Url, Within, Written, cel, list_map, rules, twice
 from tandem.api.trunk import SecretRef
 
 MOST_ALARMS: Final = 10
 """Of each kind."""
-LONGEST_FOR: Final = "1h"
-LONGEST_TIMEOUT: Final = "30s"
-LEAST_TIMEOUT: Final = "100ms"
-
-
-def _bounds(least: str, most: str) -> Schema:
-    return rules(
-        cel(
-            f"duration(self) >= duration('{least}') && duration(self) <= duration('{most}')",
-            f"'is %s, but may be from {least} to {most}; choose another time'.format([self])",
-        )
-    )
-
-
-def _check(field: str, text: str, least: str, most: str) -> None:
-    if not duration_seconds(least) <= duration_seconds(text) <= duration_seconds(most):
-        raise ValueError(f"{field} is {text}, but may be from {least} to {most}; choose another time")
 
 
 class Prometheus(Written):
@@ -38,16 +21,10 @@ class Prometheus(Written):
         default=None,
         description="Secret with a bearer token, in this namespace; its annotation tandem.dev/server has to be `url`.",
     )
-    timeout: Duration = Field(
+    timeout: Annotated[Duration, Within("100ms", "30s")] = Field(
         default="5s",
         description="Longest wait for one answer; what is not answered by then is unknown.",
-        json_schema_extra=_bounds(LEAST_TIMEOUT, LONGEST_TIMEOUT),
     )
-
-    @model_validator(mode="after")
-    def _within(self) -> Self:
-        _check("timeout", self.timeout, LEAST_TIMEOUT, LONGEST_TIMEOUT)
-        return self
 
 
 class Alarm(Written):
@@ -62,17 +39,11 @@ class Alarm(Written):
         "or a scalar that is not zero: write a comparison, like sum(rate(lost[1m])) > 0.1. Without one it fires; "
         "series that are missing fire nothing, so add `or absent(...)` where they should.",
     )
-    for_: Duration = Field(
+    for_: Annotated[Duration, Within("0s", "1h")] = Field(
         default="0s",
         alias="for",
         description="How long it must be true without a break before it fires. Nothing starts while it is true.",
-        json_schema_extra=_bounds("0s", LONGEST_FOR),
     )
-
-    @model_validator(mode="after")
-    def _within(self) -> Self:
-        _check("for", self.for_, "0s", LONGEST_FOR)
-        return self
 
 
 Questions = Annotated[tuple[Alarm, ...], Field(max_length=MOST_ALARMS, json_schema_extra=list_map("name"))]
@@ -116,4 +87,21 @@ class DrillAlarms(Written):
             raise ValueError("names no alarm; add one to blocking or to outcome, or leave spec.alarms out")
         if (name := twice(alarm.name for alarm in self.all)) is not None:
             raise ValueError(f"names alarm {name} twice; name it once, in outcome when it shall do both")
+        return self
+
+
+class GateAlarms(Written):
+    """What Prometheus has to say before a wave begins."""
+
+    prometheus: Prometheus = Field(description="The server that is asked.")
+    quiet: Annotated[
+        tuple[Alarm, ...], Field(min_length=1, max_length=MOST_ALARMS, json_schema_extra=list_map("name"))
+    ] = Field(
+        description="No wave begins while one of these is true, or cannot be asked by any location.",
+    )
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        if (name := twice(alarm.name for alarm in self.quiet)) is not None:
+            raise ValueError(f"quiet names alarm {name} twice; give each alarm a name of its own")
         return self

@@ -3,10 +3,12 @@
 import math
 import re
 from collections.abc import Iterable
-from typing import Annotated, Final, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, JsonValue
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, core_schema
 
 GROUP: Final = "tandem.dev"
 VERSION: Final = "v1alpha1"
@@ -94,6 +96,29 @@ def cel(rule: str, message: str, *, field: str = "") -> dict[str, JsonValue]:
 def rules(*validations: dict[str, JsonValue]) -> Schema:
     """Schema extension that carries CEL rules."""
     return {"x-kubernetes-validations": list(validations)}
+
+
+@dataclass(frozen=True)
+class Within:
+    """Bounds of a Duration, as `Annotated[Duration, Within(...)]`: for the API server and for the second check here."""
+
+    least: str
+    most: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        bounds = cel(
+            f"duration(self) >= duration('{self.least}') && duration(self) <= duration('{self.most}')",
+            f"'is %s, but may be from {self.least} to {self.most}; choose another time'.format([self])",
+        )
+        return {**handler(schema), **rules(bounds)}
+
+    def _checked(self, text: str) -> str:
+        if not duration_seconds(self.least) <= duration_seconds(text) <= duration_seconds(self.most):
+            raise ValueError(f"{text} is outside {self.least} to {self.most}; choose another time")
+        return text
 
 
 def unchanged(remedy: str) -> dict[str, JsonValue]:

@@ -116,7 +116,7 @@ def _convert(node: Schema, definitions: dict[str, Schema], path: str, defaults: 
         elif key == "items":
             found[key] = _convert(_schema(value), definitions, f"{path}[]", defaults)
         else:
-            found[key] = value
+            found[key] = _said(value) if key == "default" else value
     _check(found, path)
     extra = node.get("additionalProperties")
     if isinstance(extra, dict):
@@ -124,6 +124,13 @@ def _convert(node: Schema, definitions: dict[str, Schema], path: str, defaults: 
     if found.get("type") == "integer":
         found["format"] = "int64"
     return found
+
+
+def _said(value: JsonValue) -> JsonValue:
+    """A default without its nulls, which the API server takes for wrong values."""
+    if isinstance(value, dict):
+        return {key: _said(inner) for key, inner in value.items() if inner is not None}
+    return value
 
 
 def _resolve(node: Schema, definitions: dict[str, Schema], path: str) -> Schema:

@@ -1,28 +1,13 @@
 """Gates: what must be true of one wave before the next one begins."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from tandem.api.common import Duration, Percent, Schema, Written, cel, duration_seconds, rules
+from tandem.api.alarms import GateAlarms
+from tandem.api.common import Duration, Percent, Within, Written
 
-LONGEST_PATIENCE_S: Final = 24 * 3600.0
-
-
-def _at_most_a_day(text: str) -> str:
-    if duration_seconds(text) > LONGEST_PATIENCE_S:
-        raise ValueError(f"{text} is more than 24 h; choose a shorter time")
-    return text
-
-
-def _up_to_a_day() -> Schema:
-    rule = cel(
-        "duration(self) <= duration('24h')", "'is %s, but may be up to 24h; choose a shorter time'.format([self])"
-    )
-    return rules(rule)
-
-
-Patience = Annotated[Duration, AfterValidator(_at_most_a_day)]
+Patience = Annotated[Duration, Within("0s", "24h")]
 
 
 class Gates(Written):
@@ -36,7 +21,6 @@ class Gates(Written):
     sign_in_time: Patience = Field(
         default="5s",
         description="Longest time out of service of 95 % of them; 0s: not asked.",
-        json_schema_extra=_up_to_a_day(),
     )
     call_success: Percent = Field(
         default=80,
@@ -46,13 +30,12 @@ class Gates(Written):
     observe: Patience = Field(
         default="0s",
         description="Least time from the last agent's leaving to the next wave: calls take a while to show something.",
-        json_schema_extra=_up_to_a_day(),
     )
-    patience: Patience = Field(
-        default="5m",
-        description="How long a gate may stay closed.",
-        json_schema_extra=_up_to_a_day(),
+    alarms: GateAlarms | None = Field(
+        default=None,
+        description="Alarms that have to be quiet before the first wave and before each next; none: nobody is asked.",
     )
+    patience: Patience = Field(default="5m", description="How long a gate may stay closed.")
     after_patience: Literal["Abort", "Wait"] = Field(
         default="Abort",
         description="Then: bring everybody back by waves at the same pace, or wait for a person to abort it.",

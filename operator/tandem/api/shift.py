@@ -34,6 +34,8 @@ ONE_GOAL: Final = (
     "give one of to (site that receives the agents), placement (shares by site) and evacuate (site that all leave)"
 )
 
+NOT_ABORTED: Final = "is given although abort is false; leave it out, or set abort to true"
+
 CANARY_WAVES: Final = (5, 25, 100)
 """The waves of a Shift that names none: a canary, a fifth, the rest. None is smaller than five agents of a system."""
 LabelValue = Annotated[str, Field(max_length=63)]
@@ -70,7 +72,7 @@ class Selector(Written):
 
 
 class ShiftSpec(Written):
-    """What is to be moved, and how. Only abort, approved and approvedBy can change."""
+    """What is to be moved, and how. Only abort, approved and who did it can change."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -105,6 +107,13 @@ class ShiftSpec(Written):
                 "!oldSelf.approved || self.approvedBy == oldSelf.approvedBy",
                 "cannot be changed once the Shift is approved",
                 field=".approvedBy",
+            ),
+            cel("!has(self.abortedBy) || self.abort", NOT_ABORTED, field=".abortedBy"),
+            cel(
+                "!oldSelf.abort || (has(self.abortedBy) ? has(oldSelf.abortedBy) && self.abortedBy == oldSelf.abortedBy"
+                " : !has(oldSelf.abortedBy))",
+                "cannot be changed once the Shift is aborted",
+                field=".abortedBy",
             ),
         )
     )
@@ -169,6 +178,9 @@ class ShiftSpec(Written):
         description="Set to true to stop and restore.",
         json_schema_extra=rules(cel("self || !oldSelf", f"an abort cannot be taken back; {NEW_SHIFT}")),
     )
+    aborted_by: str | None = Field(
+        default=None, min_length=1, max_length=253, description="Who aborted it, for the history; may be left out."
+    )
     approved: bool = Field(
         default=False,
         description="Set to true to approve the plan.",
@@ -183,6 +195,8 @@ class ShiftSpec(Written):
     def _fits_together(self) -> Self:
         if self.approved and not self.approved_by:
             raise ValueError("approvedBy is empty although approved is true; say who approves")
+        if self.aborted_by is not None and not self.abort:
+            raise ValueError(f"abortedBy {NOT_ABORTED}")
         given = [name for name in ("to", "placement", "evacuate") if getattr(self, name)]
         if len(given) != 1:
             raise ValueError(f"{ONE_GOAL}; given are {' and '.join(given) or 'none'}")

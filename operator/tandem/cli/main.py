@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tandem.cli import apply, approve, certs, drill, drill_report, history, hold, plan, shift, status
+from tandem.cli import abort, apply, approve, certs, drill, drill_report, history, hold, plan, shift, status
 from tandem.cli.contexts import Clusters, chosen, kubeconfig_files
 from tandem.errors import ConfigError, TandemError
 
@@ -70,6 +70,10 @@ def parser() -> argparse.ArgumentParser:
     approved = command("approve", "Approve the plan of a Shift that waits for it.")
     approved.add_argument("name", help="name of the Shift")
     approved.add_argument("-n", "--namespace", default="", help="its namespace; default: the context's")
+
+    aborted = command("abort", "Stop a Shift and bring everybody back.")
+    aborted.add_argument("name", help="name of the Shift")
+    aborted.add_argument("-n", "--namespace", default="", help="its namespace; default: the context's")
 
     drilled = command("drill", "Start a Drill now, abort the run under way, or print a run's report.")
     actions = "run: now, whatever its schedule; abort: come back; report: of a run that is over"
@@ -137,6 +141,8 @@ async def run(arguments: argparse.Namespace) -> int:
             )
         if arguments.command == "approve":
             return await approve.run(clusters, arguments.name, arguments.namespace)
+        if arguments.command == "abort":
+            return await abort.run(clusters, arguments.name, arguments.namespace)
         wait_s = arguments.timeout if arguments.wait else 0.0
         if arguments.command == "drill" and arguments.action == "report":
             return await drill_report.run(

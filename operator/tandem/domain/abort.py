@@ -9,7 +9,6 @@ coordinator that dies is continued by the next one; what is still to go back is 
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from tandem.constants import PATIENCE_S
 from tandem.domain.pace import Leaving, pace_now, split
@@ -22,9 +21,17 @@ from tandem.domain.snapshot import Placed
 from tandem.domain.turn import Turn, cause_of, deadline_s, placement_by, room_beside
 from tandem.domain.wave_measures import wave_moves
 
-ABORTING: Final = "aborted: what this Shift moved goes back"
-
 Slots = Mapping[int, Slot]
+
+
+def aborted(record: ShiftRecord) -> str:
+    """The word for it, with the person where one is named."""
+    return f"aborted by {record.spec.aborted_by}" if record.spec.aborted_by else "aborted"
+
+
+def going_back(record: ShiftRecord) -> str:
+    """What becomes of it, as a sentence."""
+    return f"{aborted(record)}: what this Shift moved goes back"
 
 
 def aborting(turn: Turn) -> None:
@@ -128,7 +135,8 @@ def _finish(turn: Turn) -> None:
 
 def _text(turn: Turn, wave: int) -> str:
     why = f" ({turn.record.aborted_for})" if turn.record.aborted_for else ""
-    return f"{ABORTING}, wave {wave} of {_last_wave(turn)}{why}" if wave else f"{ABORTING}{why}"
+    text = going_back(turn.record)
+    return f"{text}, wave {wave} of {_last_wave(turn)}{why}" if wave else f"{text}{why}"
 
 
 def _last_wave(turn: Turn) -> int:

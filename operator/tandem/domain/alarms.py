@@ -22,8 +22,12 @@ from tandem.api.drill import UNDER_WAY, AlarmState
 from tandem.domain import keys
 from tandem.domain.digest import alarms_digest
 from tandem.domain.reasons import Reason, Refusal
-from tandem.domain.records import AlarmsRecord, AlarmWord, DrillRecord, FiredAlarmRecord
+from tandem.domain.records import AlarmsRecord, AlarmWord, DrillRecord, FiredAlarmRecord, ShiftRecord
 from tandem.domain.snapshot import PublishedDrill, Snapshot
+
+_WAITS: Final = frozenset({"Preparing", "Moving"})
+"""Phases of a Shift in which a wave may begin at any moment."""
+_MAY_MOVE: Final = _WAITS | {"Pending", "Planned", "AwaitingApproval"}
 
 _SHOWN: Final = 200
 """Characters of a query that a sentence quotes."""
@@ -37,9 +41,9 @@ class Watch:
     """All that is asked for one object."""
 
     owner: str
-    """`drills/namespace/name`."""
+    """`drills/namespace/name` or `shifts/namespace/name`."""
     purpose: str
-    """What the answers are for: the run that is due, or under way; "" when nobody waits for them."""
+    """What the answers are for: the run that is due, or under way; the wave that is next; "" when nobody waits."""
     prometheus: Prometheus
     alarms: Sequence[Alarm]
     digest: str
@@ -60,6 +64,10 @@ def watches_of(snapshot: Snapshot) -> dict[str, Watch]:
         watch = watch_of_drill(name, snapshot.drill_specs.get(name), entry.record if entry else None)
         if watch is not None:
             found[watch.owner] = watch
+    for shift in snapshot.unfinished_shifts():
+        watch = watch_of_shift(shift.name, shift.record)
+        if watch is not None:
+            found[watch.owner] = watch
     return found
 
 
@@ -74,6 +82,19 @@ def watch_of_drill(name: str, published: PublishedDrill | None, record: DrillRec
     if alarms is None:
         return None
     return Watch(f"{keys.DRILL}/{name}", purpose, alarms.prometheus, alarms.all, alarms_digest(alarms), latches)
+
+
+def watch_of_shift(name: str, record: ShiftRecord) -> Watch | None:
+    """What is asked for a Shift; None: nothing. No wave follows the last one, and none of the way back is kept waiting.
+
+    What was said before a wave had begun says nothing of what that wave does.
+    """
+    alarms = record.spec.gates.alarms
+    waves = max((len(plan.waves) for plan in record.plan), default=1)
+    if alarms is None or record.phase not in _MAY_MOVE or record.wave >= waves:
+        return None
+    purpose = f"before wave {record.wave + 1}" if record.phase in _WAITS else ""
+    return Watch(f"{keys.SHIFT}/{name}", purpose, alarms.prometheus, alarms.quiet, alarms_digest(alarms))
 
 
 def token_path(namespace: str, prometheus: Prometheus) -> PurePosixPath | None:

@@ -83,8 +83,11 @@ def shift_record(
 
 
 def gates_back(rehearsal: Rehearsal) -> Gates:
-    """Nobody is sent away from home again because the way home goes badly: it stops there, and a person looks."""
-    return rehearsal.gates.model_copy(update={"after_patience": "Wait"})
+    """Nobody is sent away from home again because the way home goes badly: it stops there, and a person looks.
+
+    No alarm keeps anybody from home: it is one that fires for which they come back.
+    """
+    return rehearsal.gates.model_copy(update={"after_patience": "Wait", "alarms": None})
 
 
 def plan_out(

@@ -403,10 +403,14 @@ _WAITS: Final = frozenset(
         Reason.HELD,
         Reason.QUARANTINED,
         Reason.TARGET_NOT_USABLE,
+        Reason.WAITING_FOR_REPLICAS,
         Reason.TARGET_TEST_FAILED,
         Reason.TOO_FEW_SIGNED_IN,
         Reason.SIGN_INS_TOO_SLOW,
         Reason.CALLS_NOT_TAKEN,
+        Reason.ALARM_FIRING,
+        Reason.ALARM_PENDING,
+        Reason.ALARM_UNKNOWN,
     }
 )
 """Reasons of a Shift that waits for the world, or for a person."""

@@ -1,6 +1,6 @@
 """Gates between waves: what one wave must have shown before the next begins. Pure; one entry of `GATES` for each.
 
-    released here --> signed in there (share, time) --> calls taken there
+    released here --> signed in there (share, time) --> calls taken there --> alarms quiet
 
 A gate says its threshold before anything moves, and what was measured while it is closed. A new kind of gate is one
 entry more, and one field more of `Measured` where it needs something that is not measured yet.
@@ -32,6 +32,8 @@ class Measured:
     """Calls offered to agents at the target since then, and not taken."""
     quiet_for: float
     """Seconds since the last of them had left."""
+    alarm: Refusal | None = None
+    """The first of the alarms that is not quiet, with who says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +109,24 @@ def _calls_failing(gates: Gates, measured: Measured) -> Refusal | None:
     return Refusal(Reason.CALLS_NOT_TAKEN, message, temporary=True)
 
 
+def stated_alarms(gates: Gates) -> str:
+    """The same of the alarms, which are asked before the first wave, too."""
+    if gates.alarms is None:
+        return ""
+    names = [alarm.name for alarm in gates.alarms.quiet]
+    which = f"alarm {names[0]} is" if len(names) == 1 else f"alarms {', '.join(names)} are"
+    return f"{which} quiet as the locations see it that ask {gates.alarms.prometheus.url}"
+
+
+def _alarmed(_gates: Gates, measured: Measured) -> Refusal | None:
+    return measured.alarm
+
+
 GATES: Final[tuple[Gate, ...]] = (
     Gate("SignedIn", _stated_signed_in, _too_few_signed_in),
     Gate("SignInTime", _stated_sign_in_time, _too_slow),
     Gate("CallSuccess", _stated_call_success, _calls_failing),
+    Gate("Alarms", stated_alarms, _alarmed),
     Gate("Observe", _stated_observe, _observing),  # last: what is wrong is said at once
 )
 

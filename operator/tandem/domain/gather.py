@@ -32,6 +32,7 @@ from tandem.domain.records import (
     PlacementRecord,
     RanRecord,
     Record,
+    ReplicasRecord,
     ShiftRecord,
     SpecRecord,
     SystemReport,
@@ -77,6 +78,7 @@ class Gatherer:
         self._departed: dict[_About, dict[str, Gone]] = {}
         self._tests: dict[_Pair, dict[str, Entry[TargetTestRecord]]] = {}
         self._alarms: dict[str, dict[str, Entry[AlarmsRecord]]] = {}  # owner -> location -> record
+        self._replicas: dict[_Pair, Entry[ReplicasRecord]] = {}
         self._reports: dict[_Pair, Entry[SystemReport]] = {}
         self._moves: dict[_Pair, Entry[MovesRecord]] = {}
         self._arrivals: dict[_Pair, Entry[ArrivalsRecord]] = {}
@@ -146,6 +148,8 @@ class Gatherer:
         elif key.startswith(keys.ALARMS):
             site, owner = _pair(key.removeprefix(keys.ALARMS))
             self._alarms.get(owner, {}).pop(site, None)
+        elif key.startswith(keys.REPLICAS):
+            self._replicas.pop(_pair(key.removeprefix(keys.REPLICAS)), None)
         elif key.startswith(keys.REPORTS):
             self._reports.pop(_pair(key.removeprefix(keys.REPORTS)), None)
         elif key.startswith(keys.MOVES):
@@ -172,6 +176,7 @@ class Gatherer:
         found |= {keys.observation(o, *about) for about, words in self._observations.items() for o in words}
         found |= {keys.test(observer, *place) for place, tests in self._tests.items() for observer in tests}
         found |= {keys.alarms(site, owner) for owner, words in self._alarms.items() for site in words}
+        found |= {keys.replicas(*pair) for pair in self._replicas}
         found |= {keys.report(*pair) for pair in self._reports}
         found |= {keys.moves(*pair) for pair in self._moves}
         found |= {keys.arrivals(*pair) for pair in self._arrivals}
@@ -205,6 +210,7 @@ class Gatherer:
             departed={about: dict(gone) for about, gone in self._departed.items() if gone},
             tests={place: dict(tests) for place, tests in self._tests.items() if tests},
             alarms={owner: dict(words) for owner, words in self._alarms.items() if words},
+            replicas=dict(self._replicas),
             reports=dict(self._reports),
             moves=dict(self._moves),
             arrivals=dict(self._arrivals),
@@ -257,6 +263,8 @@ class Gatherer:
         elif key.startswith(keys.ALARMS):
             site, owner = _pair(key.removeprefix(keys.ALARMS))
             self._alarms.setdefault(owner, {})[site] = entry(AlarmsRecord)
+        elif key.startswith(keys.REPLICAS):
+            self._replicas[_pair(key.removeprefix(keys.REPLICAS))] = entry(ReplicasRecord)
         elif key.startswith(keys.REPORTS):
             self._reports[_pair(key.removeprefix(keys.REPORTS))] = entry(SystemReport)
         elif key.startswith(keys.MOVES):

@@ -51,6 +51,7 @@ WAITS: Final = frozenset(
         Reason.SITE_NOT_HEALTHY,
         Reason.NOT_FAILOVER_READY,
         Reason.AWAY_FROM_HOME,
+        Reason.WAITING_FOR_REPLICAS,
     }
 )
 """Reasons for which something waits."""
@@ -247,7 +248,10 @@ class _Commit:
             return self._who_fails_over()
         if action in _TAKEN_BACK and not record.cause.startswith(FAILOVER):
             by_drill = record.cause.startswith("Drill/")
-            return asker(name, record) if by_drill else person("") if record.spec.abort else rule(reason)
+            by = person(record.spec.aborted_by or "") if record.spec.abort else rule(reason)
+            return asker(name, record) if by_drill else by
+        if action == "Declined" and record.spec.aborted_by:
+            return person(record.spec.aborted_by)
         return asker(name, record)
 
     # -- orders

@@ -28,7 +28,7 @@ def shift_told(name: str, before: ShiftRecord, after: ShiftRecord, site: str, ho
     if after.spec.abort and not before.spec.abort:
         action = "AbortAsked" if not before.cause.startswith(FAILOVER) else "DeclineAsked"
         why = f"{how or 'spec.abort was set to true'} in {site}, in phase {before.phase}"
-        tell(action, Reason.ABORTED_BY_USER, why, person(""))
+        tell(action, Reason.ABORTED_BY_USER, why, person(after.spec.aborted_by or ""))
     return found
 
 

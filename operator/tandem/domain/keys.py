@@ -10,6 +10,7 @@
     /tandem/v1/drill/<namespace>/<name>                  a Drill: the run under way, past ones, what is dealt with
     /tandem/v1/observation/<observer>/<site>/<system>/<component>   one source's word, edges only (observer's lease)
     /tandem/v1/test/<observer>/<site>/<system>           a test agent at the target of Shifts about to begin (lease)
+    /tandem/v1/replicas/<site>/<system>                  how many are Ready there, of what is scaled (operator's lease)
     /tandem/v1/alarm/<site>/<owner>                      what Prometheus told that location, edges only (its lease)
     /tandem/v1/report/<site>/<system>                    what that city's CTI says (on the engine's lease)
     /tandem/v1/moves/<site>/<system>                     switch times of the agents that arrived there, per Shift
@@ -22,8 +23,9 @@
 
     /tandem/history/v1/<revision>-<writer>-<number>      the decision log, append-only: what one transaction decided
 
-`<name>` of a namespaced object is `namespace/name`; `<owner>` of alarms is `drills/namespace/name`. Everything under
-`/tandem/v1/` is in every engine's memory; the history is beside it, and read by whoever asks.
+`<name>` of a namespaced object is `namespace/name`; `<owner>` of alarms is `drills/namespace/name` or
+`shifts/namespace/name`. Everything under `/tandem/v1/` is in every engine's memory; the history is beside it, and read
+by whoever asks.
 """
 
 from typing import Final
@@ -41,6 +43,7 @@ DRILLS: Final = PREFIX + "drill/"
 HEARTBEATS: Final = PREFIX + "heartbeat/"
 OBSERVATIONS: Final = PREFIX + "observation/"
 TESTS: Final = PREFIX + "test/"
+REPLICAS: Final = PREFIX + "replicas/"
 ALARMS: Final = PREFIX + "alarm/"
 REPORTS: Final = PREFIX + "report/"
 MOVES: Final = PREFIX + "moves/"
@@ -54,6 +57,7 @@ HISTORY: Final = "/tandem/history/v1/"
 """Not under PREFIX: no picture lists or watches it."""
 
 SITE: Final = "sites"
+SHIFT: Final = "shifts"
 AGENT_GROUP: Final = "agentgroups"
 TRUNK: Final = "trunks"
 DRILL: Final = "drills"
@@ -97,6 +101,10 @@ def observation(observer: str, site: str, system: str, component: str) -> str:
 
 def test(observer: str, site: str, system: str) -> str:
     return f"{TESTS}{observer}/{site}/{system}"
+
+
+def replicas(site: str, system: str) -> str:
+    return f"{REPLICAS}{site}/{system}"
 
 
 def alarms(site: str, owner: str) -> str:

@@ -25,11 +25,11 @@ from tandem.api.shift import (
     WaveInPlan,
 )
 from tandem.api.site import System
-from tandem.constants import FORCE_GRACE_S, PREPARE_PATIENCE_S, STAY_GRACE_S, VERIFY_S, WAVE_S
+from tandem.constants import FORCE_GRACE_S, PREPARE_PATIENCE_S, READY_UNKNOWN_S, STAY_GRACE_S, VERIFY_S, WAVE_S
 from tandem.domain.buckets import parse_ranges
 from tandem.domain.capabilities import of_the_leaving_side, of_the_receiving_side
 from tandem.domain.capacity import Ledger, wanted_replicas
-from tandem.domain.gates import patience_text, stated
+from tandem.domain.gates import patience_text, stated, stated_alarms
 from tandem.domain.placement import BucketMap
 from tandem.domain.records import GroupPlan, GroupReport
 from tandem.domain.snapshot import Snapshot
@@ -68,6 +68,7 @@ def outlook(snapshot: Snapshot, ledger: Ledger, goings: Sequence[Going], *, manu
         manual: Whether a person has to approve it.
     """
     waves = _waves(snapshot, goings)
+    sites = tuple(_sites(snapshot, ledger, goings, waves))
     promises, limits = _statements(snapshot, goings)
     return ShiftPlan(
         agents=sum(going.plan.agents for going in goings),
@@ -76,8 +77,8 @@ def outlook(snapshot: Snapshot, ledger: Ledger, goings: Sequence[Going], *, manu
         expected=duration_text(sum(wave.expected for wave in waves)),
         longest=duration_text(sum(wave.longest for wave in waves) + VERIFY_S),
         waves=tuple(wave.shown for wave in waves),
-        sites=tuple(_sites(snapshot, ledger, goings, waves)),
-        gates=tuple(_gates(snapshot, goings)),
+        sites=sites,
+        gates=tuple(_gates(snapshot, goings, sites)),
         promises=promises,
         limits=limits,
         stops=tuple(_stops(goings, manual)),
@@ -253,24 +254,38 @@ def _deep_probes(snapshot: Snapshot, goings: Sequence[Going]) -> Iterator[tuple[
         yield f"{name} at {site}", system.deep_probes if system is not None else "None"
 
 
-def _gates(snapshot: Snapshot, goings: Sequence[Going]) -> Iterator[str]:
+def _gates(snapshot: Snapshot, goings: Sequence[Going], sites: Sequence[SiteInPlan]) -> Iterator[str]:
     targets = " and ".join(sorted({site for going in goings for site in going.plan.targets}))
     yield (
         f"before the first wave {targets} must be usable: its own probes and another location's pass, for softswitch "
         "and CTI, and its own deep probes where it has them; it is not in quarantine, and nothing is held. That is "
         f"waited for up to {duration_text(PREPARE_PATIENCE_S)}; then it fails with nobody moved"
     )
+    entered = {(site, going.system) for going in goings for site in going.plan.targets}
+    if replicas := [
+        f"{part.after} of the {part.part} of {site.system} at {site.site}"
+        for site in sites
+        for part in site.replicas
+        if (site.site, site.system) in entered and part.scaling != "None"
+    ]:
+        yield (
+            f"before the first wave replicas must be Ready: {', '.join(replicas)}; that is waited for as long, and for "
+            f"{READY_UNKNOWN_S:.0f} s where the operator there cannot say how many are"
+        )
     if tested := [where for where, mode in _deep_probes(snapshot, goings) if mode != "None"]:
         yield (
             f"before the first wave a test agent must sign in at {' and '.join(tested)} and be called, anew, by its "
             "own location and by another one; that is waited for as long"
         )
-    if max(len(going.plan.waves) for going in goings) > 1:
+    several = max(len(going.plan.waves) for going in goings) > 1
+    if alarms := stated_alarms(goings[0].gates):
+        yield f"before the first wave{' and before each next' if several else ''}: {alarms}"
+    if several:
         yield (
             "before each next wave everybody of the one before must have left, or be in a call beyond the longest "
             "wait; and the same must hold again, for as long as it takes"
         )
-        for gate in stated(goings[0].gates):
+        for gate in stated(goings[0].gates.model_copy(update={"alarms": None})):
             yield f"before each next wave, of the one before: {gate}"
 
 

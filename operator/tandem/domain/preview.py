@@ -94,7 +94,9 @@ class _Room:
             message = f"{asked.name} had this very order last ({order.record.outcome}); again, it does nothing"
             return Preview("Nothing", Reason.NOTHING_TO_MOVE, message)
         if earlier_order(self._snapshot, self._busy, asked.name) is not None:
-            self._busy.pop(asked.name)  # it would end, and this order be planned from where it has come to
+            # It would end, and this order be planned from where it has come to.
+            self._busy.pop(asked.name)
+            self._ledger.forget_plans({asked.name})
         plan = plan_order(self._snapshot, self._ledger, self._busy, asked.name, group, placed)
         return self._of(plan, asked.name, taking=True, at_once=True, waits_for_others=True)
 

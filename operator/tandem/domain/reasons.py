@@ -38,6 +38,7 @@ class Reason(StrEnum):
     NO_USABLE_ROUTE = "NoUsableRoute"
     UNSUPPORTED_BY_CTI = "UnsupportedByCTI"
     TESTING_TARGET = "TestingTarget"
+    WAITING_FOR_REPLICAS = "WaitingForReplicas"
     TARGET_TEST_FAILED = "TargetTestFailed"
     OBSERVING = "Observing"
     TOO_FEW_SIGNED_IN = "TooFewSignedIn"

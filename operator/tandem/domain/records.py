@@ -466,6 +466,14 @@ class TargetTestRecord(Record):
     call_s: float | None = Field(default=None, description="None: no call was tried.")
 
 
+class ReplicasRecord(Record):
+    """Ready replicas of one system at one site, as its operator counts them; on the operator's lease."""
+
+    ready: dict[str, int] = Field(
+        description="By part, cti or softswitch; one that is not scaled or unknown is left out."
+    )
+
+
 class FailoverRecord(Record):
     """The last emergency of one city."""
 

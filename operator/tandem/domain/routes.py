@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from tandem.api.trunk import Route, TrunkSpec
-from tandem.constants import ROUTES_INTERVAL_S, ROUTES_STEP
+from tandem.constants import ROUTE_BACK_S, ROUTES_INTERVAL_S, ROUTES_STEP
 from tandem.domain import keys
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.digest import trunk_digest
@@ -16,7 +16,7 @@ from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import TrunkRecord
 from tandem.domain.snapshot import Instant, Published, Snapshot
 from tandem.domain.verdicts import component_verdict
-from tandem.domain.words import CALL, SOFTSWITCH
+from tandem.domain.words import CALL, SOFTSWITCH, words_about
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,10 @@ def handle_routes(draft: Draft, now: Instant) -> None:
         if keys.trunk(name) in draft.snapshot.unreadable:
             continue
         before = stored.record if stored else TrunkRecord(routes=())
+        digest = trunk_digest(trunk.spec) if trunk.spec is not None else ""
         found = effective_routes(draft.snapshot, name, trunk, in_force(before))
+        if not isinstance(found, Refusal) and before.decided_from == digest:
+            found = _without_the_unsettled(draft, found, before, trunk, now)
         if isinstance(found, Refusal):
             # What is in force stays in force: a carrier without routes serves nobody.
             draft.note(f"Trunk {name}", found.reason, found.message)
@@ -62,7 +65,6 @@ def handle_routes(draft: Draft, now: Instant) -> None:
             routes = tuple(route.encode() for route in found)
             if _close(before.routes, routes):
                 routes = before.routes
-            digest = trunk_digest(trunk.spec) if trunk.spec is not None else ""
             after = before.model_copy(update={"routes": routes, "decided_from": digest, "reason": "", "message": ""})
         if after == before:
             continue
@@ -112,6 +114,37 @@ def effective_routes(
         if system is not None:
             found.append(EffectiveRoute(route.name, route.site, system.softswitch.sip, weight, route.callers))
     return tuple(found)
+
+
+def _without_the_unsettled(
+    draft: Draft, routes: tuple[EffectiveRoute, ...], before: TrunkRecord, trunk: Published[TrunkSpec], now: Instant
+) -> tuple[EffectiveRoute, ...]:
+    """The routes without those that were taken off a city which has no agents and has not been well for long.
+
+    A city that comes back works and does not by turns, as its parts start. Nobody misses a route of 0 %; where agents
+    are signed in, their calls follow at once.
+    """
+    if trunk.spec is None:
+        return routes
+    known = {route.site for route in routes if route.name in in_force(before)}
+    needed = {route.site for route in routes if route.weight}
+    unsettled = set()
+    for site in {route.site for route in routes} - known - needed:
+        settled_at = _settled_at(draft.snapshot, site, trunk.spec.system)
+        if settled_at is None or settled_at > now.mono:
+            unsettled.add(site)
+        if settled_at is not None and settled_at > now.mono:
+            draft.wake(settled_at + 0.001)
+    return tuple(route for route in routes if route.site not in unsettled)
+
+
+def _settled_at(snapshot: Snapshot, site: str, system: str) -> float | None:
+    """Monotonic time from which on nobody has spoken against calls to a site for long enough; None: somebody does."""
+    parts = {part: words_about(snapshot, site, system, part) for part in (SOFTSWITCH, CALL)}
+    words = [word for part in parts.values() for word in part]
+    if any(word.fails for word in words) or not any(word.passes for word in parts[SOFTSWITCH]):
+        return None
+    return max(word.seen_at for word in words) + ROUTE_BACK_S
 
 
 def _declaration(snapshot: Snapshot, name: str, spec: TrunkSpec) -> Refusal | None:

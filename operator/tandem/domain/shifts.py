@@ -16,7 +16,7 @@ from typing import Final
 from tandem.api.common import duration_seconds
 from tandem.constants import GATE_SETTLE_S, PATIENCE_S, PREPARE_PATIENCE_S, VERIFY_S
 from tandem.domain import keys
-from tandem.domain.abort import ABORTING, aborting
+from tandem.domain.abort import aborted, aborting, going_back
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.gates import first_closed
@@ -29,12 +29,13 @@ from tandem.domain.slowing import keep_pace
 from tandem.domain.snapshot import Instant, ShiftEntry, Snapshot
 from tandem.domain.target_tests import targets_of, untested
 from tandem.domain.turn import Turn
-from tandem.domain.wave_measures import measured
+from tandem.domain.wave_measures import alarmed, measured
 from tandem.domain.waves import (
     commit_wave,
     full_target,
     leaving_in,
     may_start,
+    missing_replicas,
     start_wave,
     staying_now,
     to_start,
@@ -76,7 +77,7 @@ def advance(
 def pending(turn: Turn) -> None:
     record = turn.record
     if record.spec.abort:
-        turn.become(Reason.ABORTED_BY_USER, "aborted before anything was planned", phase="RolledBack")
+        turn.become(Reason.ABORTED_BY_USER, f"{aborted(turn.record)} before anything was planned", phase="RolledBack")
         return
     # Our own clock since we first saw it, and the creator's: a Shift that lay in a store without coordinator is late
     # although we have only just seen it. A creator's clock that is wrong can only make it fail, never start.
@@ -122,7 +123,7 @@ def planned(turn: Turn) -> None:
         now = f"; now it would wait: {waits_for.message}" if waits_for else ""
         turn.become(Reason.DRY_RUN, f"planned only, as dryRun asks: nothing was moved{now}", phase="Completed")
     elif spec.abort:
-        turn.become(Reason.ABORTED_BY_USER, "aborted before anything was moved", phase="RolledBack")
+        turn.become(Reason.ABORTED_BY_USER, f"{aborted(turn.record)} before anything was moved", phase="RolledBack")
     elif spec.approval == "Manual" and not spec.approved:
         turn.become(Reason.AWAITING_APPROVAL, "waits for a person to set spec.approved: true", phase="AwaitingApproval")
     else:
@@ -132,7 +133,7 @@ def planned(turn: Turn) -> None:
 def awaiting_approval(turn: Turn) -> None:
     spec = turn.record.spec
     if spec.abort:
-        turn.become(Reason.ABORTED_BY_USER, "aborted before anything was moved", phase="RolledBack")
+        turn.become(Reason.ABORTED_BY_USER, f"{aborted(turn.record)} before anything was moved", phase="RolledBack")
     elif spec.approved:
         groups = [plan.group for plan in turn.record.plan]
         refusal = _outdated(turn) or conflict_refusal(turn.draft.busy, turn.entry.name, groups)
@@ -144,12 +145,18 @@ def awaiting_approval(turn: Turn) -> None:
 
 def preparing(turn: Turn) -> None:
     if turn.record.spec.abort:
-        turn.become(Reason.ABORTED_BY_USER, "aborted before anything was moved", phase="RolledBack")
+        turn.become(Reason.ABORTED_BY_USER, f"{aborted(turn.record)} before anything was moved", phase="RolledBack")
         return
     for plan in turn.record.plan:
         turn.draft.busy.setdefault(plan.group, turn.entry.name)
     # Its room was counted when it was planned, which may be long ago: it may have waited for a person.
-    refusal = may_start(turn) or full_target(turn) or untested(turn.snapshot, turn.entry.name, targets_of(turn.record))
+    refusal = (
+        may_start(turn)
+        or full_target(turn)
+        or missing_replicas(turn)  # before the test, which is to tell what they bear
+        or untested(turn.snapshot, turn.entry.name, targets_of(turn.record))
+        or alarmed(turn.snapshot, turn.entry, turn.record)
+    )
     if refusal is not None:
         if turn.in_phase_for > PREPARE_PATIENCE_S:
             turn.become(refusal.reason, f"gave up before anything moved: {refusal.message}", phase="Failed")
@@ -163,7 +170,7 @@ def preparing(turn: Turn) -> None:
 def moving(turn: Turn) -> None:
     record = turn.record
     if record.spec.abort:
-        turn.become(Reason.ABORTING, ABORTING, phase="Aborting")
+        turn.become(Reason.ABORTING, going_back(record), phase="Aborting")
         return
     stored = turn.entry.record
     if (stored.phase, stored.wave) != (record.phase, record.wave):
@@ -214,7 +221,7 @@ def waits_at_a_gate(turn: Turn) -> bool:
     since = record.gate_since or turn.now.wall
     if turn.now.wall - since > duration_seconds(gates.patience) and gates.after_patience == "Abort":
         why = f"the gate {gate.name} stayed closed for {gates.patience}: {refusal.message}"
-        turn.become(Reason.ABORTING, f"{ABORTING} ({why})", phase="Aborting", aborted_for=why)
+        turn.become(Reason.ABORTING, f"{going_back(record)} ({why})", phase="Aborting", aborted_for=why)
         return True
     if (record.gate, record.gate_since) != (gate.name, since):
         turn.become(refusal.reason, refusal.message, gate=gate.name, gate_since=since)
@@ -229,7 +236,7 @@ def _no_gate(turn: Turn) -> None:
 def verifying(turn: Turn) -> None:
     record = turn.record
     if record.spec.abort:
-        turn.become(Reason.ABORTING, ABORTING, phase="Aborting")
+        turn.become(Reason.ABORTING, going_back(record), phase="Aborting")
         return
     agents = planned_agents(record)
     staying = sum(record.staying.values())

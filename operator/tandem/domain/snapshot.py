@@ -26,6 +26,7 @@ from tandem.domain.records import (
     OrderRecord,
     PlacementRecord,
     RanRecord,
+    ReplicasRecord,
     ShiftRecord,
     SystemReport,
     TargetTestRecord,
@@ -207,6 +208,8 @@ class Snapshot:
     """The same of observers whose word is gone."""
     tests: Mapping[tuple[str, str], Mapping[str, Entry[TargetTestRecord]]] = field(default_factory=dict)
     """(site, system) -> observer -> what its test agent met there for a Shift that is preparing."""
+    replicas: Mapping[tuple[str, str], Entry[ReplicasRecord]] = field(default_factory=dict)
+    """Site, system -> Ready replicas, where their operator says."""
     alarms: Mapping[str, Mapping[str, Entry[AlarmsRecord]]] = field(default_factory=dict)
     """Owner of alarms (`drills/namespace/name`) -> location -> what Prometheus told it."""
     reports: Mapping[tuple[str, str], Entry[SystemReport]] = field(default_factory=dict)

@@ -22,10 +22,13 @@ def targets_of(record: ShiftRecord) -> list[Place]:
 
 
 def asked_by_place(snapshot: Snapshot) -> dict[Place, tuple[str, ...]]:
-    """Places to be tested now, each with the Shifts that are preparing to move agents there."""
+    """Places to be tested now, each with the Shifts that are preparing to move agents there.
+
+    One that waits for replicas is tested when it has them: what they bear is what the test is to tell.
+    """
     found: dict[Place, list[str]] = {}
     for shift in snapshot.shifts.values():
-        if shift.record.phase == "Preparing":
+        if shift.record.phase == "Preparing" and shift.record.reason != Reason.WAITING_FOR_REPLICAS:
             for place in targets_of(shift.record):
                 found.setdefault(place, []).append(shift.name)
     return {place: tuple(sorted(shifts)) for place, shifts in found.items()}

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
+from tandem.domain.alarms import alarms_refusal, watch_of_shift
 from tandem.domain.gates import Measured
 from tandem.domain.placement import Moves, parse_moves
+from tandem.domain.reasons import Refusal
 from tandem.domain.records import GroupPlan, GroupReport, ShiftRecord, WaveBase
 from tandem.domain.snapshot import Instant, ShiftEntry, Snapshot
 from tandem.domain.target_tests import targets_of
@@ -67,7 +69,14 @@ def measured(snapshot: Snapshot, entry: ShiftEntry, record: ShiftRecord, now: In
             answered += _since(record.base.answered[name], calls[0])
             unanswered += _since(record.base.unanswered[name], calls[1])
     # Whoever is there now has signed in, though their arrival may have been forgotten with a CTI that restarted.
-    return Measured(released, max(arrived, present), p95, answered, unanswered, now.mono - left_at)
+    alarm = alarmed(snapshot, entry, record)
+    return Measured(released, max(arrived, present), p95, answered, unanswered, now.mono - left_at, alarm)
+
+
+def alarmed(snapshot: Snapshot, entry: ShiftEntry, record: ShiftRecord) -> Refusal | None:
+    """The first of its gates' alarms that is not quiet; one that nobody can ask is not."""
+    watch = watch_of_shift(entry.name, record)
+    return alarms_refusal(snapshot, watch) if watch is not None else None
 
 
 def _taking_part(record: ShiftRecord, wave: int) -> Iterator[tuple[GroupPlan, Moves]]:

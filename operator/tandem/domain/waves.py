@@ -1,18 +1,21 @@
 """Waves: which buckets of a Shift start together, and when the next ones may."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tandem.constants import MOST_ACCOUNTS_NAMED
+from tandem.constants import MOST_ACCOUNTS_NAMED, READY_UNKNOWN_S
 from tandem.domain import keys
+from tandem.domain.alarms import alarms_evidence, watch_of_shift
 from tandem.domain.capacity import Ledger
+from tandem.domain.decision import Premise
 from tandem.domain.pace import Leaving, pace_now, planned_agents, split
-from tandem.domain.placement import Slot, parse_moves
+from tandem.domain.placement import BucketMap, Slot, parse_moves
 from tandem.domain.plan import hold_refusal, unusable_target
 from tandem.domain.quarantine import quarantined
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import GroupPlan, ShiftRecord
+from tandem.domain.replicas import replicas_missing
 from tandem.domain.snapshot import Placed
 from tandem.domain.target_tests import targets_of
 from tandem.domain.turn import Turn, deadline_s, placement_by, room_beside
@@ -55,6 +58,9 @@ NOBODY_STAYS: Final = Staying({})
 
 def start_wave(turn: Turn, wave: int, staying: Staying = NOBODY_STAYS) -> None:
     """Enter this wave and start its groups, as far as they fit into the transaction."""
+    watch = watch_of_shift(turn.entry.name, turn.record)
+    # An alarm that fires in this very moment stops it.
+    quiet = [Premise(key, mod_revision=seen) for key, seen in alarms_evidence(turn.snapshot, watch)] if watch else []
     turn.become(
         Reason.WAVE_STARTED,
         wave_text(turn.record, wave),
@@ -67,7 +73,7 @@ def start_wave(turn: Turn, wave: int, staying: Staying = NOBODY_STAYS) -> None:
         gate_since=0.0,
         **staying.changes,
     )
-    commit_wave(turn, wave)
+    commit_wave(turn, wave, quiet)
 
 
 def wave_text(record: ShiftRecord, wave: int) -> str:
@@ -75,10 +81,15 @@ def wave_text(record: ShiftRecord, wave: int) -> str:
     return f"wave {wave} of {waves_in(record)}, about {agents} agents in all"
 
 
-def commit_wave(turn: Turn, wave: int) -> None:
-    """Start groups of this wave that have not started yet, while nothing is held and the targets are usable."""
+def commit_wave(turn: Turn, wave: int, premises: Sequence[Premise] = ()) -> None:
+    """Start groups of this wave that have not started yet, while nothing is held and the targets are usable.
+
+    Args:
+        premises: What must still be true besides.
+    """
     targets = _targets(turn)
-    turn.room = room_beside(targets)
+    turn.room = room_beside(targets) - len(premises)
+    turn.premises.extend(premises)
     paces = split(pace_now(turn.record), list(leaving_in(turn.record, wave)))
     for plan, placed, moves in to_start(turn, wave):
         turn.place(plan.group, placed, moves, placement_by(turn, plan.group, placed, paces[plan.group]))
@@ -115,11 +126,7 @@ def full_target(turn: Turn) -> Refusal | None:
 
     Of Shifts that have not begun only those made before it count, or two would wait for each other.
     """
-    ledger = turn.ledger
-    later = _groups_of_later_shifts(turn)
-    if later and not any(key.startswith(keys.PLACEMENTS) for key in turn.draft.written):
-        ledger = Ledger(turn.snapshot)
-        ledger.forget_plans(later)
+    ledger = _without_later_shifts(turn)
     for site, system in sorted(_targets(turn)):
         has = ledger.capacity(site, system)
         if ledger.load(site, system) > has:
@@ -129,6 +136,26 @@ def full_target(turn: Turn) -> Refusal | None:
             )
             return Refusal(Reason.CAPACITY_EXCEEDED, message, temporary=True)
     return None
+
+
+def missing_replicas(turn: Turn) -> Refusal | None:
+    """What forbids a Shift to begin: replicas for its agents that are not Ready, later Shifts' left out."""
+    waited = turn.in_phase_for
+    if waited < READY_UNKNOWN_S:
+        turn.draft.wake(turn.now.mono + READY_UNKNOWN_S - waited + 0.001)
+    return replicas_missing(turn.snapshot, _without_later_shifts(turn), _targets(turn), waited)
+
+
+def _without_later_shifts(turn: Turn) -> Ledger:
+    """Loads with this Shift's own plan, and without those of Shifts made later that have not begun."""
+    later = _groups_of_later_shifts(turn)
+    if not later or any(key.startswith(keys.PLACEMENTS) for key in turn.draft.written):
+        return turn.ledger
+    ledger = Ledger(turn.snapshot)
+    ledger.forget_plans(later)
+    for plan in turn.record.plan:  # which may have been made in this very turn
+        ledger.reserve(plan.group, plan.system, ledger.agents_of(plan.group), BucketMap.parse(plan.after))
+    return ledger
 
 
 def _groups_of_later_shifts(turn: Turn) -> set[str]:

@@ -1,7 +1,7 @@
-"""Alarms: asks the Prometheus that each Drill names, and publishes what changes.
+"""Alarms: asks the Prometheus that each Drill and each Shift with alarms names, and publishes what changes.
 
 Every location asks for itself; one that cannot says so. One task per question, so that a slow answer delays no other
-one. It asks often while a run is due or under way, and now and then while none is.
+one. It asks often while a run is due or under way or a Shift may begin a wave, and now and then while none is.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class AlarmWatch:
 
     async def run(self) -> None:
         """Ask and publish. Never returns; ends when one of its tasks fails, which is a bug."""
-        signal = self._picture.subscribe(keys.SPECS, keys.DRILLS)
+        signal = self._picture.subscribe(keys.SPECS, keys.DRILLS, keys.SHIFTS)
         try:
             while True:
                 await signal.wait(_LOOK_S)

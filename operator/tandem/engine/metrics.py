@@ -62,7 +62,7 @@ def exposition(site: str, snapshot: Snapshot, figures: Figures, store_live: bool
     metric("drill_last_success_timestamp_seconds", "gauge", text, _drill_successes(snapshot))
     metric("drill_last_outcome", "gauge", "1 for the outcome of the last run.", _drill_outcomes(snapshot))
     metric("drill_last_duration_seconds", "gauge", "How long the last run took, hold included.", _drill_times(snapshot))
-    metric("alarm", "gauge", "1 for what the locations together say of a Drill's alarm.", _alarms(snapshot))
+    metric("alarm", "gauge", "1 for what the locations together say of an alarm.", _alarms(snapshot))
     metric("decisions_total", "counter", "Decisions made by this engine.", [({}, figures.decisions)])
     metric("commits_total", "counter", "Commits applied.", [({}, figures.commits)])
     metric("commits_refused_total", "counter", "Transactions refused: a premise was gone.", [({}, figures.refused)])
@@ -199,9 +199,10 @@ def _drill_times(snapshot: Snapshot) -> Iterable[Sample]:
 
 def _alarms(snapshot: Snapshot) -> Iterable[Sample]:
     for owner, watch in sorted(watches_of(snapshot).items()):
+        kind, _, name = owner.partition("/")
         for found in judgements(snapshot, watch):
             for state in get_args(AlarmState):
-                labels = {"drill": owner.partition("/")[2], "alarm": found.alarm.name, "state": state}
+                labels = {kind.removesuffix("s"): name, "alarm": found.alarm.name, "state": state}
                 yield labels, found.state == state
 
 

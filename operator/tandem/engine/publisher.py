@@ -30,10 +30,23 @@ Held = Callable[[], Mapping[str, KeyValue] | None]
 
 
 class Publisher:
-    """Args: held: what the picture shows; without it nothing is looked after."""
+    """Args:
+    held: What the picture shows; without it nothing is looked after.
+    ttl, every: Seconds to live of the lease, and between its renewals.
+    """
 
-    def __init__(self, store: Store, clock: Clock, held: Held = lambda: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        held: Held = lambda: None,
+        *,
+        ttl: float = LEASE_TTL_S,
+        every: float = LEASE_KEEPALIVE_S,
+    ) -> None:
         self._store = store
+        self._ttl = ttl
+        self._every = every
         self._clock = clock
         self._held = held
         self._leased: dict[str, bytes] = {}
@@ -84,7 +97,7 @@ class Publisher:
         failing = False
         while True:
             try:
-                self._lease = await self._store.grant(LEASE_TTL_S)
+                self._lease = await self._store.grant(self._ttl)
             except StoreError as error:
                 if not failing:
                     log.warning("no lease is to be had from the store, trying again each %.1f s: %s", _RETRY_S, error)
@@ -98,7 +111,7 @@ class Publisher:
     async def _keep_alive(self) -> None:
         """Renew; ends with LeaseLostError. Other failures are tried again: the store says when the lease is gone."""
         while True:
-            await self._clock.sleep(LEASE_KEEPALIVE_S)
+            await self._clock.sleep(self._every)
             try:
                 await self._store.keepalive(self._lease)
             except LeaseLostError:

@@ -1,20 +1,24 @@
-"""Tokens: read from the Secrets that Trunks and Drills name, handed to the engine as files in memory.
+"""Tokens: read from the Secrets that Trunks and alarms name, handed to the engine as files in memory.
 
 The engine has no access to the Kubernetes API, and a token does not belong into the store. Whoever may write a Drill
-says where questions are sent, so the Secret itself has to name the server that its token may go to.
+or a Shift says where questions are sent, so the Secret itself has to name the server that its token may go to.
 """
 
 import asyncio
 import base64
 import logging
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Final
 
-from tandem.api.common import SERVER
+from tandem.api.agentgroup import AgentGroupSpec
+from tandem.api.alarms import Prometheus
+from tandem.api.common import SERVER, Written
 from tandem.api.drill import DrillSpec
-from tandem.api.resources import DRILL, TRUNK
+from tandem.api.resources import AGENT_GROUP, DRILL, SHIFT, TRUNK
+from tandem.api.shift import FINISHED, ShiftSpec
 from tandem.api.trunk import SecretRef, TrunkSpec
 from tandem.domain.alarms import token_path
 from tandem.engine.wakeup import Signal
@@ -25,6 +29,8 @@ from tandem.operator.statuses.common import Said
 
 log = logging.getLogger(__name__)
 
+NAMING: Final = (TRUNK, AGENT_GROUP, DRILL, SHIFT)
+"""Kinds whose objects may name a token."""
 _INTERVAL_S: Final = 30.0
 """Seconds after which Secrets are read again: tokens are changed now and then."""
 
@@ -41,17 +47,32 @@ class Wanted:
     """What the Secret's annotation tandem.dev/server has to be; "": it needs none."""
 
 
-def wanted_by(seen: Seen) -> Wanted | None:
-    """The token that a Trunk or a Drill names, if any."""
+def wanted_by(seen: Seen) -> tuple[Wanted, ...]:
+    """The tokens that an object names. A Shift that is over needs none."""
     spec = seen.spec
-    if isinstance(spec, TrunkSpec) and (secret := spec.carrier.credentials) is not None:
-        return Wanted(secret, "spec.carrier.credentials", PurePath(seen.namespace) / secret.name / secret.key)
+    if isinstance(spec, TrunkSpec):
+        secret = spec.carrier.credentials
+        if secret is None:
+            return ()
+        path = PurePath(seen.namespace) / secret.name / secret.key
+        return (Wanted(secret, "spec.carrier.credentials", path),)
+    if isinstance(spec, ShiftSpec) and seen.status.get("phase") in FINISHED:
+        return ()
+    return tuple(
+        Wanted(server.credentials, f"{field}.prometheus.credentials", target, server.url)
+        for field, server in _servers(spec)
+        if server.credentials is not None and (target := token_path(seen.namespace, server)) is not None
+    )
+
+
+def _servers(spec: Written | None) -> Iterator[tuple[str, Prometheus]]:
+    """Field of the alarms, and whom these ask. The Shifts of a group or a Drill have its gates."""
     if isinstance(spec, DrillSpec) and spec.alarms is not None:
-        server = spec.alarms.prometheus
-        target = token_path(seen.namespace, server)
-        if server.credentials is not None and target is not None:
-            return Wanted(server.credentials, "spec.alarms.prometheus.credentials", target, server.url)
-    return None
+        yield "spec.alarms", spec.alarms.prometheus
+    if isinstance(spec, DrillSpec) and spec.shift.gates.alarms is not None:
+        yield "spec.shift.gates.alarms", spec.shift.gates.alarms.prometheus
+    if isinstance(spec, ShiftSpec | AgentGroupSpec) and spec.gates.alarms is not None:
+        yield "spec.gates.alarms", spec.gates.alarms.prometheus
 
 
 class Credentials:
@@ -65,22 +86,33 @@ class Credentials:
         self._wake = Signal()
 
     def seen(self) -> None:
-        """A Trunk or a Drill is new or has changed."""
+        """An object that may name a token is new or has changed."""
         self._wake.give()
 
     async def run(self) -> None:
         """Read until cancelled."""
         while True:
-            for resource in (TRUNK, DRILL):
+            for resource in NAMING:
                 for seen in self._table.of(resource.plural):
                     await self._one(seen)
             await self._wake.wait(timeout=_INTERVAL_S)
 
     async def _one(self, seen: Seen) -> None:
         wanted = wanted_by(seen)
-        if wanted is None:
+        problems = [problem for one in wanted if (problem := await self._hand_over(seen, one))]
+        if not wanted:
             self._notes.unsay(seen.key, "CredentialsReadable")
-            return
+        elif problems:
+            message = "; ".join(problems)
+            log.warning("%s", message)
+            self._notes.say(seen.key, Said("CredentialsReadable", "False", "NotReadable", message))
+        else:
+            names = sorted({f"Secret {seen.namespace}/{one.secret.name}" for one in wanted})
+            message = f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} handed to the engine"
+            self._notes.say(seen.key, Said("CredentialsReadable", "True", "Read", message))
+
+    async def _hand_over(self, seen: Seen, wanted: Wanted) -> str:
+        """Why the engine does not get it; "" when it does."""
         secret = f"Secret {seen.namespace}/{wanted.secret.name}"
         target = self._folder / wanted.target
         try:
@@ -88,29 +120,20 @@ class Credentials:
             value = base64.b64decode(found["data"][wanted.secret.key])
         except ApiError as error:
             remedy = f"create it, and add it to the chart's credentials[].secrets of namespace {seen.namespace}"
-            self._say(seen, f"{secret}, named by {wanted.field}, cannot be read: {error}; {remedy}")
-            return
+            return f"{secret}, named by {wanted.field}, cannot be read: {error}; {remedy}"
         except KeyError:
-            self._say(seen, f"{secret} has no key {wanted.secret.key!r}, named by {wanted.field}; add it")
-            return
+            return f"{secret} has no key {wanted.secret.key!r}, named by {wanted.field}; add it"
         if wanted.server and _server_of(found) != wanted.server:
             await asyncio.to_thread(target.unlink, missing_ok=True)
-            self._say(
-                seen,
+            return (
                 f"{secret}, named by {wanted.field}, is not for {wanted.server}: its annotation {SERVER} is "
-                f"{_server_of(found) or 'missing'}; whoever owns the token sets it to {wanted.server}",
+                f"{_server_of(found) or 'missing'}; whoever owns the token sets it to {wanted.server}"
             )
-            return
         try:
             await asyncio.to_thread(write, target, value)
         except OSError as error:
-            self._say(seen, f"{secret} cannot be handed to the engine: {error}")
-            return
-        self._notes.say(seen.key, Said("CredentialsReadable", "True", "Read", f"{secret} is handed to the engine"))
-
-    def _say(self, seen: Seen, message: str) -> None:
-        log.warning("%s", message)
-        self._notes.say(seen.key, Said("CredentialsReadable", "False", "NotReadable", message))
+            return f"{secret} cannot be handed to the engine: {error}"
+        return ""
 
 
 def _server_of(secret: dict[str, Any]) -> str:

@@ -14,13 +14,15 @@ from typing import Any, Final
 import uvloop
 
 from tandem.api.common import HOLD_REQUEST
-from tandem.api.resources import DRILL, RESOURCES, SHIFT, SITE, TRUNK
+from tandem.api.resources import DRILL, RESOURCES, SHIFT, SITE
+from tandem.constants import READY_KEEPALIVE_S, READY_TTL_S
 from tandem.engine.clock import RealClock
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Store
+from tandem.engine.publisher import Publisher as LeasedWords
 from tandem.errors import ConfigError
 from tandem.operator.cluster import ApiError, Cluster
-from tandem.operator.credentials import Credentials
+from tandem.operator.credentials import NAMING, Credentials
 from tandem.operator.deployments import Deployments
 from tandem.operator.drill_copies import DrillCopies
 from tandem.operator.drill_reports import DrillReports
@@ -33,6 +35,7 @@ from tandem.operator.mirror import LocalNotes, StatusMirror
 from tandem.operator.objects import Seen, Table, parse
 from tandem.operator.planner import Planner
 from tandem.operator.publish import PUBLISHED, Publisher
+from tandem.operator.ready_replicas import ReadyReplicas
 from tandem.operator.settings import RECONCILE_S, UNWATCHED_S, Settings
 from tandem.operator.shifts import ShiftExchange
 from tandem.operator.statuses.common import Said
@@ -61,6 +64,14 @@ class Operator:
         self.drills = DrillCopies(settings.site, self.table, self.view, cluster)
         self.reports = DrillReports(self.table, self.view, cluster, self.notes)
         self.deployments = Deployments(settings.site, self.table, self.view, cluster, self.notes)
+        self.words = LeasedWords(
+            store,
+            clock,
+            lambda: self.view.held if self.view.live else None,
+            ttl=READY_TTL_S,
+            every=READY_KEEPALIVE_S,
+        )
+        self.replicas = ReadyReplicas(settings.site, self.table, self.view, cluster, self.words)
         self.storyteller = Storyteller(settings.site, self.table, self.view, cluster)
         folder = settings.credentials
         self.credentials = Credentials(folder, self.table, cluster, self.notes) if folder else None
@@ -82,6 +93,8 @@ class Operator:
             "drills": self.drills.run,
             "drill-reports": self.reports.run,
             "deployments": self.deployments.run,
+            "words": self.words.run,
+            "replicas": self.replicas.run,
             "events": self.storyteller.run,
             "lists": self._lists,
         }
@@ -107,7 +120,7 @@ class Operator:
         if seen.resource is DRILL:
             self.drills.seen()
             self.reports.seen()
-        if seen.resource in (TRUNK, DRILL) and self.credentials is not None:
+        if seen.resource in NAMING and self.credentials is not None:
             self.credentials.seen()
         if seen.key == (SITE.plural, self.settings.site):
             self.hold.seen(seen.annotations.get(HOLD_REQUEST, ""))

@@ -180,7 +180,7 @@ class StatusMirror:
         if seen.resource is SITE:
             return site_status(scene, seen, ledger, self._notes.of(seen.key))
         if seen.resource is AGENT_GROUP:
-            return group_status(scene, seen, ledger)
+            return group_status(scene, seen, ledger, self._notes.of(seen.key))
         if seen.resource is TRUNK:
             return trunk_status(scene, seen, self._notes.of(seen.key))
         if seen.resource is DRILL:

@@ -135,7 +135,9 @@ def _outlived(seen: Seen, now: float) -> bool:
 
 def fixed(spec: ShiftSpec) -> ShiftSpec:
     """The part of the spec that cannot change and tells one Shift from another."""
-    return spec.model_copy(update={"abort": False, "approved": False, "approved_by": "", "requested_by": ""})
+    return spec.model_copy(
+        update={"abort": False, "aborted_by": None, "approved": False, "approved_by": "", "requested_by": ""}
+    )
 
 
 def merge(known: ShiftSpec, seen: ShiftSpec) -> ShiftSpec:
@@ -143,6 +145,7 @@ def merge(known: ShiftSpec, seen: ShiftSpec) -> ShiftSpec:
     return known.model_copy(
         update={
             "abort": known.abort or seen.abort,
+            "aborted_by": known.aborted_by if known.abort else seen.aborted_by,
             "approved": known.approved or seen.approved,
             "approved_by": known.approved_by if known.approved else seen.approved_by,
         }

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from tandem.api.resources import AGENT_GROUP, DRILL, SHIFT, SITE, TRUNK, Resource
 from tandem.domain import keys
-from tandem.domain.abort import ABORTING
+from tandem.domain.abort import going_back
 from tandem.domain.records import DrillRunRecord, ShiftRecord
 from tandem.domain.snapshot import DrillEntry, ShiftEntry, Snapshot
 from tandem.domain.verdicts import State, site_verdict
@@ -19,7 +19,7 @@ from tandem.operator.statuses.common import gaps_of
 
 LOOKED_AT: Final = (
     keys.COORDINATOR, keys.HOLD, keys.SPECS, keys.ORDERS, keys.PLACEMENTS, keys.SHIFTS, keys.OBSERVATIONS, keys.TRUNKS,
-    keys.HEARTBEATS, keys.FAILOVERS, keys.DRILLS,
+    keys.HEARTBEATS, keys.FAILOVERS, keys.DRILLS, keys.DRILL_REPORTS,
 )  # fmt: skip
 """Keys without whose change there is nothing to tell."""
 
@@ -43,6 +43,7 @@ def tales(before: Snapshot, after: Snapshot, site: str) -> Iterator[Tale]:
     yield from _orders(before, after)
     yield from _shifts(before, after)
     yield from _drills(before, after)
+    yield from _reports(before, after)
     yield from _trunks(before, after)
 
 
@@ -149,7 +150,7 @@ def _shift(old: ShiftEntry | None, entry: ShiftEntry, after: Snapshot) -> Iterat
     if before is not None and (before.phase, before.wave) == (record.phase, record.wave):
         return
     if record.phase == "RolledBack" and record.started_at and before is not None and before.phase != "Aborting":
-        yield Tale(SHIFT, name, "Aborting", ABORTING, "Warning")
+        yield Tale(SHIFT, name, "Aborting", going_back(record), "Warning")
     if record.phase == "Completed":
         yield Tale(SHIFT, name, "Moved" if record.started_at else "Completed", _result(entry, after))
         if record.started_at:
@@ -214,6 +215,15 @@ def _drill_steps(old: DrillEntry | None, name: str, run: DrillRunRecord, phase: 
     for step in _DRILL_STEPS[before:]:
         if taken[step]:
             yield Tale(DRILL, name, _DRILL_NEWS[step], message if step == phase else missed[step])
+
+
+def _reports(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
+    for key, entry in after.drill_reports.items():
+        if key not in before.drill_reports:
+            drill, run = entry.record.drill, entry.record.run
+            namespace, _, short = drill.partition("/")
+            how = f"`kubectl tandem drill report {short} -n {namespace} --run {run}` prints it"
+            yield Tale(DRILL, drill, "ReportWritten", f"the report of run {run} is written; {how}")
 
 
 def _trunks(before: Snapshot, after: Snapshot) -> Iterator[Tale]:

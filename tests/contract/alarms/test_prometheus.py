@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,7 @@ from tandem.domain.records import (
     MovesOfShift,
     MovesRecord,
     Record,
+    ShiftRecord,
     SpecRecord,
     SystemReport,
 )
@@ -257,3 +258,69 @@ async def test_every_documented_query_is_understood_and_names_what_is_there(stac
             await adapter.ask(Prometheus(url=stack.prometheus.url), "callcenter", query)
         # One engine is scraped, not three.
         assert (await adapter.ask(Prometheus(url=stack.prometheus.url), "callcenter", queries[-1])).fires
+
+
+# -- alarms at a Shift's gates
+
+
+async def between_waves(store: StoreClient, stack: Stack, query: str) -> str:
+    """A Shift between its two waves, of a group that is placed nowhere, so that nobody moves. Returns its name."""
+    name = f"callcenter/s{time.monotonic_ns()}"
+    quiet = [{"name": "held", "query": query}]
+    asked = {"prometheus": {"url": stack.prometheus.url, "timeout": "1s"}, "quiet": quiet}
+    spec = {"selector": {"system": "hotel"}, "to": "west", "waves": [50, 100], "gates": {"alarms": asked}}
+    there = {"east": "0-99"}
+    plan = {"group": "callcenter/none", "system": "hotel", "agents": 0, "to": "west", "moves": {}, "waves": [{}, {}]}
+    record = {
+        "spec": spec,
+        "created_at": time.time(),
+        "created_in": "east",
+        "phase": "Moving",
+        "wave": 1,
+        "plan": [{**plan, "before": there, "after": there}],
+    }
+    await put(store, keys.shift(name), ShiftRecord.model_validate(record))
+    return name
+
+
+async def shift_until(store: StoreClient, name: str, found: Callable[[ShiftRecord], bool]) -> ShiftRecord:
+    """The record once this is so."""
+    deadline = time.monotonic() + 30.0
+    while True:
+        held = await store.get(keys.shift(name), timeout=PATIENCE_S)
+        assert held is not None
+        record = ShiftRecord.model_validate_json(held.value)
+        if found(record):
+            return record
+        assert time.monotonic() < deadline, record
+        await asyncio.sleep(0.05)
+
+
+async def test_an_alarm_holds_the_next_wave_until_it_is_quiet(stack: Stack, store: StoreClient) -> None:
+    name = await between_waves(store, stack, "vector(1) > 0")
+    try:
+        record = await shift_until(store, name, lambda record: record.gate == "Alarms")
+        assert (record.wave, record.reason) == (1, "AlarmFiring")
+        assert record.message.startswith("alarm held fires: vector(1) > 0 is 1, since ")
+        key = keys.alarms("witness", f"shifts/{name}")
+        held = await store.get(key, timeout=PATIENCE_S)
+        assert held is not None
+        assert AlarmsRecord.model_validate_json(held.value).purpose == "before wave 2"
+    finally:
+        await store.txn([], [Delete(keys.shift(name))], timeout=PATIENCE_S)
+    name = await between_waves(store, stack, "vector(1) > 1")
+    record = await shift_until(store, name, lambda record: record.phase == "Completed")
+    assert record.wave == 2
+
+
+async def test_a_prometheus_that_cannot_be_asked_holds_the_next_wave(stack: Stack, store: StoreClient) -> None:
+    stack.prometheus.freeze()
+    try:
+        name = await between_waves(store, stack, "vector(1) > 1")
+        record = await shift_until(store, name, lambda record: "no answer within 1 s" in record.message)
+        assert (record.wave, record.gate, record.reason) == (1, "Alarms", "AlarmUnknown")
+        assert record.message.startswith("alarm held cannot be asked by any location (witness: Prometheus at ")
+    finally:
+        stack.prometheus.thaw()
+    record = await shift_until(store, name, lambda record: record.phase == "Completed")
+    assert record.wave == 2

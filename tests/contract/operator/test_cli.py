@@ -112,6 +112,17 @@ async def test_a_plan_is_approved_by_name_and_by_whom(
     await until("the store knows", told)
     assert "was approved by admin already" in (await tandem("approve", "night", "-n", "callcenter"))[1]
 
+    code, said = await tandem("abort", "night", "-n", "callcenter")
+    assert (code, "Shift callcenter/night aborted by admin (by way of kube)" in said) == (0, True), said
+
+    async def aborted() -> bool:
+        found = await store.get(keys.shift("callcenter/night"))
+        return found is not None and ShiftRecord.model_validate_json(found.value).spec.aborted_by == "admin"
+
+    await until("the store knows", aborted)
+    code, said = await tandem("abort", "nobody", "-n", "callcenter")
+    assert (code, "not aborted: no cluster has this Shift" in said) == (1, True)
+
     assert (await tandem("shift", *arguments[:-1], "day"))[0] == 0
     code, said = await tandem("approve", "day", "-n", "callcenter")
     assert (code, "needs no approval" in said) == (1, True)

@@ -89,8 +89,17 @@ def refused(manifest: dict[str, Any], field: str, *words: str) -> Any:
         refused(shift(selector=None), "spec.selector", "missing", "only evacuate"),
         refused(shift(percent=0), "spec.percent", "greater than or equal to 1"),
         refused(shift(approved=True), "spec.approvedBy", "empty", "say who approves"),
-        refused(shift(gates={"patience": "25h"}), "spec.gates.patience", "is 25h", "up to 24h"),
+        refused(shift(abortedBy="ada"), "spec.abortedBy", "although abort is false", "leave it out"),
+        refused(shift(gates={"patience": "25h"}), "spec.gates.patience", "is 25h", "from 0s to 24h"),
         refused(shift(gates={"signInTime": "soon"}), "spec.gates.signInTime", "soon"),
+        refused(
+            shift(gates={"alarms": {"prometheus": PROMETHEUS, "quiet": []}}), "spec.gates.alarms.quiet", "at least 1"
+        ),
+        refused(
+            group(gates={"alarms": {"prometheus": PROMETHEUS, "quiet": [ALARM, ALARM]}}),
+            "spec.gates.alarms.quiet[1]",
+            "Duplicate",
+        ),
         refused(group(gates={"signedIn": 101}), "spec.gates.signedIn", "less than or equal to 100"),
         refused(drill(schedule="0 3 * *"), "spec.schedule", "0 3 * *"),
         refused(drill(schedule="@daily"), "spec.schedule", "@daily"),

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from tandem.constants import READY_TTL_S
+from tandem.domain import keys
+from tandem.domain.records import ReplicasRecord
 from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, condition, until
 from tests.contract.operator.engine import GROUP, Engines
@@ -165,3 +168,28 @@ async def test_under_an_autoscaler_only_its_lower_bound_is_raised(
 
     await until("the lower bound", raised)
     assert (await get(kube, "Deployment", "cti-hotel"))["spec"]["replicas"] == 1
+
+
+async def test_ready_replicas_are_told_to_the_engines_until_the_operator_is_gone(
+    kube: KubeApi, operator: Start, store: StoreClient
+) -> None:
+    kube.apply(scaled(), deployment("cti-hotel"))
+
+    def now_ready(count: int) -> None:
+        counts = {"replicas": 2, "readyReplicas": count}
+        kube.patch("Deployment", "cti-hotel", "callcenter", {"status": counts}, subresource="status")
+
+    async def told(count: int | None) -> bool:
+        held = await store.get(keys.replicas("east", "hotel"))
+        found = ReplicasRecord.model_validate_json(held.value).ready if held is not None else None
+        return found == (None if count is None else {"cti": count})
+
+    process = operator("east")
+    await until("nobody is Ready", lambda: told(0))
+    now_ready(1)
+    await until("one is Ready", lambda: told(1))
+    now_ready(2)
+    await until("two are Ready", lambda: told(2))
+    process.kill()
+    assert await told(2)
+    await until("its word is gone with it", lambda: told(None), timeout=3 * READY_TTL_S)

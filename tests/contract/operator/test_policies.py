@@ -155,4 +155,10 @@ def test_approving_takes_the_verb_approve_and_the_own_name(kube: KubeApi) -> Non
     with pytest.raises(KubectlError, match=r"spec.approvedBy is bob, but alice is approving"):
         kube.apply(shift(approval="Manual", approved=True, approvedBy="bob"), user="alice")
     kube.apply(shift(approval="Manual", approved=True, approvedBy="alice"), user="alice")
-    kube.apply(shift(approval="Manual", approved=True, approvedBy="alice", abort=True), user="bob")
+    with pytest.raises(KubectlError, match=r"spec.abortedBy is alice, but bob is aborting; write that or leave it out"):
+        kube.apply(
+            shift(approval="Manual", approved=True, approvedBy="alice", abort=True, abortedBy="alice"), user="bob"
+        )
+    kube.apply(shift(approval="Manual", approved=True, approvedBy="alice", abort=True, abortedBy="bob"), user="bob")
+    with pytest.raises(KubectlError, match=r"abortedBy.*cannot be changed once the Shift is aborted"):
+        kube.apply(shift(approval="Manual", approved=True, approvedBy="alice", abort=True, abortedBy="cy"), user="bob")

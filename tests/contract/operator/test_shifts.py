@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tandem.domain import keys
-from tandem.domain.records import ShiftRecord
+from tandem.domain.records import RanRecord, ShiftRecord
+from tandem.engine.ports import Delete, Put
 from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, condition, until
 from tests.contract.operator.engine import Engines
@@ -214,3 +215,35 @@ def a_question() -> ShiftRecord:
     world.advance(2.01)
     world.settle()
     return world.shift_record("callcenter/east-1-failover")
+
+
+async def test_a_name_that_has_run_is_free_again_once_its_object_has_been_deleted(
+    kube: KubeApi, running: OperatorProcess, store: StoreClient
+) -> None:
+    kube.apply(shift())
+    made = await until("the record", lambda: record(store))
+    engines, ran = Engines(store), keys.ran("callcenter/to-west")
+    ended = time.time()
+    await engines.put(KEY, made.model_copy(update={"phase": "Completed", "finished_at": ended}))
+    # The coordinator tidies it away, as one transaction.
+    left = RanRecord(phase="Completed", message="100 agents arrived at west", finished_at=ended)
+    await store.txn([], [Put(ran, left.encode()), Delete(KEY)])
+
+    async def has_run() -> bool:
+        found = await here(kube)
+        return found is not None and condition(found, "Ready").get("reason") == "AlreadyRun"
+
+    await until("it says that it has run", has_run)
+    kube.apply(shift(), {**shift(), "metadata": {**shift()["metadata"], "labels": {"applied": "again"}}})
+    await asyncio.sleep(1.5)
+    assert await record(store) is None
+    kube.delete("Shift", "to-west", "callcenter")
+
+    async def free() -> bool:
+        return await store.get(ran) is None
+
+    await until("its name is free", free)
+    assert await record(store) is None
+    kube.apply(shift())
+    again = await until("it runs again", lambda: record(store))
+    assert (again.phase, again.created_at > made.created_at) == ("Pending", True)

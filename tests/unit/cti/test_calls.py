@@ -7,6 +7,7 @@ import pytest
 from callcenter.cti.agents import NOT_TAKEN_PAUSE
 from callcenter.cti.calls import DEFAULT_RING, PEER_PAUSE, RELAY_MEMORY, RING_GRACE
 from callcenter.cti.centre import PEER_FRESH
+from callcenter.cti.control import group_json
 from callcenter.cti.distribution import PeerGroup
 from callcenter.session.messages import AgentButton, Hello, Register, Release, SignIn, SignOut
 from tests.unit.cti.centre import GROUP, OTHER, WALL, WRAPUP, Office
@@ -603,3 +604,21 @@ def test_a_call_with_the_other_city_counts_there(office: Office) -> None:
     office.switch("answered", "c1", ext="")
     office.switch("ended", "c1", ext="", by="caller")
     assert tally(office) == {}
+
+
+def test_a_call_counts_as_taken_once_whether_its_word_comes_twice_or_not_at_all(office: Office) -> None:
+    office.sign_in(0, 1)
+    hello(office, boot="k1")
+    answered(office)
+    office.switch("answered", "c1", ext=office.extension(0))
+    assert tally(office) == {"answered": 1}
+    office.call("c2")
+    hello(
+        office,
+        listed("c1", "talking", office.extension(0)),
+        listed("c2", "talking", office.extension(1)),
+        boot="k1",
+    )
+    assert tally(office) == {"answered": 2}
+    shown = group_json(office.centre, GROUP)
+    assert (shown["calls_answered"], shown["calls"]["answered"]) == (2, 2)

@@ -196,6 +196,20 @@ def test_an_abort_is_told_with_what_it_turns_back_and_not_as_the_askers() -> Non
     assert (f"Shift {SHIFT}", "RolledBack", "a person") in found
 
 
+def test_whoever_aborts_and_says_who_he_is_is_named() -> None:
+    world = settled()
+    told(world, a_shift)
+    found = told(world, lambda world: world.change_shift(SHIFT, abort=True, aborted_by="bob"))
+    assert found == [(f"Shift {SHIFT}", "Aborting", "bob")]
+    assert world.log[-1].why.startswith("aborted by bob: what this Shift moved goes back")
+    found = told(world, lambda world: everybody_moves(world, "east"))
+    assert (f"Shift {SHIFT}", "RolledBack", "bob") in found
+    told(world, lambda world: a_shift(world, approval="Manual"))
+    name = next(name for name, entry in world.snapshot.shifts.items() if not entry.finished)
+    found = told(world, lambda world: world.change_shift(name, abort=True, aborted_by="bob"))
+    assert found == [(f"Shift {name}", "Aborted", "bob")]
+
+
 def test_an_abort_before_anything_moved_is_one_line() -> None:
     world = settled()
     told(world, lambda world: a_shift(world, approval="Manual"))
@@ -295,8 +309,8 @@ def test_a_declined_question_is_told() -> None:
     world.advance(CONFIRMED_S)
     told(world, lambda _: None)
     question = world.only_shift()
-    found = told(world, lambda world: world.change_shift(question, abort=True))
-    assert [(what, action) for what, action, _ in found] == [(f"Shift {question}", "Declined")]
+    found = told(world, lambda world: world.change_shift(question, abort=True, aborted_by="bob"))
+    assert found == [(f"Shift {question}", "Declined", "bob")]
 
 
 def test_a_return_that_the_group_asks_for_is_the_rules() -> None:

@@ -146,3 +146,18 @@ def test_notes_say_what_else_is_in_the_way() -> None:
     assert "no engine is coordinator" in coordinator
     assert "callcenter/s1 already (Completed)" in name
     assert "it is in quarantine" in quarantine
+
+
+def test_an_order_that_takes_an_earlier_ones_place_counts_the_group_where_it_is() -> None:
+    world = a_world(waves=[10, 100])
+    world.group({"west": 100}, waves=[10, 100])
+    world.settle()
+    assert world.placement() == {"east": "0-89", "east>west": "90-99"}
+    (found,) = preview(world, an_order({"east": 50, "west": 50}, waves=[100]))
+    loads = {place.site: (place.agents.before, place.agents.after) for place in found.planned.sites}
+    # The earlier order has asked for a hundred there, and comes to ten; its ten on their way are at both ends.
+    assert loads == {"east": (100, 60), "west": (10, 50)}
+    world.group({"east": 50, "west": 50}, waves=[100])
+    world.settle()
+    record = next(entry.record for entry in world.snapshot.shifts.values() if not entry.finished)
+    assert found.planned.sites == record.planned.sites

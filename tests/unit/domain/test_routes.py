@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tandem.api.trunk import TrunkSpec
-from tandem.constants import ROUTES_INTERVAL_S
+from tandem.constants import ROUTE_BACK_S, ROUTES_INTERVAL_S
 from tandem.domain import keys
 from tandem.domain.digest import trunk_digest
 from tandem.domain.reasons import Reason
@@ -213,3 +213,92 @@ def test_the_carrier_hears_at_most_once_a_second_and_the_last_word_counts() -> N
     world.settle()
     assert weights(world) == {"east": 0, "west": 100, "overflow": 0}
     assert world.snapshot.routes[TRUNK].record.revision > revision
+
+
+# -- a city that comes back
+
+
+def a_dead_city() -> World:
+    """East has died, everybody works at west, and no route leads to east."""
+    world = a_world()
+    signed_in(world, 0, 10)
+    world.die("east")
+    world.advance(ROUTES_INTERVAL_S + 0.1)
+    world.settle()
+    world.advance(60.0)
+    world.settle()
+    assert weights(world) == {"west": 100, "overflow": 0}
+    world.log.clear()
+    return world
+
+
+def coming_back(world: World, *facts: tuple[str, str, bool]) -> None:
+    """Observer, part and whether it passes, one after the other, as slowly as routes may change."""
+    for observer, part, passes in facts:
+        world.observe(observer, "east", "hotel", part, passes)
+        world.advance(ROUTES_INTERVAL_S + 0.1)
+        world.settle()
+
+
+def told(world: World) -> list[str]:
+    return [entry.why for entry in world.log if entry.kind == "Trunk"]
+
+
+COMING_BACK = (
+    ("west", "softswitch", True),
+    ("east", "softswitch", False),  # its own engine is up before its softswitch
+    ("witness", "softswitch", True),
+    ("east", "softswitch", True),
+    ("east", "call", False),  # the phones have not registered yet
+    ("west", "call", True),
+    ("east", "call", True),
+)
+
+
+def test_a_city_that_comes_back_without_agents_has_its_route_back_once_and_when_it_is_settled() -> None:
+    world = a_dead_city()
+    world.report("east", "hotel", {})
+    coming_back(world, *COMING_BACK)
+    assert told(world) == []
+    assert weights(world) == {"west": 100, "overflow": 0}
+    woken = world.decide().wake_at
+    assert woken is not None
+    assert woken - world.mono <= ROUTE_BACK_S
+    world.advance(ROUTE_BACK_S)
+    world.settle()
+    assert told(world) == [f"{TRUNK}: east 0 %, west 100 %, overflow 0 %"]
+
+
+def test_a_city_that_comes_back_with_agents_has_its_calls_back_at_once() -> None:
+    world = a_dead_city()
+    coming_back(world, *COMING_BACK[:1])
+    assert told(world) == []
+    signed_in(world, 10, 10)
+    assert weights(world) == {"east": 50, "west": 50, "overflow": 0}
+
+
+def test_a_route_that_is_new_is_not_waited_for() -> None:
+    later = {"name": "later", "site": "west", "weight": 0}
+    world = a_world(routes=[*ROUTES[1:], later])
+    signed_in(world, 0, 10)
+    assert weights(world) == {"west": 100, "overflow": 0, "later": 0}
+    world.publish(keys.TRUNK, TRUNK, trunk_spec())
+    world.observe("west", "east", "hotel", "softswitch", False)
+    world.observe("west", "east", "hotel", "softswitch")
+    world.advance(ROUTES_INTERVAL_S + 0.1)
+    world.settle()
+    assert weights(world) == {"east": 0, "west": 100, "overflow": 0}
+
+
+def test_while_anybody_speaks_against_it_a_city_without_agents_has_no_route() -> None:
+    world = a_dead_city()
+    world.report("east", "hotel", {})
+    coming_back(world, ("west", "softswitch", True), ("east", "softswitch", True))
+    world.advance(10 * ROUTE_BACK_S)
+    world.settle()
+    assert weights(world) == {"west": 100, "overflow": 0}  # the witness does not get through
+    coming_back(world, ("witness", "softswitch", True))
+    assert weights(world) == {"west": 100, "overflow": 0}
+    world.advance(ROUTE_BACK_S)
+    world.settle()
+    assert weights(world) == {"east": 0, "west": 100, "overflow": 0}

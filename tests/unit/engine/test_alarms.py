@@ -308,3 +308,38 @@ def test_a_run_that_is_due_waits_for_an_alarm_to_be_quiet() -> None:
         await found.stop()
 
     run_virtual(story())
+
+
+def test_a_shifts_alarm_holds_its_next_wave_and_its_coming_to_rest_lets_it_go_on() -> None:
+    async def story() -> None:
+        found = Watched(await ready())
+        cities, shift = found.cities, "callcenter/s1"
+        for server in found.servers.values():
+            server.fires()
+        quiet = {"prometheus": ALARMS["prometheus"], "quiet": ALARMS["outcome"]}
+        began = asyncio.get_running_loop().time()
+        cities.shift(selector={"system": "hotel"}, to="west", waves=[10, 100], gates={"alarms": quiet})
+        await cities.until(lambda: bool(found.servers["east"].asked))
+        assert asyncio.get_running_loop().time() - began < 0.2  # at once, not at the next look
+        await cities.until(lambda: cities.snapshot.shifts[shift].record.reason == "AlarmFiring")
+        assert cities.snapshot.shifts[shift].record.phase == "Preparing"
+        for server in found.servers.values():
+            server.quiet()
+        await cities.until(lambda: cities.snapshot.shifts[shift].record.wave == 1)
+        for server in found.servers.values():
+            server.fires("7")
+        await cities.until(lambda: cities.snapshot.shifts[shift].record.gate == "Alarms", within=20.0)
+        await asyncio.sleep(30.0)
+        record = cities.snapshot.shifts[shift].record
+        assert (record.wave, record.reason) == (1, "AlarmFiring")
+        assert f"alarm lost fires: {QUERY} is 7, since" in record.message
+        found.servers["east"].quiet()
+        await asyncio.sleep(5.0)
+        assert cities.snapshot.shifts[shift].record.wave == 1  # the other locations see it fire
+        for server in found.servers.values():
+            server.quiet()
+        await cities.until(lambda: cities.snapshot.shifts[shift].record.phase == "Completed", within=30.0)
+        await cities.until(lambda: not cities.snapshot.alarms.get(f"shifts/{shift}"))
+        await found.stop()
+
+    run_virtual(story())

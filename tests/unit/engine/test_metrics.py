@@ -10,6 +10,8 @@ from tandem.engine.coordinator import Figures
 from tandem.engine.metrics import exposition, health
 from tests.unit.domain.drill_world import DRILL, DrillWorld
 from tests.unit.domain.test_drill_alarms import AlarmedWorld
+from tests.unit.domain.test_gate_alarms import FIRING, say
+from tests.unit.domain.test_gate_alarms import a_world as a_world_with_alarms
 from tests.unit.domain.world import GROUP, World
 
 
@@ -91,3 +93,11 @@ def test_metrics_tell_how_the_drills_went_to_the_second() -> None:
         f'tandem_drill_last_duration_seconds{{drill="{DRILL}"}} {world.last.finished_at - world.last.started_at:.6g}',
     ):
         assert line in lines, line
+
+
+def test_metrics_tell_what_is_said_of_a_shifts_alarms() -> None:
+    world = a_world_with_alarms()
+    say(world, FIRING)
+    text = exposition("witness", world.snapshot, Figures(), store_live=True, epoch=17, void_probes=0)
+    assert 'tandem_alarm{shift="callcenter/s1",alarm="calls-lost",state="Firing"} 1' in text
+    assert 'tandem_alarm{shift="callcenter/s1",alarm="calls-lost",state="Quiet"} 0' in text

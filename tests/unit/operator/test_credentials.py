@@ -1,6 +1,7 @@
 """Which tokens an operator hands over, to where, and which it does not."""
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,10 @@ import pytest
 
 from tandem.api.alarms import Prometheus
 from tandem.domain.alarms import token_path
-from tandem.operator.credentials import Credentials
+from tandem.operator.credentials import Credentials, wanted_by
 from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Table
-from tests.support.manifests import drill, trunk
+from tests.support.manifests import drill, group, shift, trunk
 from tests.unit.operator.objects import seen
 
 SERVER = "http://prometheus.monitoring:9090"
@@ -80,3 +81,39 @@ async def test_a_carriers_token_needs_no_such_word_and_is_where_it_was(tmp_path:
     status, _ = await handed_over(tmp_path, OneSecret(""), trunk(carrier=carrier))
     assert status == "True"
     assert (tmp_path / "callcenter" / "a-token" / "token").read_text() == "s3cret"
+
+
+@pytest.mark.parametrize("kind", ["shift", "group", "drill"])
+async def test_a_gates_token_is_handed_over_wherever_the_gates_are_written(tmp_path: Path, kind: str) -> None:
+    server = {"url": SERVER, "credentials": CREDENTIALS}
+    gates = {"alarms": {"prometheus": server, "quiet": [{"name": "lost", "query": "lost > 0"}]}}
+    manifest = {
+        "shift": lambda: shift(gates=gates),
+        "group": lambda: group(gates=gates),
+        "drill": lambda: drill(shift={"selector": {"system": "hotel"}, "to": "west", "gates": gates}),
+    }[kind]()
+    status, message = await handed_over(tmp_path, OneSecret(SERVER), manifest)
+    assert (status, message) == ("True", "Secret callcenter/a-token is handed to the engine")
+    assert file_of(tmp_path).read_text() == "s3cret"
+    _, message = await handed_over(tmp_path, OneSecret(THIEF), manifest)
+    assert "gates.alarms.prometheus.credentials, is not for" in message
+
+
+async def test_every_token_of_a_drill_is_looked_after(tmp_path: Path) -> None:
+    asked = {"prometheus": {"url": THIEF, "credentials": CREDENTIALS}, "quiet": [{"name": "lost", "query": "lost > 0"}]}
+    manifest = alarmed()
+    manifest["spec"]["shift"]["gates"] = {"alarms": asked}
+    status, message = await handed_over(tmp_path, OneSecret(SERVER), manifest)
+    assert status == "False"
+    assert "spec.shift.gates.alarms.prometheus.credentials, is not for" in message
+    assert file_of(tmp_path).exists()
+    assert not file_of(tmp_path, THIEF).exists()
+
+
+def test_a_shift_that_is_over_needs_no_token() -> None:
+    gates = {
+        "alarms": {"prometheus": {"url": SERVER, "credentials": CREDENTIALS}, "quiet": [{"name": "a", "query": "1"}]}
+    }
+    manifest = shift(gates=gates)
+    assert len(wanted_by(seen(manifest))) == 1
+    assert wanted_by(replace(seen(manifest), status={"phase": "Completed"})) == ()

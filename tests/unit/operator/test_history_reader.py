@@ -279,6 +279,9 @@ def test_who_makes_approves_and_aborts_a_shift_is_told_with_where() -> None:
     (told,) = shift_told("callcenter/to-west", approved, aborted, "east")
     assert (told.action, told.who.name) == ("AbortAsked", "")
     assert told.why == "spec.abort was set to true in east, in phase AwaitingApproval"
+    named = approved.model_copy(update={"spec": approved.spec.model_copy(update={"abort": True, "aborted_by": "cy"})})
+    (told,) = shift_told("callcenter/to-west", approved, named, "east")
+    assert (told.action, told.who.name) == ("AbortAsked", "cy")
     question = ShiftRecord.model_validate({**before.model_dump(by_alias=True), "cause": "Failover/east-1"})
     declined = question.model_copy(update={"spec": aborted.spec})
     assert [one.action for one in shift_told("n/q", question, declined, "west")] == ["Approved", "DeclineAsked"]

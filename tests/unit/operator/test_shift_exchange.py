@@ -8,7 +8,7 @@ import pytest
 from tandem.api.shift import FINISHED, ShiftSpec
 from tandem.constants import PATIENCE_S
 from tandem.domain.records import RanRecord, ShiftRecord
-from tandem.operator.shifts import Change, Create, Drop, Fail, Foreign, Past, exchange, manifest, merge
+from tandem.operator.shifts import Change, Create, Drop, Fail, Foreign, Past, exchange, fixed, manifest, merge
 from tandem.operator.statuses.shift import ran_before
 from tests.support.manifests import shift
 from tests.unit.operator.objects import CREATED_AT, seen
@@ -100,6 +100,16 @@ def test_abort_and_approval_are_told() -> None:
 
 def test_a_finished_shift_cannot_be_aborted() -> None:
     assert exchange(seen(shift(abort=True)), record("Completed"), NOW) is None
+
+
+def test_who_aborted_is_told_with_it_and_is_the_first_one() -> None:
+    found = exchange(seen(shift(abort=True, abortedBy="bob")), record(), NOW)
+    assert isinstance(found, Change)
+    assert found.record.spec.aborted_by == "bob"
+    known = spec(abort=True, abortedBy="ada")
+    assert merge(known, spec(abort=True, abortedBy="bob")) == known
+    assert merge(spec(abort=True), spec(abort=True, abortedBy="bob")).aborted_by is None
+    assert fixed(known) == fixed(spec())
 
 
 def test_abort_and_approval_are_never_taken_back() -> None:

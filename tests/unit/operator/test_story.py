@@ -7,7 +7,7 @@ import pytest
 from tandem.constants import FINISH_INTERVAL_S
 from tandem.domain import keys
 from tandem.domain.records import CoordinatorRecord, OrderRecord, TrunkRecord
-from tandem.operator.story import tales
+from tandem.operator.story import LOOKED_AT, tales
 from tests.unit.domain.drill_world import DRILL, DrillWorld
 from tests.unit.domain.world import GROUP, World
 
@@ -150,8 +150,10 @@ def test_a_drill_is_told_in_order_with_its_outcome() -> None:
         ("Holding", "Normal"),
         ("ComingBack", "Normal"),
         ("DrillSucceeded", "Normal"),
+        ("ReportWritten", "Normal"),
         ("Waiting", "Warning"),
         ("DrillBlocked", "Warning"),
+        ("ReportWritten", "Normal"),
     ]
 
 
@@ -202,6 +204,14 @@ def test_an_abort_that_is_over_before_anybody_looked_is_told_with_its_beginning(
     assert [reason for _, reason, _ in told(world, aborted)] == ["Aborting", "RolledBack"]
 
 
+def test_an_abort_names_who_made_it() -> None:
+    world = settled()
+    world.shift(selector={"system": "hotel"}, to="west")
+    world.settle()
+    found = told(world, lambda world: world.change_shift(abort=True, aborted_by="bob") or world.settle())
+    assert ("Shift callcenter/s1", "Aborting", "aborted by bob: what this Shift moved goes back") in found
+
+
 def test_an_approval_is_told() -> None:
     world = settled()
     world.shift(SHIFT, selector={"names": [GROUP.rpartition("/")[2]]}, to="west", approval="Manual")
@@ -212,6 +222,22 @@ def test_an_approval_is_told() -> None:
     assert [reason for _, reason, _ in told(world, World.settle)] == ["MoveStarted", "MoveStarted"]
 
 
+def test_a_drills_report_is_told_once_it_is_written() -> None:
+    world = DrillWorld().coming_back()
+    before = world.snapshot
+    world.travel("west", "east")
+    after = world.snapshot
+    ((key, entry),) = after.drill_reports.items()
+    found = [tale for tale in tales(before, after, "east") if tale.reason == "ReportWritten"]
+    assert [(tale.resource.kind, tale.name, tale.type) for tale in found] == [("Drill", DRILL, "Normal")]
+    assert f"run {entry.record.run} is written" in found[0].message
+    assert f"drill report {DRILL.rpartition('/')[2]} -n callcenter --run {entry.record.run}`" in found[0].message
+    assert [tale.reason for tale in tales(before, after, "east")][-2:] == ["DrillSucceeded", "ReportWritten"]
+    world.advance(1.0)
+    assert list(tales(after, world.snapshot, "east")) == []
+    assert (keys.DRILL_REPORTS + key).startswith(LOOKED_AT)
+
+
 def test_a_drill_that_nobody_looked_at_is_told_from_beginning_to_end() -> None:
     world = DrillWorld()
 
@@ -220,7 +246,13 @@ def test_a_drill_that_nobody_looked_at_is_told_from_beginning_to_end() -> None:
         world.over()
 
     found = [(reason, message) for subject, reason, message in told(world, all_of_it) if subject == f"Drill {DRILL}"]
-    assert [reason for reason, _ in found] == ["DrillStarted", "Holding", "ComingBack", "DrillSucceeded"]
+    assert [reason for reason, _ in found] == [
+        "DrillStarted",
+        "Holding",
+        "ComingBack",
+        "DrillSucceeded",
+        "ReportWritten",
+    ]
     assert found[1][1] == "10 agents work at west"
 
 

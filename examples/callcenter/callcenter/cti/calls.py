@@ -82,7 +82,6 @@ class CallDesk:
         self._may_ring = may_ring
         self._calls: dict[str, _Call] = {}
         self._queues: dict[str, list[WaitingCall]] = {}
-        self._answered: Counter[str] = Counter()
         self._unanswered: Counter[str] = Counter()
         self._relays: dict[str, deque[float]] = {}
         self._peer_paused: dict[str, float] = {}
@@ -97,10 +96,6 @@ class CallDesk:
     def waiting(self, group: str) -> int:
         """How many calls wait in this group's queue."""
         return len(self._queues.get(group, ()))
-
-    def answered_of(self, group: str) -> int:
-        """How many calls of this group agents here have taken since the process started."""
-        return self._answered[group]
 
     def unanswered_of(self, group: str) -> int:
         """How many calls of this group rang an agent here who did not take them; not those whose caller gave up."""
@@ -233,7 +228,6 @@ class CallDesk:
         if account is None:
             call.state = "away"
             return
-        self._answered[call.waiting.group] += 1
         self._talk(call, account, now)
 
     def ended(self, call_id: str, by: str, now: float) -> None:

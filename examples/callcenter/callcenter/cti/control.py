@@ -64,6 +64,7 @@ class Host(Protocol):
 
 def group_json(centre: Centre, group: str) -> dict[str, Any]:
     """One group as the contract shows it."""
+    calls = centre.calls.tally(group)
     count, states = centre.server.count(group), centre.agents.states(group)
     placement = centre.server.book.get(group)
     return {
@@ -81,9 +82,9 @@ def group_json(centre: Centre, group: str) -> dict[str, Any]:
         "standby": count.standby,
         "calls_waiting": centre.calls.waiting(group),
         "released": count.released,
-        "calls_answered": centre.calls.answered_of(group),
+        "calls_answered": calls.answered,
         "calls_unanswered": centre.calls.unanswered_of(group),
-        "calls": asdict(centre.calls.tally(group)),
+        "calls": asdict(calls),
         "buckets": {str(bucket): n for bucket, n in count.occupied.items()},
         "staying": count.staying[:MOST_NAMED],
     }

@@ -81,7 +81,7 @@ def _fates(centre: "Centre", groups: Iterable[str]) -> Iterable[Sample]:
     for group in groups:
         tally = centre.calls.tally(group)
         found = {
-            "answered": centre.calls.answered_of(group),
+            "answered": tally.answered,
             "abandoned": tally.abandoned,
             "handed_back": tally.refused,  # it came from the other city, whose queue has it again: nobody is here
         }

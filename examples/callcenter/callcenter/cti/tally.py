@@ -7,6 +7,7 @@ from dataclasses import dataclass
 class CallTally:
     """Counts that only grow. A call that goes to the other city counts there.
 
+    `answered`: an agent here talks on it, whether the word came or the softswitch's list shows it; once for each call.
     `hung_up`: caller or agent ended it. `cut`: it was talked on and ended otherwise. `unheard`: it was talked on and is
     over, and the word that it ended was lost. `abandoned`: it waited or rang, and its caller gave up. `refused`: nobody
     could be found for it.

@@ -1,6 +1,6 @@
 """Status of an AgentGroup: where its agents are, what became of its order, whether a failover has somewhere to go."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tandem.api.agentgroup import AgentGroupSpec, AgentGroupStatus, LastShift, PlacementStatus, SiteCount
 from tandem.domain.buckets import parse_ranges
@@ -16,11 +16,12 @@ UNDER_WAY = frozenset({"Publishing", "NotPlacedYet", "OrderPending", "Moving", "
 """Reasons of Ready=False that end by themselves, or by lifting a hold."""
 
 
-def group_status(scene: Scene, seen: Seen, ledger: Ledger) -> AgentGroupStatus:
+def group_status(scene: Scene, seen: Seen, ledger: Ledger, local: Iterable[Said] = ()) -> AgentGroupStatus:
     """The status of one AgentGroup.
 
     Args:
         ledger: Load of every site, made once for all groups of a round.
+        local: Conditions that only this cluster's operator knows.
     """
     snapshot, name = scene.snapshot, seen.name
     spec = seen.spec if isinstance(seen.spec, AgentGroupSpec) else None
@@ -46,7 +47,7 @@ def group_status(scene: Scene, seen: Seen, ledger: Ledger) -> AgentGroupStatus:
         shift=shift.short_name if shift else "",
         last_shift=_last_shift(snapshot, name),
         observed_generation=seen.generation,
-        conditions=settle(said, seen, seen.generation, scene.now),
+        conditions=settle([*said, *local], seen, seen.generation, scene.now),
     )
 
 

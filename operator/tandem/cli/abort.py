@@ -1,0 +1,33 @@
+"""`kubectl tandem abort NAME`: stop a Shift and bring everybody back, in the first cluster that shows the Shift."""
+
+from tandem.api.resources import SHIFT
+from tandem.api.shift import FINISHED
+from tandem.cli.contexts import Clusters, in_first, who_am_i
+from tandem.operator.cluster import Cluster, path_of
+
+
+async def run(clusters: Clusters, name: str, namespace: str) -> int:
+    """Abort it. Exit code 0: told, now or before; 1: it is not there, or over."""
+    nowhere = "not aborted: no cluster has this Shift; `kubectl get shifts -A` shows those there are"
+    found = await in_first(clusters, SHIFT, name, namespace, _abort, nowhere=nowhere)
+    if found is None:
+        return 1
+    code, by = found.value
+    if by:
+        print(f"Shift {found.name} aborted by {by} (by way of {found.context})")
+    return code
+
+
+async def _abort(cluster: Cluster, full: str) -> tuple[int, str]:
+    """Exit code, and who has aborted it now, if anybody."""
+    found = await cluster.get(path_of(SHIFT, full))
+    spec = found["spec"]
+    if (phase := found.get("status", {}).get("phase")) in FINISHED:
+        print(f"Shift {full} is over ({phase}: {found['status'].get('message', '')}); nothing to abort")
+        return 1, ""
+    if spec.get("abort"):
+        print(f"Shift {full} was aborted by {spec.get('abortedBy', 'a person')} already")
+        return 0, ""
+    by = await who_am_i(cluster)
+    await cluster.merge(path_of(SHIFT, full), {"spec": {"abort": True, "abortedBy": by}})
+    return 0, by

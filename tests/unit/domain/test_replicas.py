@@ -1,0 +1,194 @@
+"""Ready replicas at the target: waited for where somebody counts them, and not for ever where nobody does."""
+
+from typing import Any
+
+import pytest
+
+from tandem.api.shift import ShiftSpec
+from tandem.constants import PREPARE_PATIENCE_S, READY_UNKNOWN_S
+from tandem.domain import keys
+from tandem.domain.preview import Asked, previews
+from tandem.domain.reasons import Reason
+from tandem.domain.records import ReplicasRecord, TargetTestRecord
+from tandem.domain.target_tests import asked_by_place
+from tests.unit.domain.world import GROUP, World, site_spec
+
+NAME = "callcenter/s1"
+SCALE: dict[str, Any] = {"mode": "Scale", "agentsPerReplica": 40, "min": 1, "max": 10}
+
+
+def west(scaling: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """West, whose softswitch is scaled like this."""
+    spec = site_spec("west", "hotel")
+    spec["systems"][0]["softswitch"]["scaling"] = SCALE if scaling is None else scaling
+    spec["systems"][0] |= changes
+    return spec
+
+
+def a_world(site: dict[str, Any] | None = None) -> World:
+    """A hundred agents at east; west has a softswitch that carries forty with each replica."""
+    world = World()
+    world.publish(keys.SITE, "west", site or west())
+    world.group({"east": 100})
+    world.settle()
+    world.sessions("east", GROUP, dict.fromkeys(range(100), 1))
+    return world
+
+
+def begin(world: World, name: str = NAME, **spec: Any) -> None:
+    world.shift(name, **{"selector": {"system": "hotel"}, "to": "west", **spec})
+    world.settle()
+
+
+def ready(world: World, site: str = "west", **parts: int) -> None:
+    world.put(keys.replicas(site, "hotel"), ReplicasRecord(ready=parts))
+    world.settle()
+
+
+def test_the_first_wave_waits_until_enough_are_ready_for_who_arrives() -> None:
+    world = a_world()
+    ready(world, softswitch=1)
+    begin(world)
+    record = world.shift_record()
+    assert (record.phase, record.reason) == ("Preparing", Reason.WAITING_FOR_REPLICAS)
+    assert "hotel at west: waits for replicas of the softswitch" in record.message
+    assert "1 of 3 Ready" in record.message
+    ready(world, softswitch=2)
+    assert "2 of 3 Ready" in world.shift_record().message
+    assert world.placement() == {"east": "0-99"}
+    ready(world, softswitch=3)
+    assert world.shift_record().phase == "Moving"
+
+
+def test_those_who_are_there_already_need_theirs_too() -> None:
+    world = a_world()
+    ready(world, softswitch=2)
+    begin(world, percent=50)
+    assert world.shift_record().phase == "Moving"  # fifty agents, two replicas
+    world = a_world()
+    world.group({"west": 100}, "callcenter/hotel-south")
+    world.settle()
+    ready(world, softswitch=3)
+    begin(world, selector={"names": ["hotel-north-sales"]}, percent=50)
+    assert "3 of 4 Ready" in world.shift_record().message
+
+
+def test_more_than_its_bounds_allow_is_not_waited_for() -> None:
+    world = a_world(west({**SCALE, "max": 2}))
+    ready(world, softswitch=2)
+    begin(world)
+    assert world.shift_record().phase == "Moving"
+
+
+def test_what_nobody_scales_is_not_waited_for() -> None:
+    world = a_world(west({"mode": "None"}))
+    begin(world)
+    assert world.shift_record().phase == "Moving"
+
+
+def test_the_cti_is_waited_for_as_well() -> None:
+    spec = west({"mode": "None"})
+    spec["systems"][0]["cti"]["scaling"] = SCALE
+    world = a_world(spec)
+    ready(world, cti=2, softswitch=9)
+    begin(world)
+    assert "replicas of the cti (callcenter/cti-hotel): 2 of 3 Ready" in world.shift_record().message
+
+
+def test_after_a_while_it_fails_with_nobody_moved() -> None:
+    world = a_world()
+    ready(world, softswitch=2)
+    begin(world)
+    world.advance(PREPARE_PATIENCE_S - 1)
+    world.settle()
+    assert world.shift_record().phase == "Preparing"
+    world.advance(2)
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.reason) == ("Failed", Reason.WAITING_FOR_REPLICAS)
+    assert "gave up before anything moved" in record.message
+    assert "2 of 3 Ready" in record.message
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_where_nobody_counts_them_it_goes_on_after_a_moment_and_has_said_so() -> None:
+    world = a_world()
+    begin(world)
+    record = world.shift_record()
+    assert (record.phase, record.reason) == ("Preparing", Reason.WAITING_FOR_REPLICAS)
+    assert "nobody there says how many replicas of the softswitch" in record.message
+    woken = world.decide().wake_at
+    assert woken is not None
+    assert woken - world.mono == pytest.approx(READY_UNKNOWN_S, abs=0.1)
+    world.advance(READY_UNKNOWN_S - 0.1)
+    world.settle()
+    assert world.shift_record().phase == "Preparing"
+    world.advance(0.2)
+    world.settle()
+    assert world.shift_record().phase == "Moving"
+    (told,) = [entry for entry in world.log if "nobody there says" in entry.why]
+    assert (told.action, told.reason) == ("Waiting", Reason.WAITING_FOR_REPLICAS)
+
+
+def test_a_word_that_is_taken_back_holds_nobody_up_any_longer() -> None:
+    world = a_world()
+    ready(world, softswitch=1)
+    begin(world)
+    world.advance(READY_UNKNOWN_S + 1)
+    world.settle()
+    assert world.shift_record().phase == "Preparing"
+    world.delete(keys.replicas("west", "hotel"))  # its operator, or its Kubernetes API, is gone
+    world.settle()
+    assert world.shift_record().phase == "Moving"
+
+
+def test_the_target_is_tested_when_the_replicas_are_there() -> None:
+    world = a_world(west(deepProbes="SignInAndCall"))
+    for observer in ("east", "west", "witness"):
+        world.observe(observer, "west", "hotel", "signIn")
+        world.observe(observer, "west", "hotel", "call")
+    ready(world, softswitch=1)
+    begin(world)
+    assert world.shift_record().reason == Reason.WAITING_FOR_REPLICAS
+    assert asked_by_place(world.snapshot) == {}
+    ready(world, softswitch=3)
+    assert world.shift_record().reason == Reason.TESTING_TARGET
+    assert asked_by_place(world.snapshot) == {("west", "hotel"): (NAME,)}
+    for observer in ("west", "witness"):
+        world.put(keys.test(observer, "west", "hotel"), TargetTestRecord(asked=(NAME,), ok=True))
+    world.settle()
+    assert world.shift_record().phase == "Moving"
+
+
+def test_a_shift_does_not_wait_for_the_replicas_of_one_made_after_it() -> None:
+    world = a_world()
+    world.group({"east": 100}, "callcenter/hotel-south")
+    world.settle()
+    ready(world, softswitch=3)
+    world.shift("callcenter/s2", selector={"names": ["hotel-south"]}, to="west")
+    world.advance(1.0)
+    world.shift("callcenter/s3", selector={"names": ["hotel-north-sales"]}, to="west")
+    world.settle()
+    assert world.shift_record("callcenter/s2").phase == "Moving"
+    assert "3 of 5 Ready" in world.shift_record("callcenter/s3").message
+
+
+def test_an_emergency_waits_for_no_replicas() -> None:
+    world = a_world()
+    ready(world, softswitch=1)
+    world.die("east")
+    world.settle()
+    world.advance(60.0)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_the_plan_says_how_many_must_be_ready() -> None:
+    world = a_world()
+    spec = ShiftSpec.model_validate({"selector": {"system": "hotel"}, "to": "west"})
+    (found,) = previews(world.snapshot, [Asked(NAME, spec)], world.now)
+    (gate,) = [gate for gate in found.planned.gates if "replicas" in gate]
+    assert gate.startswith("before the first wave replicas must be Ready: 3 of the softswitch of hotel at west;")
+    world = a_world(west({"mode": "None"}))
+    (found,) = previews(world.snapshot, [Asked(NAME, spec)], world.now)
+    assert not [gate for gate in found.planned.gates if "replicas" in gate]
