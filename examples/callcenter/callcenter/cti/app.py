@@ -226,13 +226,14 @@ class Cti:
         else:
             self._apply(self.centre.peer_loans(said, self._awake()))
 
-    def set_guest_capacity(self, capacity: int) -> None:
+    def set_guest_capacity(self, capacity: int, as_of: int) -> None:
         """Take in at most so many guests."""
-        self._apply(self.centre.set_guest_capacity(capacity, self._awake()))
+        # Not `_awake`: a boot that began in here would take what was said to the one before.
+        self._apply(self.centre.set_guest_capacity(capacity, self.now(), as_of=as_of))
 
     def set_priorities(self, priorities: Priorities) -> None:
         """Let in by these priorities from now on. They go to the disk with the maps: nothing depends on it."""
-        # Not `_awake`: a boot that began in here would take what was said to the one before.
+        # Not `_awake`, as above.
         self._apply(self.centre.set_priorities(priorities, self.now()))
 
     async def place(self, boot: str, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:

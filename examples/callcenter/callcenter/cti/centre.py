@@ -151,9 +151,9 @@ class Centre:
         """The disk has the accounts that may be lent."""
         return self._settle(self.server.loans_kept(now), now)
 
-    def set_guest_capacity(self, capacity: int, now: float) -> Effects:
-        """The engine says how many guests this city takes."""
-        return self._settle(self.server.set_guest_capacity(capacity, now), now)
+    def set_guest_capacity(self, capacity: int, now: float, *, as_of: int) -> Effects:
+        """The engine says how many guests this city takes, as the store had it at revision `as_of`."""
+        return self._settle(self.server.set_guest_capacity(capacity, now, as_of=as_of), now)
 
     # ---- what others may ask
 

@@ -35,12 +35,14 @@ other one's door for one, and the word that lets them in must not wait behind th
 class Steps:
     """What the guest door asks of its server.
 
-    `decide`: about a sign-in at the door, anew. `enter`: one that home has agreed to. `stand`: let it wait.
+    `decide`: about a sign-in at the door, anew. `decide_all`: about everybody who stands at a shut one, the most
+    important groups first. `enter`: one that home has agreed to. `stand`: let it wait.
     `end`: a session. `send`: an agent to a site, with a ticket; False: not now. `member`: who an account is.
     `why_counted`: what stands against calling an account released here, or None.
     """
 
     decide: Callable[[Knock, float, list[Out]], None]
+    decide_all: Callable[[float, list[Out]], None]
     enter: Callable[[Knock, float, list[Out]], None]
     stand: Callable[[Knock, str, list[Out]], None]
     end: Callable[[Session, str, list[Out]], None]
@@ -391,9 +393,7 @@ class GuestDoor:
             self._shut = False
             for group in self._t.groups.values():
                 self._recount(group.name, now)
-                for seat in list(group.at_door):
-                    if seat.knock is not None:
-                        self._do.decide(seat.knock, now, out)
+            self._do.decide_all(now, out)
 
     def _send_home(self, now: float, out: list[Out]) -> None:
         """Release the guests who can reach home again, in a quiet moment each, as in a planned move."""

@@ -42,6 +42,7 @@ from callcenter.session.events import (
     Reply,
     Started,
 )
+from callcenter.session.fence import Fence
 from callcenter.session.guests import GuestDoor, Steps
 from callcenter.session.lease import Timing, valid_until
 from callcenter.session.loan_frames import LoanFrame
@@ -113,6 +114,9 @@ client waits a lease for an answer, a deep probe a second."""
 STANDBY_SLACK: Final = 0.02
 """Seconds by which a connection may seem to be younger than its client's gap: that is counted at the client."""
 
+GUESTS: Final = "guests"
+"""By this name, which no group can have, the fence knows words about the number of guests."""
+
 MOST_CITIES: Final = 16
 """Cities of which one client's word is kept; a client that names more invents them."""
 
@@ -150,7 +154,8 @@ class SessionServer:
         self.boot = boot
         self.timing = timing
         self.book = PlacementBook(site, now)
-        self.priorities = PriorityBook(priorities)
+        self._fence = Fence()
+        self.priorities = PriorityBook(self._fence, priorities)
         self._t = Tables()
         self._secret = secret
         self._desk = desk
@@ -168,6 +173,7 @@ class SessionServer:
         self._swept_at = now
         steps = Steps(
             decide=self._decide,
+            decide_all=self._decide_all,
             enter=self._enter,
             stand=self._stand,
             end=self._end,
@@ -649,13 +655,12 @@ class SessionServer:
         self.guests.kept(now, out)
         return out
 
-    def set_guest_capacity(self, capacity: int, now: float) -> list[Out]:
-        """How many guests this city takes."""
+    def set_guest_capacity(self, capacity: int, now: float, *, as_of: int = 0) -> list[Out]:
+        """How many guests this city takes, as the store had it at revision `as_of`; 0: as the disk has it."""
         out: list[Out] = []
-        if capacity != self.guests.capacity:
+        if self._fence.passes(GUESTS, as_of) and capacity != self.guests.capacity:
             self.guests.set_capacity(capacity)
-            for group in self._t.groups.values():
-                self._decide_again(group, now, out)
+            self._decide_all(now, out)
         return out
 
     def set_activity(self, account: str, activity: Activity, now: float) -> list[Out]:
@@ -843,6 +848,10 @@ class SessionServer:
             to, ticket = place.owner, None
         out.append(Reply(offer.conn.id, Release(None, offer.id, to, ticket, carried)))
 
+    def _decide_all(self, now: float, out: list[Out]) -> None:
+        for name in self._by_priority(self._t.groups):
+            self._decide_again(self._t.groups[name], now, out)
+
     def _decide_again(self, group: Group, now: float, out: list[Out]) -> None:
         for seat in list(group.at_door):
             if seat.knock is not None:
@@ -853,7 +862,7 @@ class SessionServer:
         out: list[Out] = []
         self.boot = boot
         self.book.restart(now)
-        self.priorities.restart()
+        self._fence.restart()
         self._unconfirmed_due = True
         self._lapse_due(now, out)
         self._t.changed |= set(self._t.groups)
@@ -870,8 +879,7 @@ class SessionServer:
             self._ping(session, now, out)
         if self._unconfirmed_due and now >= self.book.boot_at + UNCONFIRMED_AFTER:
             self._unconfirmed_due = False
-            for name in self._by_priority(self._t.groups):
-                self._decide_again(self._t.groups[name], now, out)
+            self._decide_all(now, out)
         self._admit_paced(now, out)
         self._tell_paced(now, out)
         self._release_in_turn(now, out)
