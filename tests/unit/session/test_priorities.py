@@ -213,7 +213,7 @@ def test_a_cti_that_starts_without_its_engine_goes_by_what_it_kept() -> None:
 
 def test_doors_that_open_when_the_loans_are_known_let_the_most_important_in_first() -> None:
     """A CTI whose disk is new has asked the other city who is lent; whoever came first at its table is no matter."""
-    peak = Peak(rate=200.0, peer="west", lent=None)
+    peak = Peak(rate=200.0, peers=["west"], lent=None)
     peak.place({"east": "0-99"}, SALES, HELP)
     peak.say(7, help=200)
     peak.knock(*people("sales", 20), *people("help", 20))
