@@ -18,7 +18,7 @@ import aiohttp
 
 from callcenter.cti import app
 from callcenter.cti.centre import Centre, Effects
-from callcenter.cti.config import Config, HostPort
+from callcenter.cti.config import Config, HostPort, Peer
 from callcenter.cti.loanstore import Kept
 from callcenter.directory import Directory
 from callcenter.session.events import Close, Out, Reply
@@ -139,8 +139,7 @@ class SimCti(app.Cti):
         config = Config(
             site=self.site,
             system="hotel",
-            peer_site=world.other(self.site),
-            peer_url="http://peer",
+            peers=(Peer(world.other(self.site), "http://peer"),),
             directory=Path("/directory"),
             ticket_secret=b"a secret of the system",
             peer_secret="peer",
@@ -211,7 +210,9 @@ class SimCti(app.Cti):
                 elif peer.process.serves:
                     here, other = _socket_pair(world.network, self.process, peer.process)
                     there.append(here)
-                    peer.process.call(lambda: peer.process.loop.create_task(peer.peer._talk(cast("Any", other))))
+                    peer.process.call(
+                        lambda: peer.process.loop.create_task(peer.peers[self.site]._talk(cast("Any", other)))
+                    )
                     reply(None)
 
             try:
@@ -219,7 +220,7 @@ class SimCti(app.Cti):
             except (NotReachedError, NoAnswerError):
                 await asyncio.sleep(0.5)
                 continue
-            await self.peer._talk(cast("Any", there[-1]))
+            await self.peers[place]._talk(cast("Any", there[-1]))
             await asyncio.sleep(0.5)
 
     async def _list_calls(self) -> None:

@@ -47,16 +47,21 @@ class Arrivals:
 
     async def _ask(self) -> None:
         await self._picture.synced.wait()
-        after = 0
+        boot, after = "", 0
         while True:
             try:
-                seq, found = await self._adapter.arrivals(after, ARRIVALS_WAIT_S)
+                found = await self._adapter.arrivals(after, ARRIVALS_WAIT_S)
             except AdapterError:
                 await self._clock.sleep(_RETRY_S)
                 continue
-            # A smaller number: the CTI has restarted and counts from the beginning.
-            after = seq if seq >= after else 0
-            for arrival in found:
+            reborn, boot = after > 0 and found.boot != boot, found.boot
+            if reborn:
+                # It has restarted and counts from the beginning; its first ones may be behind our number already.
+                after = 0
+                continue
+            # A smaller number says the same of one that does not name its boot.
+            after = found.seq if found.seq >= after else 0
+            for arrival in found.agents:
                 self._take(arrival)
             await self._clock.sleep(_GATHER_S)
 

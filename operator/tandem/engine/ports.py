@@ -181,6 +181,16 @@ class AdapterError(DependencyError):
     """The thing behind an adapter did not answer usefully; the message names it and what it said."""
 
 
+@dataclass(frozen=True)
+class Arrived:
+    """What a CTI says of moves into its city. `boot`: the life that counts them; empty: it does not say."""
+
+    boot: str
+    seq: int
+    """The number of the last one named here, or of the last one there is."""
+    agents: Sequence[Arrival]
+
+
 class CTIAdapter(Protocol):
     async def capabilities(self) -> CTICapabilities: ...
 
@@ -190,7 +200,8 @@ class CTIAdapter(Protocol):
     async def progress(self, after: int, wait: float) -> CTIGroups:
         """Groups that changed after `after`; waits up to `wait` seconds for a change."""
 
-    async def arrivals(self, after: int, wait: float) -> tuple[int, Sequence[Arrival]]: ...
+    async def arrivals(self, after: int, wait: float) -> Arrived:
+        """Moves into this city after number `after`, as this life of the CTI counts; waits up to `wait` seconds."""
 
     async def evidence(self) -> ClientCounts:
         """What clients here say now of their connections to other cities: site -> group -> counts."""

@@ -204,16 +204,18 @@ async def test_a_whole_move_is_seen_from_both_ends(east: HttpCTI, west: HttpCTI,
     for city, adapter in (("east", east), ("west", west)):
         await adapter.push(boots[city], placed(10, east="0-99"))
     async with signed_in(cities, 5) as desks:
-        seq, none_yet = await west.arrivals(0, 0)
-        assert list(none_yet) == []
+        none_yet = await west.arrivals(0, 0)
+        assert (list(none_yet.agents), none_yet.boot) == ([], boots["west"])
+        seq = none_yet.seq
         # The receiving city first: a ticket must find its door.
         await west.push(boots["west"], placed(11, east_west="0-99"))
         await east.push(boots["east"], placed(11, east_west="0-99"))
         arrived: list[Arrival] = []
         async with asyncio.timeout(5):
             while len(arrived) < 5:
-                seq, found = await west.arrivals(seq, 2)
-                arrived += found
+                found = await west.arrivals(seq, 2)
+                seq = found.seq
+                arrived += found.agents
         assert {arrival.account for arrival in arrived} == {desk.account for desk in desks}
         for arrival in arrived:
             assert (arrival.group, arrival.came_from) == (GROUP, "east")

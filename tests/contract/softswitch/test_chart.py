@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from callcenter.cti.config import read_config
+from callcenter.cti.config import Peer, read_config
 from lab import tools
 from tests.contract.softswitch.kamailio import SOFTSWITCH
 
@@ -96,11 +96,21 @@ def test_the_cti_reads_what_the_chart_writes(
         environment[name] = str(mounts[environment[name]])
     assert Path(environment["TANDEM_DIRECTORY"]).parent in {Path(mount) for mount in mounts}
     config = read_config({**environment, "TANDEM_DIRECTORY": str(directory_path)})
-    assert (config.site, config.system, config.peer_site) == ("east", system, "west")
-    assert config.peer_url == f"http://198.18.0.12:{cti}"
+    assert (config.site, config.system) == ("east", system)
+    assert config.peers == (Peer("west", f"http://198.18.0.12:{cti}"),)
     assert str(config.evapi) == f"softswitch-{system}.callcenter.svc:8448"
     assert str(config.sip_address) == f"198.18.0.11:{sip}"
     assert (config.port, config.control_port) == (8080, 8081)
+
+
+def test_a_third_city_is_one_more_peer_of_each_cti(tmp_path: Path) -> None:
+    done = helm(tmp_path, VALUES | {"morePeers": [{"city": "north", "nodeIP": "198.18.0.14"}]})
+    assert done.returncode == 0, done.stderr
+    objects = {f"{o['kind']}/{o['metadata']['name']}": o for o in yaml.safe_load_all(done.stdout) if o}
+    for system, port in (("hotel", 30580), ("flight", 30581)):
+        environment = environment_of(objects, f"cti-{system}")
+        assert environment["TANDEM_PEER_SITE"] == "west,north"
+        assert environment["TANDEM_PEER_URL"] == f"http://198.18.0.12:{port},http://198.18.0.14:{port}"
 
 
 @pytest.mark.parametrize("system", ["hotel", "flight"])

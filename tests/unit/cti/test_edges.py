@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
 from callcenter.cti import loanstore, mapstore, openapi
-from callcenter.cti.config import read_config
+from callcenter.cti.config import Peer, read_config
 from callcenter.cti.control import ControlPort
 from callcenter.cti.distribution import PeerGroup
 from callcenter.cti.errors import ConfigError, RequestError
@@ -38,12 +38,16 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 def test_a_complete_environment(env: dict[str, str]) -> None:
     config = read_config(env)
-    assert (config.site, config.peer_url, str(config.evapi)) == (
-        "east", "http://198.18.0.12:30580", "softswitch-hotel.callcenter.svc:8448",
-    )  # fmt: skip
+    assert (config.site, str(config.evapi)) == ("east", "softswitch-hotel.callcenter.svc:8448")
+    assert config.peers == (Peer("west", "http://198.18.0.12:30580"),)
     assert (config.port, config.control_port, config.signin_rate, config.wrapup) == (8080, 8081, 2000.0, 2.0)
     assert (config.timing.lease, config.timing.ping, config.map_dir) == (DEFAULT_LEASE, DEFAULT_PING, None)
     assert read_directory(config).realm == "callcenter"
+
+
+def test_three_cities(env: dict[str, str]) -> None:
+    env |= {"TANDEM_PEER_SITE": "west, north", "TANDEM_PEER_URL": "http://198.18.0.12:1,http://198.18.0.13:1/"}
+    assert read_config(env).peers == (Peer("west", "http://198.18.0.12:1"), Peer("north", "http://198.18.0.13:1"))
 
 
 @pytest.mark.parametrize(
@@ -52,6 +56,8 @@ def test_a_complete_environment(env: dict[str, str]) -> None:
         pytest.param({"TANDEM_SITE": ""}, "TANDEM_SITE is not set: set it to this city's name", id="missing"),
         pytest.param({"TANDEM_SITE": "East"}, "TANDEM_SITE is 'East' (names are of lower-case", id="capital"),
         pytest.param({"TANDEM_PEER_SITE": "east"}, "TANDEM_PEER_SITE is 'east', which is this city", id="own-peer"),
+        pytest.param({"TANDEM_PEER_SITE": "west,west"}, "is 'west,west', one of them twice", id="peer-twice"),
+        pytest.param({"TANDEM_PEER_SITE": "west,north"}, "TANDEM_PEER_URL has 1 URLs: set it to one", id="one-url"),
         pytest.param(
             {"TANDEM_PEER_URL": "198.18.0.12"}, "TANDEM_PEER_URL is '198.18.0.12' (must begin", id="no-scheme"
         ),

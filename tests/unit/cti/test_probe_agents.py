@@ -50,7 +50,7 @@ def test_a_cti_that_knows_no_map_yet_lets_it_in() -> None:
 
 
 def test_a_cti_that_does_not_know_yet_whom_it_lent_lets_it_in() -> None:
-    office = Office(a_directory(), lent=None)
+    office = Office(a_directory(), peers=["west"], lent=None)
     office.sign_in(0, EAST)
     assert office.signed_in(EAST).state == "available"
     assert not any(isinstance(frame, SignedIn) for conn, frame in office.frames if conn == 0), "people wait for that"

@@ -14,6 +14,7 @@ from tandem.domain.records import GroupReport, PlacementRecord
 from tandem.engine.ports import (
     AdapterError,
     Arrival,
+    Arrived,
     CarrierPlan,
     ClientCounts,
     CTIGroups,
@@ -79,11 +80,13 @@ class FakeCTI:
         groups = {name: self._report(group) for name, group in self.groups.items() if group.changed > after}
         return CTIGroups(self.boot, self.confirmed, self.seq, groups)
 
-    async def arrivals(self, after: int, wait: float) -> tuple[int, Sequence[Arrival]]:
+    async def arrivals(self, after: int, wait: float) -> Arrived:
         await self._travel()
+        if after > len(self.moves):
+            after = 0
         if after >= len(self.moves):
             await self._wait_for_change(wait)
-        return len(self.moves), self.moves[after:]
+        return Arrived(self.boot, len(self.moves), self.moves[after:])
 
     async def evidence(self) -> ClientCounts:
         await self._travel()

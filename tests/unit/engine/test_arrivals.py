@@ -1,6 +1,7 @@
 """Switch times of those who arrive: each once, complete after restarts."""
 
 import asyncio
+from dataclasses import replace
 
 from tandem.domain.records import MovesRecord
 from tests.unit.domain.world import GROUP
@@ -72,6 +73,24 @@ def test_when_engine_and_cti_have_forgotten_the_store_still_knows() -> None:
         await asyncio.sleep(3.0)
         (name,) = before.shifts
         assert moves(cities, "west").shifts[name].agents == 30
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_cti_that_restarted_and_counted_further_than_before_between_two_looks_is_heard_from_the_beginning() -> None:
+    """Its numbers begin at 1 again, so only its boot tells that number 31 is another agent than the last 31st."""
+
+    async def story() -> None:
+        cities = await there_and_back()
+        west, (name,) = cities.cti("west"), moves(cities, "west").shifts
+        heard = list(west.moves)
+        assert len(heard) == 30
+        west.restart()
+        west.moves += [replace(move, account=f"{move.account}-{n}") for n in (1, 2) for move in heard]
+        west.moves += heard[:5]  # known already, and counted once
+        await asyncio.sleep(3.0)
+        assert moves(cities, "west").shifts[name].agents == 90
         await cities.stop()
 
     run_virtual(story())

@@ -42,7 +42,7 @@ class East(Cti):
     """East's server with west as its peer. `peer` is what west says."""
 
     def __init__(self, capacity: int = 10, **more: Any) -> None:
-        super().__init__(peer="west", **more)
+        super().__init__(peers=["west"], **more)
         self.server.set_guest_capacity(capacity, self.now)
         self.hear()
 
@@ -56,10 +56,10 @@ class East(Cti):
         return outs
 
     def hear(self) -> None:
-        self.server.arrived_at_peer("w1", 0, self.now)
+        self.server.arrived_at_peer("west", "w1", 0, self.now)
 
     def peer(self, frame: LoanFrame) -> list[Out]:
-        return self.server.peer_said(frame, self.now)
+        return self.server.peer_said("west", frame, self.now)
 
     def stray(self, conn: int, account: str, instance: str = "") -> Borrow:
         """An agent of west's, who cannot reach it, comes to our door. Returns what west is asked."""
@@ -409,7 +409,7 @@ def test_guests_go_home_no_faster_than_they_arrive_there() -> None:
         cti.home_is_back(n)
     assert frames(cti.connected(HOME_STABLE - 0.05), Release) == []
     assert len(frames(cti.living(0.5), Release)) == WINDOW
-    cti.server.arrived_at_peer("w1", 15, cti.now)
+    cti.server.arrived_at_peer("west", "w1", 15, cti.now)
     assert len(frames(cti.living(0.15), Release)) == 15
 
 
@@ -528,11 +528,11 @@ class Reborn(Cti):
     """East's next life: the disk has its map, and its engine has not spoken yet."""
 
     def __init__(self) -> None:
-        super().__init__(peer="west", lent=())
+        super().__init__(peers=["west"], lent=())
         self.server.book.adopt(GROUP, Placement(1, parse_map(EAST)))
 
     def lend(self, account: str = "a1") -> Lent:
-        return said(self.server.peer_said(Borrow("w1.1", ((account, f"i-{account}"),)), self.now), Lent)[0]
+        return said(self.server.peer_said("west", Borrow("w1.1", ((account, f"i-{account}"),)), self.now), Lent)[0]
 
     def confirm(self) -> None:
         self.revision = 0

@@ -19,7 +19,7 @@ from callcenter.session.loans import Lender
 from callcenter.session.messages import Ping, Pong
 from callcenter.session.seats import Tables
 from callcenter.session.server import SessionServer
-from tests.unit.session.world import MAPS, SITES, OverlapError, World, play, play_guests
+from tests.unit.session.world import MAPS, SITES, THREE, OverlapError, World, play, play_guests
 
 ACCOUNTS = st.sampled_from(["agent0001", "agent0002"])
 SITE = st.sampled_from(SITES)
@@ -42,6 +42,14 @@ def test_nobody_is_in_two_places_on_two_devices_and_guests_come_home(seed: int) 
     world = play_guests(seed)
     for account in ("agent0001", "agent0002"):
         assert world.valid_at(account) == [world.home], f"replay with play_guests({seed})"
+
+
+@settings(max_examples=15, deadline=None, database=None)
+@given(st.integers(0, 2**32 - 1))
+def test_nobody_is_in_two_of_three_cities(seed: int) -> None:
+    world = play_guests(seed, sites=THREE)
+    for account in ("agent0001", "agent0002"):
+        assert world.valid_at(account) == [world.home], f"replay with play_guests({seed}, sites=THREE)"
 
 
 class TwoCities(RuleBasedStateMachine):
@@ -259,6 +267,47 @@ LOAN_MUTATIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     a_guests_other_device_is_asked_for_while_the_first_one_works,
 )
 """Rules that take a rare order of late words to be needed have their own tests in `test_loans.py`."""
+
+
+def home_lends_on_the_way_to_another_city(patch: pytest.MonkeyPatch) -> None:
+    """One device has gone to the third city with a ticket; another one asks at the second."""
+    honest = GuestDoor._why_not_ours_to_lend
+
+    def why_not(self: GuestDoor, account: str, to: str, now: float) -> str | None:
+        why = honest(self, account, to, now)
+        return None if why == "PlacedElsewhere" else why
+
+    patch.setattr(GuestDoor, "_why_not_ours_to_lend", why_not)
+
+
+def home_lends_two_devices_to_two_cities(patch: pytest.MonkeyPatch) -> None:
+    """Each other city knows of its own loan only."""
+    honest = GuestDoor._promised
+
+    def promised(self: GuestDoor, account: str, instance: str, now: float, *, but: str = "") -> str | None:
+        return None if but else honest(self, account, instance, now)
+
+    patch.setattr(GuestDoor, "_promised", promised)
+
+
+THREE_CITIES_MUTATIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
+    home_lends_on_the_way_to_another_city,
+    home_lends_two_devices_to_two_cities,
+)
+
+
+@pytest.mark.parametrize("mutation", THREE_CITIES_MUTATIONS, ids=lambda mutation: mutation.__name__)
+def test_a_broken_rule_of_loans_to_several_cities_is_found(
+    mutation: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutation(monkeypatch)
+    for seed in range(60):
+        try:
+            play_guests(seed, sites=THREE)
+        except OverlapError:
+            print(f"{mutation.__name__}: found with seed {seed}")
+            return
+    pytest.fail(f"no overlap in 60 runs although {mutation.__doc__}")
 
 
 @pytest.mark.parametrize("mutation", LOAN_MUTATIONS, ids=lambda mutation: mutation.__name__)

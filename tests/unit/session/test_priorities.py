@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from callcenter.session.door import parse_map
 from callcenter.session.events import Badge, Member, Out, Reply
-from callcenter.session.lease import Timing
+from callcenter.session.fence import Fence
+from callcenter.session.guests import LOOK_EVERY
+from callcenter.session.lease import DRIFT, Timing
+from callcenter.session.loans import ANSWER_WITHIN, LOAN
 from callcenter.session.messages import CarriedState, Hello, Offer, PhoneLine, SignIn, Withdraw
 from callcenter.session.pacing import BURST_SECONDS
 from callcenter.session.placements import Placement
@@ -208,6 +211,16 @@ def test_a_cti_that_starts_without_its_engine_goes_by_what_it_kept() -> None:
     assert peak.later(0.2)[:11] == people("help", 11)
 
 
+def test_doors_that_open_when_the_loans_are_known_let_the_most_important_in_first() -> None:
+    """A CTI whose disk is new has asked the other city who is lent; whoever came first at its table is no matter."""
+    peak = Peak(rate=200.0, peers=["west"], lent=None)
+    peak.place({"east": "0-99"}, SALES, HELP)
+    peak.say(7, help=200)
+    peak.knock(*people("sales", 20), *people("help", 20))
+    assert peak.later(LOAN) == []
+    assert peak.later(LOAN * DRIFT + ANSWER_WITHIN + 2 * LOOK_EVERY)[:11] == people("help", 11)
+
+
 STREAM = st.lists(
     st.tuples(
         st.sampled_from(["sales", "help", "desk", "probe"]),
@@ -247,14 +260,14 @@ def test_never_more_than_the_rate_and_in_the_end_everybody(
 def test_of_two_words_about_a_group_the_newer_reading_counts_in_whatever_order_they_come() -> None:
     words = [Priorities({HELP: 5}, 10), Priorities({HELP: 7}, 12), Priorities({HELP: 6, SALES: 3}, 11)]
     for order in (words, words[::-1], words[1:] + words[:1]):
-        book = PriorityBook()
+        book = PriorityBook(Fence())
         for word in order:
             book.take(word)
         assert book.all == {HELP: 7, SALES: 3}
 
 
 def test_only_what_is_another_number_now_is_news() -> None:
-    book = PriorityBook({SALES: 50})
+    book = PriorityBook(Fence(), {SALES: 50})
     assert book.take(Priorities({HELP: USUAL, SALES: 50}, 4)) == frozenset()
     assert book.take(Priorities({HELP: 7, SALES: 50}, 4)) == {HELP}
     assert book.take(Priorities({HELP: 8}, 3)) == frozenset()
@@ -262,9 +275,23 @@ def test_only_what_is_another_number_now_is_news() -> None:
 
 def test_what_was_kept_and_another_boots_readings_fence_nothing() -> None:
     """The store may be another one by then, and its revisions smaller; a boot refuses what was meant for another."""
-    book = PriorityBook({HELP: 7})
+    fence = Fence()
+    book = PriorityBook(fence, {HELP: 7})
     assert book.take(Priorities({HELP: 8}, 0)) == {HELP}
     book.take(Priorities({HELP: 9}, 500))
-    book.restart()
+    fence.restart()
     assert book.of(HELP) == 9
     assert book.take(Priorities({HELP: 10}, 3)) == {HELP}
+
+
+def test_the_number_of_guests_goes_by_the_same_fence(full: Peak) -> None:
+    for as_of, said, held in ((500, 20, 20), (499, 30, 20), (500, 25, 25), (501, 10, 10)):
+        full.server.set_guest_capacity(said, full.now, as_of=as_of)
+        assert full.server.guests.capacity == held, as_of
+    full.say(7, help=200)
+    assert full.server.priorities.of(HELP) == 200, "each thing is fenced by its own readings"
+    full.server.restart("b2", full.now)
+    full.server.set_guest_capacity(40, full.now, as_of=3)
+    assert full.server.guests.capacity == 40, "a new boot may have another store"
+    full.say(2, help=300)
+    assert full.server.priorities.of(HELP) == 300

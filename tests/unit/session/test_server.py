@@ -542,6 +542,22 @@ def test_a_thousand_are_released_in_small_portions(cti: Cti) -> None:
     assert portions == [RELEASES_A_TICK] * whole + [rest, 0]
 
 
+@pytest.mark.parametrize("map_", [OUT, WEST])
+def test_an_offer_that_a_new_map_takes_back_is_no_release_of_one_who_is_signed_in_here(
+    cti: Cti, map_: dict[str, str]
+) -> None:
+    """Two devices of one agent: the first one works here, the second one has an offer, and may have answered it. It
+    goes to west at once, so the first one's session must be over."""
+    cti.place(EAST)
+    first = cti.sign_in(1, "a1", "desk")
+    cti.hello(2, "a1", "laptop")
+    offer = only(cti.ask(2), Offer)
+    outs = cti.place(map_)
+    assert only(outs, Ended) == Ended(first, "Replaced")
+    assert (only(outs, Release).session, only(outs, Release).to) == (offer.session, "west")
+    assert not cti.server.valid("a1", cti.now)
+
+
 def test_releases_keep_the_time_of_the_city_that_takes_them_in(cti: Cti) -> None:
     cti.place(EAST)
     for n in range(100):
@@ -549,10 +565,10 @@ def test_releases_keep_the_time_of_the_city_that_takes_them_in(cti: Cti) -> None
     cti.place(OUT)
     released = 0
     for _ in range(10):
-        cti.server.arrived_at_peer("w1", 0, cti.now)
+        cti.server.arrived_at_peer("west", "w1", 0, cti.now)
         released += len(frames(cti.later(TICK), Release))
     assert released == WINDOW
-    cti.server.arrived_at_peer("w1", 25, cti.now)
+    cti.server.arrived_at_peer("west", "w1", 25, cti.now)
     assert len(frames(cti.later(2 * TICK), Release)) == 25
 
 

@@ -1,8 +1,9 @@
-"""Two real session servers and real clients on a made-up network: delays, cuts, resets, pauses, crashes, clocks.
+"""Two real session servers, or three, and real clients on a made-up network: delays, cuts, resets, pauses, crashes.
 
 The network behaves like TCP, which is the hard case: nothing is lost within a connection, but it can arrive seconds
 late, all at once, when the connection was long given up at the other end. The cities' own line is worse: there are two
-of them, so words are lost, repeated and overtake each other. Time only exists as an argument.
+of them between any two, so words are lost, repeated and overtake each other. Time only exists as an argument, and each
+machine has a clock of its own.
 
 A person's name is the account, and `account/2` for a second device of the same agent.
 """
@@ -25,6 +26,7 @@ from callcenter.session.placements import Placement
 from callcenter.session.server import SessionServer
 
 SITES = ("east", "west")
+THREE = (*SITES, "north")
 DIRECTIONS = ("up", "down")
 GROUP = "callcenter/x"
 SECRET = b"a secret of the system"
@@ -41,10 +43,6 @@ class OverlapError(AssertionError):
 
 def account_of(person: str) -> str:
     return person.partition("/")[0]
-
-
-def other(site: str) -> str:
-    return "west" if site == "east" else "east"
 
 
 class Desk:
@@ -120,7 +118,10 @@ class Person:
 class World:
     """`run(seconds)` lets time pass; everything else happens in between. Checks promise 5 after every event."""
 
-    def __init__(self, seed: int, accounts: tuple[str, ...] = ("agent0001", "agent0002")) -> None:
+    def __init__(
+        self, seed: int, accounts: tuple[str, ...] = ("agent0001", "agent0002"), sites: tuple[str, ...] = SITES
+    ) -> None:
+        self.sites = sites
         self.rng = random.Random(seed)
         self.true = 0.0
         self.order = 0
@@ -132,18 +133,18 @@ class World:
         self.revision = 0
         self.stragglers = 0.03
         self.home = "east"
-        self.line_cut: set[str] = set()
-        """Cities whose words do not reach the other one."""
+        self.line_cut: set[tuple[str, str]] = set()
+        """Cities, and others whom their words do not reach."""
         self.line_slow = 0.02
         self.line_bad = 0.0
         """Share of the words between the cities that are lost, and share that come twice."""
-        self.cities = {site: self._city(site) for site in SITES}
+        self.cities = {site: self._city(site) for site in sites}
         self.people: dict[str, Person] = {}
         for n, account in enumerate(accounts):
             clock = self._clock()
-            client = ClientSession(account_of(account), f"i{n}", SITES, "east", mac="m", jitter=self.rng.random)
+            client = ClientSession(account_of(account), f"i{n}", sites, "east", mac="m", jitter=self.rng.random)
             self.people[account] = Person(clock, client)
-        for site in SITES:
+        for site in sites:
             self.place(site, {"east": "0-99"})
             self._tick_city(site)
         for account, person in self.people.items():
@@ -172,9 +173,12 @@ class World:
         self._spread(site, outs)
         self.check()
 
+    def others(self, site: str) -> list[str]:
+        return [each for each in self.sites if each != site]
+
     def place_both(self, map_: dict[str, str]) -> None:
         self.revision += 1
-        for site in SITES:
+        for site in self.sites:
             self.place(site, map_, revision=self.revision)
 
     def open_every_door(self) -> None:
@@ -214,8 +218,8 @@ class World:
         self._person_event(person, lambda client, now: client.sign_in(now))
 
     def cut_line(self, *sites: str) -> None:
-        """What these cities say does not reach the other one."""
-        self.line_cut |= set(sites)
+        """What these cities say does not reach any other one."""
+        self.line_cut |= {(site, to) for site in sites for to in self.others(site)}
 
     def mend_line(self) -> None:
         self.line_cut.clear()
@@ -257,7 +261,7 @@ class World:
             person.paused_until = min(person.paused_until, self.true)
         for account, site, _ in list(self.cut):
             self.mend_link(account, site)
-        for site in SITES:
+        for site in self.sites:
             self.cities[site].paused_until = min(self.cities[site].paused_until, self.true)
             self.restart(site)
 
@@ -302,7 +306,7 @@ class World:
             timing=TIMING,
             now=clock.at(self.true),
             wall=1_000_000.0 + self.true,
-            peer=other(site),
+            peers=self.others(site),
             lent=disk,
             keeps=True,
         )
@@ -432,7 +436,8 @@ class World:
             if self.true >= city.spoke_at + NEWS_EVERY:
                 city.spoke_at = self.true
                 boot = city.server.boot
-                self._say(site, lambda server, at: server.arrived_at_peer(boot, 0, at))
+                for to in self.others(site):
+                    self._say(site, to, lambda server, at: server.arrived_at_peer(site, boot, 0, at))
             return city.server.tick(now)
 
         if self.true >= city.paused_until:
@@ -452,13 +457,13 @@ class World:
 
     # the line between the cities, and the disks
 
-    def _say(self, site: str, event: Callable[[SessionServer, float], Any]) -> None:
-        """One city says something to the other; it goes to whichever process runs there when it arrives."""
+    def _say(self, site: str, to: str, event: Callable[[SessionServer, float], Any]) -> None:
+        """One city says something to another; it goes to whichever process runs there when it arrives."""
 
         def arrive() -> None:
-            if site not in self.line_cut:
-                server = self.cities[other(site)].server
-                self._city_event(other(site), server, lambda now: event(server, now) or [])
+            if (site, to) not in self.line_cut:
+                server = self.cities[to].server
+                self._city_event(to, server, lambda now: event(server, now) or [])
 
         if self.rng.random() >= self.line_bad:
             self._at(self.true + self._delay(self.line_slow), arrive)
@@ -488,7 +493,9 @@ class World:
             match out:
                 case Say():
                     text = json.dumps(write(out.frame))
-                    self._say(site, lambda server, now, t=text: server.peer_said(read(json.loads(t)), now))
+                    self._say(
+                        site, out.to, lambda server, now, t=text: server.peer_said(site, read(json.loads(t)), now)
+                    )
                 case Reply():
                     connection = self.connections.get(out.conn)
                     if connection is not None and connection.server_end:
@@ -612,9 +619,13 @@ class Engine:
         """The next legal step, if there is one now."""
         here = self.place
         if here.to is None:
-            self._put(Place(here.site, other(here.site)))
+            self._put(Place(here.site, self._another(here.site)))
         elif self._is_empty(here.site):
             self._put(Place(here.to))
+
+    def _another(self, site: str) -> str:
+        others = self.world.others(site)
+        return others[0] if len(others) == 1 else self.world.rng.choice(others)
 
     def turn_back(self) -> None:
         if self.place.to is not None:
@@ -625,8 +636,10 @@ class Engine:
             self.step()
 
     def _is_empty(self, site: str) -> bool:
-        """Both cities hold the map, and the one that is left counts nobody."""
-        return all(self._holds(s) for s in SITES) and not self.world.cities[site].server.count(GROUP).occupied
+        """All cities hold the map, and the one that is left counts nobody."""
+        return (
+            all(self._holds(s) for s in self.world.sites) and not self.world.cities[site].server.count(GROUP).occupied
+        )
 
     def _holds(self, site: str) -> bool:
         city = self.world.cities[site]
@@ -639,13 +652,13 @@ class Engine:
 
     def repair(self) -> None:
         """A city that has started since gets its map."""
-        for site in SITES:
+        for site in self.world.sites:
             self.world.place(site, {str(self.place): "0-99"}, revision=self.world.revision)
 
 
 def mishap(world: World, rng: random.Random, engine: Engine) -> None:
     """One random thing happens around guests."""
-    person, site = rng.choice(list(world.people)), rng.choice(SITES)
+    person, site = rng.choice(list(world.people)), rng.choice(world.sites)
     match rng.randrange(21):
         case 0 | 1 | 2:
             account = account_of(person)
@@ -655,7 +668,7 @@ def mishap(world: World, rng: random.Random, engine: Engine) -> None:
         case 3 | 4:
             world.mend_link(person, site)
         case 5:
-            world.cut_line(*rng.choice([SITES, ("east",), ("west",)]))
+            world.cut_line(*rng.choice([world.sites, *((one,) for one in world.sites)]))
         case 6:
             world.mend_line()
             world.line_slow = rng.choice([0.005, 0.05, 0.6])
@@ -663,7 +676,7 @@ def mishap(world: World, rng: random.Random, engine: Engine) -> None:
         case 7:
             world.crash(site)
         case 8 | 9:
-            for down in SITES:
+            for down in world.sites:
                 world.restart(down)
         case 10:
             world.pause_city(site, rng.uniform(0.1, 4.0))
@@ -695,13 +708,14 @@ def one_device_strays(world: World, rng: random.Random, engine: Engine) -> None:
     world.sign_in_again(account)
     world.run(rng.choice([1.0, 4.0]))
     world.cut_link(account, home)
+    host = world.others(home)[0]
     if rng.random() < 0.5:
-        world.cut_link(f"{account}/2", other(home))
+        world.cut_link(f"{account}/2", host)
     world.run(rng.uniform(2.0, 4.0))
     for _ in range(rng.randrange(3)):
-        match rng.randrange(4):
+        match rng.randrange(4 if len(world.sites) == 2 else 6):
             case 0:
-                world.cut_line(*SITES)
+                world.cut_line(*world.sites)
             case 1:
                 world.crash(home)
                 world.run(rng.choice([0.01, 1.0]))
@@ -710,17 +724,32 @@ def one_device_strays(world: World, rng: random.Random, engine: Engine) -> None:
                 world.mend_link(account, home)
                 world.cut_link(account, home)
             case 3:
-                world.reset(account, other(home), client_told=True, server_told=rng.random() < 0.5)
+                world.reset(account, host, client_told=True, server_told=rng.random() < 0.5)
+            case 4:
+                lose_the_host(world, rng, account)
+            case 5:
+                world.line_cut |= {(home, host), (host, home)}
+                lose_the_host(world, rng, account)
         engine.repair()
         world.run(rng.choice([0.01, 0.3, 1.0, 4.0, 30.0]))
     world.sign_in_again(f"{account}/2")
     world.run(rng.choice([1.0, 4.0]))
 
 
-def play_guests(seed: int, steps: int = 15) -> World:
+def lose_the_host(world: World, rng: random.Random, account: str) -> None:
+    """A guest loses the city where it works as well; the third one is left."""
+    host = world.people[account].client.signed_in_at
+    if host is not None:
+        world.cut_link(account, host)
+        world.run(rng.uniform(2.0, 8.0))
+        if rng.random() < 0.5:
+            world.mend_link(account, host)
+
+
+def play_guests(seed: int, steps: int = 15, sites: tuple[str, ...] = SITES) -> World:
     """A whole run around guests from one seed, then healing. Raises OverlapError: nobody, on whatever device, is in two
     places."""
-    world = World(seed, DEVICES)
+    world = World(seed, DEVICES, sites)
     rng = random.Random(seed + 1)
     engine = Engine(world)
     world.place_both({"east": "0-99"})

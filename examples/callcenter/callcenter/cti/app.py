@@ -6,6 +6,8 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping
+from functools import partial
+from itertools import groupby
 from typing import Any, Final
 
 from aiohttp import web
@@ -18,7 +20,7 @@ from callcenter.cti.config import MOST_CONNECTIONS, Config
 from callcenter.cti.control import ControlPort
 from callcenter.cti.errors import WrongBootError
 from callcenter.cti.mapkeeper import MapKeeper
-from callcenter.cti.peer import Arrivals, PeerLink, Said
+from callcenter.cti.peer import FROM, Arrivals, PeerLink, Said
 from callcenter.cti.softswitch import SoftswitchLink
 from callcenter.directory import Directory
 from callcenter.session.messages import ClientFrame
@@ -69,7 +71,7 @@ class Cti:
             now=now,
             wall=wall,
             rate=config.signin_rate,
-            peer=config.peer_site,
+            peers=[peer.site for peer in config.peers],
             lent=kept.lent,
             keeps=True,
             priorities={
@@ -94,16 +96,19 @@ class Cti:
         self.softswitch = SoftswitchLink(
             config.evapi, self._switch_event, self._agents_here, self.centre.calls.list_request, self.news_since
         )
-        self.peer = PeerLink(
-            config.peer_url,
-            config.peer_secret,
-            site=config.site,
-            peer=config.peer_site,
-            report=self._idle_report,
-            arrivals=self._arrivals,
-            on_said=self._peer_report,
-            news=self.news_since,
-        )
+        self.peers = {
+            peer.site: PeerLink(
+                peer.url,
+                config.peer_secret,
+                site=config.site,
+                peer=peer.site,
+                report=self._idle_report,
+                arrivals=partial(self._arrivals, peer.site),
+                on_said=partial(self._peer_report, peer.site),
+                news=self.news_since,
+            )
+            for peer in config.peers
+        }
         self.control = ControlPort(self, token=config.control_token, system=config.system, rate=config.signin_rate)
         self.port = self.control_port = 0
         self._alive_at = now
@@ -124,14 +129,14 @@ class Cti:
         clients.add_routes(
             [
                 web.get("/agent", self.clients.handle),
-                web.get("/peer", self.peer.handle),
+                web.get("/peer", self._peer_connects),
                 web.get("/healthz", self.control.healthz),
             ]
         )
         self._alive_at = self.now()
         self.port = await self._listen(clients, self.config.port)
         self.control_port = await self._listen(self.control.app(), self.config.control_port)
-        edges = (self.clients.run(), self.softswitch.run(), self.peer.run())
+        edges = (self.clients.run(), self.softswitch.run(), *(peer.run() for peer in self.peers.values()))
         for run in (self._tick(), self._maps.run(), self._keep_loans(), *edges):
             self._tasks.append(asyncio.create_task(run))
 
@@ -215,24 +220,31 @@ class Cti:
             return
         self._apply(effects)
 
-    def _arrivals(self) -> Arrivals:
-        return Arrivals(self.centre.server.boot, self.centre.arrivals)
+    async def _peer_connects(self, request: web.Request) -> web.StreamResponse:
+        """Another city's CTI connects; the first link judges one that we do not know, or that does not say its name."""
+        first = self.config.peers[0].site
+        link = self.peers.get(request.headers.get(FROM, first), self.peers[first])
+        return await link.handle(request)
 
-    def _peer_report(self, said: Said) -> None:
+    def _arrivals(self, peer: str) -> Arrivals:
+        return Arrivals(self.centre.server.boot, self.centre.arrivals[peer])
+
+    def _peer_report(self, peer: str, said: Said) -> None:
         if isinstance(said, Arrivals):
-            self.centre.server.arrived_at_peer(said.boot, said.total, self._awake())
-        elif isinstance(said, dict):
+            self.centre.server.arrived_at_peer(peer, said.boot, said.total, self._awake())
+        elif not isinstance(said, dict):
+            self._apply(self.centre.peer_loans(peer, said, self._awake()))
+        elif peer == self.config.peers[0].site:  # the only one to which the softswitch can relay a call
             self._apply(self.centre.peer_report(said, self._awake()))
-        else:
-            self._apply(self.centre.peer_loans(said, self._awake()))
 
-    def set_guest_capacity(self, capacity: int) -> None:
+    def set_guest_capacity(self, capacity: int, as_of: int) -> None:
         """Take in at most so many guests."""
-        self._apply(self.centre.set_guest_capacity(capacity, self._awake()))
+        # Not `_awake`: a boot that began in here would take what was said to the one before.
+        self._apply(self.centre.set_guest_capacity(capacity, self.now(), as_of=as_of))
 
     def set_priorities(self, priorities: Priorities) -> None:
         """Let in by these priorities from now on. They go to the disk with the maps: nothing depends on it."""
-        # Not `_awake`: a boot that began in here would take what was said to the one before.
+        # Not `_awake`, as above.
         self._apply(self.centre.set_priorities(priorities, self.now()))
 
     async def place(self, boot: str, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
@@ -257,8 +269,8 @@ class Cti:
             self._hurry.set()
         if effects.to_switch:
             self.softswitch.send(effects.to_switch)
-        if effects.to_peer:
-            self.peer.say(effects.to_peer)
+        for peer, words in groupby(effects.to_peers, key=lambda said: said.to):
+            self.peers[peer].say(said.frame for said in words)
         if self.centre.server.guests.must_keep:
             self._loans_unsaved.set()
         seen = (self.centre.seq, self.centre.move_seq)

@@ -5,7 +5,7 @@ whole CTI. Groups whose counts changed get the next number of `seq`, which is wh
 for.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -39,7 +39,7 @@ class Effects:
 
     to_clients: list[Reply | Close] = field(default_factory=list)
     to_switch: list[dict[str, Any]] = field(default_factory=list)
-    to_peer: list[LoanFrame] = field(default_factory=list)
+    to_peers: list[Say] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ class Centre:
         self.group_seq: dict[str, int] = dict.fromkeys(agents.groups, 1)
         self.moves: deque[Move] = deque(maxlen=MOVES_KEPT)
         self.move_seq = 0
-        self.arrivals = 0
-        """Agents who have come in with a ticket since this process started."""
+        self.arrivals: Counter[str] = Counter()
+        """Agents who have come in with a ticket since this process started, by the city that gave it."""
         self.sign_ins = Durations()
         """From asking for a session to having one."""
         self._wall_offset = wall_offset
@@ -143,17 +143,17 @@ class Centre:
         self._peer, self._peer_at = dict(groups), now
         return self._settle([], now, grown)
 
-    def peer_loans(self, frame: LoanFrame, now: float) -> Effects:
-        """The other city speaks of guests."""
-        return self._settle(self.server.peer_said(frame, now), now)
+    def peer_loans(self, peer: str, frame: LoanFrame, now: float) -> Effects:
+        """Another city speaks of guests."""
+        return self._settle(self.server.peer_said(peer, frame, now), now)
 
     def loans_kept(self, now: float) -> Effects:
         """The disk has the accounts that may be lent."""
         return self._settle(self.server.loans_kept(now), now)
 
-    def set_guest_capacity(self, capacity: int, now: float) -> Effects:
-        """The engine says how many guests this city takes."""
-        return self._settle(self.server.set_guest_capacity(capacity, now), now)
+    def set_guest_capacity(self, capacity: int, now: float, *, as_of: int) -> Effects:
+        """The engine says how many guests this city takes, as the store had it at revision `as_of`."""
+        return self._settle(self.server.set_guest_capacity(capacity, now, as_of=as_of), now)
 
     # ---- what others may ask
 
@@ -229,7 +229,7 @@ class Centre:
                 case Reply() | Close():
                     effects.to_clients.append(out)
                 case Say():
-                    effects.to_peer.append(out.frame)
+                    effects.to_peers.append(out)
                 case Gone():
                     # Replaced by a session that began in the same moment, the agent is not out at all.
                     if self.server.conn_of(out.member.account) is None:
@@ -240,7 +240,8 @@ class Centre:
                     self.move_seq += 1
                     self.moves.append(Move(self.move_seq, out))
                 case Started():  # the desk took note when it gave out the number
-                    self.arrivals += out.from_ is not None
+                    if out.from_ is not None:
+                        self.arrivals[out.from_] += 1
                     if not is_test_group(out.member.group):
                         self.sign_ins.add(out.after)
 

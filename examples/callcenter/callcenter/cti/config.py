@@ -33,13 +33,21 @@ class HostPort:
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """The CTI of another city: the city's name, and the URL of the CTI's client port."""
+
+    site: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything a CTI process needs to know. Durations in seconds, rates per second."""
 
     site: str
     system: str
-    peer_site: str
-    peer_url: str
+    peers: tuple[Peer, ...]
+    """At least one. Waiting calls are relayed to the first one's city, which the softswitch knows too."""
     directory: Path
     ticket_secret: bytes
     peer_secret: str
@@ -70,15 +78,11 @@ def read_config(env: Mapping[str, str]) -> Config:
             f"set it to {lease / 3:g} or less, or raise TANDEM_LEASE"
         )
     site = _read(env, "TANDEM_SITE", _name, "this city's name as in the Site object, for example east")
-    peer_site = _read(env, "TANDEM_PEER_SITE", _name, "the other city's name, for example west")
-    if site == peer_site:
-        raise ConfigError(f"TANDEM_PEER_SITE is {peer_site!r}, which is this city: name the other one")
     map_dir = env.get("TANDEM_MAP_DIR", "")
     return Config(
         site=site,
         system=_read(env, "TANDEM_SYSTEM", _name, "the system's name, for example hotel"),
-        peer_site=peer_site,
-        peer_url=_read(env, "TANDEM_PEER_URL", _url, "the other CTI, for example http://198.18.0.12:30580"),
+        peers=_peers(env, site),
         directory=_read(env, "TANDEM_DIRECTORY", _file, "the path of directory.json or directory.json.gz"),
         ticket_secret=_secret(env, "TANDEM_TICKET_SECRET").encode(),
         peer_secret=_secret(env, "TANDEM_PEER_SECRET"),
@@ -99,6 +103,19 @@ def read_config(env: Mapping[str, str]) -> Config:
         wrapup=_read(env, "TANDEM_WRAPUP", _seconds, "seconds of after-call work, for example 2", "2"),
         ring=_read(env, "TANDEM_RING_SECONDS", _positive, "the softswitch's own value, in seconds", str(DEFAULT_RING)),
     )
+
+
+def _peers(env: Mapping[str, str], site: str) -> tuple[Peer, ...]:
+    """The other cities' CTIs: names and URLs in the same order, with commas between them."""
+    sites = _read(env, "TANDEM_PEER_SITE", _list_of(_name), "the other city's name, for example west")
+    urls = _read(env, "TANDEM_PEER_URL", _list_of(_url), "the other CTI, for example http://198.18.0.12:30580")
+    if site in sites:
+        raise ConfigError(f"TANDEM_PEER_SITE is {site!r}, which is this city: name the other one")
+    if len(set(sites)) < len(sites):
+        raise ConfigError(f"TANDEM_PEER_SITE is {','.join(sites)!r}, one of them twice: set it to each city once")
+    if len(urls) != len(sites):
+        raise ConfigError(f"TANDEM_PEER_URL has {len(urls)} URLs: set it to one for each city of {','.join(sites)!r}")
+    return tuple(map(Peer, sites, urls))
 
 
 def _read(env: Mapping[str, str], name: str, parse: Callable[[str], T], remedy: str, default: str = "") -> T:
@@ -151,6 +168,10 @@ def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError("must begin with http:// or https://")
     return text.rstrip("/")
+
+
+def _list_of(parse: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
+    return lambda text: tuple(parse(part.strip()) for part in text.split(","))
 
 
 def _host_port(text: str) -> HostPort:

@@ -49,8 +49,8 @@ class Host(Protocol):
     async def place(self, boot: str, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
         """Keep placements on disk, take them and act on them. Raises WrongBootError, NotKeptError."""
 
-    def set_guest_capacity(self, capacity: int) -> None:
-        """Take in at most so many guests."""
+    def set_guest_capacity(self, capacity: int, as_of: int) -> None:
+        """Take in at most so many guests, as the store had it at revision `as_of`."""
 
     def set_priorities(self, priorities: Priorities) -> None:
         """Let in by these priorities from now on."""
@@ -102,8 +102,6 @@ class ControlPort:
         self._token = f"Bearer {token}".encode()
         self._system = system
         self._rate = rate
-        self._guests_as_of: dict[str, int] = {}
-        """By boot: the store's revision at which the number of guests was read."""
 
     def app(self) -> web.Application:
         """The application to serve."""
@@ -235,10 +233,8 @@ class ControlPort:
             return _error(409, "WrongBoot", f"this process is {server.boot}, not {boot}", boot=server.boot)
         except NotKeptError as e:
             return _error(507, "NotKept", str(e))
-        # One that was late on its way knows an older number. In a new boot the store may be another one.
-        if guest_capacity is not None and as_of >= self._guests_as_of.get(boot, 0):
-            self._guests_as_of = {boot: as_of}
-            self._host.set_guest_capacity(guest_capacity)
+        if guest_capacity is not None:
+            self._host.set_guest_capacity(guest_capacity, as_of)
         return web.json_response(
             {
                 "boot": server.boot,

@@ -2,7 +2,7 @@
 
 Both tell each other how many agents are idle, for the relay of waiting calls, and how many have arrived, for the pace
 of releases; and they lend each other agents (`callcenter.session.loans`). Each CTI connects to the other, so there are
-usually two lines; what arrives on any of them counts.
+usually two lines; what arrives on any of them counts. With three cities there is a `PeerLink` for each other one.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ _Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """How many agents have come in with a ticket since a CTI started as `boot`."""
+    """How many agents have come in with a ticket of the listener's city since a CTI started as `boot`."""
 
     boot: str
     total: int
@@ -89,8 +89,8 @@ class PeerLink:
 
     Args:
         url: Its client port. secret: shared by the CTIs of this system.
-        site, peer: Names of this city and of the other one. With more than two cities of a system, a CTI that took a
-            third one's words for its peer's would count agents as free who are lent.
+        site, peer: Names of this city and of the other one. A CTI that took a third one's words for its peer's would
+            count agents as free who are lent.
         report, arrivals: What to tell it. on_said: called with what it tells.
         news: of the number of the last change known and seconds to wait: returns as soon as there is a newer one, or
             after that time, with the newest number.

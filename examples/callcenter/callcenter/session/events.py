@@ -124,8 +124,9 @@ class MoveMade:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Tell the other city's CTI."""
+    """Tell the CTI of the city `to`."""
 
+    to: str
     frame: LoanFrame
 
 

@@ -1,7 +1,11 @@
-"""The guest door: takes in agents of the other city who cannot reach it, and lends ours to the other city.
+"""The guest door: takes in agents of another city who cannot reach it, and lends ours to other cities.
 
 `GuestDoor` joins the loans (`callcenter.session.loans`) to a session server's tables. It decides who is asked for,
 who comes in, who is sent home and when; the server does the rest by the `Steps` it hands over.
+
+With three cities one agent may be lent to both others, though only for one and the same client: that one is in one
+place by its own rule (`callcenter.session.client`), and every other one waits until both loans are over. So a stray
+whose host dies need not wait for the end of its loan there before the next city takes it in.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,22 +39,25 @@ other one's door for one, and the word that lets them in must not wait behind th
 class Steps:
     """What the guest door asks of its server.
 
-    `decide`: about a sign-in at the door, anew. `enter`: one that home has agreed to. `stand`: let it wait.
-    `end`: a session. `send`: an agent to a site, with a ticket; False: not now. `member`: who an account is.
+    `decide`: about a sign-in at the door, anew. `decide_all`: about everybody who stands at a shut one, the most
+    important groups first. `enter`: one that home has agreed to. `stand`: let it wait. `end`: a session. `send`: an
+    agent to a site, with a ticket; False: not now. `turn_away`: a sign-in to another city. `member`: who an account is.
     `why_counted`: what stands against calling an account released here, or None.
     """
 
     decide: Callable[[Knock, float, list[Out]], None]
+    decide_all: Callable[[float, list[Out]], None]
     enter: Callable[[Knock, float, list[Out]], None]
     stand: Callable[[Knock, str, list[Out]], None]
     end: Callable[[Session, str, list[Out]], None]
     send: Callable[[Seat, str, float, list[Out]], bool]
+    turn_away: Callable[[Knock, str, float, list[Out]], None]
     member: Callable[[str], Member | None]
     why_counted: Callable[[str, float], str | None]
 
 
 class GuestDoor:
-    """Guests here and agents of ours who are guests elsewhere. `peer`: the other city; empty: there is none.
+    """Guests here and agents of ours who are guests elsewhere. `peers`: the other cities.
 
     Args:
         boot, now: Of this process, and when it started. lent, keeps: see `Lender`.
@@ -58,7 +65,7 @@ class GuestDoor:
 
     def __init__(
         self,
-        peer: str,
+        peers: Iterable[str],
         book: PlacementBook,
         tables: Tables,
         steps: Steps,
@@ -68,39 +75,47 @@ class GuestDoor:
         lent: Iterable[str] | None,
         keeps: bool,
     ) -> None:
-        self.peer = peer
+        accounts = None if lent is None else frozenset(lent)
+        # The disk does not say to whom: until each city has answered, any of them may have these.
+        self._lenders = {peer: Lender(boot, now, lent=accounts, keeps=keeps) for peer in peers}
+        self._borrowers: dict[str, Borrower[Knock]] = {peer: Borrower(boot) for peer in self._lenders}
         self._book = book
         self._t = tables
         self._do = steps
-        self._lender = Lender(boot, now, lent=lent, keeps=keeps)
-        self._borrower: Borrower[Knock] = Borrower(boot)
-        self._shut = not self._lender.is_sure
+        self._shut = not self._is_sure
         self._looked_at = float("-inf")
         self._kept_capacity = self._writing_capacity = -1
+        self.capacity = 0
+        """Guests at most, from wherever."""
 
     # ---- what others may ask
 
     @property
     def is_asking(self) -> bool:
-        """Whether the next tick has something to ask of the other city."""
-        return self._borrower.is_asking
-
-    @property
-    def capacity(self) -> int:
-        """Guests at most."""
-        return self._borrower.capacity
+        """Whether the next tick has something to ask of another city."""
+        return any(borrower.is_asking for borrower in self._borrowers.values())
 
     def count(self, group: str) -> int:
         """Guests of one group."""
-        return self._borrower.count(group)
+        return sum(borrower.count(group) for borrower in self._borrowers.values())
 
     def is_guest(self, account: str) -> bool:
         """Whether this agent is here as a guest, or about to be."""
-        return self._borrower.guest(account) is not None
+        return self._guest(account) is not None
 
     def is_lent(self, account: str, now: float) -> bool:
-        """Whether this agent of ours works in the other city."""
-        return self._lender.is_lent(account, now)
+        """Whether this agent of ours works in another city."""
+        return any(lender.is_lent(account, now) for lender in self._lenders.values())
+
+    def _guest(self, account: str) -> Guest | None:
+        for borrower in self._borrowers.values():
+            if (guest := borrower.guest(account)) is not None:
+                return guest
+        return None
+
+    @property
+    def _is_sure(self) -> bool:
+        return all(lender.is_sure for lender in self._lenders.values())
 
     # ---- what the server asks
 
@@ -108,109 +123,137 @@ class GuestDoor:
         """Why this client may not come in although its door is open, or None: LoansUnknown, LentOut."""
         if conn.seat.member.is_test:
             return None  # never lent to anybody
-        return self._lender.why_shut(conn.seat.member.account, conn.instance, now)
+        return self._promised(conn.seat.member.account, conn.instance, now)
 
     def why_not_on(self, conn: Conn, to: str, now: float) -> str | None:
         """Why this client of a leaving bucket is not sent on to `to`, or None: LoansUnknown, LentOut.
 
-        A third city knows of no loan of ours, and would let it in beside the guest.
+        A city knows of no loan of ours but its own, and would let it in beside another one's guest.
         """
-        return None if to == self.peer else self.why_shut(conn, now)
+        if conn.seat.member.is_test:
+            return None
+        return self._promised(conn.seat.member.account, conn.instance, now, but=to)
+
+    def _promised(self, account: str, instance: str, now: float, *, but: str = "") -> str | None:
+        """Why this client may not come in by what we have promised the other cities (all, or all but one), or None."""
+        for site, lender in self._lenders.items():
+            if site != but and (shut := lender.why_shut(account, instance, now)) is not None:
+                return shut
+        return None
 
     def lets_in(self, conn: Conn, now: float) -> bool:
         """Whether this client may come in as a guest: home has said so, and not too long ago."""
-        return self._borrower.has(conn.seat.member.account, conn.instance, now)
+        account = conn.seat.member.account
+        return any(borrower.has(account, conn.instance, now) for borrower in self._borrowers.values())
 
     def cap(self, conn: Conn, until: float) -> float:
         """The end of a session that would last to `until`: a guest's ends with its loan."""
-        guest = self._borrower.guest(conn.seat.member.account) if len(self._borrower) else None
+        guest = self._guest(conn.seat.member.account)
         return until if guest is None or guest.instance != conn.instance else min(until, guest.until)
 
     def ask(self, knock: Knock, home: str, now: float, out: list[Out]) -> None:
         """Somebody who belongs to `home` and cannot reach it stands at our door: ask there."""
         seat = knock.conn.seat
-        if home != self.peer:
+        if home not in self._borrowers:
             self._do.stand(knock, "PlacedElsewhere", out)
+            return
+        if len(self._borrowers) > 1 and (said := knock.conn.evidence.get(home)) is not None and said.ok:
+            # It came when its home was another city, which it has lost. Of two cities it would know by itself.
+            self._do.turn_away(knock, home, now, out)
             return
         if seat.session is not None:
             # Home lends to one client. Another device's session here ends before it is asked for this one.
             self._do.end(seat.session, "Replaced", out)
         self._end_if_unused(seat.member.account, now, out)
         member = seat.member
-        reason = self._borrower.ask(member.account, knock.conn.instance, member.group, knock, now)
+        reason = self._borrower_of(home, now).ask(member.account, knock.conn.instance, member.group, knock, now)
         self._do.stand(knock, reason, out)
 
     def began(self, session: Session, now: float) -> None:
         """A session is real."""
         account = session.conn.seat.member.account
-        self._lender.home(account)
-        session.as_guest = (guest := self._borrower.guest(account)) is not None and (
-            guest.instance == session.conn.instance
-        )
+        for lender in self._lenders.values():
+            lender.home(account)
+        session.as_guest = (guest := self._guest(account)) is not None and (guest.instance == session.conn.instance)
         self._recount(session.conn.seat.member.group, now)
 
     def placed(self, group: str, now: float) -> None:
         """A new map is held: guests whose bucket is ours now are guests no more."""
-        for guest in self._borrower:
-            if guest.group == group and self._door(guest.account) is Door.OPEN:
-                # Not given back: home may not have this map yet, and would open its door to another device.
-                self._borrower.end(guest.account, now)
+        for borrower in self._borrowers.values():
+            for guest in borrower:
+                if guest.group == group and self._door(guest.account) is Door.OPEN:
+                    # Not given back: home may not have this map yet, and would open its door to another device.
+                    borrower.end(guest.account, now)
         self._recount(group, now)
 
     def set_capacity(self, capacity: int) -> None:
         """How many guests this city takes. Those who are here stay."""
-        self._borrower.capacity = capacity
+        self.capacity = capacity
+        for borrower in self._borrowers.values():
+            borrower.capacity = capacity
 
-    # ---- the other city
+    def _borrower_of(self, home: str, now: float) -> Borrower[Knock]:
+        """The borrower of agents from `home`, told how many places the others' guests take."""
+        borrower = self._borrowers[home]
+        borrower.elsewhere = sum(other.taken(now) for other in self._borrowers.values() if other is not borrower)
+        return borrower
 
-    def heard(self, now: float) -> None:
-        """The other city has said something."""
-        self._borrower.heard(now)
+    # ---- the other cities
 
-    def said(self, frame: LoanFrame, now: float, out: list[Out]) -> None:
-        """The other city speaks of loans."""
-        self._borrower.heard(now)
+    def heard(self, site: str, now: float) -> None:
+        """Another city has said something."""
+        if site in self._borrowers:
+            self._borrowers[site].heard(now)
+
+    def said(self, site: str, frame: LoanFrame, now: float, out: list[Out]) -> None:
+        """Another city speaks of loans. What one says of another one's loans means nothing here."""
+        if site not in self._lenders:
+            return
+        lender, borrower = self._lenders[site], self._borrowers[site]
+        borrower.heard(now)
         match frame:
             case Borrow(n, wanted):
-                self._lend(n, wanted, now, out)
+                self._lend(site, n, wanted, now, out)
             case Lent():
-                self._take_in(frame, now, out)
+                self._take_in(site, frame, now, out)
             case Renew():
-                answer, free = self._lender.renew(frame, now)
-                out.append(Say(answer))
+                answer, free = lender.renew(frame, now)
+                out.append(Say(site, answer))
                 self._freed(free, now, out)
             case Renewed():
-                for account in self._borrower.renewed(frame):
+                for account in borrower.renewed(frame):
                     self._lost(account, now, out)
             case Returned(loans):
-                self._freed(self._lender.returned(loans), now, out)
+                self._freed(lender.returned(loans), now, out)
             case Who(n):
-                if (list_ := self._borrower.renewal(now, re=n)) is not None:
-                    out.append(Say(list_))
+                if (list_ := borrower.renewal(now, re=n)) is not None:
+                    out.append(Say(site, list_))
 
     # ---- lending
 
-    def _lend(self, n: str, wanted: Iterable[tuple[str, str]], now: float, out: list[Out]) -> None:
+    def _lend(self, site: str, n: str, wanted: Iterable[tuple[str, str]], now: float, out: list[Out]) -> None:
+        lender = self._lenders[site]
         loans: dict[str, str] = {}
         refused: dict[str, str] = {}
         for account, instance in wanted:
             why = (
-                self._why_not_ours_to_lend(account, now)
+                self._why_not_ours_to_lend(account, site, now)
                 or self._do.why_counted(account, now)
                 or self._at_our_door(account, instance)
+                or self._promised(account, instance, now, but=site)
             )
             if why is not None:
                 refused[account] = why
                 continue
-            loan = self._lender.lend(n, account, instance, now)
+            loan = lender.lend(n, account, instance, now)
             if loan is None:
-                refused[account] = self._lender.why_shut(account, instance, now) or "LoansUnknown"
+                refused[account] = lender.why_shut(account, instance, now) or "LoansUnknown"
             elif loan:
                 loans[account] = loan
                 self._clear_door(account, out)
                 self._recount_of(account, now)
         if loans or refused:
-            out.append(Say(Lent(n, loans, refused)))
+            out.append(Say(site, Lent(n, loans, refused)))
 
     def _clear_door(self, account: str, out: list[Out]) -> None:
         """Its own client stands here and was lent at its own request: it has gone there, or has come back meanwhile.
@@ -223,10 +266,11 @@ class GuestDoor:
             out.append(Reply(seat.knock.conn.id, Refused(seat.knock.frame.seq, "Lent", message)))
             self._t.leave_door(seat)
 
-    def _why_not_ours_to_lend(self, account: str, now: float) -> str | None:
+    def _why_not_ours_to_lend(self, account: str, to: str, now: float) -> str | None:
         """NoPlacement, Unconfirmed: we do not know whose agent it is. Starting: it may be on its way back to us.
 
-        PlacedElsewhere: it is a third city's, whose door is open to it and which knows of no loan of ours.
+        PlacedElsewhere: it is a third city's, whose door is open to it and which knows of no loan of ours; or it is on
+        its way there, and may have arrived on another device.
         """
         member = self._do.member(account)
         if member is None:
@@ -235,7 +279,7 @@ class GuestDoor:
         if shut is None and now < self._book.open_since(member.group) + LEND_AFTER:
             shut = "Starting"
         place = self._book.place(member.group, member.bucket)
-        if shut is None and place is not None and place.site not in (self._book.site, self.peer):
+        if shut is None and place is not None and not {place.site, place.to} <= {self._book.site, to, None}:
             shut = "PlacedElsewhere"
         return shut
 
@@ -259,77 +303,91 @@ class GuestDoor:
             self._recount(member.group, now)
 
     def _recount(self, group: str, now: float) -> None:
-        """Buckets on their way to a third city have not left while one of their agents is lent to the second."""
+        """Buckets on their way to one city have not left while one of their agents is lent to another."""
         count = self._t.group(group).count
         # What our last life has lent the disk may not say: each bucket may have one.
-        lent = dict.fromkeys(() if self._lender.knows(now) else self._leaving_past_peer(group), 1)
-        for member in map(self._do.member, self._lender.lent(now)):
-            if member is None or member.group != group:
-                continue
-            place = self._book.place(group, member.bucket)
-            if place is not None and place.to not in (None, self.peer):
-                lent[member.bucket] = lent.get(member.bucket, 0) + 1
+        lent = {
+            bucket: 1
+            for site, lender in self._lenders.items()
+            if not lender.knows(now)
+            for bucket in self._leaving_past(site, group)
+        }
+        counted = set()
+        for site, lender in self._lenders.items():
+            for member in map(self._do.member, lender.lent(now)):
+                if member is None or member.group != group or member.account in counted:
+                    continue
+                place = self._book.place(group, member.bucket)
+                if place is not None and place.to not in (None, site):
+                    counted.add(member.account)
+                    lent[member.bucket] = lent.get(member.bucket, 0) + 1
         if lent != count.lent:
             count.lent = lent
             self._t.changed.add(group)
 
-    def _leaving_past_peer(self, group: str) -> list[int]:
+    def _leaving_past(self, site: str, group: str) -> list[int]:
+        """Buckets on their way from here to another city than `site`."""
         placement = self._book.get(group)
         places = placement.places if placement is not None else ()
         return [
             bucket
             for bucket, place in enumerate(places)
-            if place.site == self._book.site and place.to not in (None, self.peer)
+            if place.site == self._book.site and place.to not in (None, site)
         ]
 
-    # ---- the disk
+    # ---- the disk: one file for all cities, so it is written only when the truth about each of them is known
 
     @property
     def must_keep(self) -> bool:
         """Whether `begin_keeping` has something to write."""
-        return self._lender.must_keep or (self._lender.keeps and self._kept_capacity != self.capacity)
+        lenders = self._lenders.values()
+        if not lenders or not all(lender.keeps for lender in lenders):
+            return False
+        return any(lender.must_keep for lender in lenders) or self._kept_capacity != self.capacity
 
     def begin_keeping(self) -> frozenset[str]:
         """Accounts to write to the disk, and `capacity` beside them, before any more are lent."""
         self._writing_capacity = self.capacity
-        return self._lender.begin_keeping()
+        return frozenset().union(*(lender.begin_keeping() for lender in self._lenders.values()))
 
     def kept(self, now: float, out: list[Out]) -> None:
         """They are written."""
         self._kept_capacity = self._writing_capacity
-        wishes: dict[str, list[tuple[str, str]]] = {}
-        for n, account, instance in self._lender.kept():
-            wishes.setdefault(n, []).append((account, instance))
-        for n, wanted in wishes.items():
-            self._lend(n, wanted, now, out)
+        for site, lender in self._lenders.items():
+            wishes: dict[str, list[tuple[str, str]]] = {}
+            for n, account, instance in lender.kept():
+                wishes.setdefault(n, []).append((account, instance))
+            for n, wanted in wishes.items():
+                self._lend(site, n, wanted, now, out)
 
     def not_kept(self) -> None:
         """They could not be written."""
-        self._lender.not_kept()
+        for lender in self._lenders.values():
+            lender.not_kept()
 
     # ---- guests
 
-    def _take_in(self, frame: Lent, now: float, out: list[Out]) -> None:
-        come, unwanted = self._borrower.lent(frame, now)
+    def _take_in(self, home: str, frame: Lent, now: float, out: list[Out]) -> None:
+        come, unwanted = self._borrowers[home].lent(frame, now)
         if unwanted:
-            out.append(Say(Returned(tuple(unwanted))))
+            out.append(Say(home, Returned(tuple(unwanted))))
         for knock in come:
-            if self._still_asks(knock):
+            if self._still_asks(knock, home):
                 self._t.changed.add(knock.conn.seat.member.group)
                 self._do.enter(knock, now, out)
             self._end_if_unused(knock.conn.seat.member.account, now, out)
         for account in frame.refused:
             seat = self._t.seats.get(account)
-            if seat is not None and seat.knock is not None and self._still_asks(seat.knock):
-                self.ask(seat.knock, self.peer, now, out)
+            if seat is not None and seat.knock is not None and self._still_asks(seat.knock, home):
+                self.ask(seat.knock, home, now, out)
 
-    def _still_asks(self, knock: Knock) -> bool:
-        """Whether this sign-in still stands where only a guest may come in."""
+    def _still_asks(self, knock: Knock, home: str) -> bool:
+        """Whether this sign-in still stands where only a guest from `home` may come in."""
         seat = knock.conn.seat
         if seat.knock is not knock or self._door(seat.member.account) not in (Door.CLOSED, Door.TICKET_ONLY):
             return False
         place = self._book.place(seat.member.group, seat.member.bucket)
-        return place is not None and place.site == self.peer
+        return place is not None and place.site == home
 
     def _door(self, account: str) -> Door:
         member = self._t.seats[account].member
@@ -337,7 +395,7 @@ class GuestDoor:
 
     def _end_if_unused(self, account: str, now: float, out: list[Out]) -> None:
         """Give a loan back as soon as nothing lives by it: the next sign-in asks home again."""
-        guest = self._borrower.guest(account)
+        guest = self._guest(account)
         if guest is not None and not self._lives(guest):
             self._give_back(account, now, out)
 
@@ -349,9 +407,9 @@ class GuestDoor:
 
     def _give_back(self, account: str, now: float, out: list[Out], *, homeward: bool = False) -> None:
         self._t.changed.add(self._t.seats[account].member.group)
-        loan = self._borrower.end(account, now, homeward=homeward)
-        if loan is not None:
-            out.append(Say(Returned((loan,))))
+        for site, borrower in self._borrowers.items():
+            if (loan := borrower.end(account, now, homeward=homeward)) is not None:
+                out.append(Say(site, Returned((loan,))))
 
     def _lost(self, account: str, now: float, out: list[Out]) -> None:
         """Home does not count this agent as lent: whatever lives here by that loan is over."""
@@ -368,37 +426,46 @@ class GuestDoor:
 
     def tick(self, now: float, out: list[Out]) -> None:
         """Ask home, renew, send home who can go."""
-        if not self.peer or (now < self._looked_at + LOOK_EVERY and not self._borrower.is_asking):
+        if not self._lenders or (now < self._looked_at + LOOK_EVERY and not self.is_asking):
             return
         self._looked_at = now
-        for guest in self._borrower:
+        for guest in self._guests():
             self._end_if_unused(guest.account, now, out)
-        for account, knock in self._borrower.waiting():
-            if not self._still_asks(knock):
-                self._borrower.forget(account)
-        borrow, reasons = self._borrower.requests(now)
         told = 0
+        for home in self._borrowers:
+            told = self._ask_home(home, now, told, out)
+        self._send_home(now, out)
+        for lender in self._lenders.values():
+            self._freed(lender.lapsed(now), now, out)
+        if self._shut and self._is_sure:
+            self._shut = False
+            for group in self._t.groups.values():
+                self._recount(group.name, now)
+            self._do.decide_all(now, out)
+
+    def _guests(self) -> list[Guest]:
+        return [guest for borrower in self._borrowers.values() for guest in borrower]
+
+    def _ask_home(self, home: str, now: float, told: int, out: list[Out]) -> int:
+        """Say to one city what is due. `told`: strays told of another reason in this look; returns the new number."""
+        borrower = self._borrower_of(home, now)
+        for account, knock in borrower.waiting():
+            if not self._still_asks(knock, home):
+                borrower.forget(account)
+        borrow, reasons = borrower.requests(now)
         for account, reason in reasons.items():
             standing = self._t.seats[account].knock
             if standing is not None and standing.reason != reason and told < REASONS_A_LOOK:
                 self._do.stand(standing, reason, out)
                 told += 1
-        words = (borrow, self._borrower.renewal(now), self._lender.question(now))
-        out += [Say(word) for word in words if word is not None]
-        self._send_home(now, out)
-        self._freed(self._lender.lapsed(now), now, out)
-        if self._shut and self._lender.is_sure:
-            self._shut = False
-            for group in self._t.groups.values():
-                self._recount(group.name, now)
-                for seat in list(group.at_door):
-                    if seat.knock is not None:
-                        self._do.decide(seat.knock, now, out)
+        words = (borrow, borrower.renewal(now), self._lenders[home].question(now))
+        out += [Say(home, word) for word in words if word is not None]
+        return told
 
     def _send_home(self, now: float, out: list[Out]) -> None:
         """Release the guests who can reach home again, in a quiet moment each, as in a planned move."""
         sent = 0
-        for guest in self._borrower:
+        for guest in self._guests():
             if sent == HOMEWARD_A_LOOK:
                 return
             seat = self._t.seats[guest.account]
@@ -422,7 +489,7 @@ class GuestDoor:
         session = seat.session
         if session is None or not session.as_guest or now >= session.valid_until or seat.activity is not Activity.IDLE:
             return False
-        if home == self.peer and not self._borrower.reaches_peer(now):
+        if home in self._borrowers and not self._borrowers[home].reaches_peer(now):
             return False
         said = session.conn.evidence.get(home)
         return said is not None and said.ok and now - said.since >= guest.stays

@@ -1,4 +1,4 @@
-"""Loans: an agent who cannot reach home works in the other city as its guest, and home knows it.
+"""Loans: an agent who cannot reach home works in another city as its guest, and home knows it.
 
 A loan is a lease, the other way round from a session's: home (the lender) promises that it admits no other client of
 this account; the other city (the borrower) may hold a session of this one client until the loan ends.
@@ -11,6 +11,8 @@ borrower's word (`returned`) ends it sooner, and the one client that it is for: 
 other city can count a session of it (`callcenter.session.client`), so its sign-in there is that word as well.
 
 Each loan has an ID of its own, so a frame that is late, lost or repeated means nothing it should not mean.
+
+`Lender` and `Borrower` know one other city each; with several, `callcenter.session.guests` has a pair of them for each.
 """
 
 from collections.abc import Iterable, Iterator
@@ -263,11 +265,13 @@ class _Homecoming:
 class Borrower(Generic[T]):
     """Whom of the other city's agents we have as guests. `capacity`: how many at most. `now`: CLOCK_BOOTTIME, seconds.
 
+    `elsewhere`: places of these that guests from further cities have, or may have in a moment.
+
     Args: boot: Of this process; names its requests.
     """
 
     def __init__(self, boot: str) -> None:
-        self.capacity = 0
+        self.capacity = self.elsewhere = 0
         self._boot = boot
         self._guests: dict[str, Guest] = {}
         self._asks: dict[str, _Ask[T]] = {}
@@ -326,7 +330,11 @@ class Borrower(Generic[T]):
             self._has_fresh = True
         if not self.reaches_peer(now):
             return "PeerUnreachable"
-        return "GuestsFull" if len(self._guests) >= self.capacity else ask.reason
+        return "GuestsFull" if len(self._guests) + self.elsewhere >= self.capacity else ask.reason
+
+    def taken(self, now: float) -> int:
+        """Places that our guests have, or will have if home agrees."""
+        return len(self._guests) + sum(1 for ask in self._asks.values() if ask.sent_at + ANSWER_WITHIN > now)
 
     def waiting(self) -> list[tuple[str, T]]:
         """Those whom we may take in: account, and the token they were asked with."""
@@ -341,10 +349,7 @@ class Borrower(Generic[T]):
         due = []
         reasons = {}
         self._has_fresh = False
-        room = self.capacity - len(self._guests)
-        for ask in self._asks.values():
-            if ask.sent_at + ANSWER_WITHIN > now:
-                room -= 1
+        room = self.capacity - self.elsewhere - self.taken(now)
         for ask in self._asks.values():
             if not self.reaches_peer(now):
                 reasons[ask.account] = "PeerUnreachable"

@@ -1,12 +1,13 @@
 """How important each group is: what decides who comes first when not everybody can come in at once. Pure.
 
-A priority is no part of a placement: it changes without one. So it has a fence of its own: the store's revision that
-the sender had read. Of two words about a group the one of the newer reading counts, in whatever order they arrive.
+A priority is no part of a placement: it changes without one, and has its own fence (`callcenter.session.fence`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from callcenter.session.fence import Fence
 
 USUAL: Final = 100
 """What an AgentGroup has that says nothing of it, and so what counts for a group of which nothing was said: one whose
@@ -24,10 +25,10 @@ class Priorities:
 class PriorityBook:
     """The priorities that a CTI goes by. `kept`: what an earlier life was told; whatever the engine says is newer."""
 
-    def __init__(self, kept: Mapping[str, int] | None = None) -> None:
+    def __init__(self, fence: Fence, kept: Mapping[str, int] | None = None) -> None:
         self.all: Mapping[str, int] = dict(kept or {})
         """By group. Never changed, only replaced: another thread may be writing it to the disk."""
-        self._as_of: dict[str, int] = {}
+        self._fence = fence
 
     def of(self, group: str) -> int:
         """A group's priority; higher first."""
@@ -35,12 +36,7 @@ class PriorityBook:
 
     def take(self, said: Priorities) -> frozenset[str]:
         """Take what is not older than what was said before. Returns the groups whose priority is another one now."""
-        news = {group: priority for group, priority in said.of.items() if said.as_of >= self._as_of.get(group, 0)}
+        news = {group: priority for group, priority in said.of.items() if self._fence.passes(group, said.as_of)}
         changed = frozenset(group for group, priority in news.items() if priority != self.of(group))
-        self._as_of.update(dict.fromkeys(news, said.as_of))
         self.all = {**self.all, **news}
         return changed
-
-    def restart(self) -> None:
-        """A new boot: what was meant for the former one is refused by that, and the store may be another one."""
-        self._as_of.clear()

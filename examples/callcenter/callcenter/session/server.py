@@ -17,11 +17,11 @@ The rules that the promises rest on (DESIGN section 6):
 - An offer becomes a session only when its first ping is answered within S, and only if its door has not changed.
 - An account has at most one session here; a release says that it has none.
 
-Guests of the other city and agents lent to it are the business of `callcenter.session.guests`.
+Guests of other cities and agents lent to them are the business of `callcenter.session.guests`.
 """
 
 import heapq
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Final, Literal
@@ -42,6 +42,7 @@ from callcenter.session.events import (
     Reply,
     Started,
 )
+from callcenter.session.fence import Fence
 from callcenter.session.guests import GuestDoor, Steps
 from callcenter.session.lease import Timing, valid_until
 from callcenter.session.loan_frames import LoanFrame
@@ -113,6 +114,9 @@ client waits a lease for an answer, a deep probe a second."""
 STANDBY_SLACK: Final = 0.02
 """Seconds by which a connection may seem to be younger than its client's gap: that is counted at the client."""
 
+GUESTS: Final = "guests"
+"""By this name, which no group can have, the fence knows words about the number of guests."""
+
 MOST_CITIES: Final = 16
 """Cities of which one client's word is kept; a client that names more invents them."""
 
@@ -124,8 +128,8 @@ class SessionServer:
         site: This city. boot: random ID of this process start. secret: what the CTIs of this system sign tickets with.
         desk: The rest of the CTI. timing: lease and ping. rate: sign-ins a second at most.
         now: When the process started. wall: CLOCK_REALTIME at that moment.
-        peer: The other city of this system, for guests; empty: there is none.
-        lent: Accounts that may be lent there, as the disk says; None: the disk says nothing.
+        peers: The other cities of this system, for guests.
+        lent: Accounts that may be lent to one of them, as the disk says; None: the disk says nothing.
         keeps: Whether the driver keeps the accounts on its disk before they are lent (`guests.must_keep`).
         priorities: By group, as the disk says.
     """
@@ -141,7 +145,7 @@ class SessionServer:
         now: float,
         wall: float,
         rate: float = inf,
-        peer: str = "",
+        peers: Iterable[str] = (),
         lent: Iterable[str] | None = (),
         keeps: bool = False,
         priorities: Mapping[str, int] | None = None,
@@ -150,7 +154,8 @@ class SessionServer:
         self.boot = boot
         self.timing = timing
         self.book = PlacementBook(site, now)
-        self.priorities = PriorityBook(priorities)
+        self._fence = Fence()
+        self.priorities = PriorityBook(self._fence, priorities)
         self._t = Tables()
         self._secret = secret
         self._desk = desk
@@ -161,21 +166,24 @@ class SessionServer:
         self._untold: deque[tuple[float, Knock]] = deque()
         """Those in the moving queue who have not been told to wait: from when on they should be, and who."""
         self._used = TicketBook()
-        self._window = ReleaseWindow()
+        self._windows: defaultdict[str, ReleaseWindow] = defaultdict(ReleaseWindow)
+        """By city: those who are on their way there."""
         self._paces = MovePaces()
         self._ids = 0
         self._unconfirmed_due = True
         self._swept_at = now
         steps = Steps(
             decide=self._decide,
+            decide_all=self._decide_all,
             enter=self._enter,
             stand=self._stand,
             end=self._end,
             send=self._send_away,
+            turn_away=self._turn_away,
             member=desk.member,
             why_counted=self._why_counted,
         )
-        self.guests = GuestDoor(peer, self.book, self._t, steps, boot=boot, now=now, lent=lent, keeps=keeps)
+        self.guests = GuestDoor(peers, self.book, self._t, steps, boot=boot, now=now, lent=lent, keeps=keeps)
 
     # ---- what others may ask
 
@@ -632,15 +640,15 @@ class SessionServer:
 
     # ---- releases
 
-    def arrived_at_peer(self, boot: str, total: int, now: float) -> None:
-        """The other CTI says how many agents have come in there with a ticket since it started as `boot`."""
-        self._window.arrived(boot, total, now)
-        self.guests.heard(now)
+    def arrived_at_peer(self, peer: str, boot: str, total: int, now: float) -> None:
+        """Another CTI says how many agents have come in there with a ticket of ours since it started as `boot`."""
+        self._windows[peer].arrived(boot, total, now)
+        self.guests.heard(peer, now)
 
-    def peer_said(self, frame: LoanFrame, now: float) -> list[Out]:
-        """The other CTI speaks of guests."""
+    def peer_said(self, peer: str, frame: LoanFrame, now: float) -> list[Out]:
+        """Another CTI speaks of guests."""
         out: list[Out] = []
-        self.guests.said(frame, now, out)
+        self.guests.said(peer, frame, now, out)
         return out
 
     def loans_kept(self, now: float) -> list[Out]:
@@ -649,13 +657,12 @@ class SessionServer:
         self.guests.kept(now, out)
         return out
 
-    def set_guest_capacity(self, capacity: int, now: float) -> list[Out]:
-        """How many guests this city takes."""
+    def set_guest_capacity(self, capacity: int, now: float, *, as_of: int = 0) -> list[Out]:
+        """How many guests this city takes, as the store had it at revision `as_of`; 0: as the disk has it."""
         out: list[Out] = []
-        if capacity != self.guests.capacity:
+        if self._fence.passes(GUESTS, as_of) and capacity != self.guests.capacity:
             self.guests.set_capacity(capacity)
-            for group in self._t.groups.values():
-                self._decide_again(group, now, out)
+            self._decide_all(now, out)
         return out
 
     def set_activity(self, account: str, activity: Activity, now: float) -> list[Out]:
@@ -695,7 +702,7 @@ class SessionServer:
             if not self._can_release(seat, now):
                 group.leaving.popleft()  # the busy come back through set_activity or their deadline
                 continue
-            if not self._window.has_room(now):
+            if not self._windows[self._bound_for(seat)].has_room(now):
                 break
             if group.release_pace is not None and not group.release_pace.take(now):
                 break
@@ -723,11 +730,15 @@ class SessionServer:
 
     def _release(self, seat: Seat, now: float, out: list[Out]) -> None:
         """Release an agent to the bucket's new site."""
+        self._t.group_of(seat).count.released += 1
+        self._release_to(seat, self._bound_for(seat), now, out)
+
+    def _bound_for(self, seat: Seat) -> str:
+        """Where the leaving bucket of this seat goes."""
         place = self.book.place(seat.member.group, seat.member.bucket)
         assert place is not None
         assert place.to is not None
-        self._t.group_of(seat).count.released += 1
-        self._release_to(seat, place.to, now, out)
+        return place.to
 
     def _release_to(self, seat: Seat, to: str, now: float, out: list[Out]) -> None:
         """End a session by a release: ticket in hand, the agent goes to another site."""
@@ -741,13 +752,13 @@ class SessionServer:
             kept = so_far.until(now)
         ticket = self._ticket(seat, session.conn.instance, to, carried, now, kept)
         self._unseat(session)
-        self._window.released(now)
+        self._windows[to].released(now)
         out.append(Gone(seat.member, session.id, "Released", to))
         out.append(Reply(session.conn.id, Release(None, session.id, to, ticket, carried)))
 
     def _send_away(self, seat: Seat, to: str, now: float, out: list[Out]) -> bool:
         """Release an agent who is no part of any move, if the other city keeps up with those on their way to it."""
-        if not self._window.has_room(now):
+        if not self._windows[to].has_room(now):
             return False
         self._release_to(seat, to, now, out)
         return True
@@ -836,12 +847,19 @@ class SessionServer:
         if self._lets_in(offer.conn, now, has_ticket=offer.ticket is not None):
             return
         self._t.cancel_offer(seat)
+        if seat.session is not None:
+            # Of another device, or of an earlier connection. What a release says must be true, as in `_turn_away`.
+            self._end(seat.session, "Replaced", out)
         carried = offer.carried or "available"
         if place.to is not None and self._leaving(seat):
             to, ticket = place.to, self._ticket(seat, offer.conn.instance, place.to, carried, now)
         else:
             to, ticket = place.owner, None
         out.append(Reply(offer.conn.id, Release(None, offer.id, to, ticket, carried)))
+
+    def _decide_all(self, now: float, out: list[Out]) -> None:
+        for name in self._by_priority(self._t.groups):
+            self._decide_again(self._t.groups[name], now, out)
 
     def _decide_again(self, group: Group, now: float, out: list[Out]) -> None:
         for seat in list(group.at_door):
@@ -853,7 +871,7 @@ class SessionServer:
         out: list[Out] = []
         self.boot = boot
         self.book.restart(now)
-        self.priorities.restart()
+        self._fence.restart()
         self._unconfirmed_due = True
         self._lapse_due(now, out)
         self._t.changed |= set(self._t.groups)
@@ -870,8 +888,7 @@ class SessionServer:
             self._ping(session, now, out)
         if self._unconfirmed_due and now >= self.book.boot_at + UNCONFIRMED_AFTER:
             self._unconfirmed_due = False
-            for name in self._by_priority(self._t.groups):
-                self._decide_again(self._t.groups[name], now, out)
+            self._decide_all(now, out)
         self._admit_paced(now, out)
         self._tell_paced(now, out)
         self._release_in_turn(now, out)

@@ -3,7 +3,8 @@
     released here --> on the way (at most WINDOW) --> signed in there; the other CTI counts them and tells us
 
 Whoever is on the way is out of service. Released faster than the other city lets them in, agents would only wait there
-instead of working here, so releases keep the other city's time, whatever that is on this day.
+instead of working here, so releases keep the other city's time, whatever that is on this day. With several other cities
+each has a window of its own.
 """
 
 from collections import deque
@@ -21,7 +22,7 @@ counts once a second at least, so one count may be late."""
 
 
 class ReleaseWindow:
-    """One CTI's agents on their way to the other city. Times: `now` of `SessionServer`."""
+    """One CTI's agents on their way to one other city. Times: `now` of `SessionServer`."""
 
     def __init__(self) -> None:
         self._on_the_way: deque[float] = deque()
@@ -33,7 +34,7 @@ class ReleaseWindow:
         self._on_the_way.append(now)
 
     def arrived(self, boot: str, total: int, now: float) -> None:
-        """The other CTI says how many have come in with a ticket since it started as `boot`."""
+        """The other CTI says how many have come in with a ticket of ours since it started as `boot`."""
         known_boot, known = self._known
         if boot == known_boot:
             total = max(total, known)  # there are two lines, and one may be slower

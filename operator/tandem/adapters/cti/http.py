@@ -1,6 +1,6 @@
 """The `http` adapter: any CTI that serves the CTI contract (docs/cti-contract.yaml)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +11,7 @@ from tandem.api.common import duration_seconds
 from tandem.domain.capabilities import CTICapabilities
 from tandem.domain.clients import ClientCount
 from tandem.domain.records import DelayRecord, GroupReport, PlacementRecord
-from tandem.engine.ports import Arrival, ClientCounts, CTIGroups, DoorWords, PushResult
+from tandem.engine.ports import Arrival, Arrived, ClientCounts, CTIGroups, DoorWords, PushResult
 
 ANSWER_S: Final = 2.0
 """Seconds for an answer; for a long poll, on top of what it may wait."""
@@ -59,6 +59,7 @@ class _Move(_Read):
 
 class _Moves(_Read):
     seq: int
+    boot: str = ""
     moves: tuple[_Move, ...]
 
 
@@ -129,12 +130,12 @@ class HttpCTI:
         )
         return self._groups(answer.document, "GET /v1/progress")
 
-    async def arrivals(self, after: int, wait: float) -> tuple[int, Sequence[Arrival]]:
+    async def arrivals(self, after: int, wait: float) -> Arrived:
         answer = await self._http.ask(
             "GET", "/v1/moves", params={"after": after, "wait": wait}, timeout=wait + ANSWER_S
         )
         found = self._http.read(_Moves, answer.document, "GET /v1/moves")
-        return found.seq, [
+        agents = [
             Arrival(
                 move.account,
                 move.group,
@@ -148,6 +149,7 @@ class HttpCTI:
             for move in found.moves
             if move.cause != _STRAY
         ]
+        return Arrived(found.boot, found.seq, agents)
 
     async def evidence(self) -> ClientCounts:
         answer = await self._http.ask("GET", "/v1/evidence", timeout=ANSWER_S)
