@@ -20,6 +20,7 @@ from callcenter.cti.errors import WrongBootError
 from callcenter.cti.mapkeeper import MapKeeper
 from callcenter.cti.peer import Arrivals, PeerLink, Said
 from callcenter.cti.softswitch import SoftswitchLink
+from callcenter.cti.wire import Impairment
 from callcenter.directory import Directory
 from callcenter.session.messages import ClientFrame
 from callcenter.session.placements import PlaceAnswer, Placement
@@ -234,6 +235,15 @@ class Cti:
         """Let in by these priorities from now on. They go to the disk with the maps: nothing depends on it."""
         # Not `_awake`: a boot that began in here would take what was said to the one before.
         self._apply(self.centre.set_priorities(priorities, self.now()))
+
+    def impair(self, wanted: Impairment) -> dict[str, int]:
+        """Keep idle agents silent for a drill; how many, by group. Raises WrongBootError: it was meant for another."""
+        now = self._awake()
+        if self.centre.server.boot != wanted.boot:
+            raise WrongBootError(wanted.boot)
+        chosen, effects = self.centre.impair(wanted.drill, wanted.shares, wanted.to, wanted.ttl, now)
+        self._apply(effects)
+        return chosen
 
     async def place(self, boot: str, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
         """Keep placements on disk, then take them and act on them.
