@@ -79,7 +79,7 @@ def make_report(
         coordinator=facts.coordinator,
         rehearsed=Rehearsed(
             selector=run.shift.selector.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-            to=run.shift.to,
+            to=" and ".join(run.goals),
             percent=run.shift.percent,
             waves=tuple(run.shift.waves),
             pace=run.shift.pace,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tandem.api.agentgroup import Drain
 from tandem.api.alarms import DrillAlarms
-from tandem.api.drill import AlarmState, DrillPhase, Outcome, Rehearsal
+from tandem.api.drill import AlarmState, DrillPhase, LostSite, Outcome, Rehearsal
 from tandem.api.shift import Phase, ShiftPlan, ShiftSpec
 from tandem.domain.capabilities import CTICapabilities
 
@@ -138,6 +138,7 @@ class ShiftRecord(Record):
     pace_at: float = Field(default=0.0, description="When that was last changed.")
     back_wave: int = Field(default=0, description="Wave of the way back, from 1; 0: those who were on their way.")
     home_given_up: bool = Field(default=False, description="A site to go back to was not usable for long enough.")
+    rehearses: str = Field(default="", description="Site whose loss it rehearses (`rehearsal`); empty: a planned move.")
     aborted_for: str = Field(default="", description="Why it goes back although nobody has asked for it.")
     staying: dict[str, int] = Field(default_factory=dict, description="Agents beyond the deadline, by group.")
     accounts_staying: tuple[str, ...] = Field(default=(), description="Who they are, as far as CTIs name them.")
@@ -279,6 +280,9 @@ class DrillRunRecord(Record):
 
     due: DrillDue
     shift: Rehearsal = Field(description="What it rehearses, frozen at the start.")
+    lost: LostSite | None = Field(default=None, description="The loss that it rehearses; None: a planned move.")
+    targets: tuple[str, ...] = Field(default=(), description="Sites that receive agents; empty: `shift.to`.")
+    epoch: int = Field(default=0, description="Of the coordinator who started it: a rehearsed loss outlives none.")
     hold_s: float = 0.0
     before: dict[str, dict[str, str]] = Field(
         default_factory=dict, description="Group -> the map to restore; empty once the run is over and reported."
@@ -307,6 +311,11 @@ class DrillRunRecord(Record):
     @property
     def name(self) -> str:
         return self.due.name
+
+    @property
+    def goals(self) -> tuple[str, ...]:
+        """Sites that receive agents, by name."""
+        return self.targets or ((self.shift.to,) if self.shift.to else ())
 
 
 class DrillRecord(Record):
@@ -454,6 +463,12 @@ class ObservationRecord(Record):
     def vouches(self) -> bool:
         """Whether it says that the component works."""
         return self.state == "Pass" and not self.stale
+
+
+class RehearsedRecord(ObservationRecord):
+    """The same as it would be if the site were lost: of one Drill's run, for its groups only."""
+
+    run: str = Field(description="namespace/drill/run.")
 
 
 class TargetTestRecord(Record):

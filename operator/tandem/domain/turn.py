@@ -34,6 +34,8 @@ class Turn:
     reason: Reason = Reason.PLANNED
     room: int = 0
     """Groups that still fit into this turn's transaction."""
+    set_aside: int = 0
+    """Operations of it that are needed for something else than its groups."""
 
     @property
     def snapshot(self) -> Snapshot:

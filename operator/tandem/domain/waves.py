@@ -78,7 +78,7 @@ def wave_text(record: ShiftRecord, wave: int) -> str:
 def commit_wave(turn: Turn, wave: int) -> None:
     """Start groups of this wave that have not started yet, while nothing is held and the targets are usable."""
     targets = _targets(turn)
-    turn.room = room_beside(targets)
+    turn.room = room_beside(targets) - turn.set_aside
     paces = split(pace_now(turn.record), list(leaving_in(turn.record, wave)))
     for plan, placed, moves in to_start(turn, wave):
         turn.place(plan.group, placed, moves, placement_by(turn, plan.group, placed, paces[plan.group]))
