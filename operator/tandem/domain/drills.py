@@ -313,7 +313,9 @@ def out(turn: DrillTurn) -> None:
 
 
 def _hold(turn: DrillTurn) -> None:
-    turn.change_run(holding_since=turn.now.wall)
+    placed = (turn.snapshot.placements.get(group) for group in turn.run.before)
+    doors_at = max((one.record.committed_at for one in placed if one is not None), default=0.0)
+    turn.change_run(holding_since=turn.now.wall, doors_at=doors_at)
     if turn.run.outcome is None:
         message = f"{turn.run.out.moved} agents work at {' and '.join(turn.run.goals)} for {turn.run.hold_s:.0f} s"
         turn.become(Reason.HOLDING, message, phase="Holding")

@@ -113,6 +113,14 @@ class WaveBase(Record):
     unanswered: dict[str, int] = Field(default_factory=dict, description="The same: offered, and not taken.")
 
 
+class RehearsalTimes(Record):
+    """How a rehearsed loss became one, in seconds since the epoch; by the clocks of those who saw it."""
+
+    silenced_at: float = Field(description="The site's CTI took the first word: agents hear nothing from here on.")
+    detected_at: float = Field(description="A second location said so too.")
+    confirmed_at: float = Field(description="It had stood for long enough.")
+
+
 class ShiftRecord(Record):
     """A Shift as the locations share it."""
 
@@ -139,6 +147,9 @@ class ShiftRecord(Record):
     back_wave: int = Field(default=0, description="Wave of the way back, from 1; 0: those who were on their way.")
     home_given_up: bool = Field(default=False, description="A site to go back to was not usable for long enough.")
     rehearses: str = Field(default="", description="Site whose loss it rehearses (`rehearsal`); empty: a planned move.")
+    rehearsal: RehearsalTimes | None = Field(
+        default=None, description="Of one that rehearses a loss, once it is confirmed."
+    )
     aborted_for: str = Field(default="", description="Why it goes back although nobody has asked for it.")
     staying: dict[str, int] = Field(default_factory=dict, description="Agents beyond the deadline, by group.")
     accounts_staying: tuple[str, ...] = Field(default=(), description="Who they are, as far as CTIs name them.")
@@ -290,6 +301,7 @@ class DrillRunRecord(Record):
     facts: DrillFactsRecord | None = Field(default=None, description="None: there is nothing to report, or it is.")
     started_at: float = 0.0
     holding_since: float = 0.0
+    doors_at: float = Field(default=0.0, description="When the last bucket had become the other site's.")
     left_at: float = Field(default=0.0, description="When the way back began.")
     waiting_since: float = Field(
         default=0.0, description="Since when the world has kept it from going on; 0: it does not."

@@ -26,7 +26,7 @@ from tandem.domain.placement import Slot, encode_moves
 from tandem.domain.plan import hold_refusal, unusable_target
 from tandem.domain.quarantine import quarantined
 from tandem.domain.reasons import Reason, Refusal
-from tandem.domain.records import DrillRunRecord, GroupPlan, RehearsedRecord
+from tandem.domain.records import DrillRunRecord, GroupPlan, RehearsalTimes, RehearsedRecord
 from tandem.domain.rescue import rescue
 from tandem.domain.snapshot import DrillEntry, Snapshot
 from tandem.domain.target_tests import targets_of
@@ -225,7 +225,8 @@ def _fail_over(turn: Turn, entry: DrillEntry, losses: Mapping[str, Loss]) -> Non
         ends = {bucket: Slot(slot.end) for bucket, slot in found.moves.items()}
         changes = {"moves": moves, "waves": (moves,), "after": placed.map.change(ends).encode()}
         plans.append(plan.model_copy(update=changes))
-    turn.record = turn.record.model_copy(update={"plan": tuple(plans)})
+    times = _times(turn, entry, losses)
+    turn.record = turn.record.model_copy(update={"plan": tuple(plans), "rehearsal": times})
     truth = turn.snapshot.failovers.get(site)
     premises = [
         *(Premise(key, mod_revision=seen) for found in losses.values() for key, seen in found.evidence),
@@ -239,6 +240,20 @@ def _fail_over(turn: Turn, entry: DrillEntry, losses: Mapping[str, Loss]) -> Non
     why = "; ".join(sorted({found.sentence for found in losses.values()}))
     message = f"rehearsal: {site} counts as lost for {len(plans)} groups only ({why}); they go to {targets}"
     turn.become(Reason.FAILOVER_REHEARSED, message)
+
+
+def _times(turn: Turn, entry: DrillEntry, losses: Mapping[str, Loss]) -> RehearsalTimes:
+    """When it was seen, by the words that it rests on."""
+    evidence = {key for found in losses.values() for key, _ in found.evidence}
+    said = turn.snapshot.rehearsed.get(entry.name, {})
+    words = [(who, word) for of_site in said.values() for who, word in of_site.items() if word.key in evidence]
+    own = [word.record.since for who, word in words if who == turn.record.rehearses]
+    others = [word.record.since for who, word in words if who != turn.record.rehearses]
+    silenced, wall = min(own), turn.now.wall
+    confirmed = wall + max(found.in_s for found in losses.values())
+    return RehearsalTimes(
+        silenced_at=silenced, detected_at=max(silenced, min(others)), confirmed_at=min(confirmed, wall)
+    )
 
 
 def _end(turn: Turn, phase: Phase, reason: Reason, why: str) -> None:

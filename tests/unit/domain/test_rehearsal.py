@@ -16,6 +16,8 @@ from tandem.domain.records import (
     SystemReport,
 )
 from tandem.domain.rehearsal import RECONNECTED_S, as_if_lost, hushed_groups, rehearsals
+from tandem.domain.report_html import html
+from tandem.domain.report_text import text
 from tandem.domain.verdicts import State, site_verdict, system_verdict
 from tests.unit.domain.drill_world import DRILL, HOLD_S, DrillWorld
 from tests.unit.domain.world import GROUP, site_spec
@@ -180,6 +182,44 @@ def test_more_groups_than_fit_follow_in_the_next_transaction() -> None:
     world.said()
     world.settle()
     assert {str(world.placement(name)) for name in names} == {"{'east>west': '0-99'}"}
+
+
+def test_the_report_has_the_phases_of_the_failover() -> None:
+    world = Rehearsed().started()
+    world.settle()
+    world.say("east")
+    world.advance(0.4)
+    world.say("witness", "west")
+    world.settle()
+    world.advance(CONFIRM_AFTER_S + 0.2)
+    world.settle()
+    world.travel("east", "west")
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    world.travel("west", "east")
+    (entry,) = world.snapshot.drill_reports.values()
+    found = entry.record.report.failover
+    assert found is not None
+    assert (found.site, found.silence) == ("east", 30)
+    times = (found.detected, found.confirmed, found.committed)
+    assert times == (0.4, pytest.approx(0.4 + CONFIRM_AFTER_S), pytest.approx(0.6 + CONFIRM_AFTER_S))
+    assert found.doors_open is not None
+    assert found.doors_open >= times[2] + 0.5
+    shown = text(entry.record.report)
+    assert "east counted as lost: detected 0.40 s, confirmed 4.40 s, committed 4.60 s, door open" in shown
+    assert "30 % of the idle agents heard nothing of east" in html(entry.record.report)
+    assert "when each was answered" in shown
+
+
+def test_a_report_of_one_that_came_to_nothing_has_no_times() -> None:
+    world = Rehearsed().said()
+    world.hold()
+    world.settle()
+    (entry,) = world.snapshot.drill_reports.values()
+    found = entry.record.report.failover
+    assert found is not None
+    assert (found.silenced_at, found.committed, found.last_sign_in) == (None, None, None)
+    assert "counted as lost" not in text(entry.record.report)
 
 
 # -- what speaks against it
