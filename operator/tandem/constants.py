@@ -41,6 +41,16 @@ DOWN_EXTRA_S: Final = 2.0
 """Seconds beyond `confirmAfter` until a broken part of a city that still writes counts as Down: what is only restarted
 is back by then (a CTI that was killed: 3 s, measured in the lab)."""
 
+REHEARSAL_MOST_S: Final = 30.0
+"""Seconds in which a rehearsed loss must be confirmed, and its silent agents be let in elsewhere: after that nobody is
+kept silent any more, by each engine's own clock."""
+
+SILENCE_TTL_S: Final = 3.0
+"""Seconds for which one word to a CTI keeps a drill's agents silent: an engine that dies keeps nobody out longer."""
+
+SILENCE_BEAT_S: Final = 0.5
+"""Seconds between two such words; each is one failed look of the site's own at its CTI."""
+
 DOWN_ACK_S: Final = 1.0
 """Seconds that the CTI of a system that is Down has to take the order to release its agents; then they may just go."""
 

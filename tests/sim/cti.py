@@ -20,6 +20,7 @@ from callcenter.cti import app
 from callcenter.cti.centre import Centre, Effects
 from callcenter.cti.config import Config, HostPort, Peer
 from callcenter.cti.loanstore import Kept
+from callcenter.cti.wire import Impairment
 from callcenter.directory import Directory
 from callcenter.session.events import Close, Out, Reply
 from callcenter.session.lease import Timing
@@ -187,6 +188,13 @@ class SimCti(app.Cti):
         answers = await super().place(boot, placements, confirmed=confirmed)
         self.world.watch.cti_placed(self)
         return answers
+
+    def impair(self, wanted: Impairment) -> dict[str, int]:
+        silence = self.centre.server._silence
+        before = set(silence._of)
+        chosen = super().impair(wanted)
+        self.world.watch.silenced(self, [account for account in silence._of if account not in before])
+        return chosen
 
     def _client_frame(self, conn: int, frame: ClientFrame) -> None:
         if not self.signs_in and type(frame) is SignIn:
@@ -420,6 +428,7 @@ _HANDLERS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "/v1/status": lambda port, request: port.status(request),
     "/v1/progress": lambda port, request: port.progress(request),
     "/v1/placements": lambda port, request: port.placements(request),
+    "/v1/impair": lambda port, request: port.impair(request),
     "/v1/moves": lambda port, request: port.moves(request),
     "/v1/evidence": lambda port, request: port.evidence(request),
 }

@@ -209,6 +209,13 @@ class Watch:
         elif key.startswith((keys.SHIFTS, keys.FAILOVERS)) and value is not None:
             self.world.note(f"{key} {_phase(value.value)}")
 
+    def silenced(self, cti: "SimCti", accounts: Sequence[str]) -> None:
+        """A CTI has chosen agents whom a Drill keeps silent."""
+        for account in accounts:
+            self.befell(account)
+        for promise in self.promises:
+            promise.silenced(cti, accounts)
+
     def cti_outs(self, cti: "SimCti", outs: Iterable[Out], now: float) -> None:
         for out in outs:
             if isinstance(out, Started | Gone):
@@ -312,6 +319,7 @@ class Promise:
     def placed(self, cti: "SimCti") -> None: ...
     def pong(self, cti: "SimCti", person: "Person") -> None: ...
     def word(self, cti: "SimCti", word: Mapping[str, Any]) -> None: ...
+    def silenced(self, cti: "SimCti", accounts: Sequence[str]) -> None: ...
     def looked(self) -> None: ...
 
     def broken(self, said: str) -> BrokenPromiseError:
@@ -576,7 +584,11 @@ class NobodyMovesUnasked(Promise):
         ordered = self.watch.ordered.drill
         if ordered is None:
             raise self.broken(f"{commit.group} is moved by {commit.record.cause}, which nobody asked for")
-        if commit.record.cause.endswith("-out") and targets <= {ordered.shift.to}:
+        lost = ordered.failover.site if ordered.failover is not None else ""
+        goals = {ordered.shift.to} if not lost else set(self.world.cities) - {lost}
+        if commit.record.cause.endswith("-out") and targets <= goals:
+            if lost:
+                self.world.stats["buckets' ways out by a rehearsed failover"] += 1
             return
         self._only_back(commit, commit.record.cause.removesuffix("-back").removesuffix("-out") + "-out")
 
@@ -622,6 +634,33 @@ def _last_illness(looks: Iterable[Truth]) -> float:
         if look.at - since >= PROBE_S:
             last = look.at
     return last
+
+
+class OnlyIdleAgentsAreSilenced(Promise):
+    """Who hears nothing of a city for a Drill's sake works there, is idle, is of a group that it drills, and can go."""
+
+    name = "OnlyIdleAgentsAreSilenced"
+
+    def silenced(self, cti: "SimCti", accounts: Sequence[str]) -> None:
+        drill = self.watch.ordered.drill
+        for account in accounts:
+            self.world.stats["agents kept silent"] += 1
+            person = self.world.people[account]
+            if drill is None or drill.failover is None or drill.failover.site != cti.site:
+                raise self.broken(f"{account} hears nothing of {cti.site}, and no Drill asks for that")
+            if cti.centre.agents.state(account) != "available" or person.talks is not None:
+                raise self.broken(f"{account} hears nothing of {cti.site} while {cti.centre.agents.state(account)}")
+            if not cti.centre.server.valid(account, cti.process.monotonic()):
+                raise self.broken(f"{account} hears nothing of {cti.site}, and does not work there")
+
+    def word(self, cti: "SimCti", word: Mapping[str, Any]) -> None:
+        if word.get("a") != "ring":
+            return
+        account = cti.centre.agents.by_extension(str(word.get("ext")))
+        if account is not None and cti.centre.server._silence.covers(account, cti.process.monotonic()):
+            seat = cti.centre.server._t.seats[account]
+            if cti.centre.server._silent(seat, cti.process.monotonic()):
+                raise self.broken(f"{account} is rung by {cti.site}, of which a Drill lets nothing be heard")
 
 
 class GatesKeepWaves(Promise):
@@ -992,6 +1031,7 @@ PROMISES: Final[tuple[type[Promise], ...]] = (
     NobodyMovesUnasked,
     OneShiftPerGroup,
     DrillsRestore,
+    OnlyIdleAgentsAreSilenced,
     GatesKeepWaves,
     ManualWaitsForAPerson,
     NobodyMovedByMistake,

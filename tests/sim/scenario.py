@@ -31,6 +31,9 @@ LIVENESS: Final = "Liveness"
 DRILLS: Final = 0.12
 """Share of the stories in which somebody starts a Drill."""
 
+FAILOVERS: Final = 0.4
+"""Share of the Drills that rehearse a failover."""
+
 
 @dataclass
 class Outcome:
@@ -136,7 +139,11 @@ class Scenario:
             return
         rehearsal = {"selector": {"system": "hotel"}, "to": rng.choice(CITIES), "percent": rng.choice([100, 60])}
         rehearsal["waves"] = rng.choice([(100,), (20, 100)])
-        spec = {"shift": rehearsal, "hold": f"{rng.choice([0, 1, 2])}s"}
+        spec: dict[str, Any] = {"shift": rehearsal, "hold": f"{rng.choice([0, 1, 2])}s"}
+        kind = Random(f"{world.seed}/drill-kind")  # its own: what other Drills do stays as it was
+        if kind.random() < FAILOVERS:
+            lost = {"site": world.other(rehearsal.pop("to")), "silence": kind.choice([25, 50, 100])}
+            spec |= {"kind": "Failover", "failover": lost, "shift": {**rehearsal, "percent": 100}}
         self._at(SETTLED_S - 1.0, lambda: world.drill(spec, rng.choice([CITIES, CITIES, CITIES[:1]])))
         begins = first + rng.uniform(-1.5, 1.0)
         self._at(begins, lambda: world.drill_command("run", rng.choice(CITIES)))

@@ -28,6 +28,7 @@ from tandem.api.shift import Selector, SwitchTimes
 DrillPhase = Literal["Waiting", "Checking", "Out", "Holding", "Back"]
 UNDER_WAY: Final[frozenset[str]] = frozenset({"Out", "Holding", "Back"})
 """Phases in which agents are, or may be, where they do not belong: a Drill in one of them is brought back first."""
+DrillKind = Literal["Shift", "Failover"]
 Outcome = Literal["Succeeded", "Failed", "Interrupted", "Blocked", "CapacityCheckFailed"]
 AlarmState = Literal["Quiet", "Pending", "Firing", "Unknown"]
 Weekday = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
@@ -126,10 +127,13 @@ class Windows(Written):
 
 
 class Rehearsal(Written):
-    """The Shift that is rehearsed: Graceful, out and back again."""
+    """The Shift that is rehearsed: Graceful, out and back again. Of a failover, `waves`, `pace` and `gates` are the way
+    back's: an emergency has none."""
 
     selector: Selector = Field(description="Which groups go.")
-    to: Name = Field(description="Site that receives the agents.")
+    to: Name | None = Field(
+        default=None, description="Site that receives the agents; kind Failover leaves it out: a failover chooses."
+    )
     percent: int = Field(
         default=100, ge=1, le=100, description="Share of each group's agents that `to` has while it lasts."
     )
@@ -146,9 +150,56 @@ class Rehearsal(Written):
     )
 
 
+class LostSite(Written):
+    """The loss that is rehearsed."""
+
+    site: Name = Field(description="Site that counts as Down, for the groups of this Drill only.")
+    silence: int = Field(
+        default=25,
+        ge=1,
+        le=100,
+        description="Percent of each group's idle agents there who hear nothing of that site until the other one's door"
+        " opens, about 6 s; all others leave when they are idle, as in a Shift.",
+    )
+
+
 class DrillSpec(Written):
     """What is rehearsed, and when. A run under way goes on as it was started; `suspend` brings it back."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "(self.kind == 'Failover') == has(self.failover)",
+                "'is what kind Failover rehearses, and only that, but kind is %s; give both or neither'"
+                ".format([self.kind])",
+                field=".failover",
+            ),
+            cel(
+                "(self.kind == 'Shift') == has(self.shift.to)",
+                "'is where a Shift goes; kind Shift needs it, and with kind Failover it is left out: a failover chooses"
+                " its sites; kind is %s'.format([self.kind])",
+                field=".shift.to",
+            ),
+            cel(
+                "self.kind == 'Shift' || self.shift.percent == 100",
+                "'is %d, but a failover moves everybody; leave it out with kind Failover'.format([self.shift.percent])",
+                field=".shift.percent",
+            ),
+            cel(
+                "self.kind == 'Shift' || !has(self.shift.selector.site) || !has(self.failover)"
+                " || self.shift.selector.site == self.failover.site",
+                "'is %s, but only groups at failover.site can lose it; leave it out'"
+                ".format([self.shift.selector.site])",
+                field=".shift.selector.site",
+            ),
+        )
+    )
+
+    kind: DrillKind = Field(
+        default="Shift",
+        description="What is rehearsed: a planned move, or the automatic failover of the groups that `shift` selects.",
+    )
+    failover: LostSite | None = Field(default=None, description="Which loss is rehearsed; kind Failover only.")
     schedule: Schedule | None = Field(
         default=None,
         description="Cron schedule: minute, hour, day of month, month, day of week. None: on command only.",
@@ -170,6 +221,30 @@ class DrillSpec(Written):
     )
     succeeded_runs_history_limit: int = Field(default=12, ge=1, le=24, description="Successful runs that are kept.")
     other_runs_history_limit: int = Field(default=12, ge=1, le=24, description="Other runs that are kept.")
+
+    @model_validator(mode="after")
+    def _is_of_its_kind(self) -> Self:
+        if (self.kind == "Failover") != (self.failover is not None):
+            raise ValueError(
+                f"failover is what kind Failover rehearses, and only that, but kind is {self.kind}; "
+                "give both or neither"
+            )
+        if (self.kind == "Shift") != (self.shift.to is not None):
+            raise ValueError(
+                f"shift.to is {self.shift.to!r}, but kind is {self.kind}: kind Shift needs it, and with kind Failover "
+                "it is left out, for a failover chooses its sites"
+            )
+        if self.failover is not None and self.shift.percent != 100:
+            raise ValueError(
+                f"shift.percent is {self.shift.percent}, but a failover moves everybody; "
+                "leave it out with kind Failover"
+            )
+        if self.failover is not None and self.shift.selector.site not in (None, self.failover.site):
+            raise ValueError(
+                f"shift.selector.site is {self.shift.selector.site}, but only groups at failover.site "
+                f"({self.failover.site}) can lose it; leave it out"
+            )
+        return self
 
 
 class DrillLeg(Reported):

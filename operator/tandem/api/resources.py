@@ -144,6 +144,7 @@ DRILL: Final = Resource(
     spec=DrillSpec,
     status=DrillStatus,
     columns=(
+        Column("Kind", ".spec.kind", description="What is rehearsed: a Shift, or a Failover."),
         Column("Schedule", ".spec.schedule", description="When it is due."),
         Column("Suspend", ".spec.suspend", "boolean", "Whether nothing starts."),
         Column("To", ".spec.shift.to", description="Site that receives the agents."),

@@ -27,6 +27,8 @@ class CTICapabilities(BaseModel):
     identity: Literal["Shared", "PerSite"] = "Shared"
     max_rate: int = 0
     """Sign-ins a second; 0: not stated."""
+    impair: bool = False
+    """Whether it can keep idle agents silent for a drill; one that does not say so cannot."""
 
 
 Statement = tuple[bool, str]

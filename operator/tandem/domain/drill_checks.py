@@ -53,9 +53,7 @@ def world_refusal(question: Question) -> Refusal | None:
 
 def may_start(question: Question) -> Start | Refusal:
     """The plan of the way out, when nothing speaks against it; the world has been asked (`world_refusal`)."""
-    found = plan_out(
-        question.snapshot, question.ledger, question.busy, question.namespace, question.spec.shift, question.now
-    )
+    found = plan_out(question.snapshot, question.ledger, question.busy, question.namespace, question.spec, question.now)
     if isinstance(found, Refusal):
         return found
     plan, wishes = found
@@ -171,7 +169,7 @@ def _pairs_under_way(snapshot: Snapshot, other: DrillEntry) -> set[frozenset[str
     if run is None:
         return set()
     homes = {site for encoded in run.before.values() for site in BucketMap.parse(encoded).end_shares}
-    return {frozenset((home, run.shift.to)) for home in homes if home != run.shift.to}
+    return {frozenset((home, goal)) for home in homes for goal in run.goals if home != goal}
 
 
 def still_moving(question: Question, start: Start) -> Refusal | None:
@@ -198,7 +196,33 @@ def no_way_back(question: Question, start: Start) -> Refusal | None:
     return overbooked(question.snapshot, question.ledger, start.before)
 
 
+def asks_a_person(question: Question, start: Start) -> Refusal | None:
+    """The automatic path is rehearsed, and of such a group a failover does nothing by itself."""
+    for group in start.before if question.spec.failover is not None else ():
+        spec = question.snapshot.group(group)
+        if spec is not None and spec.failover == "Manual":
+            message = f"{group} has spec.failover Manual, so there is no automatic failover of it; leave it out"
+            return Refusal(Reason.MANUAL_FAILOVER, f"{message} of spec.shift.selector")
+    return None
+
+
+def cannot_be_silent(question: Question, start: Start) -> Refusal | None:
+    lost = question.spec.failover
+    for system in sorted({plan.system for plan in start.plan.groups}) if lost is not None else ():
+        site = lost.site if lost is not None else ""
+        report = question.snapshot.report(site, system)
+        if report is None or report.capabilities is None:
+            message = f"the CTI of {system} at {site} does not say what it can do"
+            return Refusal(Reason.NO_REPORT, message, temporary=True)
+        if not report.capabilities.impair:
+            message = f"the CTI of {system} at {site} cannot keep idle agents silent (capability impair)"
+            return Refusal(Reason.UNSUPPORTED_BY_CTI, f"{message}; rehearse with kind Shift")
+    return None
+
+
 PLAN_CHAIN: Final[tuple[Callable[[Question, Start], Refusal | None], ...]] = (
+    asks_a_person,  # first what waiting cannot cure
+    cannot_be_silent,
     another_drill,
     still_moving,
     away,

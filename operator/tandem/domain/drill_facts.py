@@ -208,4 +208,4 @@ def groups_by_system(snapshot: Snapshot, before: Mapping[str, object]) -> dict[s
 def sites_of(run: DrillRunRecord) -> tuple[str, ...]:
     """Sites between which the run moves agents."""
     homes = {site for encoded in run.before.values() for site in BucketMap.parse(encoded).end_shares}
-    return tuple(sorted(homes | {run.shift.to}))
+    return tuple(sorted(homes | set(run.goals)))

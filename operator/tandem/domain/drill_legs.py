@@ -1,16 +1,18 @@
 """The two ways of a run: the Shift out, the Shift back to the exact starting map, and what came of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from tandem.api.drill import Rehearsal
+from tandem.api.drill import DrillSpec, LostSite, Rehearsal
 from tandem.api.gates import Gates
 from tandem.api.shift import ShiftSpec
 from tandem.domain import keys
 from tandem.domain.buckets import format_ranges
 from tandem.domain.capacity import Ledger, no_capacity
 from tandem.domain.distribution import merged, share_reached
+from tandem.domain.evacuation import evacuated
 from tandem.domain.placement import BucketMap
 from tandem.domain.plan import Plan, Wish, make_plan
 from tandem.domain.published import SHARES, share_text
@@ -51,25 +53,39 @@ def shift_name(snapshot: Snapshot, drill: str, run: str, way: Literal["out", "ba
     return name
 
 
-def shift_record(
-    snapshot: Snapshot, rehearsal: Rehearsal, to: str, name: str, now: Instant, plan: Plan | None = None
-) -> ShiftRecord:
-    """A Shift of a Drill; with a plan it is Planned already."""
-    coordinator = snapshot.coordinator
-    spec = ShiftSpec(
+def way_out(rehearsal: Rehearsal, lost: LostSite | None) -> ShiftSpec:
+    """What the Shift out asks for. A failover asks nobody how fast: everybody leaves the lost site at once."""
+    goal: dict[str, Any] = {"to": rehearsal.to, "percent": rehearsal.percent, "waves": rehearsal.waves}
+    goal |= {"pace": rehearsal.pace, "gates": rehearsal.gates}
+    if lost is not None:
+        goal = {"evacuate": lost.site, "waves": (100,)}
+    return ShiftSpec(selector=rehearsal.selector, drain=rehearsal.drain, **goal)
+
+
+def way_back(rehearsal: Rehearsal, home: str) -> ShiftSpec:
+    """What the Shift back asks for."""
+    return ShiftSpec(
         selector=rehearsal.selector,
-        to=to,
+        to=home,
         percent=rehearsal.percent,
         waves=rehearsal.waves,
         pace=rehearsal.pace,
         drain=rehearsal.drain,
-        gates=rehearsal.gates if to == rehearsal.to else gates_back(rehearsal),
+        gates=gates_back(rehearsal),
     )
+
+
+def shift_record(
+    snapshot: Snapshot, spec: ShiftSpec, name: str, now: Instant, plan: Plan | None = None, *, rehearses: str = ""
+) -> ShiftRecord:
+    """A Shift of a Drill; with a plan it is Planned already. `rehearses`: the site whose loss it rehearses."""
+    coordinator = snapshot.coordinator
     record = ShiftRecord(
         spec=spec,
         cause=cause_of(name),
         created_at=now.wall,
         created_in=coordinator.record.site if coordinator else "",
+        rehearses=rehearses,
     )
     if plan is None:
         return record
@@ -91,13 +107,15 @@ def gates_back(rehearsal: Rehearsal) -> Gates:
 
 
 def plan_out(
-    snapshot: Snapshot, ledger: Ledger, busy: Mapping[str, str], namespace: str, rehearsal: Rehearsal, now: Instant
+    snapshot: Snapshot, ledger: Ledger, busy: Mapping[str, str], namespace: str, spec: DrillSpec, now: Instant
 ) -> tuple[Plan, Sequence[Wish]] | Refusal:
     """The plan of the way out and the groups it selects, or what speaks against it."""
-    asked = shift_record(snapshot, rehearsal, rehearsal.to, "", now)
-    wishes = wishes_of(snapshot, namespace, asked)
+    lost = spec.failover
+    wishes = wishes_of(snapshot, namespace, shift_record(snapshot, way_out(spec.shift, lost), "", now))
+    if lost is not None and not isinstance(wishes, Refusal):
+        wishes = evacuated(snapshot, ledger, lost.site, wishes)
     if isinstance(wishes, Refusal):
-        return wishes
+        return replace(wishes, message=wishes.message.replace("spec.evacuate", "spec.failover.site"))
     plan = make_plan(snapshot, ledger, "", busy, wishes)
     return plan if isinstance(plan, Refusal) else (plan, wishes)
 

@@ -32,6 +32,7 @@ from tandem.domain.report_model import (
     Check,
     DrillReport,
     Event,
+    FailoverTimes,
     Location,
     MapOfGroup,
     Phase,
@@ -79,7 +80,7 @@ def make_report(
         coordinator=facts.coordinator,
         rehearsed=Rehearsed(
             selector=run.shift.selector.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-            to=run.shift.to,
+            to=" and ".join(run.goals),
             percent=run.shift.percent,
             waves=tuple(run.shift.waves),
             pace=run.shift.pace,
@@ -88,6 +89,7 @@ def make_report(
         groups=tuple(sorted(run.before)),
         checks=tuple(Check(check=one.check, found=one.found) for one in facts.checks),
         phases=tuple(_phases(run)),
+        failover=_failover(snapshot, run, out),
         out=out,
         back=back,
         maps=maps,
@@ -235,6 +237,30 @@ def _phases(run: DrillRunRecord) -> Iterable[Phase]:
         starts.append(("Back", run.left_at or run.back.started_at or end))
     for (name, at), (_, until) in pairwise([*starts, ("", end)]):
         yield Phase(name=name, started_at=moment(at), seconds=_round(until - at))
+
+
+def _failover(snapshot: Snapshot, run: DrillRunRecord, out: Way) -> FailoverTimes | None:
+    if run.lost is None:
+        return None
+    shift = snapshot.shifts.get(run.out.shift)
+    times = shift.record.rehearsal if shift is not None else None
+    committed = shift.record.started_at if shift is not None else 0.0
+
+    def after(at: float | None) -> float | None:
+        return _round(at - times.silenced_at) if times is not None and at else None
+
+    arrived = [committed + millis / 1000 for millis in out.arrival_bins]
+    return FailoverTimes(
+        site=run.lost.site,
+        silence=run.lost.silence,
+        silenced_at=moment(times.silenced_at) if times is not None else None,
+        detected=after(times.detected_at if times is not None else None),
+        confirmed=after(times.confirmed_at if times is not None else None),
+        committed=after(committed),
+        doors_open=after(run.doors_at),
+        first_sign_in=after(min(arrived, default=None)),
+        last_sign_in=after(max(arrived, default=None)),
+    )
 
 
 def _events(run: DrillRunRecord, facts: DrillFactsRecord) -> Iterable[Event]:
@@ -410,4 +436,6 @@ def _not_measured(run: DrillRunRecord, out: Way, back: Way) -> Iterable[str]:
         if one.missing:
             yield f"the {name}: who the {one.missing} missing agents are; a CTI names those who arrive or stay"
     yield "times since the commit compare clocks of clients and coordinator; an agent's own gap is counted on one clock"
+    if run.lost is not None:
+        yield "the first call at the other site: CTIs count calls, and do not say when each was answered"
     yield "phones: that a phone is registered in both cities is the clients' business, and not part of these times"

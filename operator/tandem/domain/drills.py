@@ -29,7 +29,7 @@ from tandem.domain.decision import Draft, Premise
 from tandem.domain.drill_alarms import heed_alarms
 from tandem.domain.drill_checks import Question, Start, may_start, world_refusal
 from tandem.domain.drill_facts import first_facts
-from tandem.domain.drill_legs import figures, plan_back, shift_name, shift_record
+from tandem.domain.drill_legs import figures, plan_back, shift_name, shift_record, way_back, way_out
 from tandem.domain.drill_requests import DrillRequest
 from tandem.domain.drill_turn import DrillTurn, ended
 from tandem.domain.placement import BucketMap
@@ -248,6 +248,9 @@ def _start(turn: DrillTurn, due: DrillDue, question: Question, found: Start) -> 
     run = DrillRunRecord(
         due=due,
         shift=spec.shift,
+        lost=spec.failover,
+        targets=tuple(sorted({target for plan in found.plan.groups for target in plan.targets})),
+        epoch=turn.draft.epoch,
         hold_s=duration_seconds(spec.hold),
         before=found.before,
         alarms=spec.alarms,
@@ -260,7 +263,14 @@ def _start(turn: DrillTurn, due: DrillDue, question: Question, found: Start) -> 
     for group in found.before:
         turn.draft.busy.setdefault(group, turn.subject)
     # Planned only: it is carried from there like every Shift, and this transaction stays small.
-    turn.writes[keys.shift(shift)] = shift_record(turn.snapshot, spec.shift, spec.shift.to, shift, turn.now, found.plan)
+    turn.writes[keys.shift(shift)] = shift_record(
+        turn.snapshot,
+        way_out(spec.shift, spec.failover),
+        shift,
+        turn.now,
+        found.plan,
+        rehearses=spec.failover.site if spec.failover else "",
+    )
     turn.premises += [Premise(keys.shift(shift), mod_revision=0), turn.draft.no_hold]
     turn.premises += [Premise(key, mod_revision=revision) for key, revision in published.evidence]
     turn.premises += [_same_failover(turn.snapshot, site) for site in turn.snapshot.active_sites()]
@@ -303,9 +313,11 @@ def out(turn: DrillTurn) -> None:
 
 
 def _hold(turn: DrillTurn) -> None:
-    turn.change_run(holding_since=turn.now.wall)
+    placed = (turn.snapshot.placements.get(group) for group in turn.run.before)
+    doors_at = max((one.record.committed_at for one in placed if one is not None), default=0.0)
+    turn.change_run(holding_since=turn.now.wall, doors_at=doors_at)
     if turn.run.outcome is None:
-        message = f"{turn.run.out.moved} agents work at {turn.run.shift.to} for {turn.run.hold_s:.0f} s"
+        message = f"{turn.run.out.moved} agents work at {' and '.join(turn.run.goals)} for {turn.run.hold_s:.0f} s"
         turn.become(Reason.HOLDING, message, phase="Holding")
     else:
         turn.become(turn.run.reason, turn.record.message, phase="Holding")
@@ -350,7 +362,8 @@ def _come_back(turn: DrillTurn) -> None:
         return
     shift = shift_name(turn.snapshot, turn.name, run.name, "back")
     reserve(turn.ledger, found)
-    turn.writes[keys.shift(shift)] = shift_record(turn.snapshot, run.shift, found.groups[0].to, shift, turn.now, found)
+    spec = way_back(run.shift, found.groups[0].to)
+    turn.writes[keys.shift(shift)] = shift_record(turn.snapshot, spec, shift, turn.now, found)
     turn.premises += [Premise(keys.shift(shift), mod_revision=0), turn.draft.no_hold]
     leg = DrillLegRecord(shift=shift, agents=sum(plan.agents for plan in found.groups))
     turn.change_run(back=leg, waiting_since=0.0, left_at=turn.now.wall)
@@ -471,7 +484,7 @@ def _abort(turn: DrillTurn, shift: ShiftEntry) -> None:
 
 def _sites(run: DrillRunRecord) -> set[str]:
     homes = {site for encoded in run.before.values() for site in BucketMap.parse(encoded).end_shares}
-    return homes | {run.shift.to}
+    return homes | set(run.goals)
 
 
 def _known(text: str) -> Reason:

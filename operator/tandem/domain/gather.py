@@ -32,6 +32,7 @@ from tandem.domain.records import (
     PlacementRecord,
     RanRecord,
     Record,
+    RehearsedRecord,
     ReplicasRecord,
     ShiftRecord,
     SpecRecord,
@@ -76,6 +77,7 @@ class Gatherer:
         self._heartbeats: dict[str, Entry[HeartbeatRecord]] = {}
         self._observations: dict[_About, dict[str, Heard]] = {}
         self._departed: dict[_About, dict[str, Gone]] = {}
+        self._rehearsed: dict[str, dict[_Pair, dict[str, Heard]]] = {}  # drill -> (site, system) -> observer -> word
         self._tests: dict[_Pair, dict[str, Entry[TargetTestRecord]]] = {}
         self._alarms: dict[str, dict[str, Entry[AlarmsRecord]]] = {}  # owner -> location -> record
         self._replicas: dict[_Pair, Entry[ReplicasRecord]] = {}
@@ -142,6 +144,9 @@ class Gatherer:
             gone = self._observations.get(about, {}).pop(observer, None)
             if gone is not None:
                 self._departed.setdefault(about, {})[observer] = _gone(gone, at)
+        elif key.startswith(keys.REHEARSED):
+            observer, place, drill = _rehearsed_parts(key)
+            self._rehearsed.get(drill, {}).get(place, {}).pop(observer, None)
         elif key.startswith(keys.TESTS):
             observer, place = _test_parts(key)
             self._tests.get(place, {}).pop(observer, None)
@@ -174,6 +179,12 @@ class Gatherer:
         found |= {keys.drill(name) for name in self._drills}
         found |= {keys.heartbeat(site) for site in self._heartbeats}
         found |= {keys.observation(o, *about) for about, words in self._observations.items() for o in words}
+        found |= {
+            keys.rehearsed(observer, *place, drill)
+            for drill, places in self._rehearsed.items()
+            for place, words in places.items()
+            for observer in words
+        }
         found |= {keys.test(observer, *place) for place, tests in self._tests.items() for observer in tests}
         found |= {keys.alarms(site, owner) for owner, words in self._alarms.items() for site in words}
         found |= {keys.replicas(*pair) for pair in self._replicas}
@@ -208,6 +219,11 @@ class Gatherer:
             heartbeats=dict(self._heartbeats),
             observations={about: dict(words) for about, words in self._observations.items() if words},
             departed={about: dict(gone) for about, gone in self._departed.items() if gone},
+            rehearsed={
+                drill: {place: dict(words) for place, words in places.items() if words}
+                for drill, places in self._rehearsed.items()
+                if any(places.values())
+            },
             tests={place: dict(tests) for place, tests in self._tests.items() if tests},
             alarms={owner: dict(words) for owner, words in self._alarms.items() if words},
             replicas=dict(self._replicas),
@@ -257,6 +273,11 @@ class Gatherer:
             record = ObservationRecord.model_validate_json(value)
             words[observer] = _heard(words.get(observer), Heard(record, create, mod, at))
             self._departed.get(about, {}).pop(observer, None)
+        elif key.startswith(keys.REHEARSED):
+            observer, place, drill = _rehearsed_parts(key)
+            said = self._rehearsed.setdefault(drill, {}).setdefault(place, {})
+            spoken = Heard(RehearsedRecord.model_validate_json(value), create, mod, at, key=key)
+            said[observer] = _heard(said.get(observer), spoken)
         elif key.startswith(keys.TESTS):
             observer, place = _test_parts(key)
             self._tests.setdefault(place, {})[observer] = entry(TargetTestRecord)
@@ -395,6 +416,11 @@ def _pair(text: str) -> _Pair:
 def _spec_parts(key: str) -> tuple[str, str, str]:
     site, kind, name = key.removeprefix(keys.SPECS).split("/", 2)
     return site, kind, name
+
+
+def _rehearsed_parts(key: str) -> tuple[str, _Pair, str]:
+    observer, site, system, drill = key.removeprefix(keys.REHEARSED).split("/", 3)
+    return observer, (site, system), drill
 
 
 def _test_parts(key: str) -> tuple[str, _Pair]:

@@ -306,7 +306,7 @@ class _Commit:
             if run is not None and not groups and before is not None and before.run is not None:
                 groups = sorted(before.run.before)  # one that is over has forgotten them
             homes = {site for encoded in (run.before.values() if run else ()) for site in encoded}
-            sites = sorted(homes | ({run.shift.to} if run else set()))
+            sites = sorted(homes | set(run.goals if run else ()))
             agents = run.out.agents if run else 0
             return entry_of("Drill", name, action, reason, why, who, sites=sites, groups=groups, agents=agents)
 

@@ -9,6 +9,7 @@
     /tandem/v1/ran/<namespace>/<name>                    a Shift that was tidied away: it does not run again
     /tandem/v1/drill/<namespace>/<name>                  a Drill: the run under way, past ones, what is dealt with
     /tandem/v1/observation/<observer>/<site>/<system>/<component>   one source's word, edges only (observer's lease)
+    /tandem/v1/rehearsed/<observer>/<site>/<system>/<namespace>/<name>   a word as if it were lost, of a Drill (lease)
     /tandem/v1/test/<observer>/<site>/<system>           a test agent at the target of Shifts about to begin (lease)
     /tandem/v1/replicas/<site>/<system>                  how many are Ready there, of what is scaled (operator's lease)
     /tandem/v1/alarm/<site>/<owner>                      what Prometheus told that location, edges only (its lease)
@@ -42,6 +43,7 @@ RAN: Final = PREFIX + "ran/"
 DRILLS: Final = PREFIX + "drill/"
 HEARTBEATS: Final = PREFIX + "heartbeat/"
 OBSERVATIONS: Final = PREFIX + "observation/"
+REHEARSED: Final = PREFIX + "rehearsed/"
 TESTS: Final = PREFIX + "test/"
 REPLICAS: Final = PREFIX + "replicas/"
 ALARMS: Final = PREFIX + "alarm/"
@@ -97,6 +99,10 @@ def drill(name: str) -> str:
 
 def observation(observer: str, site: str, system: str, component: str) -> str:
     return f"{OBSERVATIONS}{observer}/{site}/{system or '-'}/{component}"
+
+
+def rehearsed(observer: str, site: str, system: str, drill: str) -> str:
+    return f"{REHEARSED}{observer}/{site}/{system}/{drill}"
 
 
 def test(observer: str, site: str, system: str) -> str:

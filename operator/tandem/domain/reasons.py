@@ -90,6 +90,10 @@ class Reason(StrEnum):
     DRILL_DELETED = "DrillDeleted"
     SHIFT_GONE = "ShiftGone"
     NOT_RESTORED = "NotRestored"
+    REHEARSING = "Rehearsing"
+    FAILOVER_REHEARSED = "FailoverRehearsed"
+    LOSS_NOT_CONFIRMED = "LossNotConfirmed"
+    REHEARSAL_ENDED = "RehearsalEnded"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tandem.api.agentgroup import Drain
 from tandem.api.alarms import DrillAlarms
-from tandem.api.drill import AlarmState, DrillPhase, Outcome, Rehearsal
+from tandem.api.drill import AlarmState, DrillPhase, LostSite, Outcome, Rehearsal
 from tandem.api.shift import Phase, ShiftPlan, ShiftSpec
 from tandem.domain.capabilities import CTICapabilities
 
@@ -113,6 +113,14 @@ class WaveBase(Record):
     unanswered: dict[str, int] = Field(default_factory=dict, description="The same: offered, and not taken.")
 
 
+class RehearsalTimes(Record):
+    """How a rehearsed loss became one, in seconds since the epoch; by the clocks of those who saw it."""
+
+    silenced_at: float = Field(description="The site's CTI took the first word: agents hear nothing from here on.")
+    detected_at: float = Field(description="A second location said so too.")
+    confirmed_at: float = Field(description="It had stood for long enough.")
+
+
 class ShiftRecord(Record):
     """A Shift as the locations share it."""
 
@@ -138,6 +146,10 @@ class ShiftRecord(Record):
     pace_at: float = Field(default=0.0, description="When that was last changed.")
     back_wave: int = Field(default=0, description="Wave of the way back, from 1; 0: those who were on their way.")
     home_given_up: bool = Field(default=False, description="A site to go back to was not usable for long enough.")
+    rehearses: str = Field(default="", description="Site whose loss it rehearses (`rehearsal`); empty: a planned move.")
+    rehearsal: RehearsalTimes | None = Field(
+        default=None, description="Of one that rehearses a loss, once it is confirmed."
+    )
     aborted_for: str = Field(default="", description="Why it goes back although nobody has asked for it.")
     staying: dict[str, int] = Field(default_factory=dict, description="Agents beyond the deadline, by group.")
     accounts_staying: tuple[str, ...] = Field(default=(), description="Who they are, as far as CTIs name them.")
@@ -279,6 +291,9 @@ class DrillRunRecord(Record):
 
     due: DrillDue
     shift: Rehearsal = Field(description="What it rehearses, frozen at the start.")
+    lost: LostSite | None = Field(default=None, description="The loss that it rehearses; None: a planned move.")
+    targets: tuple[str, ...] = Field(default=(), description="Sites that receive agents; empty: `shift.to`.")
+    epoch: int = Field(default=0, description="Of the coordinator who started it: a rehearsed loss outlives none.")
     hold_s: float = 0.0
     before: dict[str, dict[str, str]] = Field(
         default_factory=dict, description="Group -> the map to restore; empty once the run is over and reported."
@@ -286,6 +301,7 @@ class DrillRunRecord(Record):
     facts: DrillFactsRecord | None = Field(default=None, description="None: there is nothing to report, or it is.")
     started_at: float = 0.0
     holding_since: float = 0.0
+    doors_at: float = Field(default=0.0, description="When the last bucket had become the other site's.")
     left_at: float = Field(default=0.0, description="When the way back began.")
     waiting_since: float = Field(
         default=0.0, description="Since when the world has kept it from going on; 0: it does not."
@@ -307,6 +323,11 @@ class DrillRunRecord(Record):
     @property
     def name(self) -> str:
         return self.due.name
+
+    @property
+    def goals(self) -> tuple[str, ...]:
+        """Sites that receive agents, by name."""
+        return self.targets or ((self.shift.to,) if self.shift.to else ())
 
 
 class DrillRecord(Record):
@@ -454,6 +475,12 @@ class ObservationRecord(Record):
     def vouches(self) -> bool:
         """Whether it says that the component works."""
         return self.state == "Pass" and not self.stale
+
+
+class RehearsedRecord(ObservationRecord):
+    """The same as it would be if the site were lost: of one Drill's run, for its groups only."""
+
+    run: str = Field(description="namespace/drill/run.")
 
 
 class TargetTestRecord(Record):

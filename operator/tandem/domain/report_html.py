@@ -7,7 +7,7 @@ from typing import Final
 from tandem.domain import report_svg as svg
 from tandem.domain.published import SHARES, share_text
 from tandem.domain.report_model import Arrival, DrillReport, Way
-from tandem.domain.report_words import MOMENTS, NEVER, UNKNOWN, count, moment, seconds, why
+from tandem.domain.report_words import MOMENTS, NEVER, UNKNOWN, count, failover_phases, moment, seconds, why
 
 NAMED_ON_PAPER: Final = 10
 """Agents of each list; the JSON names more."""
@@ -244,6 +244,10 @@ def _phases(report: DrillReport) -> str:
             _numbers(2),
         ),
     ]
+    if report.failover is not None and report.failover.silenced_at is not None:
+        lost = report.failover
+        heard = f"{lost.silence} % of the idle agents heard nothing of {lost.site} from {moment(lost.silenced_at)} on"
+        parts.append(f"<p>{escape(heard)}; after that: {escape(', '.join(failover_phases(lost)))}.</p>")
     for way in _ways(report):
         parts.append(
             f"<h3>{escape(_name(way))}: Shift {escape(way.shift.rpartition('/')[2])}, {escape(way.phase)}</h3>"

@@ -123,6 +123,23 @@ class Phase(Part):
     seconds: float
 
 
+class FailoverTimes(Part):
+    """The phases of a rehearsed failover: seconds since the agents who were kept silent heard their site last.
+
+    Locations and clients have clocks of their own.
+    """
+
+    site: str = Field(description="Site that counted as lost.")
+    silence: int = Field(description="Percent of each group's idle agents who heard nothing of it.")
+    silenced_at: str | None = Field(description="When that began; null: it did not come to a failover.")
+    detected: float | None = Field(description="A second location found the site lost.")
+    confirmed: float | None = Field(description="That had stood for long enough.")
+    committed: float | None = Field(description="The groups were placed elsewhere.")
+    doors_open: float | None = Field(description="The last bucket was the other site's, and its door open.")
+    first_sign_in: float | None = Field(description="The first agent was signed in there.")
+    last_sign_in: float | None = Field(description="The last one, those who finished a call first included.")
+
+
 class Location(Part):
     """What was in force at one location, and whether that changed on the way."""
 
@@ -211,6 +228,7 @@ class DrillReport(Part):
     groups: tuple[str, ...]
     checks: tuple[Check, ...]
     phases: tuple[Phase, ...]
+    failover: FailoverTimes | None = Field(default=None, description="Kind Failover; null: a planned move.")
     out: Way
     back: Way
     maps: tuple[MapOfGroup, ...]

@@ -3,6 +3,7 @@
 from typing import Final
 
 from tandem.domain.delays import MEANING, Why
+from tandem.domain.report_model import FailoverTimes
 
 NEVER: Final = "never"
 UNKNOWN: Final = "not measured"
@@ -35,6 +36,19 @@ def seconds(value: float | None, none: str = UNKNOWN) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def failover_phases(found: FailoverTimes) -> list[str]:
+    """The phases of a rehearsed failover, each with its time."""
+    named = (
+        ("detected", found.detected),
+        ("confirmed", found.confirmed),
+        ("committed", found.committed),
+        ("door open", found.doors_open),
+        ("first sign-in", found.first_sign_in),
+        ("last sign-in", found.last_sign_in),
+    )
+    return [f"{name} {seconds(value)}" for name, value in named]
 
 
 def count(value: int | None) -> str:

@@ -24,6 +24,7 @@ from tandem.domain.pace import planned_agents
 from tandem.domain.plan import conflict_refusal, reserve
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import Record, ShiftRecord
+from tandem.domain.rehearsal import rehearse
 from tandem.domain.selection import plan_shift, wishes_of
 from tandem.domain.slowing import keep_pace
 from tandem.domain.snapshot import Instant, ShiftEntry, Snapshot
@@ -144,6 +145,9 @@ def awaiting_approval(turn: Turn) -> None:
 
 
 def preparing(turn: Turn) -> None:
+    if turn.record.rehearses:
+        rehearse(turn)
+        return
     if turn.record.spec.abort:
         turn.become(Reason.ABORTED_BY_USER, f"{aborted(turn.record)} before anything was moved", phase="RolledBack")
         return

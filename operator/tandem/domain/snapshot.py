@@ -68,6 +68,8 @@ class Heard(Entry[ObservationRecord]):
 
     connected_until: float = 0.0
     """Until when connections came about, of a word that says so no more (monotonic)."""
+    key: str = ""
+    """Where it is, of one that is no observation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,8 @@ class Snapshot:
     """(site, system or "", component) -> observer -> its word."""
     departed: Mapping[tuple[str, str, str], Mapping[str, Gone]] = field(default_factory=dict)
     """The same of observers whose word is gone."""
+    rehearsed: Mapping[str, Mapping[tuple[str, str], Mapping[str, Heard]]] = field(default_factory=dict)
+    """Drill -> (site, system) -> observer -> its word, as if that site were lost; for that Drill's groups only."""
     tests: Mapping[tuple[str, str], Mapping[str, Entry[TargetTestRecord]]] = field(default_factory=dict)
     """(site, system) -> observer -> what its test agent met there for a Shift that is preparing."""
     replicas: Mapping[tuple[str, str], Entry[ReplicasRecord]] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Waves: which buckets of a Shift start together, and when the next ones may."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,7 +73,8 @@ def start_wave(turn: Turn, wave: int, staying: Staying = NOBODY_STAYS) -> None:
         gate_since=0.0,
         **staying.changes,
     )
-    commit_wave(turn, wave, quiet)
+    turn.premises += quiet
+    commit_wave(turn, wave)
 
 
 def wave_text(record: ShiftRecord, wave: int) -> str:
@@ -81,15 +82,13 @@ def wave_text(record: ShiftRecord, wave: int) -> str:
     return f"wave {wave} of {waves_in(record)}, about {agents} agents in all"
 
 
-def commit_wave(turn: Turn, wave: int, premises: Sequence[Premise] = ()) -> None:
+def commit_wave(turn: Turn, wave: int) -> None:
     """Start groups of this wave that have not started yet, while nothing is held and the targets are usable.
 
-    Args:
-        premises: What must still be true besides.
+    As many as fit into the transaction beside the premises that the turn has already.
     """
     targets = _targets(turn)
-    turn.room = room_beside(targets) - len(premises)
-    turn.premises.extend(premises)
+    turn.room = room_beside(targets) - len(turn.premises)
     paces = split(pace_now(turn.record), list(leaving_in(turn.record, wave)))
     for plan, placed, moves in to_start(turn, wave):
         turn.place(plan.group, placed, moves, placement_by(turn, plan.group, placed, paces[plan.group]))

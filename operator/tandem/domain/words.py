@@ -112,7 +112,7 @@ def words_about(snapshot: Snapshot, site: str, system: str, component: str) -> t
                 since=entry.record.since,
                 seen_at=entry.seen_at,
                 detail=entry.record.detail,
-                key=keys.observation(observer, site, system, component),
+                key=entry.key or keys.observation(observer, site, system, component),
                 mod_revision=entry.mod_revision,
                 firm=entry.record.firm,
                 stale=entry.record.stale,

@@ -11,6 +11,7 @@ from tandem.engine.evidence import ClientsEvidence
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Adapters, Clock, CTIAdapter, SoftswitchAdapter
 from tandem.engine.publisher import Publisher
+from tandem.engine.rehearsals import Silencer
 from tandem.engine.report import Reporter
 from tandem.engine.softswitch_link import SoftswitchLink
 from tandem.errors import ConfigError
@@ -71,7 +72,9 @@ class Actuator:
         softswitch_link = SoftswitchLink(self._site, system, softswitch, self._picture, reporter, self._clock)
         arrivals = Arrivals(self._site, system, cti, self._picture, self._publisher, self._clock)
         evidence = ClientsEvidence(self._site, system, cti, self._picture, self._publisher, self._clock)
+        silencer = Silencer(self._site, system, cti, self._picture, self._publisher, self._clock)
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(silencer.run(), name=f"silence-{system}")
             tasks.create_task(reporter.run(), name=f"report-{system}")
             tasks.create_task(cti_link.run(), name=f"cti-{system}")
             tasks.create_task(softswitch_link.run(), name=f"softswitch-{system}")

@@ -6,6 +6,7 @@ from tandem.api.common import duration_seconds
 from tandem.constants import EVIDENCE_INTERVAL_S
 from tandem.domain import keys
 from tandem.domain.clients import clients_accuse
+from tandem.domain.rehearsal import hushed_groups
 from tandem.domain.streaks import Row, Rule, follow, word
 from tandem.domain.words import CLIENTS, CTI
 from tandem.engine.picture import Picture
@@ -51,8 +52,11 @@ class ClientsEvidence:
             await self._clock.sleep(EVIDENCE_INTERVAL_S)
 
     def _take(self, found: ClientCounts) -> None:
+        snapshot, mono = self._picture.snapshot, self._clock.monotonic()
         for site in {*found, *self._rows} - {self._site}:
-            against = clients_accuse(found.get(site, {}))
+            hushed = hushed_groups(snapshot, site, mono)
+            said = {group: count for group, count in found.get(site, {}).items() if group not in hushed}
+            against = clients_accuse(said)
             if against:
                 self._accuse(site, f"lost by {against}")
             elif self._rows.pop(site, None) is not None:

@@ -25,6 +25,7 @@ from tandem.domain.words import CALL, CTI, DEEP, ENGINE, SIGN_IN, SOFTSWITCH
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Clock, DeepProber, DeepResult, Prober, ProbeResult
 from tandem.engine.publisher import Publisher
+from tandem.engine.rehearsals import RehearsedWords
 from tandem.engine.wakeup import Signal
 
 log = logging.getLogger(__name__)
@@ -149,6 +150,7 @@ class Observer:
         self._broken_at: dict[Key, float] = {}
         """When its plain probe last failed: a deep probe that began before that and passes is out of date."""
         self._disqualified = False
+        self._rehearsed = RehearsedWords(me, picture, publisher, clock)
         self.void_probes = 0
 
     async def run(self) -> None:
@@ -235,6 +237,9 @@ class Observer:
         self._publisher.unsay(keys.observation(self._me, *key))
 
     def _take(self, target: Target, result: ProbeResult) -> None:
+        if target.component == CTI:
+            site, system, rule = target.site, target.system, target.rule
+            self._rehearsed.probed(site, system, rule, void=result.void, disqualified=self._disqualified)
         streak = self._follow(target.key, target.rule, result)
         if streak is None or (target.component == ENGINE and self._judge_ourselves()):
             return

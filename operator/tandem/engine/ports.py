@@ -218,6 +218,18 @@ class CTIAdapter(Protocol):
         `doors`: what else counts at its doors from now on; None: as before.
         """
 
+    async def impair(
+        self, boot: str, run: str, shares: Mapping[str, int], to: Sequence[str], ttl: float
+    ) -> Mapping[str, int]:
+        """Keep idle agents silent for a Drill's run, for `ttl` seconds from now.
+
+        Args:
+            boot: Of the process that is meant. run: Its first word chooses the agents, those after it choose nobody.
+            shares: Group -> percent of its idle agents; empty: the silence is over. to: Sites that each must reach.
+        Returns: Agents chosen, by group.
+        Raises: AdapterError where this CTI cannot, is another boot, or has done it for as long as it may.
+        """
+
 
 @dataclass(frozen=True)
 class SoftswitchState:

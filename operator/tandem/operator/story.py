@@ -209,7 +209,7 @@ def _drill_steps(old: DrillEntry | None, name: str, run: DrillRunRecord, phase: 
     taken = {"Out": bool(run.started_at), "Holding": stayed, "Back": bool(run.back.shift)}
     missed = {
         "Out": f"run {run.name} has started",
-        "Holding": f"{run.out.moved} agents work at {run.shift.to}",
+        "Holding": f"{run.out.moved} agents work at {' and '.join(run.goals)}",
         "Back": f"run {run.name} comes back",
     }
     for step in _DRILL_STEPS[before:]:

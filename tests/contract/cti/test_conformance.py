@@ -216,6 +216,52 @@ async def test_a_wrong_query_names_its_parameter(engine: Control, query: str) ->
     assert body["field"] == query.split("=")[0]
 
 
+# -- a drill's silence
+
+
+async def impair(engine: Control, **change: Any) -> tuple[int, Any]:
+    _, capabilities = await engine.get("/v1/capabilities")
+    _, group, _ = await a_group(engine)
+    body = {
+        "boot": await engine.boot(),
+        "drill": "n/conformance/1",
+        "ttl": 3,
+        "to": ["elsewhere"],
+        "groups": {group: 20},
+    }
+    answer = await engine.send("PUT", "/v1/impair", body | change)
+    if not capabilities.get("impair", False):
+        assert answer[0] in (404, 405), "a CTI without the capability takes no such word"
+    return answer
+
+
+async def test_a_drills_silence_begins_goes_on_and_ends(engine: Control) -> None:
+    _, capabilities = await engine.get("/v1/capabilities")
+    for groups in (None, None, {}):
+        status, body = await impair(engine, **({} if groups is None else {"groups": groups}))
+        if capabilities.get("impair", False):
+            assert status == 200
+            check("Impaired", body)
+            assert body["drill"] == "n/conformance/1"
+    status, body = await impair(engine)  # a late word: it is over
+    if capabilities.get("impair", False):
+        assert status == 410
+        check("Error", body)
+
+
+async def test_a_silence_for_another_boot_is_refused(engine: Control) -> None:
+    status, body = await impair(engine, boot="another-boot", drill="n/conformance/2")
+    if status != 404:
+        assert status == 409
+        check("WrongBoot", body)
+
+
+async def test_a_silence_names_what_is_wrong_with_it(engine: Control) -> None:
+    status, body = await impair(engine, ttl=3600, drill="n/conformance/3")
+    if status != 404:
+        assert (status, body["field"]) == (400, "ttl")
+
+
 # -- the synthetic sign-in
 
 

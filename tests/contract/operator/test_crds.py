@@ -15,6 +15,7 @@ HALVES = [{"site": "east", "percent": 50}, {"site": "east", "percent": 50}]
 SCALING = {"mode": "Scale", "min": 4, "max": 2}
 PROMETHEUS = {"url": "http://prometheus.monitoring:9090"}
 ALARM = {"name": "lost", "query": "lost > 0"}
+LOST: dict[str, Any] = {"kind": "Failover", "failover": {"site": "east"}}
 TWICE = [{"site": "east", "percent": 50}, {"site": "east", "percent": 50}]
 
 
@@ -154,6 +155,24 @@ def refused(manifest: dict[str, Any], field: str, *words: str) -> Any:
             "spec.shift.waves",
             "rise and end at 100",
         ),
+        refused(drill(kind="Failover"), "spec.failover", "is what kind Failover rehearses", "give both or neither"),
+        refused(drill(failover={"site": "east"}), "spec.failover", "kind is Shift", "give both or neither"),
+        refused(drill(shift={"selector": {"system": "hotel"}}), "spec.shift.to", "kind Shift needs it"),
+        refused(drill(**LOST), "spec.shift.to", "kind is Failover", "a failover chooses"),
+        refused(
+            drill(**LOST, shift={"selector": {"system": "hotel"}, "percent": 50}),
+            "spec.shift.percent",
+            "is 50",
+            "a failover moves everybody",
+        ),
+        refused(
+            drill(**LOST, shift={"selector": {"site": "west"}}), "spec.shift.selector.site", "is west", "leave it out"
+        ),
+        refused(
+            drill(kind="Failover", failover={"site": "east", "silence": 101}, shift={"selector": {"system": "hotel"}}),
+            "spec.failover.silence",
+            "less than or equal to 100",
+        ),
         refused({**group(), "spec": {**group()["spec"], "placment": []}}, "spec.placment", "unknown field"),
     ],
 )
@@ -166,6 +185,10 @@ def test_a_wrong_object_is_refused_with_field_value_and_remedy(
     assert field in said
     for word in words:
         assert word in said
+
+
+def test_a_drill_of_a_failover_is_taken(kube: KubeApi) -> None:
+    kube.create(drill(**LOST, shift={"selector": {"system": "hotel"}}), dryRun="All")
 
 
 @pytest.mark.parametrize(

@@ -63,3 +63,36 @@ def test_what_is_wrong_is_named(wrong: dict[str, Any], field: str, words: tuple[
     assert field in first["loc"]
     for word in words:
         assert word in f"{first['input']} {first['msg']}"
+
+
+LOST = {"kind": "Failover", "failover": {"site": "east"}}
+TO_NOWHERE = {"selector": {"system": "hotel"}}
+
+
+def test_a_failover_names_the_site_that_counts_as_lost_and_none_to_go_to() -> None:
+    spec = DrillSpec.model_validate(drill()["spec"] | LOST | {"shift": TO_NOWHERE})
+    assert spec.failover is not None
+    assert (spec.kind, spec.failover.site, spec.failover.silence, spec.shift.to) == ("Failover", "east", 25, None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        pytest.param({"kind": "Failover"}, ("failover", "kind is Failover", "give both"), id="no-site"),
+        pytest.param({"failover": {"site": "east"}}, ("failover", "kind is Shift"), id="a-shift-loses-no-site"),
+        pytest.param({"shift": TO_NOWHERE}, ("shift.to is None", "kind is Shift"), id="a-shift-goes-somewhere"),
+        pytest.param(LOST, ("shift.to is 'west'", "left out"), id="a-failover-chooses"),
+        pytest.param({**LOST, "shift": {**TO_NOWHERE, "percent": 50}}, ("shift.percent is 50",), id="half-a-failover"),
+        pytest.param(
+            {**LOST, "shift": {"selector": {"site": "west"}}}, ("selector.site is west", "(east)"), id="another-site"
+        ),
+        pytest.param(
+            {**LOST, "failover": {"site": "east", "silence": 0}}, ("greater than or equal to 1",), id="nobody"
+        ),
+    ],
+)
+def test_what_makes_no_sense_for_its_kind_is_refused(wrong: dict[str, Any], words: tuple[str, ...]) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        DrillSpec.model_validate(drill()["spec"] | wrong)
+    for word in words:
+        assert word in str(refusal.value)

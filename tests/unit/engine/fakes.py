@@ -57,7 +57,11 @@ class FakeCTI:
         self.told_priorities: list[tuple[str, DoorWords]] = []
         self.signed_in_twice: list[str] = []
         self.said_by_clients: ClientCounts = {}
-        self.can = CTICapabilities()
+        self.can = CTICapabilities(impair=True)
+        self.silenced: dict[str, dict[str, list[str]]] = {}
+        """Run of a Drill -> group -> agents who hear nothing."""
+        self.refuses_silence = False
+        self._silent_until = 0.0
         self.mute_about_itself = False
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -125,6 +129,48 @@ class FakeCTI:
                 self._spawn(self._release(name, group))
         self._touch(None)
         return PushResult(self.boot, accepted, refused)
+
+    async def impair(
+        self, boot: str, run: str, shares: Mapping[str, int], to: Sequence[str], ttl: float
+    ) -> Mapping[str, int]:
+        await self._travel()
+        if boot != self.boot or not self.can.impair or self.refuses_silence:
+            raise AdapterError("PUT /v1/impair was refused")
+        now = asyncio.get_running_loop().time()
+        self._silent_until = now + ttl if shares else now
+        if shares and run not in self.silenced:
+            chosen = self.silenced[run] = {}
+            for name, share in shares.items():
+                group = self.groups.setdefault(name, _Group())
+                idle = sorted(set(group.sessions) - group.talking)
+                chosen[name] = idle[: -(-len(idle) * share // 100)]
+                for account in chosen[name]:
+                    self._spawn(self._count_out(name, account, to[0], now))
+        return {name: len(accounts) for name, accounts in self.silenced.get(run, {}).items()} if shares else {}
+
+    async def _count_out(self, name: str, account: str, to: str, last_ping: float) -> None:
+        """An agent who hears nothing: out after a lease, then at the other city's door until one of both opens."""
+        await asyncio.sleep(1.5)
+        group = self.groups.get(name)
+        if group is None or group.sessions.pop(account, None) is None:
+            return  # released meanwhile
+        self._touch(group)
+        while True:
+            there = self.peers[to].groups.get(name)
+            slot = there.placement.slots[bucket_of(account)] if there is not None and there.placement else None
+            if slot is not None and (slot.site, slot.to) == (to, ""):
+                await self.peers[to].arrive(name, account, self.site, last_ping)
+                return
+            here = self.groups[name].placement
+            own = here.slots[bucket_of(account)] if here is not None else None
+            heard = asyncio.get_running_loop().time() > self._silent_until
+            if heard and own is not None and own.site == self.site:
+                if own.to:
+                    await self.peers[own.to].arrive(name, account, self.site, last_ping)
+                else:
+                    self.sign_in(name, account)
+                return
+            await asyncio.sleep(0.01)
 
     # -- agents
 

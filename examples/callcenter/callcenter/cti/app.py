@@ -22,6 +22,7 @@ from callcenter.cti.errors import WrongBootError
 from callcenter.cti.mapkeeper import MapKeeper
 from callcenter.cti.peer import FROM, Arrivals, PeerLink, Said
 from callcenter.cti.softswitch import SoftswitchLink
+from callcenter.cti.wire import Impairment
 from callcenter.directory import Directory
 from callcenter.session.messages import ClientFrame
 from callcenter.session.placements import PlaceAnswer, Placement
@@ -246,6 +247,15 @@ class Cti:
         """Let in by these priorities from now on. They go to the disk with the maps: nothing depends on it."""
         # Not `_awake`, as above.
         self._apply(self.centre.set_priorities(priorities, self.now()))
+
+    def impair(self, wanted: Impairment) -> dict[str, int]:
+        """Keep idle agents silent for a drill; how many, by group. Raises WrongBootError: it was meant for another."""
+        now = self._awake()
+        if self.centre.server.boot != wanted.boot:
+            raise WrongBootError(wanted.boot)
+        chosen, effects = self.centre.impair(wanted.drill, wanted.shares, wanted.to, wanted.ttl, now)
+        self._apply(effects)
+        return chosen
 
     async def place(self, boot: str, placements: dict[str, Placement], *, confirmed: bool) -> dict[str, PlaceAnswer]:
         """Keep placements on disk, then take them and act on them.

@@ -6,7 +6,7 @@ for.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -95,6 +95,17 @@ class Centre:
         answers, outs = self.server.place(placements, confirmed=confirmed, now=now)
         return answers, self._settle(outs, now)
 
+    def impair(
+        self, drill: str, shares: Mapping[str, int], to: Collection[str], ttl: float, now: float
+    ) -> tuple[dict[str, int], Effects]:
+        """A drill wants idle agents kept silent, goes on with it, or ends it: `SessionServer.impair`."""
+        chosen = self.server.impair(
+            drill, shares, to, ttl, lambda account: self.agents.state(account) == "available", now
+        )
+        # Who hears this city again may be offered a call again.
+        waiting = [group for group in self.group_seq if self.calls.waiting(group)]
+        return chosen, self._settle([], now, waiting)
+
     def set_priorities(self, priorities: Priorities, now: float) -> Effects:
         """The engine says how important groups are."""
         self.server.set_priorities(priorities)
@@ -171,7 +182,7 @@ class Centre:
         """What the other city is told of every group."""
         return {
             group: {
-                "available": self.idle(group),
+                "available": max(0, self.idle(group) - self.server.silenced(group, now)),
                 "signed_in": self.staff(group),
                 "longest_idle": 0.0 if since is None else round(now - since, 1),
             }
@@ -226,6 +237,8 @@ class Centre:
     def _spread(self, outs: Iterable[Out], now: float, effects: Effects) -> None:
         for out in outs:
             match out:
+                case Reply() if self.server.withholds(out.conn, now):
+                    pass  # a city that is lost says nothing
                 case Reply() | Close():
                     effects.to_clients.append(out)
                 case Say():

@@ -14,7 +14,14 @@ from aiohttp import web
 from callcenter.cti import metrics, openapi
 from callcenter.cti.centre import Centre
 from callcenter.cti.errors import NotKeptError, RequestError, WrongBootError
-from callcenter.cti.wire import read_as_of, read_guest_capacity, read_placements, read_priorities
+from callcenter.cti.wire import (
+    Impairment,
+    read_as_of,
+    read_guest_capacity,
+    read_impairment,
+    read_placements,
+    read_priorities,
+)
 from callcenter.session.placements import PlaceAnswer, Placement
 from callcenter.session.priorities import Priorities
 
@@ -54,6 +61,9 @@ class Host(Protocol):
 
     def set_priorities(self, priorities: Priorities) -> None:
         """Let in by these priorities from now on."""
+
+    def impair(self, wanted: Impairment) -> dict[str, int]:
+        """Keep idle agents silent for a drill; how many, by group. Raises WrongBootError."""
 
     async def news(self, timeout: float) -> None:
         """Return at the next change of anything, or after `timeout` seconds."""
@@ -120,6 +130,7 @@ class ControlPort:
                 web.get("/v1/status", self.status),
                 web.get("/v1/progress", self.progress),
                 web.put("/v1/placements", self.placements),
+                web.put("/v1/impair", self.impair),
                 web.get("/v1/moves", self.moves),
                 web.get("/v1/agents/{account}", self.agent),
                 web.post("/v1/release-query", self.release_query),
@@ -174,6 +185,7 @@ class ControlPort:
                 "fence": "Native",
                 "identity": "Shared",
                 "maxRate": self._rate,
+                "impair": True,
             }
         )
 
@@ -244,6 +256,19 @@ class ControlPort:
                 },
             }
         )
+
+    async def impair(self, request: web.Request) -> web.Response:
+        """A drill's silence towards idle agents: begin, go on, end."""
+        wanted = read_impairment(await _body(request))
+        server = self._host.centre.server
+        try:
+            chosen = self._host.impair(wanted)
+        except WrongBootError:
+            message = f"this process is {server.boot}, not {wanted.boot}"
+            return _error(409, "WrongBoot", message, boot=server.boot)
+        if wanted.shares and not server.keeps_silent(wanted.drill):
+            return _error(410, "Over", f"{wanted.drill} was ended here, or has lasted for as long as it may")
+        return web.json_response({"boot": server.boot, "drill": wanted.drill, "groups": chosen})
 
     async def moves(self, request: web.Request) -> web.Response:
         """Moves into this city after `after`; waits for news for up to `wait` seconds."""

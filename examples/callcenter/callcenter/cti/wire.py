@@ -4,6 +4,7 @@ Beside the groups' placements a push may say `guestCapacity` and `priorities`; t
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from callcenter.cti.errors import RequestError
@@ -11,12 +12,42 @@ from callcenter.session.door import format_map, parse_map
 from callcenter.session.errors import MapError
 from callcenter.session.placements import Drain, Placement, Together
 from callcenter.session.priorities import Priorities
+from callcenter.session.silence import LONGEST_WORD
 
 
 def read_placements(body: Any) -> dict[str, Placement]:
     """Read the `groups` of a push. Raises RequestError naming the field."""
     groups = _object(body, "body").get("groups")
     return {name: _placement(f"groups.{name}", entry) for name, entry in _object(groups, "groups").items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Impairment:
+    """What `PUT /v1/impair` asks for. `shares`: group -> percent of its idle agents; empty: the drill is over."""
+
+    boot: str
+    drill: str
+    shares: Mapping[str, int]
+    to: tuple[str, ...]
+    ttl: float
+
+
+def read_impairment(body: Any) -> Impairment:
+    """Read a drill's word. Raises RequestError naming the field."""
+    said = _object(body, "body")
+    for field in ("boot", "drill"):
+        if not isinstance(said.get(field), str) or not said[field]:
+            raise RequestError(field, f"is {said.get(field)!r}: expected a string")
+    shares = _object(said.get("groups"), "groups")
+    for name, share in shares.items():
+        if not isinstance(share, int) or isinstance(share, bool) or not 1 <= share <= 100:
+            raise RequestError(f"groups.{name}", f"is {share!r}: expected percent of its idle agents, from 1 to 100")
+    to, ttl = said.get("to", []), _number("ttl", said.get("ttl", 0), zero=not shares)
+    if not isinstance(to, list) or not all(isinstance(site, str) for site in to) or (shares and not to):
+        raise RequestError("to", f"is {to!r}: expected the cities that the chosen agents must reach")
+    if ttl is None or ttl > LONGEST_WORD:
+        raise RequestError("ttl", f"is {ttl!r}: expected seconds, {LONGEST_WORD:g} at most; say it again to go on")
+    return Impairment(said["boot"], said["drill"], shares, tuple(to), ttl)
 
 
 def read_guest_capacity(body: Any) -> int | None:

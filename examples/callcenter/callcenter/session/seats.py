@@ -146,9 +146,13 @@ class GroupCount:
     def occupied(self) -> dict[int, int]:
         """Agents per bucket who are here or may come back here: while there is one, the bucket has not left."""
         return {
-            bucket: self.buckets.get(bucket, 0) + self.lingering.get(bucket, 0) + self.lent.get(bucket, 0)
+            bucket: self.in_bucket(bucket)
             for bucket in sorted(self.buckets.keys() | self.lingering.keys() | self.lent.keys())
         }
+
+    def in_bucket(self, bucket: int) -> int:
+        """What `occupied` says of one bucket."""
+        return self.buckets.get(bucket, 0) + self.lingering.get(bucket, 0) + self.lent.get(bucket, 0)
 
     @property
     def standby(self) -> int:

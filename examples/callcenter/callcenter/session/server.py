@@ -22,8 +22,8 @@ Guests of other cities and agents lent to them are the business of `callcenter.s
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
-from math import inf
+from collections.abc import Callable, Collection, Iterable, Mapping
+from math import ceil, inf
 from typing import Final, Literal
 
 from callcenter.session import tickets
@@ -88,6 +88,7 @@ from callcenter.session.seats import (
     Session,
     Tables,
 )
+from callcenter.session.silence import Silence
 from callcenter.session.tickets import TICKET_LIFE, Ticket, TicketBook
 from callcenter.session.window import ReleaseWindow
 
@@ -116,6 +117,9 @@ STANDBY_SLACK: Final = 0.02
 
 GUESTS: Final = "guests"
 """By this name, which no group can have, the fence knows words about the number of guests."""
+
+HEARD_IN_SILENCE: Final = (Pong, Other, AgentButton, SignOut)
+"""Frames that ask for no answer: what they tell counts, whoever is kept silent."""
 
 MOST_CITIES: Final = 16
 """Cities of which one client's word is kept; a client that names more invents them."""
@@ -169,6 +173,7 @@ class SessionServer:
         self._windows: defaultdict[str, ReleaseWindow] = defaultdict(ReleaseWindow)
         """By city: those who are on their way there."""
         self._paces = MovePaces()
+        self._silence = Silence()
         self._ids = 0
         self._unconfirmed_due = True
         self._swept_at = now
@@ -213,8 +218,11 @@ class SessionServer:
         return seat is not None and seat.session is not None and now < seat.session.valid_until
 
     def may_take_call(self, account: str, now: float) -> bool:
-        """Whether a call may be offered to this agent: a valid session, and not about to leave."""
-        return self.valid(account, now) and not self._leaving(self._t.seats[account])
+        """Whether a call may be offered to this agent: a valid session, not about to leave, not kept silent."""
+        if not self.valid(account, now):
+            return False
+        seat = self._t.seats[account]
+        return not self._leaving(seat) and not self._silent(seat, now)
 
     def conn_of(self, account: str) -> tuple[int, str] | None:
         """Connection and session ID of this agent's session, if there is one."""
@@ -254,6 +262,8 @@ class SessionServer:
     def release_query(self, account: str, now: float) -> tuple[bool, str]:
         """Whether this CTI counts no session of this account and has none on offer, and why it thinks so."""
         seat = self._t.seats.get(account)
+        if seat is not None and self._silent(seat, now):
+            return False, "Silenced"
         if self.valid(account, now):
             return False, "SessionAlive"
         if seat is not None and seat.offer is not None and now < seat.offer.valid_until:
@@ -277,6 +287,97 @@ class SessionServer:
             for site, said in conn.evidence.items()
         ]
 
+    # ---- silence
+
+    def impair(
+        self,
+        drill: str,
+        shares: Mapping[str, int],
+        to: Collection[str],
+        ttl: float,
+        available: Callable[[str], bool],
+        now: float,
+    ) -> dict[str, int]:
+        """Keep some idle agents silent: they get no ping, no answer, no call, and count themselves out.
+
+        The first word of a drill chooses them, those after it say that it goes on. Buckets are chosen whole, those in
+        which nobody is busy: who shares one with a call would have to wait for its end at the other city's door.
+
+        Args:
+            shares: Group -> percent of its idle agents. Empty: the drill is over.
+            to: Cities that each of them must say that it reaches.
+            ttl: Seconds from now. available: whether an account waits for calls.
+        Returns: How many were chosen, by group; nobody of a drill that is over.
+        """
+        self._silence.lapse(now)
+        if not shares:
+            self._silence.end(drill)
+        elif self._silence.knows(drill):
+            self._silence.renew(drill, ttl, now)
+        elif not self._silence.is_over(drill):
+            chosen = {group: self._choose(group, share, to, available, now) for group, share in shares.items()}
+            self._silence.begin(drill, chosen, ttl, now)
+        return self._silence.counts(drill)
+
+    def keeps_silent(self, drill: str) -> bool:
+        """Whether this drill's silence goes on."""
+        return self._silence.knows(drill)
+
+    def withholds(self, conn_id: int, now: float) -> bool:
+        """Whether nothing is said on this connection: its agent is kept silent."""
+        conn = self._t.conns.get(conn_id)
+        return conn is not None and self._silent(conn.seat, now)
+
+    def silenced(self, group: str, now: float) -> int:
+        """Agents of a group who have a session and are offered no call because they are kept silent."""
+        seats = (self._t.seats[account] for account in self._silence.accounts_of(group))
+        return sum(1 for seat in seats if seat.session is not None and self._silent(seat, now))
+
+    def _choose(
+        self, name: str, share: int, to: Collection[str], available: Callable[[str], bool], now: float
+    ) -> list[str]:
+        group = self._t.groups.get(name)
+        by_bucket: dict[int, list[str]] = {}
+        for seat in group.seated if group is not None else ():
+            if self._may_be_silenced(seat, to, now) and available(seat.member.account):
+                by_bucket.setdefault(seat.member.bucket, []).append(seat.member.account)
+        wanted = ceil(sum(map(len, by_bucket.values())) * share / 100)
+        chosen: list[str] = []
+        for bucket, accounts in sorted(by_bucket.items()):
+            if group is None or group.count.in_bucket(bucket) > len(accounts):
+                continue
+            if len(chosen) < wanted and (not chosen or len(chosen) + len(accounts) <= wanted):
+                chosen += accounts
+        return chosen
+
+    def _may_be_silenced(self, seat: Seat, to: Collection[str], now: float) -> bool:
+        """Whether this agent, if nothing were heard of this city, would sign in at another one and break nothing."""
+        session, account = seat.session, seat.member.account
+        if session is None or now >= session.valid_until or seat.activity is not Activity.IDLE or seat.member.is_test:
+            return False
+        if seat.offer is not None or seat.knock is not None or self._silence.covers(account, now):
+            return False
+        if self._door(seat) is not Door.OPEN or self.guests.is_guest(account) or self.guests.is_lent(account, now):
+            return False
+        said = session.conn.evidence
+        return bool(to) and all(site in said and said[site].ok for site in to)
+
+    def _silent(self, seat: Seat, now: float) -> bool:
+        """Whether nothing is said to this agent.
+
+        No longer than the bucket is this city's: when it has gone elsewhere the agent has its door there. On its way,
+        while somebody else is still here, the other city opens no door: then this one lets the agent go with a ticket.
+        """
+        if not self._silence.covers(seat.member.account, now):
+            return False
+        match self._door(seat):
+            case Door.OPEN:
+                return True
+            case Door.LEAVING:
+                return not self._t.group_of(seat).count.in_bucket(seat.member.bucket)
+            case _:
+                return False
+
     # ---- connections and frames
 
     def frame(self, conn_id: int, frame: ClientFrame, now: float) -> list[Out]:
@@ -290,6 +391,8 @@ class SessionServer:
                 out += [Reply(conn_id, Denied("HelloFirst", "the first frame must be hello")), Close(conn_id)]
             return out
         conn.heard_at = now
+        if type(frame) not in HEARD_IN_SILENCE and self._silent(conn.seat, now):
+            return out
         match frame:
             case Pong():
                 self._on_pong(conn, frame, now, out)
@@ -342,8 +445,7 @@ class SessionServer:
             self._deny(conn_id, "UnknownAccount", f"no agent {hello.account!r} in this system's directory", out)
         elif line is None:
             self._deny(conn_id, "UnknownPhone", f"no phone with MAC {hello.mac!r} in the directory", out)
-        else:
-            seat = self._t.seat(member)
+        elif not self._silent(seat := self._t.seat(member), now):
             for old in [c for c in seat.conns.values() if c.instance == hello.instance]:
                 self._drop(old, out)  # the client has given it up, or it would not connect again
                 out.append(Close(old.id))
@@ -872,6 +974,7 @@ class SessionServer:
         self.boot = boot
         self.book.restart(now)
         self._fence.restart()
+        self._silence.forget()
         self._unconfirmed_due = True
         self._lapse_due(now, out)
         self._t.changed |= set(self._t.groups)
@@ -900,6 +1003,7 @@ class SessionServer:
 
     def _sweep(self, now: float, out: list[Out]) -> None:
         """Once a second: connections that fell silent, and busy agents of leaving buckets whose time is up."""
+        self._silence.lapse(now)
         for conn in self._t.conns.values():
             if conn.session is None and now >= conn.heard_at + SILENT_AFTER:
                 out.append(Close(conn.id))

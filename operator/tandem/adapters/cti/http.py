@@ -1,6 +1,6 @@
 """The `http` adapter: any CTI that serves the CTI contract (docs/cti-contract.yaml)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -106,6 +106,11 @@ class _Capabilities(_Read):
     fence: Literal["Native", "Adapter"]
     identity: Literal["Shared", "PerSite"]
     max_rate: float = Field(ge=0, allow_inf_nan=False)
+    impair: bool = False
+
+
+class _Impaired(_Read):
+    groups: dict[str, int]
 
 
 class HttpCTI:
@@ -187,6 +192,13 @@ class HttpCTI:
             accepted={name: held.revision for name, held in found.groups.items() if held.accepted},
             refused={name: held.reason for name, held in found.groups.items() if not held.accepted},
         )
+
+    async def impair(
+        self, boot: str, run: str, shares: Mapping[str, int], to: Sequence[str], ttl: float
+    ) -> Mapping[str, int]:
+        body = {"boot": boot, "drill": run, "ttl": ttl, "to": list(to), "groups": dict(shares)}
+        answer = await self._http.ask("PUT", "/v1/impair", body=body, timeout=ANSWER_S)
+        return self._http.read(_Impaired, answer.document, "PUT /v1/impair").groups
 
     def _groups(self, document: Any, what: str) -> CTIGroups:
         found = self._http.read(_Groups, document, what)
