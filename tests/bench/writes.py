@@ -215,7 +215,8 @@ def table(document: Mapping[str, Any]) -> str:
             what,
             f"{written['busiest_per_s']:.1f}",
             str(written["total"]),
-            "kept" if written["busiest_per_s"] < document["bound"] else "missed",
+            # Keys that change together are one write: one proposal, one entry of the log, one fsync a member.
+            "" if what == STORE_KEYS else "kept" if written["busiest_per_s"] < document["bound"] else "missed",
         )
         for run in document["runs"]
         for what, written in run["writes"].items()
