@@ -266,9 +266,9 @@ def test_a_drill_may_be_changed_and_its_columns_answer(kube: KubeApi) -> None:
         assert (found["hold"], found["startingDeadline"], found["shift"]["percent"]) == ("10m", "10m", 100)
         lines = [line.split() for line in kube.kubectl("get", "drills", "-A").splitlines()]
         assert lines[0] == [
-            *("NAMESPACE", "NAME", "SCHEDULE", "SUSPEND", "TO", "PHASE", "NEXT", "LAST", "LAST-SUCCESS", "AGE")
+            *("NAMESPACE", "NAME", "KIND", "SCHEDULE", "SUSPEND", "TO", "PHASE", "NEXT", "LAST", "LAST-SUCCESS", "AGE")
         ]
-        assert lines[1][1:9] == ["monthly", "30", "2", "1", "*", "*", "true", "west"]
+        assert lines[1][1:10] == ["monthly", "Shift", "30", "2", "1", "*", "*", "true", "west"]
     finally:
         clean(kube)
 
