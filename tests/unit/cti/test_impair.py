@@ -21,7 +21,7 @@ class Drilled(Office):
     """Six agents of one group, signed in at east, who all reach west."""
 
     def __init__(self, *agents: int) -> None:
-        super().__init__()
+        super().__init__(peers=["west"])
         self.agents = agents or AGENTS
         self.sign_in(*self.agents)
         self.reach(*self.agents)
@@ -152,8 +152,9 @@ def test_release_answers_are_withheld() -> None:
     office.later(2.1)  # a CTI that has just started lends nobody
     server, account = office.centre.server, office.account(0)
     assert server.release_query(account, office.now) == (False, "Silenced")
-    effects = office.centre.peer_loans(Borrow("b.1", ((account, "i0"),)), office.now)
-    assert [said for said in effects.to_peer if isinstance(said, Lent)] == [Lent("b.1", {}, {account: "Silenced"})]
+    effects = office.centre.peer_loans("west", Borrow("b.1", ((account, "i0"),)), office.now)
+    answers = [said.frame for said in effects.to_peers if isinstance(said.frame, Lent)]
+    assert answers == [Lent("b.1", {}, {account: "Silenced"})]
     office.impair(0)
     assert server.release_query(account, office.now) == (True, "NoSession")
 
