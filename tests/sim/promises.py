@@ -7,7 +7,7 @@ Tandem believes.
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -135,7 +135,10 @@ class Watch:
         self.failing: set[str] = set()
         self.truth: dict[str, deque[Truth]] = {city: deque() for city in world.cities}
         self.faulted: dict[str, float] = {}
-        self.promises = [promise(self) for promise in PROMISES]
+        promises = [promise(self) for promise in PROMISES]
+        self.asked = {event: _askers(promises, event) for event in EVENTS}
+        """Event -> what the promises that it matters to have to say to it."""
+        self.fail_static = next(promise for promise in promises if isinstance(promise, FailStatic))
         self.commits: Counter[str] = Counter()
         world.scheduler.after(LOOK_S, self._look)
 
@@ -162,13 +165,13 @@ class Watch:
             if commit.started:
                 self.begun.append((commit.group, commit.record.cause, self.world.scheduler.now))
             self.history.setdefault(commit.group, []).append(commit)
-            for promise in self.promises:
-                promise.committed(commit)
+            for ask in self.asked["committed"]:
+                ask(commit)
         for commit in found:
             self.placements[commit.group] = (commit.revision, commit.record, commit.after)
         if found:
-            for promise in self.promises:
-                promise.all_committed(found)
+            for ask in self.asked["all_committed"]:
+                ask(found)
         self._compare_with_history(changes)
         for change in changes:
             self._remember(change)
@@ -178,8 +181,8 @@ class Watch:
         placed = [c.key.removeprefix(keys.PLACEMENTS) for c in changes if c.key.startswith(keys.PLACEMENTS)]
         told = [c.value for c in changes if c.value is not None and c.key.startswith(keys.HISTORY)]
         if placed or told:
-            for promise in self.promises:
-                promise.told(placed, told)
+            for ask in self.asked["told"]:
+                ask(placed, told)
 
     def _count(self, commit: Commit) -> None:
         kind = "First" if commit.before is None else "Arrived"
@@ -200,8 +203,8 @@ class Watch:
         elif key.startswith(keys.DRILLS) and value is not None:
             record = DrillRecord.model_validate_json(value.value)
             self.world.note(f"{key} {record.phase} {record.reason}")
-            for promise in self.promises:
-                promise.drilled(record)
+            for ask in self.asked["drilled"]:
+                ask(record)
         elif key.startswith(keys.HEARTBEATS):
             site = key.removeprefix(keys.HEARTBEATS)
             (self.heartbeats.discard if value is None else self.heartbeats.add)(site)
@@ -212,31 +215,29 @@ class Watch:
     def cti_outs(self, cti: "SimCti", outs: Iterable[Out], now: float) -> None:
         for out in outs:
             if isinstance(out, Started | Gone):
-                for promise in self.promises:
-                    promise.session(cti, out, now)
+                for ask in self.asked["session"]:
+                    ask(cti, out, now)
             elif isinstance(out, Reply) and type(out.frame) is Offer:
-                for promise in self.promises:
-                    promise.offered(cti, now)
+                for ask in self.asked["offered"]:
+                    ask(cti, now)
 
     def cti_placed(self, cti: "SimCti") -> None:
-        for promise in self.promises:
-            promise.placed(cti)
+        for ask in self.asked["placed"]:
+            ask(cti)
 
     def cti_started(self, cti: "SimCti") -> None:
         self.world.note(f"CTI {cti.site} starts as {cti.centre.server.boot}")
 
     def pong(self, cti: "SimCti", person: "Person") -> None:
-        for promise in self.promises:
-            promise.pong(cti, person)
+        for ask in self.asked["pong"]:
+            ask(cti, person)
 
     def word_to_switch(self, cti: "SimCti", word: Mapping[str, Any]) -> None:
-        for promise in self.promises:
-            promise.word(cti, word)
+        for ask in self.asked["word"]:
+            ask(cti, word)
 
     def befell(self, account: str) -> None:
-        for promise in self.promises:
-            if isinstance(promise, FailStatic):
-                promise.befell(account)
+        self.fail_static.befell(account)
 
     # -- the truth
 
@@ -253,8 +254,8 @@ class Watch:
             known.append(Truth(world.scheduler.now, self._mute(city), unseen, lame, broken))
             while known[0].at < world.scheduler.now - LONG_S:
                 known.popleft()
-        for promise in self.promises:
-            promise.looked()
+        for ask in self.asked["looked"]:
+            ask()
         world.scheduler.after(LOOK_S, self._look)
 
     def _work(self, city: str) -> tuple[bool, bool]:
@@ -267,9 +268,9 @@ class Watch:
         if not world.engines[city].process.serves:
             return True
         cluster, network = world.cluster, world.network
-        members = [place for place, member in cluster.members.items() if member.serves and cluster.serves(place)]
-        slow = bool(network.slow or network.late > 0.02)
-        return slow or not members or not all(network.both(city, place) for place in cluster.members)
+        if network.slow or network.late > 0.02 or not all(network.both(city, place) for place in cluster.members):
+            return True
+        return not any(member.serves and cluster.serves(place) for place, member in cluster.members.items())
 
     def _unseen(self, city: str, *, wholly: bool) -> Iterable[str]:
         """Locations that reach nothing there (`wholly`), or not all that agents need."""
@@ -967,6 +968,27 @@ class FailStatic(Promise):
         last = max(self._struck.get(key, -math.inf) for key in about)
         if self.world.scheduler.now - last > self.LASTS_S:
             raise self.broken(f"{account} loses the session at {cti.site} ({out.reason}), and nothing had befallen it")
+
+
+EVENTS: Final = (
+    "committed",
+    "all_committed",
+    "told",
+    "drilled",
+    "session",
+    "offered",
+    "placed",
+    "pong",
+    "word",
+    "looked",
+)
+"""What promises are asked about, by the names of their methods."""
+
+
+def _askers(promises: Iterable[Promise], event: str) -> list[Callable[..., None]]:
+    """Of the promises to which this event means something; most leave most events to others."""
+    deaf = getattr(Promise, event)
+    return [getattr(promise, event) for promise in promises if getattr(type(promise), event) is not deaf]
 
 
 def _failed_over(commit: Commit) -> str | None:
