@@ -625,25 +625,38 @@ def _last_illness(looks: Iterable[Truth]) -> float:
     return last
 
 
+@dataclass
+class _Sent:
+    """An agent whom a CTI has released with a bucket that leaves."""
+
+    to: str
+    at: float
+    arrived: bool = False
+
+
 class GatesKeepWaves(Promise):
-    """A wave of a Shift begins when enough of those whom the waves before it released are signed in at the target."""
+    """A wave of a Shift begins when enough of those whom the wave before it released are signed in at the target."""
 
     name = "GatesKeepWaves"
 
+    JUST_NOW_S: Final = 2.0
+    """Whoever left so short a time ago may not have been counted yet when the wave was decided."""
+
     def __init__(self, watch: Watch) -> None:
         super().__init__(watch)
-        self._released: dict[str, tuple[str, float]] = {}
-        """Account -> where to, and when; until they are there."""
-        self._waves: dict[str, list[set[tuple[str, int]]]] = {}
-        """Cause -> the (group, bucket) of each wave that has begun."""
+        self._sent: dict[str, _Sent] = {}
+        self._waves: dict[str, tuple[float, set[tuple[str, int]]]] = {}
+        """Cause -> when its last wave began, and its (group, bucket)s."""
         self._boots: dict[str, str] = {}
 
     def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None:
         account = out.member.account
-        if isinstance(out, Gone) and out.reason == "Released" and out.to is not None:
-            self._released[account] = out.to, self.world.scheduler.now
-        elif isinstance(out, Started):
-            self._released.pop(account, None)
+        if isinstance(out, Gone):
+            leaves = cti.centre.server.book.door(out.member.group, out.member.bucket) is Door.LEAVING
+            if leaves and out.reason == "Released" and out.to is not None:
+                self._sent[account] = _Sent(out.to, self.world.scheduler.now)
+        elif account in self._sent and self._sent[account].to == cti.site:
+            self._sent[account].arrived = True
 
     def all_committed(self, commits: Sequence[Commit]) -> None:
         for cause in {commit.record.cause for commit in commits if commit.kind == "Shift"}:
@@ -658,28 +671,27 @@ class GatesKeepWaves(Promise):
                 if new.end == shift.spec.to
             }
             boots = repr([cti.centre.server.boot for cti in self.world.ctis.values()])
-            if begun and not self._waves.get(cause):
+            if begun and cause not in self._waves:
                 self._boots[cause] = boots
             elif begun and self._boots[cause] == boots:  # one that restarts has forgotten whom it released
                 self._judge(cause, shift)
             if begun:
-                self._waves.setdefault(cause, []).append(begun)
+                self._waves[cause] = self.world.scheduler.now, begun
 
     def _judge(self, cause: str, shift: ShiftRecord) -> None:
-        """Of the wave before nobody is missing beyond what the gate lets pass. Whoever was just released has time."""
-        wave = self._waves[cause][-1]
+        """Of the wave before nobody is missing beyond what the gate lets pass."""
+        since, wave = self._waves[cause]
         to, now = shift.spec.to, self.world.scheduler.now
         known = (self.world.ctis[to].centre.agents.member(account) for account in self.world.people)
-        own = [member for member in known if member is not None and (member.group, member.bucket) in wave]
-        out = [member.account for member in own if self._out(member.account, to, now)]
-        there = sum(self.world.ctis[to].centre.server.valid(member.account, self._clock(to)) for member in own)
+        own = [member.account for member in known if member is not None and (member.group, member.bucket) in wave]
+        sent = [found for account in own if (found := self._sent.get(account)) and found.to == to and found.at >= since]
+        arrived = sum(found.arrived for found in sent)
+        out = sum(not found.arrived and now - found.at > self.JUST_NOW_S for found in sent)
+        # Whoever is there counts, however they came.
+        there = sum(self.world.ctis[to].centre.server.valid(account, self._clock(to)) for account in own)
         share = shift.spec.gates.signed_in
-        if out and there < share * (there + len(out)) // 100:
-            raise self.broken(f"a wave of {cause} begins while {len(out)} of the one before are nowhere, {there} there")
-
-    def _out(self, account: str, to: str, now: float) -> bool:
-        where, at = self._released.get(account, ("", now))
-        return where == to and now - at > 2.0
+        if out and share and max(arrived, there) < max(share * (arrived + out) // 100, 1):
+            raise self.broken(f"a wave of {cause} begins while {out} of the one before are not there, {there} are")
 
     def _clock(self, site: str) -> float:
         return self.world.ctis[site].process.monotonic()
