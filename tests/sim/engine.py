@@ -110,9 +110,11 @@ class SimProber(NetworkProber):
         port = rest.partition("/")[0]
         process = self._world.ctis[host].process if port == CTI else self._world.engines[host].process
         result = await self._probe(url, process, timeout, late, datagram=False)
+        if result.ok:
+            return result
         here, there = self._process.place, process.place
         runs = process.alive and self._world.powered(there) and self._world.network.both(here, there)
-        return replace(result, connects=not result.ok and runs)
+        return replace(result, connects=runs)
 
     async def deep(self, cti: str, sip: str | None, agent: ProbeAgent, timeout: float) -> DeepResult:
         """The test agent's own protocol is made up: would it be signed in, would a call be taken."""
@@ -151,12 +153,12 @@ class SimProber(NetworkProber):
         if lost or way * self._process.rate >= timeout:
             if not lost and way < LATE_ANSWER_S:
                 self._process.loop.call_later(way, self._late, target, late)
-            await asyncio.sleep(timeout)
+            await self._process.sleep(timeout)
             return await self._failure(start, f"{what}: no answer within {timeout:g} s", timeout)
-        await asyncio.sleep(way * self._process.rate)
+        await self._process.sleep(way * self._process.rate)
         silent = target.alive and not (target.serves and works())
         if silent or not network.both(here, there) or not world.powered(there):
-            await asyncio.sleep(timeout - way)
+            await self._process.sleep(timeout - way)
             return await self._failure(start, f"{what}: no answer within {timeout:g} s", timeout)
         if not target.alive:
             return await self._failure(start, f"{what}: refused", timeout)
@@ -221,9 +223,9 @@ class SimSoftswitch:
     async def _ask(self, what: Callable[[Any], Any]) -> Any:
         switch = self._world.switches[self._process.place]
         try:
-            await asyncio.sleep(0.002)
+            await self._process.sleep(0.002)
             if not switch.process.serves:
-                await asyncio.sleep(0.5)
+                await self._process.sleep(0.5)
                 raise NoAnswerError("no answer")
         except (NoAnswerError, NotReachedError) as error:
             raise AdapterError(f"the softswitch of {self._process.place}: {error}") from error

@@ -96,7 +96,11 @@ def _not_confirmed() -> Sequence[Any]:
     def words_about(*about: Any) -> Any:
         return tuple(replace(word, firm=word.fails) for word in _WORDS_ABOUT(*about))
 
-    return [patch.object(failover, "loss", lost), patch.object(loss, "words_about", words_about)]
+    return [
+        patch.object(failover, "loss", lost),
+        patch.object(loss, "words_about", words_about),
+        patch.object(loss, "is_accused", lambda *about: True),
+    ]
 
 
 def _praise_ignored() -> Sequence[Any]:

@@ -7,7 +7,7 @@ Tandem believes.
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -135,7 +135,10 @@ class Watch:
         self.failing: set[str] = set()
         self.truth: dict[str, deque[Truth]] = {city: deque() for city in world.cities}
         self.faulted: dict[str, float] = {}
-        self.promises = [promise(self) for promise in PROMISES]
+        promises = [promise(self) for promise in PROMISES]
+        self.asked = {event: _askers(promises, event) for event in EVENTS}
+        """Event -> what the promises that it matters to have to say to it."""
+        self.fail_static = next(promise for promise in promises if isinstance(promise, FailStatic))
         self.commits: Counter[str] = Counter()
         world.scheduler.after(LOOK_S, self._look)
 
@@ -162,13 +165,13 @@ class Watch:
             if commit.started:
                 self.begun.append((commit.group, commit.record.cause, self.world.scheduler.now))
             self.history.setdefault(commit.group, []).append(commit)
-            for promise in self.promises:
-                promise.committed(commit)
+            for ask in self.asked["committed"]:
+                ask(commit)
         for commit in found:
             self.placements[commit.group] = (commit.revision, commit.record, commit.after)
         if found:
-            for promise in self.promises:
-                promise.all_committed(found)
+            for ask in self.asked["all_committed"]:
+                ask(found)
         self._compare_with_history(changes)
         for change in changes:
             self._remember(change)
@@ -178,8 +181,8 @@ class Watch:
         placed = [c.key.removeprefix(keys.PLACEMENTS) for c in changes if c.key.startswith(keys.PLACEMENTS)]
         told = [c.value for c in changes if c.value is not None and c.key.startswith(keys.HISTORY)]
         if placed or told:
-            for promise in self.promises:
-                promise.told(placed, told)
+            for ask in self.asked["told"]:
+                ask(placed, told)
 
     def _count(self, commit: Commit) -> None:
         kind = "First" if commit.before is None else "Arrived"
@@ -200,8 +203,8 @@ class Watch:
         elif key.startswith(keys.DRILLS) and value is not None:
             record = DrillRecord.model_validate_json(value.value)
             self.world.note(f"{key} {record.phase} {record.reason}")
-            for promise in self.promises:
-                promise.drilled(record)
+            for ask in self.asked["drilled"]:
+                ask(record)
         elif key.startswith(keys.HEARTBEATS):
             site = key.removeprefix(keys.HEARTBEATS)
             (self.heartbeats.discard if value is None else self.heartbeats.add)(site)
@@ -213,37 +216,35 @@ class Watch:
         """A CTI has chosen agents whom a Drill keeps silent."""
         for account in accounts:
             self.befell(account)
-        for promise in self.promises:
-            promise.silenced(cti, accounts)
+        for ask in self.asked["silenced"]:
+            ask(cti, accounts)
 
     def cti_outs(self, cti: "SimCti", outs: Iterable[Out], now: float) -> None:
         for out in outs:
             if isinstance(out, Started | Gone):
-                for promise in self.promises:
-                    promise.session(cti, out, now)
+                for ask in self.asked["session"]:
+                    ask(cti, out, now)
             elif isinstance(out, Reply) and type(out.frame) is Offer:
-                for promise in self.promises:
-                    promise.offered(cti, now)
+                for ask in self.asked["offered"]:
+                    ask(cti, now)
 
     def cti_placed(self, cti: "SimCti") -> None:
-        for promise in self.promises:
-            promise.placed(cti)
+        for ask in self.asked["placed"]:
+            ask(cti)
 
     def cti_started(self, cti: "SimCti") -> None:
         self.world.note(f"CTI {cti.site} starts as {cti.centre.server.boot}")
 
     def pong(self, cti: "SimCti", person: "Person") -> None:
-        for promise in self.promises:
-            promise.pong(cti, person)
+        for ask in self.asked["pong"]:
+            ask(cti, person)
 
     def word_to_switch(self, cti: "SimCti", word: Mapping[str, Any]) -> None:
-        for promise in self.promises:
-            promise.word(cti, word)
+        for ask in self.asked["word"]:
+            ask(cti, word)
 
     def befell(self, account: str) -> None:
-        for promise in self.promises:
-            if isinstance(promise, FailStatic):
-                promise.befell(account)
+        self.fail_static.befell(account)
 
     # -- the truth
 
@@ -260,8 +261,8 @@ class Watch:
             known.append(Truth(world.scheduler.now, self._mute(city), unseen, lame, broken))
             while known[0].at < world.scheduler.now - LONG_S:
                 known.popleft()
-        for promise in self.promises:
-            promise.looked()
+        for ask in self.asked["looked"]:
+            ask()
         world.scheduler.after(LOOK_S, self._look)
 
     def _work(self, city: str) -> tuple[bool, bool]:
@@ -274,9 +275,9 @@ class Watch:
         if not world.engines[city].process.serves:
             return True
         cluster, network = world.cluster, world.network
-        members = [place for place, member in cluster.members.items() if member.serves and cluster.serves(place)]
-        slow = bool(network.slow or network.late > 0.02)
-        return slow or not members or not all(network.both(city, place) for place in cluster.members)
+        if network.slow or network.late > 0.02 or not all(network.both(city, place) for place in cluster.members):
+            return True
+        return not any(member.serves and cluster.serves(place) for place, member in cluster.members.items())
 
     def _unseen(self, city: str, *, wholly: bool) -> Iterable[str]:
         """Locations that reach nothing there (`wholly`), or not all that agents need."""
@@ -663,25 +664,38 @@ class OnlyIdleAgentsAreSilenced(Promise):
                 raise self.broken(f"{account} is rung by {cti.site}, of which a Drill lets nothing be heard")
 
 
+@dataclass
+class _Sent:
+    """An agent whom a CTI has released with a bucket that leaves."""
+
+    to: str
+    at: float
+    arrived: bool = False
+
+
 class GatesKeepWaves(Promise):
-    """A wave of a Shift begins when enough of those whom the waves before it released are signed in at the target."""
+    """A wave of a Shift begins when enough of those whom the wave before it released are signed in at the target."""
 
     name = "GatesKeepWaves"
 
+    JUST_NOW_S: Final = 2.0
+    """Whoever left so short a time ago may not have been counted yet when the wave was decided."""
+
     def __init__(self, watch: Watch) -> None:
         super().__init__(watch)
-        self._released: dict[str, tuple[str, float]] = {}
-        """Account -> where to, and when; until they are there."""
-        self._waves: dict[str, list[set[tuple[str, int]]]] = {}
-        """Cause -> the (group, bucket) of each wave that has begun."""
+        self._sent: dict[str, _Sent] = {}
+        self._waves: dict[str, tuple[float, set[tuple[str, int]]]] = {}
+        """Cause -> when its last wave began, and its (group, bucket)s."""
         self._boots: dict[str, str] = {}
 
     def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None:
         account = out.member.account
-        if isinstance(out, Gone) and out.reason == "Released" and out.to is not None:
-            self._released[account] = out.to, self.world.scheduler.now
-        elif isinstance(out, Started):
-            self._released.pop(account, None)
+        if isinstance(out, Gone):
+            leaves = cti.centre.server.book.door(out.member.group, out.member.bucket) is Door.LEAVING
+            if leaves and out.reason == "Released" and out.to is not None:
+                self._sent[account] = _Sent(out.to, self.world.scheduler.now)
+        elif account in self._sent and self._sent[account].to == cti.site:
+            self._sent[account].arrived = True
 
     def all_committed(self, commits: Sequence[Commit]) -> None:
         for cause in {commit.record.cause for commit in commits if commit.kind == "Shift"}:
@@ -696,28 +710,27 @@ class GatesKeepWaves(Promise):
                 if new.end == shift.spec.to
             }
             boots = repr([cti.centre.server.boot for cti in self.world.ctis.values()])
-            if begun and not self._waves.get(cause):
+            if begun and cause not in self._waves:
                 self._boots[cause] = boots
             elif begun and self._boots[cause] == boots:  # one that restarts has forgotten whom it released
                 self._judge(cause, shift)
             if begun:
-                self._waves.setdefault(cause, []).append(begun)
+                self._waves[cause] = self.world.scheduler.now, begun
 
     def _judge(self, cause: str, shift: ShiftRecord) -> None:
-        """Of the wave before nobody is missing beyond what the gate lets pass. Whoever was just released has time."""
-        wave = self._waves[cause][-1]
+        """Of the wave before nobody is missing beyond what the gate lets pass."""
+        since, wave = self._waves[cause]
         to, now = shift.spec.to, self.world.scheduler.now
         known = (self.world.ctis[to].centre.agents.member(account) for account in self.world.people)
-        own = [member for member in known if member is not None and (member.group, member.bucket) in wave]
-        out = [member.account for member in own if self._out(member.account, to, now)]
-        there = sum(self.world.ctis[to].centre.server.valid(member.account, self._clock(to)) for member in own)
+        own = [member.account for member in known if member is not None and (member.group, member.bucket) in wave]
+        sent = [found for account in own if (found := self._sent.get(account)) and found.to == to and found.at >= since]
+        arrived = sum(found.arrived for found in sent)
+        out = sum(not found.arrived and now - found.at > self.JUST_NOW_S for found in sent)
+        # Whoever is there counts, however they came.
+        there = sum(self.world.ctis[to].centre.server.valid(account, self._clock(to)) for account in own)
         share = shift.spec.gates.signed_in
-        if out and there < share * (there + len(out)) // 100:
-            raise self.broken(f"a wave of {cause} begins while {len(out)} of the one before are nowhere, {there} there")
-
-    def _out(self, account: str, to: str, now: float) -> bool:
-        where, at = self._released.get(account, ("", now))
-        return where == to and now - at > 2.0
+        if out and share and max(arrived, there) < max(share * (arrived + out) // 100, 1):
+            raise self.broken(f"a wave of {cause} begins while {out} of the one before are not there, {there} are")
 
     def _clock(self, site: str) -> float:
         return self.world.ctis[site].process.monotonic()
@@ -1006,6 +1019,28 @@ class FailStatic(Promise):
         last = max(self._struck.get(key, -math.inf) for key in about)
         if self.world.scheduler.now - last > self.LASTS_S:
             raise self.broken(f"{account} loses the session at {cti.site} ({out.reason}), and nothing had befallen it")
+
+
+EVENTS: Final = (
+    "committed",
+    "all_committed",
+    "told",
+    "drilled",
+    "session",
+    "offered",
+    "placed",
+    "pong",
+    "word",
+    "silenced",
+    "looked",
+)
+"""What promises are asked about, by the names of their methods."""
+
+
+def _askers(promises: Iterable[Promise], event: str) -> list[Callable[..., None]]:
+    """Of the promises to which this event means something; most leave most events to others."""
+    deaf = getattr(Promise, event)
+    return [getattr(promise, event) for promise in promises if getattr(type(promise), event) is not deaf]
 
 
 def _failed_over(commit: Commit) -> str | None:

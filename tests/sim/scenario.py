@@ -28,6 +28,12 @@ HOMEWARD_S: Final = 14.0
 
 LIVENESS: Final = "Liveness"
 
+LAST_MOMENTS: Final = 0.08
+"""Share of the stories about Shifts and orders in which somebody holds everything between a decision and its commit."""
+
+LOST_WAYS: Final = 0.12
+"""Share of the stories with a Shift in which nobody who is released can reach the target."""
+
 DRILLS: Final = 0.12
 """Share of the stories in which somebody starts a Drill."""
 
@@ -77,10 +83,12 @@ class Scenario:
     def _plan(self) -> None:
         rng = self.rng
         first = SETTLED_S + rng.uniform(0.0, 2.0)
-        if self.theme in ("move", "move, stopped midway", "disaster while moving"):
+        if self.theme in SHIFTED:
             self._plan_shift(first)
         if self.theme == "move, stopped midway":
             self._plan_stops(first)
+        if self.theme in ("move", "move, stopped midway", "order"):
+            self._plan_hold_in_the_last_moment(first, Random(f"{self.world.seed}/last moment"))
         if self.theme == "order":
             group = rng.choice(self.setting.groups)
             ordered = _shares(rng)
@@ -125,12 +133,45 @@ class Scenario:
         if rng.random() < 0.3:
             stay = rng.choice(["Stay", "Force"])
             spec["drain"] = {"maxTalk": f"{rng.choice([1, 2])}s", "maxWrapUp": "1s", "onDeadline": stay}
+        spec |= self._plan_lost_way(first) if _loses_its_way(world.seed) else {}
         self._at(first, lambda: world.shift("s1", **spec))
         if rng.random() < 0.3:
             self._at(first + rng.uniform(0.02, 3.0), lambda: world.abort("s1"))
         if rng.random() < 0.4:
             back = {**spec, "to": world.other(to), "placement": (), "evacuate": None, "waves": (100,)}
             self._at(first + rng.uniform(1.0, 6.0), lambda: world.shift("s2", **back))
+
+    def _plan_lost_way(self, first: float) -> dict[str, Any]:
+        """Nobody who is released can reach the target, and the wave is not over: some of it are in calls.
+
+        Returns: What the Shift is like in such a story.
+        """
+        world, groups = self.world, self.setting.groups
+        rng = Random(f"{world.seed}/on a lost way")
+        (leaves,) = groups[0].placement
+        to = world.other(leaves)
+        ways = [way for floor in faults.FLOORS for way in ((floor, to), (to, floor))]
+        lasts = rng.uniform(6.0, 8.0)
+        self._at(first - 0.1, lambda: self._begin("floors cut off the target", lasts, lambda: faults.cut(world, *ways)))
+        for number in range(4):
+            group = rng.choice(groups).name
+            self._at(first - 0.8 + 0.15 * number, lambda group=group: world.call_comes(leaves, group))  # type: ignore[misc]
+        goal = {"to": to, "percent": 100, "placement": (), "evacuate": None, "waves": (50, 100)}
+        return {**goal, "gates": {"signedIn": rng.choice([95, 100]), "patience": "5s"}}
+
+    def _plan_hold_in_the_last_moment(self, first: float, rng: Random) -> None:
+        """Who decides that somebody moves is stopped just before the commit, and everything is held meanwhile."""
+        world = self.world
+        if rng.random() > LAST_MOMENTS:
+            return
+        stands, lifted = rng.uniform(0.3, 1.5), rng.uniform(0.5, 4.0)
+
+        def hold() -> None:
+            world.hold()
+            world.scheduler.after(lifted, self._unless_healed, world.unhold)
+
+        name = "coordinator stops in the middle of a commit"
+        self._at(first - 0.05, lambda: self._begin(name, 9.0, lambda: faults.stop_in_a_commit(world, stands, hold)))
 
     def _plan_drill(self, first: float, rng: Random) -> None:
         """In some stories somebody starts a Drill; and whatever else happens goes on."""
@@ -436,12 +477,32 @@ THEMES: Final = {
 }
 """What a story is about, and how often."""
 
+SHIFTED: Final = ("move", "move, stopped midway", "disaster while moving")
+"""Those with a Shift."""
+
 
 def _draw(seed: int, rng: Random) -> tuple[Setting, float, str]:
     """What is so from the start, when faults end, and what the story is about."""
     setting = _limited(_setting(rng), Random(f"{seed}/limits"))
     ends = SETTLED_S + rng.uniform(7.0, 13.0)
-    return setting, ends, rng.choices(list(THEMES), list(THEMES.values()))[0]
+    theme = rng.choices(list(THEMES), list(THEMES.values()))[0]
+    if theme in SHIFTED and _loses_its_way(seed):
+        setting = _many_in_one_place(setting)
+    return setting, ends, theme
+
+
+def _loses_its_way(seed: int) -> bool:
+    """From numbers of its own, as all that came later: the other stories stay what they were."""
+    return Random(f"{seed}/lost way").random() < LOST_WAYS
+
+
+def _many_in_one_place(setting: Setting) -> Setting:
+    """Enough agents of the first group for two waves, all in one city, and room for everybody in both."""
+    first, *others = setting.groups
+    home = max(CITIES, key=lambda city: first.placement.get(city, 0))
+    groups = (replace(first, agents=12, placement={home: 100}), *others)
+    room = 2 * sum(group.agents for group in groups)
+    return replace(setting, groups=groups, capacity=dict.fromkeys(CITIES, room))
 
 
 def _limited(setting: Setting, rng: Random) -> Setting:

@@ -6,12 +6,12 @@ coroutines run on a `ProcessLoop`, an asyncio event loop that keeps the process'
 """
 
 import asyncio
-import heapq
 import sys
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from heapq import heappop, heappush
 from typing import Any, Final
 
 WALL_EPOCH: Final = 1_700_000_000.0
@@ -21,14 +21,13 @@ WALL_EPOCH: Final = 1_700_000_000.0
 class Event:
     """Something that is going to happen, unless it is cancelled."""
 
-    __slots__ = ("args", "callback", "is_cancelled", "process", "when")
+    __slots__ = ("args", "callback", "is_cancelled", "process")
 
     def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], process: "Process | None") -> None:
         self.callback = callback
         self.args = args
         self.process = process
         self.is_cancelled = False
-        self.when = 0.0  # in the process's time; what asyncio asks of a timer
 
     def cancel(self) -> None:
         self.is_cancelled = True
@@ -47,7 +46,7 @@ class Scheduler:
         self._order = 0
         self._later: list[tuple[float, int, Event]] = []
         self._ready: deque[Event] = deque()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        """What happens now, in this order, before time goes on."""
         self.processes: list[Process] = []
         self.stopped_by: BaseException | None = None
         """Ends the run: also what was raised within a task, where it would only end the task."""
@@ -55,32 +54,35 @@ class Scheduler:
     def at(self, when: float, callback: Callable[..., object], *args: Any, process: "Process | None" = None) -> Event:
         """Let something happen at a moment of true time, in a process if one is named."""
         event = Event(callback, args, process)
-        self._order += 1
-        heapq.heappush(self._later, (when, self._order, event))
+        self._order = order = self._order + 1
+        heappush(self._later, (when, order, event))
         return event
 
     def after(self, seconds: float, callback: Callable[..., object], *args: Any) -> Event:
-        return self.at(self.now + seconds, callback, *args)
-
-    def soon(self, event: Event) -> None:
-        """Now, after everything that was due before."""
-        self._ready.append(event)
+        event = Event(callback, args, None)
+        self._order = order = self._order + 1
+        heappush(self._later, (self.now + seconds, order, event))
+        return event
 
     def run(self, until: float) -> None:
         """Let time pass. Whatever an event raises ends the run: it is a broken promise or a bug."""
         ready, later = self._ready, self._later
+        set_running_loop = events._set_running_loop
+        running: ProcessLoop | None = None
         try:
             while True:
                 if ready:
                     event = ready.popleft()
+                    if event.is_cancelled:
+                        continue
                 elif later and later[0][0] <= until:
-                    when, _, event = heapq.heappop(later)
-                    if when > self.now and not event.is_cancelled:
+                    when, _, event = heappop(later)
+                    if event.is_cancelled:
+                        continue
+                    if when > self.now:
                         self.now = when
                 else:
                     break
-                if event.is_cancelled:
-                    continue
                 process = event.process
                 loop: ProcessLoop | None = None
                 if process is not None:
@@ -90,16 +92,15 @@ class Scheduler:
                         process.parked.append(event)
                         continue
                     loop = process.loop
-                if loop is not self._loop:
-                    events._set_running_loop(loop)
-                    self._loop = loop
+                if loop is not running:
+                    set_running_loop(loop)
+                    running = loop
                 self.steps += 1
                 event.callback(*event.args)
                 if self.stopped_by is not None:
                     raise self.stopped_by
         finally:
-            events._set_running_loop(None)
-            self._loop = None
+            set_running_loop(None)
         self.now = max(self.now, until)
 
     def bury(self) -> None:
@@ -169,7 +170,16 @@ class Process:
         return (mine - self.origin) / self.rate
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        """`asyncio.sleep` within this process: the commonest thing that happens at all, so without its detours."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        future: asyncio.Future[None] = asyncio.Future(loop=self.loop)
+        timer = self.loop.call_later(seconds, _slept, future)
+        try:
+            await future
+        finally:
+            timer.cancel()
 
     @contextmanager
     def now_running(self) -> Iterator[None]:
@@ -219,7 +229,12 @@ class Process:
 
     def call(self, callback: Callable[..., object], *args: Any) -> None:
         """Let the process do something now, or once it runs again."""
-        self.scheduler.soon(Event(callback, args, self))
+        self.scheduler._ready.append(Event(callback, args, self))
+
+
+def _slept(future: "asyncio.Future[None]") -> None:
+    if not future.cancelled():
+        future.set_result(None)
 
 
 class _NumberedTask(asyncio.Task[Any]):
@@ -236,6 +251,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self._ready = process.scheduler._ready
         self.tasks: set[asyncio.Task[Any]] = set()
         self.failures: list[dict[str, Any]] = []
 
@@ -244,19 +260,22 @@ class ProcessLoop(asyncio.AbstractEventLoop):
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Event:  # type: ignore[override]
         event = Event(callback, args, self._process)
-        self._process.scheduler._ready.append(event)
+        self._ready.append(event)
         return event
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None) -> Event:  # type: ignore[override]
-        return self.call_at(self.time() + delay, callback, *args)
+        process = self._process
+        return self.call_at(process.origin + process.scheduler.now * process.rate + delay, callback, *args)
 
     def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Any = None) -> Event:  # type: ignore[override]
         process = self._process
         scheduler = process.scheduler
-        event = scheduler.at(max(process.true(when), scheduler.now), callback, *args, process=process)
-        event.when = when
+        event = Event(callback, args, process)
+        due = (when - process.origin) / process.rate
+        scheduler._order = order = scheduler._order + 1
+        heappush(scheduler._later, (due if due > scheduler.now else scheduler.now, order, event))
         return event
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -284,8 +303,8 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self.call_later(self._process.disk_s, work)
         return future
 
-    def get_debug(self) -> bool:
-        return False
+    get_debug = bool  # type: ignore[assignment]
+    """Each future asks: `bool()` says no, and is quicker than a function of ours."""
 
     def is_running(self) -> bool:
         return True

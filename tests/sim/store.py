@@ -69,13 +69,14 @@ class Cluster(EtcdState):
         return a == b or self.network.both(a, b)
 
     def has_majority(self, place: str) -> bool:
-        if not self.members[place].serves:
+        members, now, both = self.members, self.scheduler.now, self.network.both
+        if not members[place].serves:
             return False
         reached = 0
-        for other, process in self.members.items():  # asked for all the time
-            if process.serves and (place == other or self.network.both(place, other)):
+        for other, process in members.items():  # asked for all the time, so without `serves`
+            if process.alive and now >= process.stalled_until and (place == other or both(place, other)):
                 reached += 1
-        return reached > len(self.members) // 2
+        return reached > len(members) // 2
 
     def serves(self, place: str) -> bool:
         """Whether this member can have something committed now."""

@@ -16,6 +16,7 @@ QUICK = (
     "buckets never finish",
     "a failover moves survivors",
     "agents return by themselves",
+    "gates are always open",
     "wanted is not actual: moved",
     "arrivals are not told",
 )

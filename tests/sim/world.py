@@ -302,9 +302,12 @@ class World:
             return
         group = self.rng.choice(self.setting.groups)
         city = self.rng.choice(CITIES)
-        if self.powered(city):
-            self.switches[city].offer(f"call{self.number()}", group.name, 0, self.scheduler.now)
+        self.call_comes(city, group.name)
         self.scheduler.after(self.rng.expovariate(self.setting.calls_per_s), self._calls_come)
+
+    def call_comes(self, city: str, group: str) -> None:
+        if self.powered(city):
+            self.switches[city].offer(f"call{self.number()}", group, 0, self.scheduler.now)
 
     def talk_s(self) -> float:
         return self.rng.uniform(0.5, 4.0)

@@ -28,6 +28,7 @@ from tandem.domain.words import (
     Word,
     accusation,
     departed,
+    is_accused,
     observers,
     words_about,
 )
@@ -53,7 +54,7 @@ def loss(snapshot: Snapshot, site: str, system: str, mono: float) -> Loss | None
     Args:
         mono: Now, on this engine's monotonic clock.
     """
-    if snapshot.site(site) is None:
+    if snapshot.site(site) is None or not is_accused(snapshot, site, system):
         return None
     found = _breakdowns if site in snapshot.heartbeats else _absences
     return min(found(snapshot, site, system, mono), key=lambda loss: loss.in_s, default=None)
@@ -65,7 +66,7 @@ def spared(snapshot: Snapshot, site: str, system: str) -> str:
     Returns: The end of a sentence; empty when there is nothing of the kind.
     """
     spec = snapshot.site(site)
-    if spec is None:
+    if spec is None or not is_accused(snapshot, site, system):
         return ""
     if site not in snapshot.heartbeats:
         words = _outside(snapshot, site, system)

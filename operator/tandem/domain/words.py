@@ -98,6 +98,18 @@ def accusation(against: Sequence[Word], receiving: str = "") -> Accusation:
     return Accusation(len(domains), enough, second)
 
 
+def is_accused(snapshot: Snapshot, site: str, system: str) -> bool:
+    """Whether anybody speaks firmly against any part of a system.
+
+    Nearly always nobody does, and nothing need be weighed: every decision asks this of every city.
+    """
+    for component in (*COMPONENTS, *DEEP):
+        for entry in snapshot.observations.get((site, system, component), {}).values():
+            if entry.record.firm:
+                return True
+    return False
+
+
 def words_about(snapshot: Snapshot, site: str, system: str, component: str) -> tuple[Word, ...]:
     found = snapshot.observations.get((site, system, component), {})
     words: list[Word] = []

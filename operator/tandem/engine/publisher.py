@@ -6,9 +6,10 @@ newest value of a key wins; values in between that were never written are nobody
 The lease is not given back when the engine ends: a restart that somebody planned must not make the location silent any
 sooner than a crash does. Its successor need not wait for that: a key belongs to the lease that it was last written on.
 
-Another process of the same location may write the same keys: one that stood still and was replaced wakes up, or a
-write of it arrives late. What it wrote goes with its lease, so each key is looked after: one that is not on our lease
-is said again.
+Another process of the same location may write the same keys: one that stood still and was replaced wakes up. What it
+wrote goes with its lease. And a write that nobody answered may be applied late, after what was said since: a weaker
+accusation after the firm one, a word that was taken back. So each key is looked after: one that is not on our lease, or
+is not as we say it, is written again.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from tandem.engine.wakeup import Signal
 log = logging.getLogger(__name__)
 
 _RETRY_S = 0.2
-_LOOK_S = 1.0  # between two looks at what the store shows of us; what is wrong twice is said again
+_LOOK_S = 1.0  # between two looks at what the store shows of us; what is wrong twice is written again
 
 Held = Callable[[], Mapping[str, KeyValue] | None]
 """What the store shows now, by key; None while that is not known."""
@@ -120,23 +121,29 @@ class Publisher:
                 log.debug("keepalive failed: %s", error)
 
     async def _look_after(self) -> None:
-        """Say again what another process of this location has taken with it, or is about to."""
-        wrong: set[str] = set()
+        """Write again what the store shows otherwise than we say it, or goes with somebody else's lease."""
+        wrong: dict[str, int] = {}
         while True:
             await self._clock.sleep(_LOOK_S)
             held = self._held()
             if held is None:
                 continue
-            now = {key for key in self._leased.keys() - self._dirty if not self._is_ours(held.get(key))}
+            now = self._wrong(held)
             # Once may only mean that our own write has not come round yet.
-            if again := now & wrong:
-                log.warning("another engine of this location has written %s: said again", ", ".join(sorted(again)))
+            if again := {key for key, what in now.items() if wrong.get(key) == what}:
+                log.warning("the store has not what this engine says of %s: written again", ", ".join(sorted(again)))
                 self._dirty |= again
                 self._signal.give()
-            wrong = now - again
+            wrong = {key: what for key, what in now.items() if key not in again}
 
-    def _is_ours(self, found: KeyValue | None) -> bool:
-        return found is not None and found.lease == self._lease
+    def _wrong(self, held: Mapping[str, KeyValue]) -> dict[str, int]:
+        """Key -> revision of a write of ours that should not stand any more; 0: it is not ours, or not there."""
+        found = {key: kv for key in self._leased if (kv := held.get(key)) is not None and kv.lease == self._lease}
+        wrong = dict.fromkeys(self._leased.keys() - found.keys(), 0)
+        wrong |= {key: kv.mod_revision for key, kv in found.items() if kv.value != self._leased[key]}
+        unsaid = (kv for key, kv in held.items() if kv.lease == self._lease and key not in self._leased)
+        wrong |= {kv.key: kv.mod_revision for kv in unsaid}
+        return {key: what for key, what in wrong.items() if key not in self._dirty}
 
     async def _write(self) -> None:
         while True:

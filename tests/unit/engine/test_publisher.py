@@ -5,7 +5,7 @@ import asyncio
 from tandem.constants import LEASE_KEEPALIVE_S, LEASE_TTL_S
 from tandem.domain import keys
 from tandem.domain.records import HeartbeatRecord, HoldRequestRecord, MovesRecord
-from tandem.engine.ports import Delete, Put
+from tandem.engine.ports import Delete, KeyValue, Put
 from tandem.engine.publisher import Publisher
 from tests.support.memory_store import Fate, MemoryEtcd, MemoryStore
 from tests.unit.engine.virtual import VirtualClock, run_virtual
@@ -177,3 +177,68 @@ def test_a_key_that_is_gone_is_said_again() -> None:
         assert etcd.get(KEY) is not None
 
     with_publisher(story)
+
+
+def lease_of(etcd: MemoryEtcd) -> int:
+    found = etcd.get(KEY)
+    assert found is not None
+    return found.lease
+
+
+def written_late(etcd: MemoryEtcd, record: HeartbeatRecord, lease: int) -> None:
+    """A write that nobody answered, and that the store applies after all."""
+    etcd.txn([], [Put(KEY, record.encode(), lease)])
+
+
+def test_a_write_of_its_own_that_is_applied_late_does_not_stand() -> None:
+    async def story(etcd: MemoryEtcd, store: MemoryStore, publisher: Publisher) -> None:
+        publisher.say(KEY, heartbeat("1"))
+        await asyncio.sleep(0.1)
+        lease = lease_of(etcd)
+        publisher.say(KEY, heartbeat("2"))
+        await asyncio.sleep(0.1)
+        written_late(etcd, heartbeat("1"), lease)
+        await asyncio.sleep(2.5)
+        found = etcd.get(KEY)
+        assert found is not None
+        assert b'"2"' in found.value
+        revision = etcd.revision
+        await asyncio.sleep(5.0)
+        assert etcd.revision == revision
+
+    with_publisher(story)
+
+
+def test_what_was_taken_back_does_not_come_back_by_a_late_write() -> None:
+    async def story(etcd: MemoryEtcd, store: MemoryStore, publisher: Publisher) -> None:
+        publisher.say(KEY, heartbeat("1"))
+        await asyncio.sleep(0.1)
+        lease = lease_of(etcd)
+        publisher.unsay(KEY)
+        await asyncio.sleep(0.1)
+        written_late(etcd, heartbeat("1"), lease)
+        await asyncio.sleep(2.5)
+        assert etcd.get(KEY) is None
+
+    with_publisher(story)
+
+
+def test_what_changes_all_the_time_is_not_taken_for_a_late_write() -> None:
+    """The picture may show the value before, whenever it is looked at."""
+
+    async def run() -> None:
+        etcd = MemoryEtcd(VirtualClock())
+        before: dict[str, KeyValue] = {}
+        publisher = Publisher(etcd.client(lambda: 0.002), VirtualClock(), lambda: before)
+        task = asyncio.create_task(publisher.run())
+        for number in range(10):
+            publisher.say(KEY, heartbeat(str(number)))
+            await asyncio.sleep(0.6)
+            found = etcd.get(KEY)
+            assert found is not None
+            before = {KEY: found}
+            assert etcd.revision == number + 2
+        await end(task)
+        await etcd.aclose()
+
+    run_virtual(run())

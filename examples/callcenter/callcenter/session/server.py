@@ -195,7 +195,13 @@ class SessionServer:
     @property
     def is_moving(self) -> bool:
         """Whether agents are being released or let in, a few in each tick, or asked for."""
-        return bool(self._t.paced) or self.guests.is_asking or any(group.leaving for group in self._t.groups.values())
+        if self._t.paced or self.guests.is_asking:
+            return True
+        # Asked after every frame, so without a generator.
+        for group in self._t.groups.values():  # noqa: SIM110
+            if group.leaving:
+                return True
+        return False
 
     @property
     def sign_in_rate(self) -> float:
