@@ -131,11 +131,13 @@ def test_a_silenced_agent_is_answered_nothing_on_an_old_or_a_new_connection() ->
     office.impair()
     since = len(office.frames)
     agent = office.directory.agents[0]
+    seat = office.centre.server._t.seats[agent.account]
+    before = (seat.session, seat.offer, seat.knock, set(seat.conns))
     office.apply(office.centre.client_frame(0, Beat(1), office.now))
     office.apply(office.centre.client_frame(0, SignIn(9, None, True, None), office.now))
     office.apply(office.centre.client_frame(77, Hello(agent.account, "i0", agent.mac, "primary"), office.now))
     assert office.frames[since:] == []
-    assert office.centre.server.view(agent.account, office.now) is not None
+    assert (seat.session, seat.offer, seat.knock, set(seat.conns)) == before, "what is not heard changes nothing"
 
 
 def test_what_a_silenced_agent_tells_still_counts() -> None:

@@ -164,10 +164,14 @@ def test_a_shift_does_not_wait_for_the_replicas_of_one_made_after_it() -> None:
     world = a_world()
     world.group({"east": 100}, "callcenter/hotel-south")
     world.settle()
-    ready(world, softswitch=3)
+    ready(world, softswitch=2)
     world.shift("callcenter/s2", selector={"names": ["hotel-south"]}, to="west")
+    world.settle()
     world.advance(1.0)
     world.shift("callcenter/s3", selector={"names": ["hotel-north-sales"]}, to="west")
+    world.settle()
+    assert "2 of 3 Ready" in world.shift_record("callcenter/s2").message
+    ready(world, softswitch=3)
     world.settle()
     assert world.shift_record("callcenter/s2").phase == "Moving"
     assert "3 of 5 Ready" in world.shift_record("callcenter/s3").message
