@@ -303,12 +303,14 @@ class Gatherer:
     def _read_shift(self, name: str, record: ShiftRecord, mod: int, at: float) -> None:
         before = self._shifts.get(name)
         same_step = before and before.record.step == record.step
+        same_gate = before and before.record.gate_since == record.gate_since
         self._shifts[name] = ShiftEntry(
             name=name,
             record=record,
             mod_revision=mod,
             first_seen=before.first_seen if before else at,
             since=before.since if before and same_step else at,
+            gate_since=before.gate_since if before and same_gate else at,
         )
 
     def _note_digest(self, site: str, about: _Pair, digest: str) -> None:

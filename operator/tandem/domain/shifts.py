@@ -221,9 +221,10 @@ def waits_at_a_gate(turn: Turn) -> bool:
         turn.draft.wake(turn.now.mono + GATE_SETTLE_S - found.quiet_for + 0.001)
         turn.draft.note(turn.subject, refusal.reason, refusal.message)
         return True
-    # The clock for people: how long it has been closed survives the coordinator who saw it close.
+    # For people by the wall clock; every engine counts for itself from when it saw it closed, whoever coordinates.
     since = record.gate_since or turn.now.wall
-    if turn.now.wall - since > duration_seconds(gates.patience) and gates.after_patience == "Abort":
+    closed_for = turn.now.mono - turn.entry.gate_since if record.gate_since else 0.0
+    if closed_for > duration_seconds(gates.patience) and gates.after_patience == "Abort":
         why = f"the gate {gate.name} stayed closed for {gates.patience}: {refusal.message}"
         turn.become(Reason.ABORTING, f"{going_back(record)} ({why})", phase="Aborting", aborted_for=why)
         return True

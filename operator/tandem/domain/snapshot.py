@@ -106,6 +106,8 @@ class ShiftEntry:
     first_seen: float
     since: float
     """Monotonic time at which this engine first saw the present phase and wave."""
+    gate_since: float = 0.0
+    """The same of the record's `gate_since`, which counts for people: wall clocks are set."""
 
     @property
     def finished(self) -> bool:

@@ -19,9 +19,12 @@ def wave_moves(plan: GroupPlan, wave: int) -> Moves:
 def base_of(snapshot: Snapshot, record: ShiftRecord, wave: int) -> WaveBase:
     """What is counted now, as this wave begins."""
     agents = 0
+    revisions: dict[str, int] = {}
     released: dict[str, int] = {}
     for plan, moves in _taking_part(record, wave):
         reports = _left(snapshot, plan, moves)
+        placed = snapshot.placements.get(plan.group)
+        revisions[plan.group] = placed.revision if placed is not None else 0
         agents += sum(_in_buckets(report, moves, site) for site, report in reports.items())
         total = _released(reports.values())
         if total is not None:
@@ -32,7 +35,7 @@ def base_of(snapshot: Snapshot, record: ShiftRecord, wave: int) -> WaveBase:
         calls = _calls(snapshot, place)
         if calls is not None:
             answered[_name(place)], unanswered[_name(place)] = calls
-    return WaveBase(agents=agents, released=released, answered=answered, unanswered=unanswered)
+    return WaveBase(agents=agents, revisions=revisions, released=released, answered=answered, unanswered=unanswered)
 
 
 def measured(snapshot: Snapshot, entry: ShiftEntry, record: ShiftRecord, now: Instant) -> Measured:
@@ -42,7 +45,12 @@ def measured(snapshot: Snapshot, entry: ShiftEntry, record: ShiftRecord, now: In
     unknown = False
     still_there = 0
     for plan, moves in _taking_part(record, record.wave):
-        reports = _left(snapshot, plan, moves)
+        # What an engine that stood still has to say when it wakes up is of a time before this wave.
+        outdated = record.base.revisions.get(plan.group, 0)
+        reports = {
+            site: report if report is not None and report.revision > outdated else None
+            for site, report in _left(snapshot, plan, moves).items()
+        }
         total = _released(reports.values())
         if total is None or plan.group not in record.base.released:
             unknown = True

@@ -151,6 +151,17 @@ def test_a_cti_that_restarted_counts_from_nothing() -> None:
     assert world.shift_record().wave == 2
 
 
+def test_what_a_city_said_before_the_wave_opens_no_gate_when_it_is_said_again() -> None:
+    """By an engine that stood still, was replaced, and wakes up: its report is of a time when nobody had left."""
+    world = a_world()
+    arrivals(world, 3)
+    world.settle()
+    before = world.shift_record().base.revisions[GROUP]
+    report(world, "east", released=1000, revision=before)
+    world.settle()
+    assert world.shift_record().wave == 1
+
+
 def test_whoever_is_signed_in_there_counts_though_their_arrival_was_forgotten() -> None:
     world = a_world()
     world.sessions(WEST, GROUP, dict.fromkeys(range(90, 100), 1))
@@ -235,6 +246,18 @@ def test_a_gate_that_stays_closed_brings_everybody_back() -> None:
     assert (record.phase, record.reason) == ("RolledBack", Reason.ROLLED_BACK)
     assert "the gate SignedIn stayed closed for 1m" in record.message
     assert world.placement() == {"east": "0-99"}
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_wall_clock_that_is_set_shortens_no_patience_and_prolongs_none(step: float) -> None:
+    world = closed({"patience": "1m"})
+    world.wall_ahead = step
+    world.advance(59.0)
+    world.settle()
+    assert world.shift_record().phase == "Moving"
+    world.advance(1.1)
+    world.settle()
+    assert world.shift_record().phase == "Aborting"
 
 
 def test_or_waits_for_a_person() -> None:

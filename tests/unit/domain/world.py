@@ -81,6 +81,7 @@ class World:
     def __init__(self, systems: Sequence[str] = ("hotel",), capacity: int = 1500) -> None:
         self.revision = 0
         self.mono = 1000.0
+        self.wall_ahead = 0.0
         self.store: dict[str, tuple[bytes, int, int]] = {}
         self.gatherer = Gatherer()
         self.log: list[HistoryEntry] = []
@@ -253,7 +254,7 @@ class World:
 
     @property
     def now(self) -> Instant:
-        return Instant(self.mono, self.mono)
+        return Instant(self.mono, self.mono + self.wall_ahead)
 
     def decide(self) -> Decision:
         decision = decide(self.snapshot, self.now)
