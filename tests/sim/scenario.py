@@ -180,6 +180,8 @@ class Scenario:
             return
         rehearsal = {"selector": {"system": "hotel"}, "to": rng.choice(CITIES), "percent": rng.choice([100, 60])}
         rehearsal["waves"] = rng.choice([(100,), (20, 100)])
+        # What took long stays so: a wave that a fault slowed down would hold a way home up until a person looks.
+        rehearsal["gates"] = {"signInTime": "0s", "patience": "5s"}
         spec: dict[str, Any] = {"shift": rehearsal, "hold": f"{rng.choice([0, 1, 2])}s"}
         kind = Random(f"{world.seed}/drill-kind")  # its own: what other Drills do stays as it was
         if kind.random() < FAILOVERS:

@@ -106,9 +106,6 @@ class WaveBase(Record):
     """What cities had counted when a wave began. Counts of a CTI begin anew when it restarts."""
 
     agents: int = Field(default=0, description="Agents of the wave signed in where they leave.")
-    revisions: dict[str, int] = Field(
-        default_factory=dict, description="By group: its placement's revision before the wave."
-    )
     released: dict[str, int] = Field(
         default_factory=dict, description="By group: agents released so far by the CTIs that it leaves, if they count."
     )

@@ -19,12 +19,9 @@ def wave_moves(plan: GroupPlan, wave: int) -> Moves:
 def base_of(snapshot: Snapshot, record: ShiftRecord, wave: int) -> WaveBase:
     """What is counted now, as this wave begins."""
     agents = 0
-    revisions: dict[str, int] = {}
     released: dict[str, int] = {}
     for plan, moves in _taking_part(record, wave):
         reports = _left(snapshot, plan, moves)
-        placed = snapshot.placements.get(plan.group)
-        revisions[plan.group] = placed.revision if placed is not None else 0
         agents += sum(_in_buckets(report, moves, site) for site, report in reports.items())
         total = _released(reports.values())
         if total is not None:
@@ -35,7 +32,7 @@ def base_of(snapshot: Snapshot, record: ShiftRecord, wave: int) -> WaveBase:
         calls = _calls(snapshot, place)
         if calls is not None:
             answered[_name(place)], unanswered[_name(place)] = calls
-    return WaveBase(agents=agents, revisions=revisions, released=released, answered=answered, unanswered=unanswered)
+    return WaveBase(agents=agents, released=released, answered=answered, unanswered=unanswered)
 
 
 def measured(snapshot: Snapshot, entry: ShiftEntry, record: ShiftRecord, now: Instant) -> Measured:
@@ -45,10 +42,11 @@ def measured(snapshot: Snapshot, entry: ShiftEntry, record: ShiftRecord, now: In
     unknown = False
     still_there = 0
     for plan, moves in _taking_part(record, record.wave):
-        # What an engine that stood still has to say when it wakes up is of a time before this wave.
-        outdated = record.base.revisions.get(plan.group, 0)
+        placed = snapshot.placements.get(plan.group)
+        newest = placed.revision if placed is not None else 0
+        # What an engine that stood still has to say when it wakes up is of a time when fewer had left.
         reports = {
-            site: report if report is not None and report.revision > outdated else None
+            site: report if report is not None and report.revision >= newest else None
             for site, report in _left(snapshot, plan, moves).items()
         }
         total = _released(reports.values())
@@ -62,7 +60,6 @@ def measured(snapshot: Snapshot, entry: ShiftEntry, record: ShiftRecord, now: In
             if report is not None:
                 here = (bucket for bucket, way in moves.items() if way == slot)
                 present += sum(report.buckets.get(str(bucket), 0) for bucket in here)
-        placed = snapshot.placements.get(plan.group)
         if placed is not None:
             left_at = max(left_at, placed.seen_at)
     if unknown:

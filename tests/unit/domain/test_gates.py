@@ -134,16 +134,18 @@ def test_while_the_last_ones_are_counted_a_closed_gate_is_no_news() -> None:
 
 def test_whoever_went_home_instead_of_leaving_is_not_missed() -> None:
     world = a_world()
-    report(world, "east", released=1004)  # six of the ten signed out by themselves
     arrivals(world, 4)
+    world.settle()
+    report(world, "east", released=1004)  # six of the ten signed out by themselves
     world.settle()
     assert world.shift_record().wave == 2
 
 
 def test_a_cti_that_restarted_counts_from_nothing() -> None:
     world = a_world()
-    report(world, "east", released=5)
     arrivals(world, 3)
+    world.settle()
+    report(world, "east", released=5)
     world.settle()
     assert world.shift_record().wave == 1
     arrivals(world, 4)
@@ -151,15 +153,19 @@ def test_a_cti_that_restarted_counts_from_nothing() -> None:
     assert world.shift_record().wave == 2
 
 
-def test_what_a_city_said_before_the_wave_opens_no_gate_when_it_is_said_again() -> None:
-    """By an engine that stood still, was replaced, and wakes up: its report is of a time when nobody had left."""
+def test_what_a_city_said_while_they_were_leaving_opens_no_gate_when_it_is_said_again() -> None:
+    """By an engine that stood still, was replaced, and wakes up: its report is of a time when fewer had left."""
     world = a_world()
+    leaving = world.snapshot.placements[GROUP].revision
     arrivals(world, 3)
     world.settle()
-    before = world.shift_record().base.revisions[GROUP]
-    report(world, "east", released=1000, revision=before)
+    assert world.placement() == {"east": "0-89", "west": "90-99"}
+    report(world, "east", released=1003, revision=leaving)
     world.settle()
     assert world.shift_record().wave == 1
+    report(world, "east", released=1003)
+    world.settle()
+    assert world.shift_record().wave == 2
 
 
 def test_whoever_is_signed_in_there_counts_though_their_arrival_was_forgotten() -> None:
