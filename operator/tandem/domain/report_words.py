@@ -44,9 +44,9 @@ def failover_phases(found: FailoverTimes) -> list[str]:
         ("detected", found.detected),
         ("confirmed", found.confirmed),
         ("committed", found.committed),
-        ("door open", found.doors_open),
         ("first sign-in", found.first_sign_in),
         ("last sign-in", found.last_sign_in),
+        ("last door open", found.doors_open),
     )
     return [f"{name} {seconds(value)}" for name, value in named]
 

@@ -206,7 +206,7 @@ def test_the_report_has_the_phases_of_the_failover() -> None:
     assert found.doors_open is not None
     assert found.doors_open >= times[2] + 0.5
     shown = text(entry.record.report)
-    assert "east counted as lost: detected 0.40 s, confirmed 4.40 s, committed 4.60 s, door open" in shown
+    assert "east counted as lost: detected 0.40 s, confirmed 4.40 s, committed 4.60 s, first sign-in" in shown
     assert "30 % of the idle agents heard nothing of east" in html(entry.record.report)
     assert "when each was answered" in shown
 
