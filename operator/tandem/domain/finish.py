@@ -18,16 +18,20 @@ from tandem.domain.snapshot import Instant, Placed, Snapshot
 
 
 def arrived(snapshot: Snapshot, group: str, placed: Placed) -> dict[int, Slot]:
-    """Buckets whose old city has emptied them, each with its final slot."""
+    """Buckets whose old city has emptied them, each with its final slot.
+
+    Only a report of this very map says so: what is newer than the placement was decided in another store, which this
+    one has taken the place of.
+    """
     system = placed.record.system
     reports = {site: snapshot.group_report(site, system, group) for site in placed.map.sites}
     found: dict[int, Slot] = {}
     for bucket, slot in placed.map.in_transit.items():
         leaving, receiving = reports[slot.site], reports[slot.to]
-        if leaving is None or leaving.revision < placed.revision or leaving.buckets.get(str(bucket), 0):
+        if leaving is None or leaving.revision != placed.revision or leaving.buckets.get(str(bucket), 0):
             continue
         # A bucket that was turned back: its old owner may still hand out tickets until it holds the newer map.
-        if receiving is not None and receiving.revision < placed.revision:
+        if receiving is not None and receiving.revision != placed.revision:
             continue
         found[bucket] = Slot(slot.to)
     return found

@@ -1,4 +1,4 @@
-"""`A>B` becomes `B` only on A's own word: present, newer than the map, and naming nobody in the bucket."""
+"""`A>B` becomes `B` only on A's own word: present, of this very map, and naming nobody in the bucket."""
 
 import pytest
 
@@ -34,6 +34,8 @@ def report(world: World, site: str, revision: int, buckets: dict[str, int]) -> N
         pytest.param(None, (0, {}), None, id="no-report-is-not-an-empty-report"),
         pytest.param((0, {}), None, "7-8", id="the-new-city-need-not-report"),
         pytest.param((0, {}), (-1, {}), None, id="the-new-city-holds-an-older-map"),
+        pytest.param((5000, {}), (0, {}), None, id="east-holds-a-map-of-a-store-that-is-no-more"),
+        pytest.param((0, {}), (5000, {}), None, id="the-new-city-holds-one"),
     ],
 )
 def test_a_bucket_arrives_when_its_old_city_says_that_it_is_empty(
@@ -58,16 +60,16 @@ def test_some_buckets_wait_for_the_others_and_the_last_one_for_nobody() -> None:
     world = a_world()
     just_now = world.mono
     world.put(keys.placement(GROUP), world.record().model_copy(update={"committed_at": just_now}))
-    report(world, "east", world.revision, {"7": 1})
-    report(world, "west", world.revision, {})
+    report(world, "east", world.snapshot.placements[GROUP].revision, {"7": 1})
+    report(world, "west", world.snapshot.placements[GROUP].revision, {})
     decision = world.decide()
     assert decision.commits == ()
     assert decision.wake_at == pytest.approx(world.mono + FINISH_INTERVAL_S)
     world.advance(FINISH_INTERVAL_S)
     assert world.commit(world.decide().commits[0])
     assert world.placement()["east>west"] == "7"
-    report(world, "east", world.revision, {})
-    report(world, "west", world.revision, {})
+    report(world, "east", world.snapshot.placements[GROUP].revision, {})
+    report(world, "west", world.snapshot.placements[GROUP].revision, {})
     assert world.commit(world.decide().commits[0]), "nobody else is on the way"
     assert world.placement()["west"] == "7-8"
 
@@ -75,8 +77,8 @@ def test_some_buckets_wait_for_the_others_and_the_last_one_for_nobody() -> None:
 def test_a_commit_dated_in_the_future_is_waited_for_no_longer() -> None:
     world = a_world()
     world.put(keys.placement(GROUP), world.record().model_copy(update={"committed_at": world.mono + 3600}))
-    report(world, "east", world.revision, {"7": 1})
-    report(world, "west", world.revision, {})
+    report(world, "east", world.snapshot.placements[GROUP].revision, {"7": 1})
+    report(world, "west", world.snapshot.placements[GROUP].revision, {})
     assert len(world.decide().commits) == 1
 
 
@@ -89,8 +91,8 @@ def test_a_group_that_the_city_does_not_name_has_not_acknowledged_anything() -> 
 def test_finishing_keeps_cause_pace_and_drain_and_goes_on_under_hold() -> None:
     world = a_world()
     world.hold()
-    report(world, "east", world.revision, {})
-    report(world, "west", world.revision, {})
+    report(world, "east", world.snapshot.placements[GROUP].revision, {})
+    report(world, "west", world.snapshot.placements[GROUP].revision, {})
     world.settle()
     record = world.record()
     assert record.map == {"east": "0-6,9-99", "west": "7-8"}
@@ -100,8 +102,8 @@ def test_finishing_keeps_cause_pace_and_drain_and_goes_on_under_hold() -> None:
 
 def test_a_placement_that_changed_meanwhile_is_not_finished() -> None:
     world = a_world()
-    report(world, "east", world.revision, {})
-    report(world, "west", world.revision, {})
+    report(world, "east", world.snapshot.placements[GROUP].revision, {})
+    report(world, "west", world.snapshot.placements[GROUP].revision, {})
     (commit,) = world.decide().commits
     world.put(keys.placement(GROUP), world.record().model_copy(update={"map": {"east": "0-99"}}))
     assert not world.commit(commit)
