@@ -54,7 +54,9 @@ def measured(snapshot: Snapshot, entry: ShiftEntry, record: ShiftRecord, now: In
             unknown = True
         else:
             released += _since(record.base.released[plan.group], total)
-        still_there += sum(_in_buckets(report, moves, site) for site, report in reports.items())
+        # In buckets that have arrived there are guests by now, who have left once already.
+        owned = {bucket: way for bucket, way in moves.items() if placed and placed.map.slots[bucket].site == way.site}
+        still_there += sum(_in_buckets(report, owned, site) for site, report in reports.items())
         for slot in set(moves.values()):
             report = snapshot.group_report(slot.to, plan.system, plan.group)
             if report is not None:

@@ -167,6 +167,8 @@ class Silencer:
 
     async def _end(self, run: str) -> None:
         kept = self._kept.pop(run)
+        if not kept.boot:
+            return  # no CTI was known when it began, so none was told
         for _ in range(_LAST_WORDS):
             try:
                 await self._adapter.impair(kept.boot, run, {}, (), 0.0)

@@ -168,6 +168,15 @@ def test_what_a_city_said_while_they_were_leaving_opens_no_gate_when_it_is_said_
     assert world.shift_record().wave == 2
 
 
+def test_guests_in_the_old_city_have_left_it_though_its_counts_are_not_known() -> None:
+    world = a_world()
+    arrivals(world, 3)
+    world.settle()
+    world.sessions("east", GROUP, dict.fromkeys(range(100), 1))  # who cannot reach west works here as a guest
+    world.settle()
+    assert world.shift_record().wave == 1
+
+
 def test_whoever_is_signed_in_there_counts_though_their_arrival_was_forgotten() -> None:
     world = a_world()
     world.sessions(WEST, GROUP, dict.fromkeys(range(90, 100), 1))
