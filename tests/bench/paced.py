@@ -22,8 +22,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-import yaml
-
 import lab
 from demo import machine
 from demo.callcentre import CallCentre
@@ -36,6 +34,7 @@ from demo.report import Move, move_json, plain_table, seconds
 from demo.story import ABUNDANCE, Storyteller
 from demo.timeline import Call
 from lab.errors import LabError
+from tests.bench.orders import everyone
 from tests.bench.size import centre_of, file_name
 
 BENCH_OUT: Final = OUT / "bench"
@@ -125,40 +124,31 @@ async def _run(options: argparse.Namespace, say: Storyteller) -> list[PacedMove]
     centre = centre_of(options.agents, cities, WORK, say)
     try:
         await centre.start()
-        everyone = centre.quickstart.choose("east")
+        groups = centre.quickstart.choose("east")
         rate = ABUNDANCE * options.calls / (sum(TALK_S) / 2)
-        say(f"calls flow: {rate:.0f} a second to {len(everyone)} groups, {TALK_S[0]:g} to {TALK_S[1]:g} s each")
-        await centre.carrier.load(rate, centre.quickstart.numbers_of(everyone), TALK_S)
+        say(f"calls flow: {rate:.0f} a second to {len(groups)} groups, {TALK_S[0]:g} to {TALK_S[1]:g} s each")
+        await centre.carrier.load(rate, centre.quickstart.numbers_of(groups), TALK_S)
+        pace = int(options.pace) if options.pace == int(options.pace) else options.pace
         moves = []
         for number in range(1, options.runs + 1):
             for to, city in (("west", "east"), ("east", "west")):
-                await centre.calls_reach(options.calls, everyone)
-                moves.append(await _move(centre, _order(centre, number, to, city, options.pace)))
+                await centre.calls_reach(options.calls, groups)
+                order = everyone(
+                    centre,
+                    WORK,
+                    f"paced-{number}-to-{to}",
+                    to=to,
+                    city=city,
+                    with_calls=True,
+                    waves=list(WAVES),
+                    pace=pace,
+                )
+                moves.append(await _move(centre, order))
         await centre.load(0)
         return moves
     finally:
         await centre.stop()
         await cities.down()
-
-
-def _order(centre: CallCentre, number: int, to: str, city: str, pace: float) -> Order:
-    everyone = centre.quickstart.choose("east")
-    name = f"paced-{number}-to-{to}"
-    manifest = {
-        "apiVersion": "tandem.dev/v1alpha1",
-        "kind": "Shift",
-        "metadata": {"name": name, "namespace": "callcenter"},
-        "spec": {
-            "selector": {"names": [group.name.partition("/")[2] for group in everyone]},
-            "to": to,
-            "waves": list(WAVES),
-            "pace": pace if pace != int(pace) else int(pace),
-        },
-    }
-    file = WORK / "shifts" / f"{name}.yaml"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
-    return Order(f"everyone to {to}, run {number}", file, (city,), everyone, to)
 
 
 async def _move(centre: CallCentre, order: Order) -> PacedMove:

@@ -20,8 +20,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import yaml
-
 import lab
 from demo import machine
 from demo.callcentre import CallCentre
@@ -34,6 +32,7 @@ from demo.story import Storyteller
 from lab.errors import LabError
 from tandem.domain import keys
 from tandem.engine.ports import StoreError
+from tests.bench.orders import everyone
 from tests.bench.size import cut
 
 BENCH_OUT: Final = OUT / "bench"
@@ -116,26 +115,21 @@ async def _run(runs: int, say: Storyteller) -> list[Written]:
         for number in range(1, runs + 1):
             for to, city in (("west", "east"), ("east", "west")):
                 await asyncio.sleep(5.0)  # what the last one still had to write
-                found.append(await _move(centre, _order(centre, number, to, city)))
+                order = everyone(
+                    centre,
+                    WORK,
+                    f"writes-{number}-to-{to}",
+                    to=to,
+                    city=city,
+                    with_calls=False,
+                    waves=list(WAVES),
+                    pace=PACE,
+                )
+                found.append(await _move(centre, order))
         return found
     finally:
         await centre.stop()
         await cities.down()
-
-
-def _order(centre: CallCentre, number: int, to: str, city: str) -> Order:
-    everyone = centre.quickstart.choose("east")
-    name = f"writes-{number}-to-{to}"
-    manifest = {
-        "apiVersion": "tandem.dev/v1alpha1",
-        "kind": "Shift",
-        "metadata": {"name": name, "namespace": "callcenter"},
-        "spec": {"selector": {"labels": {"home": "east"}}, "to": to, "waves": list(WAVES), "pace": PACE},
-    }
-    file = WORK / "shifts" / f"{name}.yaml"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
-    return Order(f"{len(everyone)} groups to {to}, run {number}", file, (city,), everyone, to, with_calls=False)
 
 
 async def _move(centre: CallCentre, order: Order) -> Written:

@@ -1,7 +1,6 @@
 """A Drill of kind Failover: east counts as lost for its groups only, and the automatic path runs, under real calls."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from demo.callcentre import CallCentre
 from demo.waiting import until
 from tests.e2e.callcenter_fixtures import E2E_OUT, write
 from tests.e2e.test_drill import maps
-from tests.support.drill_timeline import epoch
+from tests.support.drill_timeline import by_agent, epoch
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -30,19 +29,6 @@ def drill(names: list[str]) -> dict[str, Any]:
             "hold": f"{HOLD_S}s",
         },
     }
-
-
-def diaries(files: list[Path]) -> dict[str, list[dict[str, Any]]]:
-    """Account -> what happened to the agent, in order."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for file in files:
-        for line in file.read_text().splitlines():
-            if line.strip():
-                entry = json.loads(line)
-                found.setdefault(entry["account"], []).append(entry)
-    for own in found.values():
-        own.sort(key=lambda entry: entry["mono"])
-    return found
 
 
 async def test_a_rehearsed_failover_moves_its_groups_cuts_no_call_and_nobody_else_notices(centre: CallCentre) -> None:
@@ -86,7 +72,8 @@ async def test_a_rehearsed_failover_moves_its_groups_cuts_no_call_and_nobody_els
         committed, back = epoch(report["out"]["committedAt"]), epoch(report["back"]["committedAt"])
         chosen = {group.name for group in drilled}
         silenced = 0
-        for account, own in diaries(centre.floors.timelines).items():
+        lines = [line for file in centre.floors.timelines for line in file.read_text().splitlines()]
+        for account, own in by_agent(lines, {group.name for group in centre.quickstart.groups}).items():
             run = [entry for entry in own if began <= entry["at"] <= back]
             lost = [entry for entry in run if entry["event"] in ("lost", "out")]
             if own[0]["group"] not in chosen:

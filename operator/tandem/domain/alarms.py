@@ -90,7 +90,7 @@ def watch_of_shift(name: str, record: ShiftRecord) -> Watch | None:
     What was said before a wave had begun says nothing of what that wave does.
     """
     alarms = record.spec.gates.alarms
-    waves = max((len(plan.waves) for plan in record.plan), default=1)
+    waves = record.waves if record.plan else 1
     if alarms is None or record.phase not in _MAY_MOVE or record.wave >= waves:
         return None
     purpose = f"before wave {record.wave + 1}" if record.phase in _WAITS else ""

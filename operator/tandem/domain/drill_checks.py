@@ -198,7 +198,9 @@ def no_way_back(question: Question, start: Start) -> Refusal | None:
 
 def asks_a_person(question: Question, start: Start) -> Refusal | None:
     """The automatic path is rehearsed, and of such a group a failover does nothing by itself."""
-    for group in start.before if question.spec.failover is not None else ():
+    if question.spec.failover is None:
+        return None
+    for group in start.before:
         spec = question.snapshot.group(group)
         if spec is not None and spec.failover == "Manual":
             message = f"{group} has spec.failover Manual, so there is no automatic failover of it; leave it out"
@@ -207,9 +209,11 @@ def asks_a_person(question: Question, start: Start) -> Refusal | None:
 
 
 def cannot_be_silent(question: Question, start: Start) -> Refusal | None:
-    lost = question.spec.failover
-    for system in sorted({plan.system for plan in start.plan.groups}) if lost is not None else ():
-        site = lost.site if lost is not None else ""
+    """Agents of the site that counts as lost are kept silent by its CTIs."""
+    if question.spec.failover is None:
+        return None
+    site = question.spec.failover.site
+    for system in sorted({plan.system for plan in start.plan.groups}):
         report = question.snapshot.report(site, system)
         if report is None or report.capabilities is None:
             message = f"the CTI of {system} at {site} does not say what it can do"

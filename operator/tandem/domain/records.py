@@ -161,6 +161,11 @@ class ShiftRecord(Record):
         """What deadlines count from: its phase and the wave of either way."""
         return self.phase, self.wave, self.back_wave
 
+    @property
+    def waves(self) -> int:
+        """Waves of the whole Shift: as many as its group with most; 0: nothing is planned."""
+        return max((len(plan.waves) for plan in self.plan), default=0)
+
 
 class RanRecord(Record):
     """A Shift that people made and that is over, when its record has been tidied away."""

@@ -41,7 +41,6 @@ from tandem.domain.waves import (
     staying_now,
     to_start,
     wave_text,
-    waves_in,
 )
 
 NAMED_IN_MESSAGE: Final = 10
@@ -192,7 +191,7 @@ def moving(turn: Turn) -> None:
     staying = staying_now(turn)
     if staying is None:
         return  # Agents are on their way; their CTI's next report goes on from here.
-    if record.wave < waves_in(record):
+    if record.wave < record.waves:
         refusal = may_start(turn)
         if refusal is not None:
             _no_gate(turn)  # nobody can help a gate meanwhile: its patience begins anew

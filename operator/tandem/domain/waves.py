@@ -22,11 +22,6 @@ from tandem.domain.turn import Turn, deadline_s, placement_by, room_beside
 from tandem.domain.wave_measures import base_of, wave_moves
 
 
-def waves_in(record: ShiftRecord) -> int:
-    """Waves of the whole Shift: as many as its group with most."""
-    return max((len(plan.waves) for plan in record.plan), default=0)
-
-
 def to_start(turn: Turn, wave: int) -> Iterator[tuple[GroupPlan, Placed, dict[int, Slot]]]:
     """Groups with buckets of this wave that are still (settled, or headed) where the plan found them."""
     for plan in turn.record.plan:
@@ -79,7 +74,7 @@ def start_wave(turn: Turn, wave: int, staying: Staying = NOBODY_STAYS) -> None:
 
 def wave_text(record: ShiftRecord, wave: int) -> str:
     agents = planned_agents(record)
-    return f"wave {wave} of {waves_in(record)}, about {agents} agents in all"
+    return f"wave {wave} of {record.waves}, about {agents} agents in all"
 
 
 def commit_wave(turn: Turn, wave: int) -> None:

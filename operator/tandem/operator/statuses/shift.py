@@ -35,7 +35,7 @@ def shift_status(scene: Scene, seen: Seen, entry: ShiftEntry, local: Iterable[Sa
             moved=moved,
             staying=sum(record.staying.values()),
             wave=record.wave,
-            waves=max((len(plan.waves) for plan in record.plan), default=0),
+            waves=record.waves,
             back_wave=record.back_wave,
             pace=_pace(record),
             text=f"{moved}/{agents}" if agents else "",
