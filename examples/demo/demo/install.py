@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from demo.certificates import Certificate, authority, sign
 from demo.errors import DemoError
-from demo.kube import Cluster
+from demo.kube import APPLY_S, Cluster
 from demo.paths import BIN, CALLCENTER_CHART, TANDEM_CHART
 from demo.people import People
 from demo.quickstart import Quickstart
@@ -38,6 +38,8 @@ IMAGES: Final = {
 STORE_PORT: Final = 32379
 CARRIER_HTTP: Final = 8080
 CARRIER_SIP: Final = 5060
+APPLY_GROUP_S: Final = 0.5
+"""Longest that one group of hundreds takes to be applied, in three clusters at once on two cores."""
 
 
 class Installation:
@@ -176,10 +178,11 @@ class Installation:
         """Sites, AgentGroups and Trunks in every cluster; the same files everywhere."""
         folder = self._quickstart.folder
         files = [folder / name for name in ("sites.yaml", "agentgroups.yaml", "trunks.yaml")]
+        timeout = max(APPLY_S, APPLY_GROUP_S * len(self._quickstart.groups))
 
         async def apply(city: str) -> None:
             async def applied() -> tuple[bool, str]:
-                return True, await self.clusters[city].apply(*files)
+                return True, await self.clusters[city].apply(*files, timeout=timeout)
 
             # A ValidatingAdmissionPolicy or CRD just installed may need a second until the API knows it.
             await until(f"the quickstart applied in {city}", applied, timeout=20, every=1.0)

@@ -4,13 +4,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from demo.errors import ToolError
 from lab.commands import run_async
 from lab.errors import CommandError, DeadlineError
+
+
+APPLY_S: Final = 30.0
+"""Longest that a few objects take to be applied."""
 
 
 async def tool(argv: Sequence[str], *, stdin: str | None = None, timeout: float = 60.0) -> str:
@@ -39,10 +43,10 @@ class Cluster:
             [self.kubectl_binary, "--kubeconfig", str(self.kubeconfig), *args], stdin=stdin, timeout=timeout
         )
 
-    async def apply(self, *files: Path) -> str:
+    async def apply(self, *files: Path, timeout: float = APPLY_S) -> str:
         """`kubectl apply -f` each file."""
         named = [part for file in files for part in ("-f", str(file))]
-        return await self.kubectl("apply", *named)
+        return await self.kubectl("apply", *named, timeout=timeout)
 
     async def apply_objects(self, *objects: Mapping[str, Any]) -> str:
         """`kubectl apply` of objects made in Python; by the server, for the client would note each whole in itself."""
