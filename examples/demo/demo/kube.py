@@ -12,7 +12,6 @@ from demo.errors import ToolError
 from lab.commands import run_async
 from lab.errors import CommandError, DeadlineError
 
-
 APPLY_S: Final = 30.0
 """Longest that a few objects take to be applied."""
 
