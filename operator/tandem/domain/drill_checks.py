@@ -59,7 +59,7 @@ def may_start(question: Question) -> Start | Refusal:
     plan, wishes = found
     start = Start(plan, {part.group: part.before for part in plan.groups})
     for wish in wishes:
-        readiness = failover_readiness(question.snapshot, wish.spec, wish.placed, question.ledger)
+        readiness = failover_readiness(question.snapshot, wish.group, wish.spec, wish.placed, question.ledger)
         if wish.group in start.before and not readiness.ready:
             message = f"{wish.group} is not FailoverReady ({readiness.reason}): {readiness.message}"
             return Refusal(Reason.NOT_FAILOVER_READY, message, temporary=True)

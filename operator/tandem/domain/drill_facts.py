@@ -88,7 +88,7 @@ def _ready(question: Question, start: Start) -> Iterable[CheckRecord]:
     for group in sorted(start.before):
         spec, placed = snapshot.group(group), snapshot.placements.get(group)
         if spec is not None and placed is not None:
-            found = failover_readiness(snapshot, spec, placed, ledger)
+            found = failover_readiness(snapshot, group, spec, placed, ledger)
             said.setdefault(found.reason, []).append(group)
             examples.setdefault(found.reason, found.message)
     for reason, groups in said.items():

@@ -18,8 +18,10 @@ class Readiness:
     message: str
 
 
-def failover_readiness(snapshot: Snapshot, spec: AgentGroupSpec, placed: Placed, ledger: Ledger) -> Readiness:
-    """Whether a failover of this group would work right now, and if not, why: the first that applies."""
+def failover_readiness(
+    snapshot: Snapshot, name: str, spec: AgentGroupSpec, placed: Placed, ledger: Ledger
+) -> Readiness:
+    """Whether a failover of group `name` would work right now, and if not, why: the first that applies."""
     shares = placed.map.end_shares
     home = max(shares, key=lambda site: shares[site])
     others = [site for site in spec.sites if site != home]
@@ -41,6 +43,10 @@ def failover_readiness(snapshot: Snapshot, spec: AgentGroupSpec, placed: Placed,
         verdict = system_verdict(snapshot, home, spec.system)
         if verdict.not_given_up:
             return Readiness(False, "NotGivenUp", verdict.sentence)
+    for site in spec.sites:
+        report = snapshot.group_report(site, spec.system, name)
+        if report is not None and report.revision > placed.revision:
+            return Readiness(False, "NewerMapAtCTI", _newer_map(spec.system, site, report.revision, placed.revision))
     agents = agents_in(shares[home], spec.agents)
     reasons = []
     for site in others:
@@ -57,6 +63,15 @@ def failover_readiness(snapshot: Snapshot, spec: AgentGroupSpec, placed: Placed,
         message = f"{site} is usable and has room for {room}; {home} has {people(agents)} of this group{decider}"
         return Readiness(True, "RoomElsewhere", message)
     return Readiness(False, reasons[0][0], "; ".join(message for _, message in reasons))
+
+
+def _newer_map(system: str, site: str, held: int, stored: int) -> str:
+    """A map cannot be newer than the store it comes from, unless another store took its place and counts anew."""
+    return (
+        f"the CTI of {system} at {site} holds revision {held} of this group and the store is at {stored} only: the "
+        f"store was replaced under it, and it refuses whatever is older. Restore the store with `etcdutl snapshot "
+        f"restore --mark-compacted --bump-revision` and a number that brings its revisions beyond {held}"
+    )
 
 
 def people(count: int) -> str:

@@ -9,7 +9,7 @@ from tandem.api.agentgroup import AgentGroupSpec
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.digest import order_digest
-from tandem.domain.records import OrderRecord, PlacementRecord
+from tandem.domain.records import GroupReport, OrderRecord, PlacementRecord
 from tandem.operator.statuses.common import Scene
 from tandem.operator.statuses.group import group_status, where_text
 from tests.support.manifests import annotated
@@ -214,6 +214,12 @@ def silent_and_reached(world: World) -> None:
     world.observe("west", "east", "", "engine")
 
 
+def of_a_replaced_store(world: World) -> None:
+    """West holds a map that is newer than everything the store has."""
+    report = GroupReport(revision=world.snapshot.placements[GROUP].revision + 7000)
+    world.report("west", "hotel", {GROUP: report})
+
+
 def watched_from_one_domain(world: World) -> None:
     for component in ("softswitch", "cti"):
         word = world.snapshot.observations[("east", "hotel", component)]["west"].record
@@ -256,6 +262,11 @@ def _site(world: World, name: str) -> dict[str, Any]:
         pytest.param(
             silent_and_reached, group(), ("False", "NotGivenUp"), ("not given up: west reaches the engine of east",),
             id="somebody-reaches-it",
+        ),
+        pytest.param(
+            of_a_replaced_store, group(), ("False", "NewerMapAtCTI"),
+            ("the CTI of hotel at west holds revision 7", "--bump-revision"),
+            id="map-of-a-replaced-store",
         ),
         pytest.param(
             lambda world: world.group(EAST, failover="Manual"),

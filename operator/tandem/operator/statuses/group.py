@@ -36,7 +36,7 @@ def group_status(scene: Scene, seen: Seen, ledger: Ledger, local: Iterable[Said]
     if spec is not None and placed is not None:
         said.append(_overridden(spec, placed, shift))
     said.append(consistency(snapshot, published))
-    said.append(_failover(scene, known, placed, ledger))
+    said.append(_failover(scene, seen.name, known, placed, ledger))
     return AgentGroupStatus(
         placement=_placement(snapshot, name, placed),
         sites=counts,
@@ -210,7 +210,7 @@ def _overridden(spec: AgentGroupSpec, placed: Placed, shift: ShiftEntry | None) 
     )
 
 
-def _failover(scene: Scene, spec: AgentGroupSpec | None, placed: Placed | None, ledger: Ledger) -> Said:
+def _failover(scene: Scene, name: str, spec: AgentGroupSpec | None, placed: Placed | None, ledger: Ledger) -> Said:
     """Would the agents have somewhere to go if the site that has most of them were lost now?"""
 
     def no(reason: str, message: str) -> Said:
@@ -220,5 +220,5 @@ def _failover(scene: Scene, spec: AgentGroupSpec | None, placed: Placed | None, 
         return blindness(scene, "FailoverReady")
     if spec is None or placed is None:
         return no("NotPlacedYet", "the group has no placement, so there is nothing to fail over")
-    found = failover_readiness(scene.snapshot, spec, placed, ledger)
+    found = failover_readiness(scene.snapshot, name, spec, placed, ledger)
     return Said("FailoverReady", "True" if found.ready else "False", found.reason, found.message)
