@@ -57,12 +57,14 @@ STEADY: Final = (0.1, 0.6)
 
 @dataclass(frozen=True)
 class Wave:
-    """One wave as its agents saw it. `pace`: agents a second; `most`: in any one second."""
+    """One wave as its agents saw it. `pace`: agents a second; `most`: in any one second; `pause`: the longest time
+    without a release in the part that tells the pace, seconds: a machine that stood still, or a tail of calls."""
 
     number: int
     agents: int
     pace: float
     most: int
+    pause: float
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class PacedMove:
         if gap is None or gap.p95 >= GAP_S:
             missed.append(f"own gap p95 is {gap.p95 if gap else None} s, bound {GAP_S} s")
         missed += [
-            f"wave {wave.number} went at {wave.pace:.1f}/s, stated {pace:g}/s"
+            f"wave {wave.number} went at {wave.pace:.1f}/s, stated {pace:g}/s; longest pause {seconds(wave.pause)}"
             for wave in self.waves
             if wave.agents >= LARGE and abs(wave.pace - pace) > WITHIN * pace
         ]
@@ -198,7 +200,9 @@ def waves_of(released: Iterable[float], starts: Sequence[float]) -> list[Wave]:
         if last > first:
             pace = (last - first) / (own[last] - own[first])
             most = max(sum(1 for other in own if moment <= other < moment + 1) for moment in own)
-            found.append(Wave(number, len(own), pace, most))
+            steady = own[first : last + 1]
+            pause = max(after - before for before, after in itertools.pairwise(steady))
+            found.append(Wave(number, len(own), pace, most, pause))
     return found
 
 

@@ -11,9 +11,10 @@ import pytest_asyncio
 
 import lab as lab_package
 from lab.interface import Lab
+from tests.e2e.alarm_fixtures import prometheus
 from tests.e2e.callcenter_fixtures import callcentre, centre
 
-__all__ = ["callcentre", "centre"]
+__all__ = ["callcentre", "centre", "prometheus"]
 
 FIRST = "e2e/lab/test_start_stop.py"
 """These stop the lab: they run before anything is installed in it."""

@@ -1,42 +1,22 @@
 """A Drill asks a real Prometheus that scrapes the engines: an alarm keeps it from starting, and one brings it back."""
 
-from collections.abc import Iterator
 from typing import Any, Final
 
-import httpx
 import pytest
 
 from demo.callcentre import CallCentre
 from demo.waiting import until
-from lab.addresses import CITIES, LOCATIONS
-from lab.interface import Lab
-from tests.e2e.callcenter_fixtures import E2E_OUT, write
+from lab.addresses import CITIES
+from tests.e2e.alarm_fixtures import ON_BREAK, QUERY, alarm, set_off
+from tests.e2e.callcenter_fixtures import write
 from tests.e2e.test_drill import maps
-from tests.support.prometheus import arguments, write_config
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 NAME: Final = "e2e-alarm"
-ADDRESS: Final = f"{LOCATIONS['carrier'].address}:9090"
-ON_BREAK: Final = 3
-QUERY: Final = f'sum(max by (site, group) (tandem_agents{{state="on_break"}})) >= {ON_BREAK}'
-
-
-@pytest.fixture
-def prometheus(lab: Lab) -> Iterator[str]:
-    """Outside the cities; scrapes every location's engine four times a second. Its URL."""
-    folder = E2E_OUT / "prometheus"
-    config = write_config(folder, {"tandem": [f"{city.address}:30590" for city in CITIES.values()]})
-    process = lab.spawn("carrier", arguments(folder, config, ADDRESS), log=folder / "prometheus.log")
-    try:
-        yield f"http://{ADDRESS}"
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 def drill(names: list[str], url: str) -> dict[str, Any]:
-    alarm = {"query": QUERY}
     return {
         "apiVersion": "tandem.dev/v1alpha1",
         "kind": "Drill",
@@ -46,8 +26,8 @@ def drill(names: list[str], url: str) -> dict[str, Any]:
             "hold": "10m",
             "alarms": {
                 "prometheus": {"url": url},
-                "blocking": [{"name": "too-many-on-break", **alarm}],
-                "outcome": [{"name": "agents-walk-out", **alarm}],
+                "blocking": [alarm("too-many-on-break")],
+                "outcome": [alarm("agents-walk-out")],
             },
         },
     }
@@ -82,14 +62,7 @@ async def test_an_alarm_blocks_a_drill_and_another_one_brings_it_back(centre: Ca
             return bool(alarms) and all(one["state"] == "Quiet" for one in alarms), str(alarms)
 
         await until("every alarm was asked", asked, timeout=90)  # once a minute while no run is due
-        await centre.floors.press("break", others)
-
-        async def seen() -> tuple[bool, str]:
-            async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
-                answer = await client.get(f"{prometheus}/api/v1/query", params={"query": QUERY})
-            return bool(answer.json()["data"]["result"]), answer.text[:300]
-
-        await until("Prometheus sees them on break", seen, timeout=20)
+        await set_off(centre, others, prometheus)
         await centre.tandem("drill", "run", NAME, "-n", "callcenter")
         blocked = await becomes("the alarm blocks it", 30, phase="Checking", reason="AlarmFiring")
         assert "too-many-on-break" in blocked["message"]

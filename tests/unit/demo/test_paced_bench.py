@@ -29,6 +29,12 @@ def test_who_leaves_after_a_call_does_not_slow_the_wave() -> None:
     assert wave.pace == pytest.approx(100)
 
 
+def test_a_machine_that_stood_still_shows_as_a_pause() -> None:
+    (wave,) = waves_of([*releases(100.0, 100, 100), *releases(101.5, 100, 100)], [100.0])
+
+    assert wave.pause == pytest.approx(0.51)
+
+
 def test_a_wave_too_small_to_have_a_pace_is_left_out() -> None:
     assert waves_of([100.0], [100.0]) == []
 

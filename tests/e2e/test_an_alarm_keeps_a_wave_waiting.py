@@ -1,0 +1,55 @@
+"""A Shift asks a real Prometheus before each wave: while an alarm fires nobody more leaves, and it says which."""
+
+from typing import Any
+
+import pytest
+
+from demo.callcentre import CallCentre
+from demo.waiting import until
+from tests.e2e.alarm_fixtures import ON_BREAK, alarm, set_off
+from tests.e2e.callcenter_fixtures import shift
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+NAME = "too-many-on-break"
+
+
+async def test_no_wave_begins_while_an_alarm_fires_and_the_shift_says_which(
+    centre: CallCentre, prometheus: str
+) -> None:
+    groups = centre.quickstart.choose("east")
+    accounts = centre.accounts(groups)
+    others = sorted(centre.accounts(centre.quickstart.choose("west")))[:ON_BREAK]
+    gates = {"observe": "8s", "alarms": {"prometheus": {"url": prometheus}, "quiet": [alarm(NAME)]}}
+    order = shift(centre, groups, to="west", waves=[20, 100], gates=gates)
+    status: dict[str, Any] = {}
+
+    async def kept_waiting() -> tuple[bool, str]:
+        nonlocal status
+        status = (await centre.clusters["east"].get("shift", order.name)).get("status", {})
+        return NAME in status.get("message", "") and "fires" in status["message"], str(status.get("message"))
+
+    async def wave(number: int) -> tuple[bool, str]:
+        nonlocal status
+        status = (await centre.clusters["east"].get("shift", order.name)).get("status", {})
+        return status.get("progress", {}).get("wave", 0) >= number, f"{status.get('phase')}: {status.get('message')}"
+
+    try:
+        await set_off(centre, others, prometheus)
+        begun = await centre.begin(order)
+        await until("the alarm keeps the first wave waiting", kept_waiting, timeout=30)
+        assert status["progress"].get("moved", 0) == 0, status
+        await centre.floors.press("available", others)
+        await until("the first wave leaves when the alarm is quiet", lambda: wave(1), timeout=30)
+        await set_off(centre, others, prometheus)
+        await until("the alarm keeps the second wave waiting", kept_waiting, timeout=30)
+        assert status["progress"]["wave"] == 1, status
+        centre.observed.look()
+        assert 0 < centre.observed.at("west", accounts) < len(accounts) / 2
+        await centre.floors.press("available", others)
+        await centre.finish(begun, timeout=60)
+        move = await centre.measured(begun)
+        assert move.complete
+        assert move.measures.calls_cut == 0
+    finally:
+        await centre.floors.press("available", others)
