@@ -79,6 +79,26 @@ def test_a_long_standstill_is_not_made_up_for_at_once() -> None:
     assert sum(bucket.take(60.0, waiting=True) for _ in range(2000)) == 501
 
 
+@pytest.mark.parametrize("step", [0.02, 0.2, 0.45])
+def test_a_bucket_knows_by_itself_that_somebody_was_turned_away(step: float) -> None:
+    bucket = TokenBucket(100.0)
+    while bucket.take(0.0):
+        pass
+    let_through = 0
+    for n in range(1, int(10 / step)):
+        while bucket.take(n * step, waiting=bucket.waited_for(n * step)):
+            let_through += 1
+    assert 100.0 * (10 - 2 * step) <= let_through <= 100.0 * 10 + 6
+
+
+def test_who_was_turned_away_long_ago_is_not_waiting_any_more() -> None:
+    bucket = TokenBucket(100.0)
+    while bucket.take(0.0):
+        pass
+    assert bucket.waited_for(0.5)
+    assert not bucket.waited_for(0.6)
+
+
 def test_looking_uses_nothing_up() -> None:
     bucket = TokenBucket(1.0)
     assert all(bucket.ready(0.0) for _ in range(3))

@@ -109,12 +109,12 @@ class Cti:
             outs += self.server.tick(self.now)
         return outs
 
-    def living(self, seconds: float) -> list[Out]:
-        """Let time pass while every client answers its pings at once."""
+    def living(self, seconds: float, step: float = TICK) -> list[Out]:
+        """Let time pass, `step` by `step`, while every client answers its pings at once."""
         seen: list[Out] = []
         until = self.now + seconds
         while self.now < until - 1e-9:
-            self.now = min(until, self.now + TICK)
+            self.now = min(until, self.now + step)
             for out in self.server.tick(self.now):
                 seen.append(out)
                 if isinstance(out, Reply) and isinstance(out.frame, Ping):
@@ -610,6 +610,19 @@ def test_a_thousand_agents_of_two_hundred_groups_keep_a_pace_within_five_per_cen
     while released < 1000:
         released += len(frames(cti.living(0.1), Release))
     assert 9.5 <= cti.now - began <= 10.5
+
+
+@pytest.mark.parametrize("late", [0.1, 0.2])
+def test_a_cti_that_is_short_of_a_processor_keeps_the_pace(cti: Cti, late: float) -> None:
+    cti.place(EAST)
+    for n in range(400):
+        cti.sign_in(n, f"a{n}")
+    cti.place(OUT, together=Together("callcenter/s1", 100.0))
+    began = cti.now
+    released = 0
+    while cti.now < began + 3.0:
+        released += len(frames([*cti.living(late, late), *cti.living(5 * TICK)], Release))
+    assert released == pytest.approx(100.0 * (cti.now - began), rel=0.05)
 
 
 def test_the_newest_word_of_a_moves_pace_counts(cti: Cti) -> None:

@@ -19,6 +19,7 @@ class TokenBucket:
     rate: float
     _tokens: float = field(default=0.0, init=False)
     _at: float | None = field(default=None, init=False)
+    _waited_for: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         if not self.rate > 0:
@@ -32,14 +33,23 @@ class TokenBucket:
         most = 1.0 + self.rate * (LATE_SECONDS if waiting else BURST_SECONDS)
         if self._at is None:
             self._tokens = most
-        else:
+        elif now > self._at:  # what is left of this same look was made up for already
             self._tokens = min(most, self._tokens + (now - self._at) * self.rate)
         self._at = now
         return self._tokens >= 1.0
 
     def take(self, now: float, *, waiting: bool = False) -> bool:
         """Let one through at `now`, or say that it is too early."""
-        if not self.ready(now, waiting=waiting):
+        self._waited_for = not self.ready(now, waiting=waiting)
+        if self._waited_for:
             return False
         self._tokens -= 1.0
         return True
+
+    def comes_back(self) -> None:
+        """Somebody who did not get to ask at this look will do so at the next one."""
+        self._waited_for = True
+
+    def waited_for(self, now: float) -> bool:
+        """Whether somebody was left over at the last look, and that is no longer ago than what is made up for."""
+        return self._waited_for and self._at is not None and now - self._at <= LATE_SECONDS

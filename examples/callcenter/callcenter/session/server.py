@@ -801,6 +801,9 @@ class SessionServer:
             group = max(leaving, key=lambda group: len(group.leaving))
             if not self._release_some(group, now, 1, out) or not group.leaving:
                 leaving.remove(group)
+        for group in leaving:  # this tick's share is used up
+            if group.release_pace is not None:
+                group.release_pace.comes_back()
 
     def _release_some(self, group: Group, now: float, most: int, out: list[Out]) -> int:
         """Release up to `most` of the leaving; returns how many were."""
@@ -812,7 +815,8 @@ class SessionServer:
                 continue
             if not self._windows[self._bound_for(seat)].has_room(now):
                 break
-            if group.release_pace is not None and not group.release_pace.take(now):
+            pace = group.release_pace
+            if pace is not None and not pace.take(now, waiting=pace.waited_for(now)):
                 break
             group.leaving.popleft()
             self._release(seat, now, out)
