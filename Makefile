@@ -10,7 +10,6 @@ PYTEST := $(VENV)/bin/pytest
 UV := $(shell command -v uv || echo out/uv/bin/uv)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/examples/demo
 KEEP ?=
-WAY_HOME ?=
 ONLY ?=
 RUNS ?=
 SEEDS ?=
@@ -97,8 +96,8 @@ bench: init ## Benchmarks on the lab (RUNS=10 for more of each), then idle engin
 matrix: init ## Every fault and what must come of it (about 55 min; ONLY="engine|clock" for some); table in out/matrix/.
 	$(PY) -m tests.matrix $(if $(ONLY),--only "$(ONLY)")
 
-demo: init ## The main job: two cities and a witness, 1,200 agents, eight planned moves, a drill with its report, a city that dies; out/demo/.
-	$(PY) -m demo $(if $(KEEP),--keep) $(if $(WAY_HOME),--way-home)
+demo: init ## The main job: two cities and a witness, 1,200 agents, eight planned moves, a drill with its report, a city that dies and comes back; out/demo/.
+	$(PY) -m demo $(if $(KEEP),--keep)
 
 lab-up: init ## Start the three cities, the floors and the carrier.
 	$(PY) -m lab up

@@ -346,6 +346,7 @@ class CallCentre:
             accusations=self.commits.accusations,
             failovers=self.commits.failovers,
             commits=self.commits.commits,
+            doors=self.commits.doors,
         )
         self.say(rescued(found))
         return found
@@ -385,7 +386,8 @@ def rescued(found: Rescue) -> str:
     return (
         f"{found.agents - len(found.missing)} of {found.agents} work again{missing}; from the power-off: "
         f"detected {seconds(at.detected)}, confirmed {seconds(at.confirmed)}, committed {seconds(at.committed)}, "
-        f"signed in {seconds(at.first_sign_in)} to {seconds(at.last_sign_in)}, first call {seconds(at.first_call)}"
+        f"door open {seconds(at.door_open)}, signed in {seconds(at.first_sign_in)} to {seconds(at.last_sign_in)}, "
+        f"first call {seconds(at.first_call)}"
     )
 
 

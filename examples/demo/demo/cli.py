@@ -25,12 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 every promise held, 1 something failed (said what), 130 interrupted."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the lab up at the end, and say how to look around")
-    parser.add_argument("--way-home", action="store_true", help="let the lost city come back, and its agents come home")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the 1,200 agents, for a quick look")
     options = parser.parse_args(argv)
     say = Storyteller(lambda line: print(line, flush=True))
     try:
-        return asyncio.run(_run(say, keep=options.keep, scale=options.scale, way_back=options.way_home))
+        return asyncio.run(_run(say, keep=options.keep, scale=options.scale))
     except (DemoError, LabError) as e:
         print(f"\ndemo: {e}\ndemo: logs lie in {shown(DEMO_OUT)} and {shown(OUT / 'lab' / 'logs')}", file=sys.stderr)
         return 1
@@ -39,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-async def _run(say: Storyteller, *, keep: bool, scale: float, way_back: bool) -> int:
+async def _run(say: Storyteller, *, keep: bool, scale: float) -> int:
     folder = DEMO_OUT
     clear(folder)
     chosen = quickstart.load() if scale == 1.0 else quickstart.scaled(scale, folder / "manifests")
@@ -52,8 +51,7 @@ async def _run(say: Storyteller, *, keep: bool, scale: float, way_back: bool) ->
         moves = await tell(centre, orders.story(chosen), say)
         rehearsal = await drill(centre, say)
         rescue = await disaster(centre, say)
-        if way_back:
-            moves.append(await way_home(centre, say))
+        moves.append(await way_home(centre, say))
     except (DemoError, LabError):
         # Who asked to keep the lab wants to look around most of all when something went wrong.
         if keep:

@@ -6,11 +6,12 @@ when the coordinator wrote it, to the millisecond; an object's status would say 
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tandem.domain import keys
-from tandem.domain.records import FailoverRecord, ObservationRecord, PlacementRecord
+from tandem.domain.records import FailoverRecord, ObservationRecord, PlacementRecord, SystemReport
 from tandem.engine.ports import Change, Store, StoreError
 
 
@@ -62,8 +63,18 @@ class Accusation:
     at: float
 
 
+@dataclass(frozen=True)
+class Door:
+    """A city's CTI has the map of this revision. `at`: when that was heard, seconds of CLOCK_REALTIME."""
+
+    site: str
+    group: str
+    revision: int
+    at: float
+
+
 class CommitLog:
-    """Every placement committed since `start`, and every accusation and failover, in order."""
+    """Every placement committed since `start`, and every accusation, failover and door, in order."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -73,6 +84,8 @@ class CommitLog:
         self.accusations: list[Accusation] = []
         self.failovers: list[tuple[str, FailoverRecord]] = []
         """City and record, each time one begins or ends."""
+        self.doors: list[Door] = []
+        self._maps: dict[tuple[str, str], int] = {}
 
     async def start(self) -> None:
         """Begin to follow; returns when the present state is known."""
@@ -108,6 +121,14 @@ class CommitLog:
         elif change.key.startswith(keys.FAILOVERS):
             site = change.key.removeprefix(keys.FAILOVERS)
             self.failovers.append((site, FailoverRecord.model_validate_json(value)))
+        elif change.key.startswith(keys.REPORTS):
+            self._read_report(change.key.removeprefix(keys.REPORTS).split("/")[0], value)
+
+    def _read_report(self, site: str, value: bytes) -> None:
+        for group, report in SystemReport.model_validate_json(value).groups.items():
+            if self._maps.get((site, group)) != report.revision:
+                self._maps[site, group] = report.revision
+                self.doors.append(Door(site, group, report.revision, time.time()))
 
     async def _follow(self, revision: int) -> None:
         while True:

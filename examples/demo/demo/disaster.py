@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from demo.commits import Accusation, Commit
+from demo.commits import Accusation, Commit, Door
 from demo.measure import noticed, overlaps, times_to
 from demo.timeline import AgentEvent, Call
 from tandem.domain.records import FailoverRecord
@@ -37,6 +37,8 @@ class Phases:
     detected: float | None
     confirmed: float | None
     committed: float | None
+    door_open: float | None
+    """As the store hears it from the CTI, which opened it a moment before."""
     first_sign_in: float | None
     last_sign_in: float | None
     first_call: float | None
@@ -90,6 +92,7 @@ def rescue(
     accusations: Sequence[Accusation],
     failovers: Sequence[tuple[str, FailoverRecord]],
     commits: Sequence[Commit],
+    doors: Sequence[Door],
 ) -> Rescue:
     """The figures of one failover.
 
@@ -99,7 +102,7 @@ def rescue(
         calls: The carrier's calls.
         account_of: Extension or account -> account.
         control: Accounts elsewhere that were not to notice anything.
-        accusations, failovers, commits: What was seen in the store.
+        accusations, failovers, commits, doors: What was seen in the store.
     """
     lasted = (loss.killed_at, loss.until)
     by_account: dict[str, list[AgentEvent]] = {}
@@ -114,10 +117,13 @@ def rescue(
         and (account := account_of.get(call.agent, "")) in back
         and back[account] <= call.answered_at <= loss.until
     ]
+    placed = [commit for commit in commits if commit.cause.startswith(f"Failover/{loss.city}-")]
+    opened = {(commit.group, commit.revision) for commit in placed}
     phases = Phases(
         detected=_since(loss, (word.at for word in accusations if word.site == loss.city)),
         confirmed=_since(loss, (record.started_at for site, record in failovers if site == loss.city)),
-        committed=_since(loss, (commit.at for commit in commits if commit.cause.startswith(f"Failover/{loss.city}-"))),
+        committed=_since(loss, (commit.at for commit in placed)),
+        door_open=_since(loss, (door.at for door in doors if (door.group, door.revision) in opened)),
         first_sign_in=arrived[0] if arrived else None,
         last_sign_in=arrived[-1] if arrived else None,
         first_call=_since(loss, answered),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from demo.commits import Accusation, Commit
+from demo.commits import Accusation, Commit, Door
 from demo.disaster import Loss, Rescue, rescue
 from demo.timeline import AgentEvent, Call
 from tandem.domain.records import FailoverRecord
@@ -46,6 +46,7 @@ def figures(events: list[AgentEvent], calls: tuple[Call, ...] = ()) -> Rescue:
             Commit(GROUP, 7, 101.0, frozenset(), frozenset({"west"}), "Shift/x"),
             Commit(GROUP, 8, 103.05, frozenset(), frozenset({"west"}), "Failover/east-1"),
         ],
+        doors=[Door("west", GROUP, 7, 101.1), Door("west", GROUP, 8, 103.1), Door("west", GROUP, 8, 104.0)],
     )
 
 
@@ -59,6 +60,7 @@ def test_every_phase_counts_from_the_power_off() -> None:
     phases = found.phases
     assert found.complete
     assert (phases.detected, phases.confirmed, phases.committed) == pytest.approx((0.8, 3.0, 3.05))
+    assert phases.door_open == pytest.approx(3.1)
     assert (phases.first_sign_in, phases.last_sign_in, phases.first_call) == pytest.approx((3.2, 3.8, 3.9))
     assert found.time_to[63.5] == found.time_to[100.0] == pytest.approx(3.8)
 

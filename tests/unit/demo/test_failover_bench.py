@@ -5,7 +5,7 @@ from tests.bench.failover import picture, summary, table
 
 
 def a_death(last: float | None) -> Rescue:
-    phases = Phases(0.6, 2.7, 2.8, 2.9, last, None)
+    phases = Phases(0.6, 2.7, 2.8, 2.85, 2.9, last, None)
     arrived = (2.9,) if last is None else (2.9, last)
     missing = ("a2",) if last is None else ()
     return Rescue(2, phases, {63.5: last, 93.1: last, 100.0: last}, arrived, missing, (), 200, ())

@@ -93,7 +93,7 @@ def test_a_goal_that_was_missed_is_said_and_is_no_broken_promise() -> None:
 
 
 def a_rescue(last: float = 3.7, **changes: Any) -> Rescue:
-    phases = Phases(0.6, 2.7, 2.8, 2.9, last, 3.9)
+    phases = Phases(0.6, 2.7, 2.8, 2.85, 2.9, last, 3.9)
     return replace(
         Rescue(1000, phases, {63.5: 3.5, 93.1: 3.6, 100.0: last}, (2.9, 3.5, last), (), (), 200, ()), **changes
     )
@@ -107,6 +107,7 @@ def test_the_disaster_has_its_key_its_table_and_its_section() -> None:
         "detected": 0.6,
         "confirmed": 2.7,
         "committed": 2.8,
+        "door_open": 2.85,
         "first_sign_in": 2.9,
         "last_sign_in": 3.7,
         "first_call": 3.9,
