@@ -57,6 +57,16 @@ async def scale_by(centre: CallCentre, deployment: str, scaling: dict[str, Any] 
     for city in CITIES:
         await centre.clusters[city].kubectl("patch", "site", "west", "--type=json", "-p", json.dumps(patch))
 
+    async def agreed() -> tuple[bool, str]:
+        found = [await centre.clusters[city].get("site", "west") for city in CITIES]
+        told = [(site["metadata"]["generation"], site["status"].get("observedGeneration")) for site in found]
+        consistent = [
+            one["status"] for site in found for one in site["status"]["conditions"] if one["type"] == "SpecConsistent"
+        ]
+        return all(wanted == seen for wanted, seen in told) and set(consistent) == {"True"}, f"{told}, {consistent}"
+
+    await until("the engines know the Site as it is now", agreed, timeout=20)
+
 
 def ready_since(pod: dict[str, Any]) -> float:
     """Seconds since the epoch."""
