@@ -17,16 +17,19 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from callcenter.cti import app
+from callcenter.cti.centre import Centre
 from callcenter.session import client, placements
 from callcenter.session.admission import Admission
 from callcenter.session.door import Door
 from callcenter.session.guests import GuestDoor
 from callcenter.session.placements import PlaceAnswer, PlacementBook
 from callcenter.session.server import SessionServer
-from tandem.domain import abort, failover, finish, homecoming, keys, loss, orders, plan, shifts, waves
+from tandem.domain import abort, drills, failover, finish, homecoming, keys, loss, orders, plan, shifts, waves
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
+from tandem.domain.drill_turn import DrillTurn
 from tandem.domain.placement import BucketMap, Slot, fewest_moves, parse_moves
+from tandem.domain.schedule import latest_due, next_after
 from tandem.domain.words import Accusation
 from tandem.engine import coordinator, observer
 from tandem.engine.coordinator import Coordinator
@@ -58,6 +61,7 @@ class Mutation:
 _LOSS: Final = loss.loss
 _WORDS_ABOUT: Final = loss.words_about
 NO_PREMISE: Final = Premise("/tandem/v1/coordinator")
+_ALL_DRILL: Final = patch.object(scenario, "DRILLS", 1.0)
 
 
 def _one_accuser() -> Sequence[Any]:
@@ -303,7 +307,91 @@ def _shares_restored() -> Sequence[Any]:
     def restoring(current: BucketMap, home: BucketMap) -> Any:
         return fewest_moves(current, home.end_shares)
 
-    return [patch.object(plan, "restoring_moves", restoring), patch.object(scenario, "DRILLS", 1.0)]
+    return [patch.object(plan, "restoring_moves", restoring), _ALL_DRILL]
+
+
+def _left_where_they_are() -> Sequence[Any]:
+    """A Drill that is to come back early ends where its agents are, and says so."""
+    come_back = drills._come_back
+
+    def stay(turn: DrillTurn) -> None:
+        if turn.run.outcome is None:
+            come_back(turn)
+        else:
+            turn.finish(turn.run.outcome, turn.run.reason, "its agents stay")
+
+    return [
+        patch.object(drills, "_come_back", stay),
+        patch.object(drills, "_abort", lambda turn, shift: None),
+        _ALL_DRILL,
+    ]
+
+
+def _over_at_once() -> Sequence[Any]:
+    """A Drill is over as soon as its Shift home is planned."""
+    come_back = drills._come_back
+
+    def end(turn: DrillTurn) -> None:
+        come_back(turn)
+        if turn.record.phase == "Back":
+            turn.finish("Interrupted", turn.record.reason, "its Shift brings them back")
+
+    return [patch.object(drills, "_come_back", end), _ALL_DRILL]
+
+
+def _busy_ones_silenced() -> Sequence[Any]:
+    """Whoever has a session is as good as anybody else, in a call or not."""
+
+    def impair(self: Centre, drill: str, shares: Any, to: Any, ttl: float, now: float) -> Any:
+        waiting = [group for group in self.group_seq if self.calls.waiting(group)]
+        return self.server.impair(drill, shares, to, ttl, lambda account: True, now), self._settle([], now, waiting)
+
+    def may_be_silenced(self: SessionServer, seat: Any, to: Any, now: float) -> bool:
+        return seat.session is not None and now < seat.session.valid_until and self._door(seat) is Door.OPEN
+
+    return [
+        patch.object(Centre, "impair", impair),
+        patch.object(SessionServer, "_may_be_silenced", may_be_silenced),
+        *_all_rehearse_a_failover(),
+    ]
+
+
+def _silent_ones_rung() -> Sequence[Any]:
+    """Calls are offered to agents whom a Drill keeps silent."""
+
+    def may_take_call(self: SessionServer, account: str, now: float) -> bool:
+        return self.valid(account, now) and not self._leaving(self._t.seats[account])
+
+    return [patch.object(SessionServer, "may_take_call", may_take_call), *_all_rehearse_a_failover()]
+
+
+def _all_rehearse_a_failover() -> Sequence[Any]:
+    return [_ALL_DRILL, patch.object(scenario, "FAILOVERS", 1.0)]
+
+
+def _due_again() -> Sequence[Any]:
+    """A run that is over takes with it what the record says of the times that have been dealt with."""
+    file = DrillTurn._file
+
+    def forget(self: DrillTurn, run: Any) -> None:
+        file(self, run)
+        if run.started_at:
+            self.record = self.record.model_copy(update={"after": self.now.wall - 60.0})
+
+    return [patch.object(DrillTurn, "_file", forget), *_all_by_schedule()]
+
+
+def _no_zones() -> Sequence[Any]:
+    """A schedule means UTC, whatever its Drill says."""
+    return [
+        patch.object(drills, "latest_due", lambda schedule, zone, after, now: latest_due(schedule, "UTC", after, now)),
+        patch.object(drills, "next_after", lambda schedule, zone, after: next_after(schedule, "UTC", after)),
+        *_all_by_schedule(),
+    ]
+
+
+def _all_by_schedule() -> Sequence[Any]:
+    return [_ALL_DRILL, patch.object(scenario, "SCHEDULED", 1.0)]
 
 
 def _no_conflicts() -> Sequence[Any]:
@@ -420,6 +508,12 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("a decision is told before it is made", ("EveryPlacementIsTold",), _told_before),
     Mutation("everybody is let in at once", ("PacedSignIns",), _all_at_once, ("disaster",)),
     Mutation("a Drill brings back shares, not buckets", ("DrillsRestore", "NobodyMovesUnasked"), _shares_restored),
+    Mutation("a Drill that comes back early leaves its agents there", ("DrillsRestore",), _left_where_they_are),
+    Mutation("a Drill is over before its agents are home", ("DrillsRestore",), _over_at_once),
+    Mutation("busy agents are kept silent", ("OnlyIdleAgentsAreSilenced",), _busy_ones_silenced),
+    Mutation("agents who are kept silent are rung", ("OnlyIdleAgentsAreSilenced",), _silent_ones_rung),
+    Mutation("a Drill is due again and again", ("DrillsRunWhenAsked",), _due_again),
+    Mutation("schedules know no time zone", ("DrillsRunWhenAsked", "Liveness"), _no_zones),
     Mutation("two Shifts may have one group", ("OneShiftPerGroup",), _no_conflicts, ("move",)),
 )
 

@@ -23,13 +23,24 @@ from tandem.domain import keys
 from tandem.domain.placement import BucketMap, Slot
 from tandem.domain.plan import IN_THE_WAY
 from tandem.domain.reasons import Reason
-from tandem.domain.records import DrillRecord, HistoryRecord, PlacementRecord, ShiftRecord
+from tandem.domain.records import (
+    DrillDue,
+    DrillRecord,
+    DrillRunRecord,
+    FailoverRecord,
+    HistoryRecord,
+    PlacementRecord,
+    ShiftRecord,
+)
 from tandem.engine.ports import Change, KeyValue
 
 if TYPE_CHECKING:
     from tests.sim.cti import SimCti
     from tests.sim.person import Person
     from tests.sim.world import World
+
+DRILL: Final = "callcenter/rehearsal"
+DRILL_NAME: Final = DRILL.partition("/")[2]
 
 LOOK_S: Final = 0.1
 """Seconds between two looks at the truth."""
@@ -98,6 +109,10 @@ class Ordered:
     aborts: set[str] = field(default_factory=set)
     orders: list[tuple[str, dict[str, int]]] = field(default_factory=list)
     drill: DrillSpec | None = None
+    runs: set[str] = field(default_factory=set)
+    """Commands to run it, by their ID."""
+    due_at: float | None = None
+    """The one time, since the epoch, that its schedule has around the story."""
     approved: set[str] = field(default_factory=set)
     """Failovers in which somebody said yes for the groups that are asked about."""
 
@@ -638,7 +653,7 @@ def _last_illness(looks: Iterable[Truth]) -> float:
 
 
 class OnlyIdleAgentsAreSilenced(Promise):
-    """Who hears nothing of a city for a Drill's sake works there, is idle, is of a group that it drills, and can go."""
+    """Who hears nothing of a city for a Drill's sake works there, is idle, and is not rung meanwhile."""
 
     name = "OnlyIdleAgentsAreSilenced"
 
@@ -795,7 +810,12 @@ class OneShiftPerGroup(Promise):
 
 
 class DrillsRestore(Promise):
-    """A Drill that has succeeded leaves every map exactly as it was, and one that is over leaves nobody on his way."""
+    """A run of a Drill that is over, however it ended, has left every group where it was.
+
+    One that succeeded has left every map exactly so. After any other the agents of the last buckets may still be in a
+    call that they bring home. Only an emergency leaves them elsewhere: where it has put them, or, of the groups that it
+    did not move, where it found them. Each thing that makes a Drill give up on the way home takes longer than a story.
+    """
 
     name = "DrillsRestore"
 
@@ -808,17 +828,80 @@ class DrillsRestore(Promise):
             if run.name not in self._judged:
                 self._judged.add(run.name)
                 self.world.stats[f"Drills: {run.outcome}"] += 1
-                if run.outcome == "Succeeded":
-                    self._judge(run.out.shift)
+                self._judge(run)
 
-    def _judge(self, shift: str) -> None:
+    def _judge(self, run: DrillRunRecord) -> None:
+        out, back = (f"Drill/{DRILL_NAME}-{run.name}-{way}" for way in ("out", "back"))
+        found: dict[str, tuple[BucketMap, BucketMap]] = {}
+        emergency = self._emergency()
         for group, history in self.watch.history.items():
-            begun = next((c for c in history if c.record.cause.endswith(shift.rpartition("/")[2])), None)
-            if begun is not None and begun.before != history[-1].after:
+            first = next((number for number, commit in enumerate(history) if commit.record.cause == out), None)
+            before = history[first].before if first is not None else None
+            if first is None or before is None:
+                continue
+            found[group] = before, history[-1].after
+            for commit in history[first:]:
+                if commit.record.cause not in (out, back):
+                    if commit.kind != "Failover":
+                        raise self.broken(f"{group} was moved by {commit.record.cause} in the middle of run {run.name}")
+                    emergency = True
+        if found and not run.started_at:
+            raise self.broken(f"run {run.name} never started ({run.outcome}), and has moved {sorted(found)}")
+        self._nothing_goes_on(run)
+        for group, (before, after) in found.items():
+            if after != before if run.outcome == "Succeeded" else not (emergency or _leads_to(after, before)):
                 raise self.broken(
-                    f"the run succeeded and left {group} at {history[-1].after.encode()}; it was "
-                    f"{begun.before.encode() if begun.before else 'nowhere'}"
+                    f"run {run.name} is {run.outcome} ({run.reason}) and left {group} at {after.encode()}; it was "
+                    f"{before.encode()}"
                 )
+        if found and run.outcome != "Succeeded":
+            self.world.stats["Drills left by an emergency" if emergency else "Drills brought back early"] += 1
+
+    def _emergency(self) -> bool:
+        """Whether a city counts as lost."""
+        found = self.world.cluster.range(keys.FAILOVERS)[0]
+        return any(FailoverRecord.model_validate_json(kv.value).state == "Active" for kv in found)
+
+    def _nothing_goes_on(self, run: DrillRunRecord) -> None:
+        for leg in (run.out, run.back):
+            kv = self.world.cluster.get(keys.shift(leg.shift)) if leg.shift else None
+            phase = ShiftRecord.model_validate_json(kv.value).phase if kv is not None else ""
+            if phase in IN_THE_WAY:
+                raise self.broken(f"run {run.name} is over ({run.outcome}), and {leg.shift} goes on: {phase}")
+
+
+def _leads_to(after: BucketMap, before: BucketMap) -> bool:
+    """Whether each bucket is, or is on its way, where it was."""
+    return [slot.end for slot in after.slots] == [slot.end for slot in before.slots]
+
+
+class DrillsRunWhenAsked(Promise):
+    """A run has a command behind it, or a time of its Drill's schedule in its zone; and each has one run at most."""
+
+    name = "DrillsRunWhenAsked"
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch)
+        self._for: dict[str | float, str] = {}
+
+    def drilled(self, record: DrillRecord) -> None:
+        under_way = (record.run.due,) if record.run is not None else ()
+        waiting = (record.due,) if record.due is not None else ()
+        for due in (*waiting, *under_way, *(run.due for run in record.runs)):
+            asked = due.request if due.by else due.at
+            if asked not in self._for:
+                self._know(due)
+            if self._for.setdefault(asked, due.name) != due.name:
+                raise self.broken(f"{asked} has two runs: {self._for[asked]} and {due.name}")
+
+    def _know(self, due: DrillDue) -> None:
+        ordered = self.watch.ordered
+        if due.by and due.request not in ordered.runs:
+            raise self.broken(f"run {due.name} is there because of {due.request}, which nobody has asked for")
+        if not due.by:
+            self.world.stats["Drills due by their schedule"] += 1
+            if due.at != ordered.due_at:
+                raise self.broken(f"run {due.name} is due at {due.at:.0f}; its schedule says {ordered.due_at}")
 
 
 class EmergencyEndsShifts(Promise):
@@ -1066,6 +1149,7 @@ PROMISES: Final[tuple[type[Promise], ...]] = (
     NobodyMovesUnasked,
     OneShiftPerGroup,
     DrillsRestore,
+    DrillsRunWhenAsked,
     OnlyIdleAgentsAreSilenced,
     GatesKeepWaves,
     ManualWaitsForAPerson,

@@ -10,11 +10,14 @@ from typing import Any, Final
 from callcenter.session.lease import Timing
 from tandem.api.drill import UNDER_WAY
 from tandem.api.shift import FINISHED
+from tandem.constants import REHEARSAL_MOST_S
 from tandem.domain import keys
 from tandem.domain.records import DrillRecord, ShiftRecord
 from tests.sim import faults
 from tests.sim.cti import operating_system_replaced
 from tests.sim.promises import BrokenPromiseError
+from tests.sim.scheduler import WALL_EPOCH
+from tests.sim.timetable import TIMETABLES, Timetable
 from tests.sim.world import CITIES, WITNESS_SITE, GroupPlan, Setting, World
 
 SETTLED_S: Final = 4.5
@@ -39,6 +42,9 @@ DRILLS: Final = 0.12
 
 FAILOVERS: Final = 0.4
 """Share of the Drills that rehearse a failover."""
+
+SCHEDULED: Final = 0.35
+"""Share of the Drills that start by their schedule."""
 
 
 @dataclass
@@ -174,7 +180,7 @@ class Scenario:
         self._at(first - 0.05, lambda: self._begin(name, 9.0, lambda: faults.stop_in_a_commit(world, stands, hold)))
 
     def _plan_drill(self, first: float, rng: Random) -> None:
-        """In some stories somebody starts a Drill; and whatever else happens goes on."""
+        """In some stories somebody starts a Drill, or its time comes; and whatever else happens goes on."""
         world = self.world
         if rng.random() > DRILLS:
             return
@@ -189,7 +195,16 @@ class Scenario:
             spec |= {"kind": "Failover", "failover": lost, "shift": {**rehearsal, "percent": 100}}
         self._at(SETTLED_S - 1.0, lambda: world.drill(spec, rng.choice([CITIES, CITIES, CITIES[:1]])))
         begins = first + rng.uniform(-1.5, 1.0)
-        self._at(begins, lambda: world.drill_command("run", rng.choice(CITIES)))
+        timed = _timed(world.seed)
+        if timed is None:
+            self._at(begins, lambda: world.drill_command("run", rng.choice(CITIES)))
+        else:
+            timetable, begins = timed
+            spec |= {"schedule": timetable.schedule, "timeZone": timetable.zone}
+            spec["startingDeadline"] = kind.choice(["10s", "10m"])
+            world.watch.ordered.due_at = timetable.due
+            if kind.random() < 0.3:  # and somebody starts it too
+                self._at(begins + kind.uniform(-1.0, 4.0), lambda: world.drill_command("run", rng.choice(CITIES)))
         if rng.random() < 0.25:
             self._at(begins + rng.uniform(0.1, 5.0), lambda: world.drill_command("abort", rng.choice(CITIES)))
 
@@ -377,7 +392,7 @@ class Scenario:
         began = world.scheduler.now
         world.run(2.0)
         while (wrong := self.unsettled()) is not None:
-            if world.scheduler.now > began + BOUND_S:
+            if world.scheduler.now > began + BOUND_S + self._rehearsed_s():
                 raise BrokenPromiseError(LIVENESS, f"{BOUND_S:g} s after the last fault: {wrong}")
             world.run(0.5)
         self.healed_in = world.scheduler.now - began
@@ -385,6 +400,11 @@ class Scenario:
         while self._comes_home() and world.scheduler.now < homeward:
             world.run(0.5)
         world.run(0.5)
+
+    def _rehearsed_s(self) -> float:
+        """Seconds for which a Drill may wait that a loss is confirmed which it rehearses: nobody may confirm it."""
+        drill = self.world.watch.ordered.drill
+        return REHEARSAL_MOST_S if drill is not None and drill.failover is not None else 0.0
 
     def _comes_home(self) -> bool:
         """Whether somebody is on his way home by himself, or will be once his city has been well for long enough."""
@@ -417,7 +437,15 @@ class Scenario:
             drill = DrillRecord.model_validate_json(kv.value)
             if drill.phase in UNDER_WAY:
                 return f"{kv.key} is under way: {drill.phase}, {drill.message}"
+            if drill.phase == "Waiting" and drill.schedule and self._has_come(drill.after):
+                return f"the time of {kv.key} has come ({drill.schedule}), and nobody has looked: {drill.message}"
         return None
+
+    def _has_come(self, after: float) -> bool:
+        """Whether by everybody's clock the Drill's time is over, and it was later than `after` (since the epoch)."""
+        due = self.world.watch.ordered.due_at
+        clocks = [engine.process.now() for engine in self.world.engines.values()]
+        return due is not None and after < due < min(clocks) - 1.0
 
 
 def _goal(to: str, percent: int, rng: Random) -> dict[str, Any]:
@@ -490,7 +518,19 @@ def _draw(seed: int, rng: Random) -> tuple[Setting, float, str]:
     theme = rng.choices(list(THEMES), list(THEMES.values()))[0]
     if theme in SHIFTED and _loses_its_way(seed):
         setting = _many_in_one_place(setting)
+    timed = _timed(seed)
+    if timed is not None:
+        timetable, begins = timed
+        setting = replace(setting, wall_s=timetable.comes_by - begins - WALL_EPOCH)
     return setting, ends, theme
+
+
+def _timed(seed: int) -> tuple[Timetable, float] | None:
+    """By which schedule this story's Drill starts, and when; None: there is none, or somebody starts it."""
+    rng = Random(f"{seed}/drill-schedule")
+    if Random(f"{seed}/drill").random() > DRILLS or rng.random() > SCHEDULED:
+        return None
+    return rng.choice(TIMETABLES), SETTLED_S + rng.uniform(0.0, 3.0)
 
 
 def _loses_its_way(seed: int) -> bool:

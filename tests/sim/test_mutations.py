@@ -19,6 +19,11 @@ QUICK = (
     "gates are always open",
     "wanted is not actual: moved",
     "arrivals are not told",
+    "a Drill that comes back early leaves its agents there",
+    "busy agents are kept silent",
+    "agents who are kept silent are rung",
+    "a Drill is due again and again",
+    "schedules know no time zone",
 )
 SEEDS = 400
 

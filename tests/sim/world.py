@@ -24,7 +24,7 @@ from tests.sim.cti import CtiProcess, Disk, SimCti
 from tests.sim.engine import Engine
 from tests.sim.network import Line, Network
 from tests.sim.person import Person
-from tests.sim.promises import Watch
+from tests.sim.promises import DRILL, Watch
 from tests.sim.scheduler import Process, Scheduler
 from tests.sim.store import Cluster
 from tests.sim.switch import Switch
@@ -32,7 +32,6 @@ from tests.unit.domain.world import WITNESS, group_spec, site_spec
 
 CITIES: Final = ("east", "west")
 WITNESS_SITE: Final = "witness"
-DRILL: Final = "callcenter/rehearsal"
 PLACES: Final = (*CITIES, WITNESS_SITE)
 FLOORS: Final = ("floor-a", "floor-b")
 
@@ -66,6 +65,8 @@ class Setting:
     """What test agents do in both cities: None, SignIn, SignInAndCall."""
     starts_s: Mapping[str, float] = field(default_factory=dict)
     """Location -> seconds after which its engine starts."""
+    wall_s: float = 0.0
+    """Seconds from `WALL_EPOCH` to the time of day at which the story begins."""
 
 
 @lru_cache(maxsize=64)
@@ -125,7 +126,7 @@ class World:
         return {
             "rate": 1.0 + (self.rng.uniform(-drift, drift) if drift else 0.0),
             "origin": self.rng.uniform(100.0, 1e5),
-            "wall": self.rng.uniform(-0.5, 0.5),
+            "wall": self.setting.wall_s + self.rng.uniform(-0.5, 0.5),
         }
 
     def _new_process(self, name: str, place: str) -> Process:
@@ -225,7 +226,7 @@ class World:
         self.put(f"Shift {name}: {spec}", keys.shift(f"callcenter/{name}"), record)
 
     def drill(self, spec: dict[str, Any], by: Sequence[str]) -> None:
-        """A Drill without a schedule, applied in these cities."""
+        """A Drill, applied in these cities."""
         self.watch.ordered.drill = DrillSpec.model_validate(spec)
         record = SpecRecord(digest=spec_digest(spec, {}), spec=spec)
         for city in by:
@@ -234,6 +235,8 @@ class World:
     def drill_command(self, action: str, city: str) -> None:
         """`kubectl tandem drill run` or `abort`; in a city without the object by way of its copy."""
         asked = {"id": f"{action}-{self.number()}", "action": action, "by": "ada"}
+        if action == "run":
+            self.watch.ordered.runs.add(asked["id"])
         request = json.dumps({**asked, "at": self.engines[WITNESS_SITE].process.now()})
         key = keys.spec(city, keys.DRILL, DRILL)
         kv = self.cluster.get(key)
