@@ -255,7 +255,7 @@ def test_a_way_out_to_several_sites_counts_those_who_came_to_each() -> None:
         group=GROUPS[0], system="hotel", agents=10, to="west", moves=moves, waves=(moves,), before={"east": "0-99"},
         after=after,
     )  # fmt: skip
-    spec = ShiftSpec(selector={"system": "hotel"}, evacuate="east", waves=(100,))  # type: ignore[arg-type]
+    spec = ShiftSpec(selector={"system": "hotel"}, evacuate="east", waves=(100,))
     record = ShiftRecord(spec=spec, created_at=0, created_in="east", plan=(plan,), started_at=100, finished_at=110)
     arrivals = {
         (site, "hotel"): Entry(
@@ -269,7 +269,7 @@ def test_a_way_out_to_several_sites_counts_those_who_came_to_each() -> None:
     shifts = {"callcenter/x-out": ShiftEntry("callcenter/x-out", record, 1, 0, 0)}
     leg = DrillLegRecord(shift="callcenter/x-out", agents=10, started_at=100, finished_at=110)
     run = DrillRunRecord(
-        due=DrillDue(name="x", at=0, until=1), shift=Rehearsal(selector={"system": "hotel"}), out=leg  # type: ignore[arg-type]
+        due=DrillDue(name="x", at=0, until=1), shift=Rehearsal(selector={"system": "hotel"}), out=leg
     )  # fmt: skip
     found = way(Snapshot(shifts=shifts, arrivals=arrivals), run, "Out")
     assert (found.sites, found.arrived, found.returned, found.missing) == (("north", "west"), 10, 0, 0)
