@@ -165,8 +165,17 @@ def _marks(run: DrillRunRecord, snapshot: Snapshot, moment: str, wall: float) ->
         heartbeat = snapshot.heartbeats.get(site)
         version = (heartbeat.record.version or "unknown") if heartbeat else ""
         there = [system for system in sorted(systems) if snapshot.system(site, system) is not None]
+        operator = snapshot.operators.get(site)
         base = DrillMarkRecord.model_validate(
-            {"moment": moment, "at": wall, "site": site, "system": "", "version": version}
+            {
+                "moment": moment,
+                "at": wall,
+                "site": site,
+                "system": "",
+                "version": version,
+                "operator_version": operator.record.version if operator else "",
+                "kubernetes_version": operator.record.kubernetes if operator else "",
+            }
         )
         if not there:
             yield base
@@ -182,6 +191,8 @@ def _marks(run: DrillRunRecord, snapshot: Snapshot, moment: str, wall: float) ->
                     "system": system,
                     "boot": report.boot,
                     "softswitch_uptime": report.softswitch_uptime,
+                    "cti_version": report.capabilities.version if report.capabilities else "",
+                    "softswitch_version": report.softswitch_version,
                     "signed_in": sum(group.signed_in for group in groups),
                     "talking": sum(group.talking for group in groups),
                     "calls_waiting": sum(group.calls_waiting for group in groups),

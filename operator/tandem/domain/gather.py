@@ -28,6 +28,7 @@ from tandem.domain.records import (
     HoldRecord,
     MovesRecord,
     ObservationRecord,
+    OperatorRecord,
     OrderRecord,
     PlacementRecord,
     RanRecord,
@@ -75,6 +76,7 @@ class Gatherer:
         self._ran: dict[str, Entry[RanRecord]] = {}
         self._drills: dict[str, DrillEntry] = {}
         self._heartbeats: dict[str, Entry[HeartbeatRecord]] = {}
+        self._operators: dict[str, Entry[OperatorRecord]] = {}
         self._observations: dict[_About, dict[str, Heard]] = {}
         self._departed: dict[_About, dict[str, Gone]] = {}
         self._rehearsed: dict[str, dict[_Pair, dict[str, Heard]]] = {}  # drill -> (site, system) -> observer -> word
@@ -139,6 +141,8 @@ class Gatherer:
             self._drills.pop(key.removeprefix(keys.DRILLS), None)
         elif key.startswith(keys.HEARTBEATS):
             self._heartbeats.pop(key.removeprefix(keys.HEARTBEATS), None)
+        elif key.startswith(keys.OPERATORS):
+            self._operators.pop(key.removeprefix(keys.OPERATORS), None)
         elif key.startswith(keys.OBSERVATIONS):
             observer, about = _observation_parts(key)
             gone = self._observations.get(about, {}).pop(observer, None)
@@ -178,6 +182,7 @@ class Gatherer:
         found |= {keys.ran(name) for name in self._ran}
         found |= {keys.drill(name) for name in self._drills}
         found |= {keys.heartbeat(site) for site in self._heartbeats}
+        found |= {keys.operator(site) for site in self._operators}
         found |= {keys.observation(o, *about) for about, words in self._observations.items() for o in words}
         found |= {
             keys.rehearsed(observer, *place, drill)
@@ -217,6 +222,7 @@ class Gatherer:
             drills=dict(self._drills),
             drill_specs=dict(self._drill_specs),
             heartbeats=dict(self._heartbeats),
+            operators=dict(self._operators),
             observations={about: dict(words) for about, words in self._observations.items() if words},
             departed={about: dict(gone) for about, gone in self._departed.items() if gone},
             rehearsed={
@@ -267,6 +273,8 @@ class Gatherer:
             self._read_drill(key.removeprefix(keys.DRILLS), DrillRecord.model_validate_json(value), mod, at)
         elif key.startswith(keys.HEARTBEATS):
             self._heartbeats[key.removeprefix(keys.HEARTBEATS)] = entry(HeartbeatRecord)
+        elif key.startswith(keys.OPERATORS):
+            self._operators[key.removeprefix(keys.OPERATORS)] = entry(OperatorRecord)
         elif key.startswith(keys.OBSERVATIONS):
             observer, about = _observation_parts(key)
             words = self._observations.setdefault(about, {})

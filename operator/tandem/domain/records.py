@@ -38,6 +38,13 @@ class HeartbeatRecord(Record):
     version: str = ""
 
 
+class OperatorRecord(Record):
+    """What runs a location's objects. The key is on the operator's lease."""
+
+    version: str
+    kubernetes: str = Field(default="", description="Version of the API server, like v1.33.1; empty: not known yet.")
+
+
 class SpecRecord(Record):
     """One object as one location's operator read it."""
 
@@ -205,6 +212,10 @@ class DrillMarkRecord(Record):
     version: str = Field(default="", description="Of the engine there; empty: it writes nothing.")
     boot: str = Field(default="", description="Of the CTI; empty: it says nothing.")
     softswitch_uptime: int = 0
+    operator_version: str = Field(default="", description="This and the next three: empty where nobody says.")
+    kubernetes_version: str = ""
+    cti_version: str = ""
+    softswitch_version: str = ""
     signed_in: int = 0
     talking: int = 0
     calls_waiting: int = 0
@@ -383,6 +394,7 @@ class SystemReport(Record):
     confirmed: bool = False
     groups: dict[str, GroupReport] = Field(default_factory=dict)
     softswitch_uptime: int = 0
+    softswitch_version: str = Field(default="", description="Empty: it does not say.")
     softswitch_revision: int = Field(default=0, description="Newest placement revision the softswitch holds.")
     registered: int = 0
     calls: int = 0
@@ -440,6 +452,7 @@ class ArrivalRecord(Record):
     gap: float
     at: float = Field(description="When it was signed in, by the client's clock.")
     delay: DelayRecord | None = None
+    failed_over: bool = Field(default=False, description="Without a ticket: the client found its city lost by itself.")
 
 
 class ArrivalsOfShift(Record):
@@ -451,6 +464,8 @@ class ArrivalsOfShift(Record):
     whys: dict[str, int] = Field(default_factory=dict, description="What most of the way waited for -> agents.")
     slowest: tuple[ArrivalRecord, ...] = ()
     latest: tuple[ArrivalRecord, ...] = ()
+    failed_over_gaps: dict[int, int] = Field(default_factory=dict, description="`gaps` of those without a ticket.")
+    failed_over_times: dict[int, int] = Field(default_factory=dict, description="`times` of those without a ticket.")
 
     @property
     def agents(self) -> int:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from tandem.domain.delays import MEANING, Why
-from tandem.domain.report_model import FailoverTimes
+from tandem.domain.report_model import FailedOver, FailoverTimes
 
 NEVER: Final = "never"
 UNKNOWN: Final = "not measured"
@@ -49,6 +49,17 @@ def failover_phases(found: FailoverTimes) -> list[str]:
         ("last door open", found.doors_open),
     )
     return [f"{name} {seconds(value)}" for name, value in named]
+
+
+def automatic(found: FailedOver) -> str:
+    """Those who came by the automatic path alone, with their own times."""
+    gaps = found.gaps
+    shares = ", ".join(f"{share} % {seconds(value, NEVER)}" for share, value in found.time_to.items())
+    return (
+        f"by the automatic path alone, without a ticket: {count(found.agents)} agents, out of service "
+        f"p50 {seconds(gaps.p50)}, p95 {seconds(gaps.p95)}, longest {seconds(gaps.max)}; signed in from "
+        f"{seconds(found.first_sign_in)} to {seconds(found.last_sign_in)} ({shares})"
+    )
 
 
 def count(value: int | None) -> str:

@@ -23,6 +23,7 @@ from tandem.domain.records import (
     HoldRecord,
     MovesRecord,
     ObservationRecord,
+    OperatorRecord,
     OrderRecord,
     PlacementRecord,
     RanRecord,
@@ -206,6 +207,8 @@ class Snapshot:
     drills: Mapping[str, DrillEntry] = field(default_factory=dict)
     drill_specs: Mapping[str, PublishedDrill] = field(default_factory=dict)
     heartbeats: Mapping[str, Entry[HeartbeatRecord]] = field(default_factory=dict)
+    operators: Mapping[str, Entry[OperatorRecord]] = field(default_factory=dict)
+    """Site -> versions of its operator and Kubernetes, where that operator says."""
     observations: Mapping[tuple[str, str, str], Mapping[str, Heard]] = field(default_factory=dict)
     """(site, system or "", component) -> observer -> its word."""
     departed: Mapping[tuple[str, str, str], Mapping[str, Gone]] = field(default_factory=dict)

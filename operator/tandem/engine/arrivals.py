@@ -93,6 +93,7 @@ class Arrivals:
             gap=round(arrival.gap, 4),
             at=round(arrival.signed_in_at, 3),
             delay=arrival.delay,
+            failed_over=arrival.failed_over,
         )
 
     async def _publish(self) -> None:

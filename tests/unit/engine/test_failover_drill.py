@@ -125,6 +125,13 @@ def test_the_loss_is_detected_confirmed_and_acted_on_for_the_chosen_groups_only(
         assert run.out.p50 < 0.5  # the others
         await cities.until(lambda: phase(cities) == "Waiting", within=HOLD_S + 20)
         assert (last(cities).outcome, last(cities).reason) == ("Succeeded", Reason.COMPLETED), last(cities).message
+        failover = cities.snapshot.drill_reports[f"{DRILL}/{last(cities).name}"].record.report.failover
+        assert failover is not None
+        assert failover.failed_over is not None
+        assert failover.failed_over.agents == 20
+        assert failover.failed_over.gaps.p50 > 4.0  # of them alone; the others' are milliseconds
+        assert failover.doors_open is not None
+        assert failover.failed_over.last_sign_in > failover.doors_open - 0.1
         assert_nobody_moved(cities)
         await cities.stop()
 
