@@ -14,9 +14,9 @@ from typing import Any, Final
 from tandem.api.common import API_VERSION
 from tandem.api.resources import DRILL
 from tandem.domain import keys
+from tandem.domain.drill_names import config_map_name
 from tandem.domain.report_html import html
 from tandem.domain.report_model import DrillReport, DrillReportRecord
-from tandem.domain.report_words import config_map_name
 from tandem.engine.picture import Picture
 from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError, TakenError
 from tandem.operator.mirror import LocalNotes

@@ -15,9 +15,9 @@ from tandem.api.drill import (
 from tandem.api.shift import SwitchTimes
 from tandem.domain.alarms import judgements, watch_of_drill
 from tandem.domain.drill_legs import figures
+from tandem.domain.drill_names import config_map_name
 from tandem.domain.drill_requests import parse_request
 from tandem.domain.records import DrillLegRecord, DrillRecord, DrillRunRecord
-from tandem.domain.report_words import config_map_name
 from tandem.domain.schedule import next_after
 from tandem.domain.snapshot import PublishedDrill, Snapshot
 from tandem.operator.objects import Seen
