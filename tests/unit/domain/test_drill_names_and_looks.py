@@ -1,4 +1,4 @@
-"""The names of a Drill's Shifts and reports, whatever else is named like them; and how often a plan that is refused is made."""
+"""Names of a Drill's Shifts and reports, whatever else is named like them; how often a refused plan is made."""
 
 from typing import Any
 
