@@ -48,6 +48,7 @@ def drill_status(scene: Scene, seen: Seen, local: Sequence[Said] = ()) -> DrillS
         last_outcome=record.runs[0].outcome or "" if record.runs else "",
         last_success=rfc3339(record.last_success_at),
         last_request=DrillRequestStatus(id=record.request, answer=record.answer),
+        earlier_requests=tuple(DrillRequestStatus(id=one.id, answer=one.answer) for one in record.answered),
         reason=record.reason,
         message=record.message,
         observed_generation=seen.generation,
