@@ -6,7 +6,8 @@
 The quickstart's groups of east, each cut into 25: 200 groups, 1,000 agents. They move to west and home again in three
 waves at 100 agents a second. Counted are the changed keys and the transactions of Tandem's store, by a watch, and what
 each API server says, every two seconds, that it was asked to write of Tandem's objects, Events, ConfigMaps and
-Deployments; from the apply until ten seconds after the Shift's end. Bound: 50 a second in the busiest window of five seconds. Writes `out/bench/writes.json` and `writes.txt`.
+Deployments; from the apply until ten seconds after the Shift's end. Bound: 50 a
+second in the busiest window of five seconds. Writes `out/bench/writes.json` and `writes.txt`.
 """
 
 import argparse

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from tandem.api.agentgroup import Drain
 from tandem.api.alarms import MOST_ALARMS, DrillAlarms
 from tandem.api.common import (
+    ATOMIC,
     Conditions,
     Duration,
     Name,
@@ -307,7 +308,7 @@ class DrillRun(Reported):
 
 
 class DrillRequestStatus(Reported):
-    """The last command."""
+    """A command."""
 
     id: str = Field(default="", description="ID of the command, as `kubectl tandem drill` wrote it.")
     answer: str = Field(default="", description="What became of it, as a sentence.")
@@ -331,6 +332,12 @@ class DrillStatus(Reported):
     last_outcome: str = Field(default="", description="Outcome of the last run.")
     last_success: str = Field(default="", description="When a run last succeeded, RFC 3339.")
     last_request: DrillRequestStatus = Field(default=DrillRequestStatus(), description="The last command.")
+    earlier_requests: tuple[DrillRequestStatus, ...] = Field(
+        default=(),
+        max_length=9,
+        description="The commands before it, newest first.",
+        json_schema_extra=ATOMIC,
+    )
     reason: str = Field(default="", description="Stable CamelCase reason of the phase.")
     message: str = Field(default="", description="The phase as a sentence.")
     observed_generation: int = Field(default=0, description="Generation that this status speaks of.")

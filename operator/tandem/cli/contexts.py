@@ -5,6 +5,7 @@ A city whose API does not answer is shown as such and keeps nobody waiting.
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import yaml
 from tandem.api.resources import Resource
 from tandem.errors import ConfigError
 from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError
+from tandem.operator.objects import seconds
 
 T = TypeVar("T")
 
@@ -151,6 +153,15 @@ async def in_first(
 
 async def who_am_i(cluster: Cluster) -> str:
     """The name under which the cluster knows us. Raises: ApiError."""
+    return (await asked_by(cluster))[0]
+
+
+async def asked_by(cluster: Cluster) -> tuple[str, float]:
+    """The name under which the cluster knows us, and when it said so: seconds since the epoch, by its own clock.
+
+    A command is followed within a minute or never, and a laptop's clock may be off by more than that. Raises: ApiError.
+    """
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     found = await cluster.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
-    return str(found["status"]["userInfo"].get("username", ""))
+    at = seconds(str(found.get("metadata", {}).get("creationTimestamp") or ""))
+    return str(found["status"]["userInfo"].get("username", "")), at or time.time()

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from hashlib import sha256
 from typing import Any, Final, Literal
 
 from tandem.api.drill import DrillSpec, LostSite, Rehearsal
@@ -12,6 +11,7 @@ from tandem.domain import keys
 from tandem.domain.buckets import format_ranges
 from tandem.domain.capacity import Ledger, no_capacity
 from tandem.domain.distribution import merged, share_reached
+from tandem.domain.drill_names import stem
 from tandem.domain.evacuation import evacuated
 from tandem.domain.placement import BucketMap
 from tandem.domain.plan import Plan, Wish, make_plan
@@ -24,9 +24,6 @@ from tandem.domain.switch_times import moves_of
 
 DRILL_CAUSE = "Drill/"
 
-_LONGEST_STEM: Final = 200
-"""Letters of a Drill's name in those of its Shifts: 253 are allowed, and the run and the way follow."""
-
 NOBODY_ARRIVED: Final = MovesOfShift(agents=0, p50=0.0, p95=0.0, max=0.0, last_at=0.0)
 
 
@@ -36,15 +33,9 @@ def cause_of(shift: str) -> str:
 
 
 def shift_name(snapshot: Snapshot, drill: str, run: str, way: Literal["out", "back"]) -> str:
-    """A name (`namespace/name`) that no Shift has, and no other Drill's run could want.
-
-    A long Drill's name is shortened to what Kubernetes takes, and a digest of the whole tells it from its like.
-    """
+    """A name (`namespace/name`) that no Shift has, and no other Drill's run could want."""
     namespace, _, short = drill.partition("/")
-    if len(short) > _LONGEST_STEM:
-        digest = sha256(short.encode()).hexdigest()[:10]
-        short = f"{short[: _LONGEST_STEM - len(digest) - 1].rstrip('-.')}-{digest}"
-    name = wanted = f"{namespace}/{short}-{run}-{way}"
+    name = wanted = f"{namespace}/{stem(short)}-{run}-{way}"
     number = 1
     # Somebody else may have made one of this name; that one is not ours to follow.
     while name in snapshot.shifts or keys.shift(name) in snapshot.unreadable:

@@ -23,20 +23,20 @@ from tandem.api.common import duration_seconds
 from tandem.api.drill import UNDER_WAY, DrillSpec, Outcome
 from tandem.constants import DRILL_LOOK_OPEN_S, DRILL_LOOK_S, DRILL_MISSING_PERCENT, PATIENCE_S, PREPARE_PATIENCE_S
 from tandem.domain import keys
-from tandem.domain.alarms import alarms_evidence, watch_of_drill
+from tandem.domain.alarms import alarms_evidence, utc, watch_of_drill
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.drill_alarms import heed_alarms
 from tandem.domain.drill_checks import Question, Start, may_start, world_refusal
 from tandem.domain.drill_facts import first_facts
 from tandem.domain.drill_legs import figures, plan_back, shift_name, shift_record, way_back, way_out
-from tandem.domain.drill_requests import DrillRequest
+from tandem.domain.drill_requests import ANSWERS_KEPT, DrillRequest
 from tandem.domain.drill_turn import DrillTurn, ended
 from tandem.domain.placement import BucketMap
 from tandem.domain.plan import reserve
 from tandem.domain.quarantine import failing
 from tandem.domain.reasons import Reason, Refusal
-from tandem.domain.records import DrillDue, DrillLegRecord, DrillRecord, DrillRunRecord
+from tandem.domain.records import DrillAnswerRecord, DrillDue, DrillLegRecord, DrillRecord, DrillRunRecord
 from tandem.domain.schedule import latest_due, next_after
 from tandem.domain.snapshot import DrillEntry, Instant, ShiftEntry, Snapshot
 
@@ -138,15 +138,25 @@ def _heed_requests(turn: DrillTurn) -> None:
             continue
         answer = _answer(turn, request)
         handled = {**turn.record.handled, site: request.id}
-        turn.record = turn.record.model_copy(update={"handled": handled, "request": request.id, "answer": answer})
+        record = turn.record
+        answered = record.answered
+        if record.request:
+            answered = (DrillAnswerRecord(id=record.request, answer=record.answer), *answered)[: ANSWERS_KEPT - 1]
+        turn.record = record.model_copy(
+            update={"handled": handled, "request": request.id, "answer": answer, "answered": answered}
+        )
 
 
 def _answer(turn: DrillTurn, request: DrillRequest) -> str:
     """Follow a command, or say why not."""
     phase = turn.record.phase
-    if turn.now.wall - request.at > PATIENCE_S:
+    late = turn.now.wall - request.at
+    if late > PATIENCE_S:
         return (
-            f"{request.action} by {request.by} came more than {PATIENCE_S:.0f} s late and was not followed; ask again"
+            f"{request.action} by {request.by} came {late:.0f} s late and was not followed; after {PATIENCE_S:.0f} s "
+            f"nobody waits for it any more. It was given at {utc(request.at)} by the clock of the cluster it was given "
+            f"in, and the coordinator's clock says {utc(turn.now.wall)}; if it was given just now, one of them is "
+            "wrong; else ask again"
         )
     if request.action == "abort":
         if phase in UNDER_WAY:

@@ -313,8 +313,8 @@ class _Commit:
         if after.schedule != (before.schedule if before else ""):
             text = f"schedule: {after.schedule}" if after.schedule else "no schedule any more"
             yield tell("Scheduled", Reason.WAITING, text, rule("Schedule"), None)
-        if after.request and after.request != (before.request if before else ""):
-            yield tell("CommandTaken", after.reason, after.answer, self._commander(name, after.request), None)
+        for request, answer in _commands(before, after):
+            yield tell("CommandTaken", after.reason, answer, self._commander(name, request), None)
         old_runs = {run.name for run in before.runs} if before else set()
         for run in reversed(after.runs):
             if run.name not in old_runs:
@@ -439,6 +439,13 @@ class _Behind:
             and any(plan.group == group for plan in shift.record.plan)
         ]
         return max(found, key=lambda shift: shift.record.started_at, default=None)
+
+
+def _commands(before: DrillRecord | None, after: DrillRecord) -> list[tuple[str, str]]:
+    """Commands that were taken since, in their order: each with its answer. Several may come at once."""
+    told = {before.request, *(one.id for one in before.answered)} if before else set()
+    known = [(after.request, after.answer), *((one.id, one.answer) for one in after.answered)]
+    return [(request, answer) for request, answer in reversed(known) if request and request not in told]
 
 
 def _who_started(by: str, schedule: str) -> Who:

@@ -346,6 +346,13 @@ class DrillRunRecord(Record):
         return self.targets or ((self.shift.to,) if self.shift.to else ())
 
 
+class DrillAnswerRecord(Record):
+    """What became of one command to a Drill."""
+
+    id: str
+    answer: str
+
+
 class DrillRecord(Record):
     """A Drill as the locations share it. One key, so that whatever happens of it happens once."""
 
@@ -360,6 +367,9 @@ class DrillRecord(Record):
     handled: dict[str, str] = Field(default_factory=dict, description="Site -> id of the last command taken from it.")
     request: str = Field(default="", description="ID of the last command.")
     answer: str = Field(default="", description="What became of it.")
+    answered: tuple[DrillAnswerRecord, ...] = Field(
+        default=(), description="Those before it, newest first: whoever gave one may still be looking."
+    )
     last_success_at: float = 0.0
     reason: str = ""
     message: str = ""

@@ -17,11 +17,6 @@ MOMENTS: Final = {
 """Moments of a run, in their order."""
 
 
-def config_map_name(drill: str, run: str) -> str:
-    """Name of the ConfigMap that keeps a run's report. `drill`: without its namespace."""
-    return f"{drill[:200]}-{run}-report"
-
-
 def seconds(value: float | None, none: str = UNKNOWN) -> str:
     """A duration with its unit: 8 ms, 0.41 s, 12.3 s, 4 min, 1 h 5 min."""
     if value is None:

@@ -7,6 +7,8 @@ import pytest
 
 from tandem.constants import FINISH_INTERVAL_S, GATE_SETTLE_S, PATIENCE_S, PREPARE_PATIENCE_S
 from tandem.domain import keys
+from tandem.domain.alarms import utc
+from tandem.domain.drill_requests import ANSWERS_KEPT
 from tandem.domain.reasons import Reason
 from tandem.domain.records import FailoverRecord
 from tests.unit.domain.drill_world import ALL, DRILL, HOLD_S, MIXED, DrillWorld
@@ -392,12 +394,45 @@ def test_a_command_acts_once_from_whichever_cluster_it_comes() -> None:
     assert len(world.state.runs) == 1
 
 
+def test_commands_from_two_clusters_at_once_are_both_answered_and_told() -> None:
+    world = DrillWorld()
+    world.command(site="east", number="e1")
+    world.command(site="west", number="w1")
+    world.log.clear()
+    world.settle()
+    run = world.run
+    (first,) = world.state.answered
+    assert (run.due.request, first.id, first.answer) == ("e1", "e1", f"run {run.name} is due now")
+    assert (world.state.request, world.state.answer) == ("w1", "not started: a run is under way already (Checking)")
+    taken = [entry.why for entry in world.log if entry.action == "CommandTaken"]
+    assert taken == [first.answer, world.state.answer]
+
+
+def test_only_the_last_answers_are_kept() -> None:
+    world = DrillWorld()
+    for number in range(ANSWERS_KEPT + 5):
+        world.command("abort", number=f"a{number}")
+        world.settle()
+    known = [world.state.request, *(one.id for one in world.state.answered)]
+    assert known == [f"a{number}" for number in reversed(range(5, ANSWERS_KEPT + 5))]
+
+
 def test_a_command_that_comes_late_is_not_followed() -> None:
     world = DrillWorld()
     world.command(age_s=PATIENCE_S + 1)
     world.settle()
     assert world.state.phase == "Waiting"
-    assert "ask again" in world.state.answer
+    assert world.state.answer.endswith("ask again")
+
+
+def test_a_late_commands_answer_says_whose_clocks_were_compared_and_what_they_said() -> None:
+    world = DrillWorld()
+    given = world.now.wall
+    world.command(age_s=PATIENCE_S + 30)
+    world.settle()
+    assert "came 90 s late" in world.state.answer
+    assert f"given at {utc(given - PATIENCE_S - 30)} by the clock of the cluster it was given in" in world.state.answer
+    assert f"the coordinator's clock says {utc(given)}" in world.state.answer
 
 
 def test_a_command_is_answered_although_nothing_can_be_done() -> None:
