@@ -414,6 +414,8 @@ PHASES: Final[dict[str, Callable[[DrillTurn], None]]] = {
 _WAITS: Final = frozenset(
     {
         Reason.HELD,
+        Reason.SPEC_NOT_CONSISTENT,
+        Reason.MAINTENANCE,
         Reason.QUARANTINED,
         Reason.TARGET_NOT_USABLE,
         Reason.WAITING_FOR_REPLICAS,

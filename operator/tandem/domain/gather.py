@@ -344,11 +344,23 @@ class Gatherer:
             agreement = agree(kind, name, records, participants)
             if kind == keys.SITE:
                 _settle(self._sites, SiteSpec, agreement, self._dirty_at)
+                self._note_copies(name)
             elif kind == keys.AGENT_GROUP:
                 _settle(self._groups, AgentGroupSpec, agreement, self._dirty_at)
             elif kind == keys.TRUNK:
                 _settle(self._trunks, TrunkSpec, agreement, self._dirty_at)
         self._dirty.clear()
+
+    def _note_copies(self, name: str) -> None:
+        """Which revisions of the copies a Site's agreement rests on; a copy written anew with the same words counts."""
+        known = self._sites.get(name)
+        if known is None:
+            return
+        own_first = sorted(self._participants | {name}, key=lambda site: (site != name, site))
+        copies = ((site, self._specs.get(site, {}).get((keys.SITE, name))) for site in own_first)
+        evidence = tuple((keys.spec(site, keys.SITE, name), copy.mod_revision) for site, copy in copies if copy)
+        if evidence != known.evidence:
+            self._sites[name] = replace(known, evidence=evidence)
 
     def _settle_drill(self, name: str, lost: set[str]) -> None:
         copies = {site: entry for site, specs in self._specs.items() if (entry := specs.get((keys.DRILL, name)))}

@@ -184,6 +184,8 @@ class Published(Generic[S]):
     """AgentGroups: what identifies the order."""
     invalid: Refusal | None = None
     """Why the agreed spec cannot be read as this kind of object."""
+    evidence: tuple[tuple[str, int], ...] = ()
+    """Sites: the copies' keys with their mod revisions, its own one first: premises of a move onto it."""
 
 
 @dataclass(frozen=True)
