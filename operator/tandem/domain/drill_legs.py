@@ -14,7 +14,7 @@ from tandem.domain.capacity import Ledger, no_capacity
 from tandem.domain.distribution import merged, share_reached
 from tandem.domain.evacuation import evacuated
 from tandem.domain.placement import BucketMap
-from tandem.domain.plan import Plan, Wish, make_plan
+from tandem.domain.plan import Plan, Wish, groups_in_the_way, make_plan
 from tandem.domain.published import SHARES, share_text
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import DrillLegRecord, DrillRunRecord, MovesOfShift, ShiftRecord
@@ -164,6 +164,15 @@ def overbooked(snapshot: Snapshot, ledger: Ledger, maps: Mapping[str, Mapping[st
                 message = f"the way back to {site}: {refusal.message}"
                 return Refusal(refusal.reason, message, temporary=True)
     return None
+
+
+def busy_groups(snapshot: Snapshot) -> dict[str, str]:
+    """Group -> who has it for itself: a Shift on its way, or the Drill by which it is away until it is back."""
+    found = groups_in_the_way(snapshot)
+    for entry in snapshot.drills.values():
+        for group in entry.groups:
+            found.setdefault(group, f"Drill {entry.name}")
+    return found
 
 
 def reserve_home(ledger: Ledger, snapshot: Snapshot) -> None:
