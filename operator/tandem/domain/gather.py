@@ -304,6 +304,7 @@ class Gatherer:
         before = self._shifts.get(name)
         same_step = before and before.record.step == record.step
         same_gate = before and before.record.gate_since == record.gate_since
+        same_pace = before and (before.record.pace_at, before.record.pace) == (record.pace_at, record.pace)
         self._shifts[name] = ShiftEntry(
             name=name,
             record=record,
@@ -311,6 +312,7 @@ class Gatherer:
             first_seen=before.first_seen if before else at,
             since=before.since if before and same_step else at,
             gate_since=before.gate_since if before and same_gate else at,
+            pace_since=before.pace_since if before and same_pace else at,
         )
 
     def _note_digest(self, site: str, about: _Pair, digest: str) -> None:

@@ -108,6 +108,8 @@ class ShiftEntry:
     """Monotonic time at which this engine first saw the present phase and wave."""
     gate_since: float = 0.0
     """The same of the record's `gate_since`, which counts for people: wall clocks are set."""
+    pace_since: float = 0.0
+    """The same of the record's `pace_at`."""
 
     @property
     def finished(self) -> bool:
