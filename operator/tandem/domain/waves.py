@@ -197,6 +197,9 @@ def staying_now(turn: Turn) -> Staying | None:
     """Agents beyond the deadline once every bucket of this wave has left or is late; None: not yet."""
     by_group: dict[str, int] = dict(turn.record.staying)
     accounts = set(turn.record.accounts_staying)
+    # By the plan, which spreads a group's agents over its buckets, or as many as were there when the wave began.
+    planned = sum(one.agents for one in leaving_in(turn.record, turn.record.wave))
+    agents = max(planned, turn.record.base.agents)
     for plan in turn.record.plan:
         placed = turn.snapshot.placements.get(plan.group)
         if placed is None:
@@ -205,7 +208,7 @@ def staying_now(turn: Turn) -> Staying | None:
         leaving = {bucket: slot for bucket, slot in wave_moves(plan, turn.record.wave).items() if slots[bucket] == slot}
         if not leaving:
             continue
-        deadline = deadline_s(turn.record, placed.record.drain)
+        deadline = deadline_s(turn.record, placed.record.drain, agents)
         if turn.in_phase_for < deadline:
             turn.draft.wake(turn.entry.since + deadline + 0.001)
             return None
