@@ -196,7 +196,7 @@ def figures(snapshot: Snapshot, leg: DrillLegRecord) -> DrillLegRecord:
     return leg.model_copy(
         update={
             "agents": sum(plan.agents for plan in shift.record.plan),
-            "moved": found.agents,
+            "moved": found.moved,
             "staying": sum(shift.record.staying.values()),
             "p50": found.p50,
             "p95": found.p95,

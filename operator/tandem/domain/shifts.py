@@ -284,7 +284,7 @@ PHASES: Final[dict[str, Callable[[Turn], None]]] = {
 def arrivals(snapshot: Snapshot, shift: str) -> int:
     """Agents who arrived by this Shift, as the receiving cities count them."""
     return sum(
-        moves.agents for entry in snapshot.moves.values() if (moves := entry.record.shifts.get(shift)) is not None
+        moves.moved for entry in snapshot.moves.values() if (moves := entry.record.shifts.get(shift)) is not None
     )
 
 

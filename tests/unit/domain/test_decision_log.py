@@ -512,4 +512,4 @@ def test_what_ends_a_rehearsed_loss_is_told_as_its_drills() -> None:
     world = Rehearsed().said()
     shift = world.run.out.shift
     found = told(world, lambda world: world.hold())
-    assert (f"Shift {shift}", "Interrupted", f"drill {shift.rpartition('/')[2]}") in found
+    assert (f"Shift {shift}", "Interrupted", f"Drill {shift.rpartition('/')[2]}") in found
