@@ -855,7 +855,6 @@ class EmergencyEndsShifts(Promise):
             on_its_way = shift.wave and shift.phase in IN_THE_WAY and "/" in cause
             if on_its_way and any((site, system) in ways for system in systems):
                 self._over[cause] = site
-                self.world.stats["Shifts on their way from or to what is lost"] += 1
 
     def committed(self, commit: Commit) -> None:
         if commit.started and commit.record.cause in self._over:
