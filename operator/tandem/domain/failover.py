@@ -335,25 +335,6 @@ def _priority(snapshot: Snapshot, name: str) -> int:
     return spec.priority if spec else 0
 
 
-def _so_far(snapshot: Snapshot, record: ShiftRecord) -> str:
-    """What a Shift has done, read off the maps."""
-    if not record.wave:
-        return "nobody had moved"
-    agents, wholly, on_their_way = 0.0, 0, 0
-    for plan in record.plan:
-        placed = snapshot.placements.get(plan.group)
-        moves = parse_moves(plan.moves)
-        slots = [placed.map.slots[bucket] if placed else None for bucket in moves]
-        there = sum(slot == Slot(move.to) for slot, move in zip(slots, moves.values(), strict=True))
-        agents += plan.agents * there / max(len(moves), 1)
-        wholly += there == len(moves)
-        on_their_way += any(slot is not None and slot.to for slot in slots)
-    return (
-        f"about {agents:.0f} of {planned_agents(record)} agents had moved; "
-        f"of {len(record.plan)} groups {wholly} wholly, {on_their_way} on their way"
-    )
-
-
 def _words(found: Loss) -> list[Premise]:
     return [Premise(key, mod_revision=revision) for key, revision in found.evidence]
 
@@ -372,6 +353,25 @@ def _next(before: FailoverRecord, lost: Mapping[str, Loss], now: Instant) -> Fai
         message=next(iter(lost.values())).sentence,
         started_at=now.wall,
         repeated=0 if forgiven else before.repeated + 1,
+    )
+
+
+def _so_far(snapshot: Snapshot, record: ShiftRecord) -> str:
+    """What a Shift has done, read off the maps."""
+    if not record.wave:
+        return "nobody had moved"
+    agents, wholly, on_their_way = 0.0, 0, 0
+    for plan in record.plan:
+        placed = snapshot.placements.get(plan.group)
+        moves = parse_moves(plan.moves)
+        slots = [placed.map.slots[bucket] if placed else None for bucket in moves]
+        there = sum(slot == Slot(move.to) for slot, move in zip(slots, moves.values(), strict=True))
+        agents += plan.agents * there / max(len(moves), 1)
+        wholly += there == len(moves)
+        on_their_way += any(slot is not None and slot.to for slot in slots)
+    return (
+        f"about {agents:.0f} of {planned_agents(record)} agents had moved; "
+        f"of {len(record.plan)} groups {wholly} wholly, {on_their_way} on their way"
     )
 
 
