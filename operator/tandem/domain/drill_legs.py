@@ -14,7 +14,7 @@ from tandem.domain.distribution import merged, share_reached
 from tandem.domain.drill_names import stem
 from tandem.domain.evacuation import evacuated
 from tandem.domain.placement import BucketMap
-from tandem.domain.plan import Plan, Wish, make_plan
+from tandem.domain.plan import Plan, Wish, groups_in_the_way, make_plan
 from tandem.domain.published import SHARES, share_text
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import DrillLegRecord, DrillRunRecord, MovesOfShift, ShiftRecord
@@ -157,6 +157,15 @@ def overbooked(snapshot: Snapshot, ledger: Ledger, maps: Mapping[str, Mapping[st
     return None
 
 
+def busy_groups(snapshot: Snapshot) -> dict[str, str]:
+    """Group -> who has it for itself: a Shift on its way, or the Drill by which it is away until it is back."""
+    found = groups_in_the_way(snapshot)
+    for entry in snapshot.drills.values():
+        for group in entry.groups:
+            found.setdefault(group, f"Drill {entry.name}")
+    return found
+
+
 def reserve_home(ledger: Ledger, snapshot: Snapshot) -> None:
     """Keep the room of those who are away by a run: nothing planned may take it. An emergency does not ask."""
     for entry in snapshot.drills.values():
@@ -178,7 +187,7 @@ def figures(snapshot: Snapshot, leg: DrillLegRecord) -> DrillLegRecord:
     return leg.model_copy(
         update={
             "agents": sum(plan.agents for plan in shift.record.plan),
-            "moved": found.agents,
+            "moved": found.moved,
             "staying": sum(shift.record.staying.values()),
             "p50": found.p50,
             "p95": found.p95,

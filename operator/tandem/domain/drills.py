@@ -57,13 +57,6 @@ def _under_way(snapshot: Snapshot, name: str) -> bool:
     return entry is not None and entry.under_way
 
 
-def make_busy(draft: Draft) -> None:
-    """Groups that are away by a Drill are its own until they are back."""
-    for entry in draft.snapshot.drills.values():
-        for group in entry.groups:
-            draft.busy.setdefault(group, f"Drill {entry.name}")
-
-
 def _step(draft: Draft, ledger: Ledger, name: str, now: Instant) -> None:
     published = draft.snapshot.drill_specs.get(name)
     entry = draft.snapshot.drills.get(name)
@@ -424,6 +417,8 @@ PHASES: Final[dict[str, Callable[[DrillTurn], None]]] = {
 _WAITS: Final = frozenset(
     {
         Reason.HELD,
+        Reason.SPEC_NOT_CONSISTENT,
+        Reason.MAINTENANCE,
         Reason.QUARANTINED,
         Reason.TARGET_NOT_USABLE,
         Reason.WAITING_FOR_REPLICAS,

@@ -312,6 +312,7 @@ class Gatherer:
         before = self._shifts.get(name)
         same_step = before and before.record.step == record.step
         same_gate = before and before.record.gate_since == record.gate_since
+        same_pace = before and (before.record.pace_at, before.record.pace) == (record.pace_at, record.pace)
         self._shifts[name] = ShiftEntry(
             name=name,
             record=record,
@@ -319,6 +320,7 @@ class Gatherer:
             first_seen=before.first_seen if before else at,
             since=before.since if before and same_step else at,
             gate_since=before.gate_since if before and same_gate else at,
+            pace_since=before.pace_since if before and same_pace else at,
         )
 
     def _note_digest(self, site: str, about: _Pair, digest: str) -> None:
@@ -352,11 +354,23 @@ class Gatherer:
             agreement = agree(kind, name, records, participants)
             if kind == keys.SITE:
                 _settle(self._sites, SiteSpec, agreement, self._dirty_at)
+                self._note_copies(name)
             elif kind == keys.AGENT_GROUP:
                 _settle(self._groups, AgentGroupSpec, agreement, self._dirty_at)
             elif kind == keys.TRUNK:
                 _settle(self._trunks, TrunkSpec, agreement, self._dirty_at)
         self._dirty.clear()
+
+    def _note_copies(self, name: str) -> None:
+        """Which revisions of the copies a Site's agreement rests on; a copy written anew with the same words counts."""
+        known = self._sites.get(name)
+        if known is None:
+            return
+        own_first = sorted(self._participants | {name}, key=lambda site: (site != name, site))
+        copies = ((site, self._specs.get(site, {}).get((keys.SITE, name))) for site in own_first)
+        evidence = tuple((keys.spec(site, keys.SITE, name), copy.mod_revision) for site, copy in copies if copy)
+        if evidence != known.evidence:
+            self._sites[name] = replace(known, evidence=evidence)
 
     def _settle_drill(self, name: str, lost: set[str]) -> None:
         copies = {site: entry for site, specs in self._specs.items() if (entry := specs.get((keys.DRILL, name)))}

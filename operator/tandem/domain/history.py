@@ -245,7 +245,7 @@ class _Commit:
     def _who_decides(self, name: str, record: ShiftRecord, action: str, reason: str) -> Who:
         """Whoever wants the Shift, unless somebody or something else ends it."""
         if action == "Interrupted":
-            return self._who_fails_over()
+            return self._who_interrupts(name, record, reason)
         if action in _TAKEN_BACK and not record.cause.startswith(FAILOVER):
             by_drill = record.cause.startswith("Drill/")
             by = person(record.spec.aborted_by or "") if record.spec.abort else rule(reason)
@@ -253,6 +253,16 @@ class _Commit:
         if action == "Declined" and record.spec.aborted_by:
             return person(record.spec.aborted_by)
         return asker(name, record)
+
+    def _who_interrupts(self, name: str, record: ShiftRecord, reason: str) -> Who:
+        if reason == Reason.FAILED_OVER:
+            return self._who_fails_over()
+        if reason == Reason.SUPERSEDED:
+            newer = self._snapshot.groups.get(record.plan[0].group) if record.plan else None
+            return Who(kind="Order", name=newer.order_digest if newer else "")
+        if record.cause.startswith(FAILOVER):  # a question of which a part had been carried out
+            return person(record.spec.aborted_by or "") if record.spec.abort else rule("Failover")
+        return asker(name, record)  # a rehearsed loss, which the Drill's own rules end
 
     # -- orders
 

@@ -136,6 +136,7 @@ class ShiftRecord(Record):
     order_digest: str = ""
     created_at: float
     created_in: str = Field(description="Site whose operator created it.")
+    approved_at: float = Field(default=0.0, description="When an operator learned that a person approves it.")
     phase: Phase = "Pending"
     reason: str = ""
     message: str = ""
@@ -419,13 +420,19 @@ class MovesOfWave(Record):
 
 
 class MovesOfShift(Record):
-    agents: int
+    agents: int = Field(description="All who have told their gap, on either way.")
+    back: int = Field(default=0, description="Those of them who have come back after an abort.")
     p50: float
     p95: float
     max: float
     last_at: float
     waves: dict[str, MovesOfWave] = Field(default_factory=dict, description="By number of the wave, from 1.")
     recent_p95: float = Field(default=0.0, description="Of the last agents only: how it goes now.")
+
+    @property
+    def moved(self) -> int:
+        """Those who arrived where the Shift takes them."""
+        return self.agents - self.back
 
 
 class MovesRecord(Record):

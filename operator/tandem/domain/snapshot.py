@@ -109,6 +109,8 @@ class ShiftEntry:
     """Monotonic time at which this engine first saw the present phase and wave."""
     gate_since: float = 0.0
     """The same of the record's `gate_since`, which counts for people: wall clocks are set."""
+    pace_since: float = 0.0
+    """The same of the record's `pace_at`."""
 
     @property
     def finished(self) -> bool:
@@ -185,6 +187,8 @@ class Published(Generic[S]):
     """AgentGroups: what identifies the order."""
     invalid: Refusal | None = None
     """Why the agreed spec cannot be read as this kind of object."""
+    evidence: tuple[tuple[str, int], ...] = ()
+    """Sites: the copies' keys with their mod revisions, its own one first: premises of a move onto it."""
 
 
 @dataclass(frozen=True)

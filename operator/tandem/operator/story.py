@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tandem.api.resources import AGENT_GROUP, DRILL, SHIFT, SITE, TRUNK, Resource
+from tandem.api.shift import FINISHED
 from tandem.domain import keys
 from tandem.domain.abort import going_back
+from tandem.domain.history import WAITS
+from tandem.domain.reasons import Reason
 from tandem.domain.records import DrillRunRecord, ShiftRecord
 from tandem.domain.snapshot import DrillEntry, ShiftEntry, Snapshot
 from tandem.domain.verdicts import State, site_verdict
@@ -124,12 +127,33 @@ def _shifts(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
         yield from _shift(old, entry, after)
 
 
-def _step_of(record: ShiftRecord) -> tuple[str, int, bool]:
-    return record.phase, record.wave, record.spec.approved
+def _step_of(record: ShiftRecord) -> tuple[str, int, bool, str, bool]:
+    """What makes an Event when it changes. Other words for the same wait are no news."""
+    return record.phase, record.wave, record.spec.approved, _wait_of(record), record.pace is not None
 
+
+def _wait_of(record: ShiftRecord) -> str:
+    """The reason for which it waits, if it does."""
+    waits = record.phase not in FINISHED and record.reason in _WAITS
+    return record.reason if waits else ""
+
+
+_WAITS: Final = WAITS | {
+    Reason.TARGET_TEST_FAILED,
+    Reason.OBSERVING,
+    Reason.TOO_FEW_SIGNED_IN,
+    Reason.SIGN_INS_TOO_SLOW,
+    Reason.CALLS_NOT_TAKEN,
+    Reason.ALARM_FIRING,
+    Reason.ALARM_PENDING,
+    Reason.ALARM_UNKNOWN,
+}
+"""Reasons for which a Shift waits, gates included. Every Shift waits for its target's test: that is no news."""
 
 _NEWS: Final = {
     "AwaitingApproval": "AwaitingApproval",
+    "Preparing": "Preparing",
+    "Verifying": "Verifying",
     "Aborting": "Aborting",
     "RolledBack": "RolledBack",
     "Interrupted": "ShiftInterrupted",
@@ -147,8 +171,22 @@ def _shift(old: ShiftEntry | None, entry: ShiftEntry, after: Snapshot) -> Iterat
     if record.spec.approved and not (before and before.spec.approved):
         yield Tale(SHIFT, name, "Approved", f"approved by {record.spec.approved_by or 'a person'}")
     yield from _waves(before, entry)
-    if before is not None and (before.phase, before.wave) == (record.phase, record.wave):
-        return
+    if before is None or (before.phase, before.wave) != (record.phase, record.wave):
+        yield from _phase(before, entry, after)
+    wait = _wait_of(record)
+    if wait and wait != (_wait_of(before) if before else ""):
+        mild = wait == Reason.OBSERVING
+        yield Tale(SHIFT, name, "Waiting", f"{wait}: {record.message}", "Normal" if mild else "Warning")
+    slow, slowed = record.pace is not None, before is not None and before.pace is not None
+    if slow and not slowed:
+        message = f"the target is slow: {record.pace:.1f} of {record.spec.pace} agents a second"
+        yield Tale(SHIFT, name, "SlowedDown", message, "Warning")
+    elif slowed and not slow and record.phase not in FINISHED:
+        yield Tale(SHIFT, name, "FullPace", f"{record.spec.pace} agents a second again")
+
+
+def _phase(before: ShiftRecord | None, entry: ShiftEntry, after: Snapshot) -> Iterator[Tale]:
+    record, name = entry.record, entry.name
     if record.phase == "RolledBack" and record.started_at and before is not None and before.phase != "Aborting":
         yield Tale(SHIFT, name, "Aborting", going_back(record), "Warning")
     if record.phase == "Completed":
@@ -158,7 +196,9 @@ def _shift(old: ShiftEntry | None, entry: ShiftEntry, after: Snapshot) -> Iterat
                 yield Tale(AGENT_GROUP, plan.group, "Moved", f"Shift {entry.short_name}: {record.message}")
     elif record.phase in _NEWS:
         kind: Literal["Normal", "Warning"] = "Warning" if record.phase in _BAD else "Normal"
-        yield Tale(SHIFT, name, _NEWS[record.phase], record.message or record.reason, kind)
+        # What it waits for is an Event of its own.
+        message = "looks whether the target can take the agents now" if _wait_of(record) else record.message
+        yield Tale(SHIFT, name, _NEWS[record.phase], message or record.reason, kind)
 
 
 def _waves(before: ShiftRecord | None, entry: ShiftEntry) -> Iterator[Tale]:

@@ -97,6 +97,9 @@ class Gaps:
     """Switch times of one Shift over all cities and systems where its agents arrived."""
 
     agents: int
+    """All of them, on either way."""
+    moved: int
+    back: int
     p50: str
     p95: str
     max: str
@@ -105,4 +108,6 @@ class Gaps:
 def gaps_of(snapshot: Snapshot, shift: str) -> Gaps | None:
     """The agents' own gaps in one Shift (`namespace/name`); None before anybody arrived."""
     found = moves_of(snapshot, shift)
-    return Gaps(found.agents, gap_text(found.p50), gap_text(found.p95), gap_text(found.max)) if found else None
+    if found is None:
+        return None
+    return Gaps(found.agents, found.moved, found.back, gap_text(found.p50), gap_text(found.p95), gap_text(found.max))
