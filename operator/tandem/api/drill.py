@@ -40,14 +40,21 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
+@lru_cache(maxsize=1024)
 def _checked_schedule(text: str) -> str:
     try:
-        CronSim(text, datetime(2026, 1, 1, tzinfo=UTC))
+        # Looks ahead for fifty years: weekdays, dates and leap years have all met by then, wherever it starts.
+        first = next(CronSim(text, datetime(2026, 1, 1, tzinfo=UTC)), None)
     except CronSimError as error:
         raise ValueError(
             f"{text!r} is not a cron schedule ({error}); write minute, hour, day of month, month and day of week, "
             "like '0 3 * * SUN'"
         ) from error
+    if first is None:
+        raise ValueError(
+            f"{text!r} is a cron schedule that never comes: no day fits both its day of month and its day of week; "
+            "change one of them, like '0 3 * * SUN#1', or leave the schedule out to run it by command only"
+        )
     return text
 
 
