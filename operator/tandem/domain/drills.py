@@ -333,9 +333,9 @@ def holding(turn: DrillTurn) -> None:
     _heed_withdrawal(turn)
     heed_alarms(turn)
     if turn.run.outcome is None:
-        # Our own clock since we first saw it, or the wall's: after a change of coordinator only the latter knows.
+        # Every engine counts for itself from when it saw it begin, whoever coordinates: wall clocks are set.
         seen_for = turn.now.mono - turn.entry.since if turn.entry and turn.entry.record.phase == "Holding" else 0.0
-        left = run.hold_s - max(turn.now.wall - run.holding_since, seen_for)
+        left = run.hold_s - seen_for
         if left > 0:
             turn.draft.wake(turn.now.mono + left + 0.001)
             return
@@ -461,15 +461,18 @@ def _follow(turn: DrillTurn, shift: ShiftEntry) -> None:
 
 
 def _kept(turn: DrillTurn, reason: Reason) -> None:
-    """Count how long the world keeps it from going on. A hold is a person's to lift, however long it takes."""
+    """Note since when the world keeps it from going on. A hold is a person's to lift, however long it takes."""
     since = 0.0 if reason is Reason.HELD else turn.run.waiting_since or turn.now.wall
     if since != turn.run.waiting_since:
         turn.change_run(waiting_since=since)
 
 
 def _waited(turn: DrillTurn) -> float:
-    """Seconds for which the world has kept it from going on."""
-    return turn.now.wall - turn.run.waiting_since if turn.run.waiting_since else 0.0
+    """Seconds for which this engine has seen that the world keeps it from going on."""
+    seen = turn.entry.record.run if turn.entry else None
+    if turn.entry is None or seen is None or not seen.waiting_since or seen.waiting_since != turn.run.waiting_since:
+        return 0.0
+    return turn.now.mono - turn.entry.waiting_since
 
 
 def _abort(turn: DrillTurn, shift: ShiftEntry) -> None:
