@@ -128,9 +128,14 @@ class Windows(Written):
     """When a Drill may run."""
 
     allowed: tuple[Window, ...] = Field(
-        default=(), max_length=20, description="It runs only within one of these, hold time included; empty: always."
+        default=(),
+        max_length=20,
+        description="It runs only within one of these, hold time and the longest that both ways may take included;"
+        " empty: always.",
     )
-    blocked: tuple[Window, ...] = Field(default=(), max_length=20, description="It never runs within one of these.")
+    blocked: tuple[Window, ...] = Field(
+        default=(), max_length=20, description="It never runs within one of these, counted in the same way."
+    )
 
 
 class Rehearsal(Written):
