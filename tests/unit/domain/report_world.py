@@ -75,6 +75,11 @@ class ReportWorld(DrillWorld):
         self.agents = agents
         self.timeline: list[str] = []
         self.answered = 1000
+        self.cut = 0
+        self.cut_per_way = 0
+        """Calls of each group that are cut in each city while agents are on their way."""
+        self.counts = True
+        """Whether the CTIs count calls."""
         for observer in self.cities:
             self.observe(observer, "witness", "", "engine")
         for site in (*self.cities, "witness"):
@@ -101,7 +106,7 @@ class ReportWorld(DrillWorld):
         for site in self.cities:
             self.work(site, where)
 
-    def work(self, site: str, where: dict[str, str], cut: int = 0) -> None:
+    def work(self, site: str, where: dict[str, str]) -> None:
         """What a CTI reports when these agents are where they are."""
         groups: dict[str, GroupReport] = {}
         for group in GROUPS:
@@ -110,13 +115,14 @@ class ReportWorld(DrillWorld):
             for one in own:
                 buckets[str(one.bucket)] = buckets.get(str(one.bucket), 0) + 1
             placed = self.snapshot.placements.get(group)
-            counts = CallCounts(answered=self.answered, hung_up=self.answered - 3 - cut, cut=cut, abandoned=2)
+            cut, hung_up = self.cut, self.answered - 3 - self.cut
+            counts = CallCounts(answered=self.answered, hung_up=hung_up, cut=cut, abandoned=2)
             groups[group] = GroupReport(
                 revision=placed.revision if placed else 0,
                 signed_in=len(own),
                 talking=len(own) // 12,
                 buckets=buckets,
-                calls=counts,
+                calls=counts if self.counts else None,
             )
         record = SystemReport(
             boot=f"boot-{site}", confirmed=True, groups=groups, softswitch_uptime=int(self.mono), calls=0
@@ -168,6 +174,7 @@ class ReportWorld(DrillWorld):
             )
         self.advance(max((one.arrived for one in arrived), default=0.0) + 2.5)
         self.answered += len(arrived)
+        self.cut += self.cut_per_way
         where = {one.account: other for one in arrived} | {
             one.account: "west" for one in self.at_work if self.home(one) == "west"
         }
