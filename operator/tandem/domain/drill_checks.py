@@ -151,6 +151,15 @@ WORLD_CHAIN: Final[tuple[Callable[[Question], Refusal | None], ...]] = (
 # -- what speaks against this plan
 
 
+def nobody_there(question: Question, start: Start) -> Refusal | None:
+    """A run that moves nobody rehearses nothing, and must not count as a success."""
+    if any(plan.agents for plan in start.plan.groups):
+        return None
+    where = " and ".join(sorted({site for plan in start.plan.groups for site in plan.sources}))
+    message = f"no agent of its {len(start.plan.groups)} groups is signed in at {where}, so nobody would be rehearsed"
+    return Refusal(Reason.NOBODY_REHEARSED, f"{message}; choose a time at which they work", temporary=True)
+
+
 def another_drill(question: Question, start: Start) -> Refusal | None:
     """One Drill at a time for each pair of locations, and for each group."""
     wanted = pairs_of(start.plan)
@@ -247,4 +256,5 @@ PLAN_CHAIN: Final[tuple[Callable[[Question, Start], Refusal | None], ...]] = (
     away,
     no_way_back,
     ways_outside_windows,
+    nobody_there,  # last: it may change with the next agent who signs in
 )

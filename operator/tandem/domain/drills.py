@@ -29,7 +29,7 @@ from tandem.domain.decision import Draft, Premise
 from tandem.domain.drill_alarms import heed_alarms
 from tandem.domain.drill_checks import Question, Start, may_start, world_refusal
 from tandem.domain.drill_facts import first_facts
-from tandem.domain.drill_legs import figures, plan_back, shift_name, shift_record, way_back, way_out
+from tandem.domain.drill_legs import figures, out_of_place, plan_back, shift_name, shift_record, way_back, way_out
 from tandem.domain.drill_requests import DrillRequest
 from tandem.domain.drill_turn import DrillTurn, ended
 from tandem.domain.placement import BucketMap
@@ -348,7 +348,10 @@ def _come_back(turn: DrillTurn) -> None:
     found = plan_back(turn.snapshot, turn.ledger, run, busy)
     if isinstance(found, Refusal):
         if found.reason is Reason.NOTHING_TO_MOVE:
-            turn.finish("Succeeded", Reason.COMPLETED, "everybody is where they were")
+            if out_of_place(turn.snapshot, run.before):
+                turn.finish("Failed", Reason.NOT_RESTORED, found.message)
+            else:
+                _judge(turn, found.message)
             return
         _kept(turn, found.reason)
         if _waited(turn) > PREPARE_PATIENCE_S:
@@ -391,11 +394,17 @@ def back(turn: DrillTurn) -> None:
 
 def _judge(turn: DrillTurn, last_words: str) -> None:
     """Both ways are done: was it a success?"""
-    for leg in (turn.run.out, turn.run.back):
+    for name, leg in (("out", turn.run.out), ("back", turn.run.back)):
         missing = leg.agents - leg.staying - leg.moved
         if missing * 100 > leg.agents * DRILL_MISSING_PERCENT:
             message = f"{missing} of {leg.agents} agents of Shift {leg.shift.rpartition('/')[2]} did not arrive"
             turn.finish("Failed", Reason.AGENTS_MISSING, f"{message}; {last_words}")
+            return
+        if not leg.moved:
+            why = "nobody was signed in" if leg.shift else "it did not take place"
+            why = f"{leg.staying} of {leg.agents} agents stayed in their calls" if leg.agents else why
+            message = f"nobody was rehearsed on the way {name}: {why}"
+            turn.finish("Failed", Reason.NOBODY_REHEARSED, f"{message}; {last_words}")
             return
     turn.finish("Succeeded", Reason.COMPLETED, f"out and back again: {last_words}")
 

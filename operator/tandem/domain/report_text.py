@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from tandem.domain.published import SHARES, share_text
 from tandem.domain.report_model import DrillReport, Way
-from tandem.domain.report_words import NEVER, count, failover_phases, moment, seconds, why
+from tandem.domain.report_words import NEVER, count, failover_phases, kept_silent, moment, seconds, why
 
 
 def text(report: DrillReport) -> str:
@@ -19,7 +19,9 @@ def _lines(report: DrillReport) -> Iterable[str]:
     if report.started_at is not None:
         yield f"  from {moment(report.started_at)} to {moment(report.finished_at)} UTC, {seconds(report.seconds)}"
     if report.failover is not None and report.failover.silenced_at is not None:
-        yield f"  {report.failover.site} counted as lost: {', '.join(failover_phases(report.failover))}"
+        lost = report.failover
+        yield f"  {lost.site} counted as lost: {', '.join(failover_phases(lost))}"
+        yield f"  {kept_silent(lost)} heard nothing of {lost.site}"
     for way in (report.out, report.back):
         if way.committed_at is not None:
             yield from _way(way)
