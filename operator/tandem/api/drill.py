@@ -41,14 +41,21 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
+@lru_cache(maxsize=1024)
 def _checked_schedule(text: str) -> str:
     try:
-        CronSim(text, datetime(2026, 1, 1, tzinfo=UTC))
+        # Looks ahead for fifty years: weekdays, dates and leap years have all met by then, wherever it starts.
+        first = next(CronSim(text, datetime(2026, 1, 1, tzinfo=UTC)), None)
     except CronSimError as error:
         raise ValueError(
             f"{text!r} is not a cron schedule ({error}); write minute, hour, day of month, month and day of week, "
             "like '0 3 * * SUN'"
         ) from error
+    if first is None:
+        raise ValueError(
+            f"{text!r} is a cron schedule that never comes: no day fits both its day of month and its day of week; "
+            "change one of them, like '0 3 * * SUN#1', or leave the schedule out to run it by command only"
+        )
     return text
 
 
@@ -122,9 +129,14 @@ class Windows(Written):
     """When a Drill may run."""
 
     allowed: tuple[Window, ...] = Field(
-        default=(), max_length=20, description="It runs only within one of these, hold time included; empty: always."
+        default=(),
+        max_length=20,
+        description="It runs only within one of these, hold time and the longest that both ways may take included;"
+        " empty: always.",
     )
-    blocked: tuple[Window, ...] = Field(default=(), max_length=20, description="It never runs within one of these.")
+    blocked: tuple[Window, ...] = Field(
+        default=(), max_length=20, description="It never runs within one of these, counted in the same way."
+    )
 
 
 class Rehearsal(Written):

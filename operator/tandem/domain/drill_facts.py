@@ -6,6 +6,7 @@ that happens to the Drill and its two Shifts. At each turn of the way: what the 
 
 from collections.abc import Iterable, Mapping
 
+from tandem.api.common import duration_text
 from tandem.constants import DRILL_EVENTS_KEPT
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
@@ -63,6 +64,7 @@ def _checks(question: Question, start: Start) -> Iterable[CheckRecord]:
     yield CheckRecord(check="no hold", found="there was none")
     windows = spec.windows
     inside = f"within {len(windows.allowed)} allowed and outside {len(windows.blocked)} blocked windows, hold included"
+    inside += f", and at most {duration_text(start.out_s)} for the way out and {duration_text(start.back_s)} back"
     given = windows.allowed or windows.blocked
     yield CheckRecord(check="within its windows", found=inside if given else "no windows are given")
     for site in sorted(snapshot.sites):

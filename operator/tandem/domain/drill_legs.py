@@ -4,15 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
+from tandem.api.common import duration_seconds
 from tandem.api.drill import DrillSpec, LostSite, Rehearsal
 from tandem.api.gates import Gates
 from tandem.api.shift import ShiftSpec
+from tandem.constants import REHEARSAL_MOST_S
 from tandem.domain import keys
 from tandem.domain.buckets import format_ranges
 from tandem.domain.capacity import Ledger, no_capacity
 from tandem.domain.distribution import merged, share_reached
 from tandem.domain.drill_names import stem
 from tandem.domain.evacuation import evacuated
+from tandem.domain.outlook import longest_s
 from tandem.domain.placement import BucketMap
 from tandem.domain.plan import Plan, Wish, groups_in_the_way, make_plan
 from tandem.domain.published import SHARES, share_text
@@ -109,6 +112,18 @@ def plan_out(
         return replace(wishes, message=wishes.message.replace("spec.evacuate", "spec.failover.site"))
     plan = make_plan(snapshot, ledger, "", busy, wishes)
     return plan if isinstance(plan, Refusal) else (plan, wishes)
+
+
+def longest_ways_s(spec: DrillSpec, plan: Plan, wishes: Sequence[Wish]) -> tuple[float, float]:
+    """Seconds that the ways out and back take at most, gates that stay closed left out."""
+    move_s = duration_seconds(plan.planned.longest)
+    if spec.failover is None:
+        return move_s, move_s  # the same waves, pace and drain
+    # A failover goes at once when it is confirmed; it comes back by waves, at a pace.
+    agents = sum(part.agents for part in plan.groups)
+    going = {part.group for part in plan.groups}
+    waits = [longest_s(wish.drain, spec.shift.pace, agents) for wish in wishes if wish.group in going]
+    return REHEARSAL_MOST_S + move_s, len(spec.shift.waves) * max(move_s, *waits)
 
 
 def plan_back(snapshot: Snapshot, ledger: Ledger, run: DrillRunRecord, busy: Mapping[str, str]) -> Plan | Refusal:

@@ -284,6 +284,7 @@ def _failover(snapshot: Snapshot, run: DrillRunRecord, out: Way) -> FailoverTime
     return FailoverTimes(
         site=run.lost.site,
         silence=run.lost.silence,
+        silent_agents=times.silent if times is not None else None,
         silenced_at=moment(times.silenced_at) if times is not None else None,
         detected=after(times.detected_at if times is not None else None),
         confirmed=after(times.confirmed_at if times is not None else None),

@@ -29,7 +29,7 @@ from tandem.domain.decision import Draft, Premise
 from tandem.domain.drill_alarms import heed_alarms
 from tandem.domain.drill_checks import Question, Start, may_start, world_refusal
 from tandem.domain.drill_facts import first_facts
-from tandem.domain.drill_legs import figures, plan_back, shift_name, shift_record, way_back, way_out
+from tandem.domain.drill_legs import figures, out_of_place, plan_back, shift_name, shift_record, way_back, way_out
 from tandem.domain.drill_requests import ANSWERS_KEPT, DrillRequest
 from tandem.domain.drill_turn import DrillTurn, ended
 from tandem.domain.placement import BucketMap
@@ -336,9 +336,9 @@ def holding(turn: DrillTurn) -> None:
     _heed_withdrawal(turn)
     heed_alarms(turn)
     if turn.run.outcome is None:
-        # Our own clock since we first saw it, or the wall's: after a change of coordinator only the latter knows.
+        # Every engine counts for itself from when it saw it begin, whoever coordinates: wall clocks are set.
         seen_for = turn.now.mono - turn.entry.since if turn.entry and turn.entry.record.phase == "Holding" else 0.0
-        left = run.hold_s - max(turn.now.wall - run.holding_since, seen_for)
+        left = run.hold_s - seen_for
         if left > 0:
             turn.draft.wake(turn.now.mono + left + 0.001)
             return
@@ -351,7 +351,10 @@ def _come_back(turn: DrillTurn) -> None:
     found = plan_back(turn.snapshot, turn.ledger, run, busy)
     if isinstance(found, Refusal):
         if found.reason is Reason.NOTHING_TO_MOVE:
-            turn.finish("Succeeded", Reason.COMPLETED, "everybody is where they were")
+            if out_of_place(turn.snapshot, run.before):
+                turn.finish("Failed", Reason.NOT_RESTORED, found.message)
+            else:
+                _judge(turn, found.message)
             return
         _kept(turn, found.reason)
         if _waited(turn) > PREPARE_PATIENCE_S:
@@ -394,11 +397,17 @@ def back(turn: DrillTurn) -> None:
 
 def _judge(turn: DrillTurn, last_words: str) -> None:
     """Both ways are done: was it a success?"""
-    for leg in (turn.run.out, turn.run.back):
+    for name, leg in (("out", turn.run.out), ("back", turn.run.back)):
         missing = leg.agents - leg.staying - leg.moved
         if missing * 100 > leg.agents * DRILL_MISSING_PERCENT:
             message = f"{missing} of {leg.agents} agents of Shift {leg.shift.rpartition('/')[2]} did not arrive"
             turn.finish("Failed", Reason.AGENTS_MISSING, f"{message}; {last_words}")
+            return
+        if not leg.moved:
+            why = "nobody was signed in" if leg.shift else "it did not take place"
+            why = f"{leg.staying} of {leg.agents} agents stayed in their calls" if leg.agents else why
+            message = f"nobody was rehearsed on the way {name}: {why}"
+            turn.finish("Failed", Reason.NOBODY_REHEARSED, f"{message}; {last_words}")
             return
     turn.finish("Succeeded", Reason.COMPLETED, f"out and back again: {last_words}")
 
@@ -466,15 +475,18 @@ def _follow(turn: DrillTurn, shift: ShiftEntry) -> None:
 
 
 def _kept(turn: DrillTurn, reason: Reason) -> None:
-    """Count how long the world keeps it from going on. A hold is a person's to lift, however long it takes."""
+    """Note since when the world keeps it from going on. A hold is a person's to lift, however long it takes."""
     since = 0.0 if reason is Reason.HELD else turn.run.waiting_since or turn.now.wall
     if since != turn.run.waiting_since:
         turn.change_run(waiting_since=since)
 
 
 def _waited(turn: DrillTurn) -> float:
-    """Seconds for which the world has kept it from going on."""
-    return turn.now.wall - turn.run.waiting_since if turn.run.waiting_since else 0.0
+    """Seconds for which this engine has seen that the world keeps it from going on."""
+    seen = turn.entry.record.run if turn.entry else None
+    if turn.entry is None or seen is None or not seen.waiting_since or seen.waiting_since != turn.run.waiting_since:
+        return 0.0
+    return turn.now.mono - turn.entry.waiting_since
 
 
 def _abort(turn: DrillTurn, shift: ShiftEntry) -> None:

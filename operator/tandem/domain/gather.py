@@ -334,8 +334,18 @@ class Gatherer:
 
     def _read_drill(self, name: str, record: DrillRecord, mod: int, at: float) -> None:
         before = self._drills.get(name)
+        known, run = before.record.run if before else None, record.run
         same_phase = before is not None and before.record.phase == record.phase
-        self._drills[name] = DrillEntry(name, record, mod, before.since if before and same_phase else at)
+        same_wait = known and run and known.waiting_since == run.waiting_since
+        as_blind = known and run and known.unwatched_since == run.unwatched_since
+        self._drills[name] = DrillEntry(
+            name=name,
+            record=record,
+            mod_revision=mod,
+            since=before.since if before and same_phase else at,
+            waiting_since=before.waiting_since if before and same_wait else at,
+            unwatched_since=before.unwatched_since if before and as_blind else at,
+        )
 
     def _agree(self) -> None:
         if not self._dirty and not self._roll_call:

@@ -126,6 +126,7 @@ class RehearsalTimes(Record):
     silenced_at: float = Field(description="The site's CTI took the first word: agents hear nothing from here on.")
     detected_at: float = Field(description="A second location said so too.")
     confirmed_at: float = Field(description="It had stood for long enough.")
+    silent: int | None = Field(default=None, description="Agents whom the site's CTIs kept silent; None: unsaid.")
 
 
 class ShiftRecord(Record):
@@ -518,6 +519,9 @@ class RehearsedRecord(ObservationRecord):
     """The same as it would be if the site were lost: of one Drill's run, for its groups only."""
 
     run: str = Field(description="namespace/drill/run.")
+    silent: int | None = Field(
+        default=None, description="The site's own word: agents whom its CTI keeps silent. None: of others, or unsaid."
+    )
 
 
 class TargetTestRecord(Record):

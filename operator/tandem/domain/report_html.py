@@ -7,7 +7,18 @@ from typing import Final
 from tandem.domain import report_svg as svg
 from tandem.domain.published import SHARES, share_text
 from tandem.domain.report_model import Arrival, CallsOfGroups, DrillReport, Location, Way
-from tandem.domain.report_words import MOMENTS, NEVER, UNKNOWN, automatic, count, failover_phases, moment, seconds, why
+from tandem.domain.report_words import (
+    MOMENTS,
+    NEVER,
+    UNKNOWN,
+    automatic,
+    count,
+    failover_phases,
+    kept_silent,
+    moment,
+    seconds,
+    why,
+)
 
 NAMED_ON_PAPER: Final = 10
 """Agents of each list; the JSON names more."""
@@ -246,7 +257,7 @@ def _phases(report: DrillReport) -> str:
     ]
     if report.failover is not None and report.failover.silenced_at is not None:
         lost = report.failover
-        heard = f"{lost.silence} % of the idle agents heard nothing of {lost.site} from {moment(lost.silenced_at)} on"
+        heard = f"{kept_silent(lost)} heard nothing of {lost.site} from {moment(lost.silenced_at)} on"
         parts.append(f"<p>{escape(heard)}; after that: {escape(', '.join(failover_phases(lost)))}.</p>")
         if lost.failed_over is not None:
             parts.append(f"<p>{escape(automatic(lost.failed_over).capitalize())}.</p>")

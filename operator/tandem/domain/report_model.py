@@ -142,7 +142,12 @@ class FailoverTimes(Part):
     """
 
     site: str = Field(description="Site that counted as lost.")
-    silence: int = Field(description="Percent of each group's idle agents who heard nothing of it.")
+    silence: int = Field(description="Percent of each group's idle agents who were to hear nothing of it.")
+    silent_agents: int | None = Field(
+        default=None,
+        description="Agents who heard nothing of it, as its CTIs chose them; null: unsaid, or it did not come to a"
+        " failover.",
+    )
     silenced_at: str | None = Field(description="When that began; null: it did not come to a failover.")
     detected: float | None = Field(description="A second location found the site lost.")
     confirmed: float | None = Field(description="That had stood for long enough.")

@@ -57,6 +57,12 @@ def automatic(found: FailedOver) -> str:
     )
 
 
+def kept_silent(found: FailoverTimes) -> str:
+    """Who heard nothing of the site: as many as its CTIs chose, which may be fewer than they were asked for."""
+    chosen = f"{UNKNOWN} how many" if found.silent_agents is None else f"{found.silent_agents:,}"
+    return f"{chosen} idle agents ({found.silence} % of them were asked for)"
+
+
 def count(value: int | None) -> str:
     """A number of agents or calls."""
     return UNKNOWN if value is None else f"{value:,}"

@@ -139,6 +139,10 @@ class DrillEntry:
     mod_revision: int
     since: float
     """Monotonic time at which this engine first saw the present phase."""
+    waiting_since: float = 0.0
+    """The same of the run's `waiting_since`, which counts for people: wall clocks are set."""
+    unwatched_since: float = 0.0
+    """The same of the run's `unwatched_since`."""
 
     @property
     def under_way(self) -> bool:

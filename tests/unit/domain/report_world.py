@@ -4,6 +4,7 @@ The agents' ways are drawn first (`Journey`). The CTIs' moves and the agents' ti
 know nothing of each other: what the report makes of the one is compared with what the other says.
 """
 
+import itertools
 import json
 import random
 from collections import Counter
@@ -87,6 +88,10 @@ class ReportWorld(DrillWorld):
         self.timeline: list[str] = []
         self.answered: Counter[tuple[str, str]] = Counter()
         self.cut: Counter[tuple[str, str]] = Counter()
+        self.cut_per_way = 0
+        """Calls of each group that are cut in each city while agents are on their way."""
+        self.counts = True
+        """Whether the CTIs count calls."""
         for observer in self.cities:
             self.observe(observer, "witness", "", "engine")
         for site in (*self.cities, "witness"):
@@ -154,7 +159,7 @@ class ReportWorld(DrillWorld):
                 signed_in=len(own),
                 talking=len(own) // 12,
                 buckets=buckets,
-                calls=counts,
+                calls=counts if self.counts else None,
             )
         record = SystemReport(
             boot=f"boot-{site}",
@@ -250,6 +255,8 @@ class ReportWorld(DrillWorld):
                 )
             )
         self.advance(max((one.arrived for one in arrived), default=0.0) + 2.5)
+        for site, group in itertools.product(self.cities, GROUPS):
+            self.cut[site, group] += self.cut_per_way
         where = {one.account: other for one in (*alone, *arrived)} | {
             one.account: "west" for one in self.at_work if self.home(one) == "west"
         }

@@ -525,6 +525,23 @@ def test_when_the_drill_is_gone_its_reports_go() -> None:
     assert world.snapshot.drill_reports == {}
 
 
+def test_a_run_in_which_calls_were_cut_has_failed() -> None:
+    world = ReportWorld(20)
+    world.cut_per_way = 1
+    report = world.whole_run()
+    assert (report.outcome, report.reason, report.calls.cut) == ("Failed", "CallsCut", 16)
+    assert report.message.startswith("16 calls of its groups were cut during the run, as their CTIs counted them; out")
+    assert (report.restored, world.state.last_success_at, report.trend[0].outcome) == (True, 0.0, "Failed")
+
+
+def test_calls_that_nobody_counts_fail_no_run() -> None:
+    world = ReportWorld(20)
+    world.cut_per_way, world.counts = 1, False
+    world.work_at_home()
+    report = world.whole_run()
+    assert (report.outcome, report.calls.cut) == ("Succeeded", None)
+
+
 def test_a_story_without_end_is_cut_and_that_is_said() -> None:
     facts = DrillFactsRecord()
     for number in range(DRILL_EVENTS_KEPT + 7):
