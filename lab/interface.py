@@ -4,6 +4,7 @@ Locations are the names in `lab.addresses`; a city is a location with a cluster.
 unknown raises KeyError, every one that fails for another reason raises an error of `lab.errors`.
 """
 
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -228,4 +229,11 @@ class Lab(Protocol):
         """Run a program in that location's network, in a session of its own; output goes to the end of `log`.
 
         It dies with `down`, and with `kill_city` when the location is a city. `env` replaces the environment.
+        """
+
+    def connect(self, location: str, address: tuple[str, int], *, timeout: float) -> socket.socket:
+        """An open TCP connection out of that location's network to an IP address and port, a ClusterIP for example.
+
+        Blocks for `timeout` seconds at most, as each read and write on it does. Raises OSError as well. It outlives
+        `kill_city` like any connection to somebody who has died: nothing comes of it any more.
         """

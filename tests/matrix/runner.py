@@ -30,6 +30,9 @@ ROLL_CALL_WITHIN_S: Final = 40.0
 ALL_MENDED_WITHIN_S: Final = 60.0
 """From the undoing of a fault that moved some, for those whom it did not move."""
 
+CTIS_READ_WITHIN_S: Final = 15.0
+"""Before a fault, and when it is undone and everybody works again."""
+
 LEARNS_WITHIN_S: Final = 20.0
 """For a city that was given up and is back: until its CTIs hold the newer maps."""
 
@@ -64,6 +67,7 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
     await centre.load(CALLS_PER_SECOND)
     await centre.calls_reach(5, centre.quickstart.groups)
     await store.look()
+    await _ctis_are_read(scene)
     centre.observed.look()
     struck = struck_by(case, centre)
     sites = {route["name"]: route["site"] for route in routes_of(centre)}
@@ -98,6 +102,8 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
 
     ended_at = time.time()
     await store.look()
+    await _ctis_are_read(scene)
+    await store.learn((spell.subject, spell.token[1]) for spell in scene.ctis.doors)
     await calls.look()
     diary = read_diaries(centre.floors.timelines)
     seen = store.seen
@@ -111,8 +117,10 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
         *invariants.revisions_only_grow(seen.placements),
         *invariants.ctis_only_go_forward(seen.doors),
         *invariants.every_bucket_once(seen.placements),
-        *invariants.no_two_fresh_doors([d for d in seen.doors if d.at >= began_at], seen.maps),
+        *invariants.doors_only_go_forward(scene.ctis.doors),
+        *invariants.no_two_fresh_doors(scene.ctis.doors, seen.maps, seen.losses, began_at),
         *invariants.sessions_never_overlap(diary, began_at),
+        *invariants.nobody_is_counted_twice(scene.ctis.sessions, began_at),
         *invariants.nobody_notices(diary, everybody - struck, began_at, ended_at),
         *invariants.nobody_changes_often(diary, began_at, case.changes),
         *invariants.no_call_is_cut(calls.calls.values(), began_at, spared),
@@ -210,6 +218,16 @@ async def _learned(scene: Scene) -> list[str]:
     except NotInTimeError as error:
         return [str(error)]
     return []
+
+
+async def _ctis_are_read(scene: Scene) -> None:
+    """Raises NotInTimeError: what a CTI says of itself was not heard, and would prove nothing."""
+
+    async def read() -> tuple[bool, str]:
+        unread = scene.ctis.unread
+        return not unread, f"{' and '.join(unread)} cannot be read"
+
+    await until("every CTI is read", read, timeout=CTIS_READ_WITHIN_S)
 
 
 async def _roll_call(centre: CallCentre, calls: CallWatcher, phones: Phones, who: frozenset[str]) -> list[str]:

@@ -18,6 +18,7 @@ from lab.interface import Swallowed
 from tandem.engine.ports import Delete, Put, StoreError
 from tests.bench.leadership import Leadership
 from tests.e2e.callcenter_fixtures import shift, write
+from tests.matrix.ctis import CtiWatcher
 from tests.matrix.invariants import important_not_last
 from tests.matrix.watcher import StoreWatcher, read_diaries
 
@@ -62,6 +63,7 @@ class Scene:
     centre: CallCentre
     leadership: Leadership
     store: StoreWatcher
+    ctis: CtiWatcher
     broken: list[str] = field(default_factory=list)
     began_at: float = 0.0
     """When the fault that is being made began, in seconds of CLOCK_REALTIME."""

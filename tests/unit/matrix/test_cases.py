@@ -78,7 +78,7 @@ class Store:
 def a_scene(moves_at: float = 1e9) -> tuple[Scene, Faults]:
     faults = Faults()
     centre: Any = SimpleNamespace(lab=SimpleNamespace(faults=faults))
-    return Scene(centre, None, Store(moves_at)), faults  # type: ignore[arg-type]
+    return Scene(centre, None, Store(moves_at), None), faults  # type: ignore[arg-type]
 
 
 def test_a_process_that_stutters_stands_and_runs_in_turn_and_runs_in_the_end() -> None:

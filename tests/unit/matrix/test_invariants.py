@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from tests.matrix.ctis import Spell
 from tests.matrix.invariants import (
     bucket_of,
     ctis_only_go_forward,
+    doors_only_go_forward,
     every_bucket_once,
     everybody_answers,
     goes_through,
@@ -14,13 +16,14 @@ from tests.matrix.invariants import (
     no_call_is_cut,
     no_two_fresh_doors,
     nobody_changes_often,
+    nobody_is_counted_twice,
     nobody_is_given_up_by_mistake,
     nobody_notices,
     revisions_only_grow,
     sessions_never_overlap,
     under_way,
 )
-from tests.matrix.watcher import Doors, Phones, Placement
+from tests.matrix.watcher import Doors, Loss, Phones, Placement
 
 PHONES = Phones({"51": "a", "61": "a", "52": "b"}, {"51": "east", "61": "west", "52": "east"})
 MAPS = {
@@ -39,9 +42,17 @@ def placed(revision: int, at: float = 0.0, **ranges: str) -> Placement:
     return Placement("n/g", revision, ranges or {"east": "0-99"}, at)
 
 
-def doors(east: int = 0, west: int = 0, *given_up: str) -> Doors:
+def doors(east: int = 0, west: int = 0) -> Doors:
     held = {site: {"n/g": revision} for site, revision in (("east", east), ("west", west)) if revision}
-    return Doors(0.0, held, frozenset(given_up))
+    return Doors(0.0, held)
+
+
+def door(site: str, revision: int, since: float, until: float, boot: str = "b1") -> Spell:
+    return Spell(site, "n/g", (boot, revision), since, until)
+
+
+def session(site: str, since: float, until: float, account: str = "a") -> Spell:
+    return Spell(site, account, (f"{site}.1", 0), since, until)
 
 
 def call(ident: str, **more: Any) -> dict[str, Any]:
@@ -77,26 +88,54 @@ def test_a_bucket_with_two_slots_or_none_is_seen(ranges: dict[str, str], good: b
 
 
 @pytest.mark.parametrize(
-    ("picture", "buckets"),
+    ("held", "buckets"),
     [
-        pytest.param(doors(3, 3), 0, id="both-hold-the-same-map"),
-        pytest.param(doors(5, 7), 0, id="the-door-here-was-shut-before-the-one-there-opened"),
-        pytest.param(doors(3, 7), 10, id="east-has-not-heard-of-the-move-and-west-has-opened"),
-        pytest.param(doors(3, 9), 100, id="the-whole-group-is-open-twice"),
-        pytest.param(doors(3, 9, "east"), 0, id="the-former-city-counts-as-lost"),
-        pytest.param(doors(3, 9, "west"), 100, id="the-new-city-counts-as-lost-which-excuses-nothing"),
-        pytest.param(doors(0, 9), 0, id="the-former-city-says-nothing"),
-        pytest.param(doors(9, 3), 0, id="a-city-that-is-behind-and-had-no-door-before"),
+        pytest.param([door("east", 3, 0, 20), door("west", 3, 0, 20)], 0, id="both-hold-the-same-map"),
+        pytest.param([door("east", 5, 0, 20), door("west", 7, 5, 20)], 0, id="shut-here-before-it-opened-there"),
+        pytest.param([door("east", 3, 0, 9), door("west", 7, 5, 20)], 10, id="west-opened-before-east-had-shut"),
+        pytest.param([door("east", 3, 0, 4), door("west", 7, 5, 20)], 0, id="one-after-the-other"),
+        pytest.param([door("east", 3, 0, 9), door("west", 9, 5, 20)], 100, id="the-whole-group-is-open-twice"),
+        pytest.param([door("east", 3, 7, 7), door("west", 9, 5, 20)], 0, id="one-answer-proves-nothing"),
+        pytest.param([door("east", 3, 0, 1), door("west", 9, 0, 1)], 0, id="before-the-fault"),
+        pytest.param([door("west", 9, 0, 20)], 0, id="the-former-city-says-nothing"),
+        pytest.param([door("east", 9, 5, 20), door("west", 3, 0, 9)], 0, id="behind-and-had-no-door-before"),
     ],
 )
-def test_a_bucket_with_two_fresh_doors_is_seen(picture: Doors, buckets: int) -> None:
-    broken = no_two_fresh_doors([picture, picture], MAPS)
+def test_a_bucket_with_two_fresh_doors_is_seen(held: list[Spell], buckets: int) -> None:
+    broken = no_two_fresh_doors(held, MAPS, [], since=2.0)
     assert len(broken) == buckets
     if buckets:
-        assert (
-            broken[0]
-            == f"bucket 0 of n/g is open at east (revision 3) and at west (revision {7 if buckets == 10 else 9})"
-        )
+        newer = 7 if buckets == 10 else 9
+        assert broken[0] == f"bucket 0 of n/g was open at east (revision 3) and at west (revision {newer}) at once"
+
+
+LOST = Loss("east", gone_at=5.0, back_at=30.0, failed_over=True)
+WEST = door("west", 9, 5.5, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("east", "loss", "excused"),
+    [
+        pytest.param([door("east", 3, 0, 31)], LOST, True, id="cut-off-and-told-soon-after-its-return"),
+        pytest.param([door("east", 3, 0, 8), door("east", 3, 9, 31)], LOST, True, id="not-read-for-a-moment"),
+        pytest.param([door("east", 3, 0, 50)], LOST, False, id="never-told"),
+        pytest.param([door("east", 3, 31, 32, "b2")], LOST, False, id="back-and-has-confirmed-the-old-map"),
+        pytest.param([door("east", 3, 0, 31)], Loss("east", 5.0, 30.0), False, id="silent-and-not-failed-over"),
+        pytest.param([door("east", 3, 0, 31)], Loss("west", 5.0, 30.0, True), False, id="the-other-city-was-lost"),
+        pytest.param([door("east", 3, 0, 31)], Loss("east", 20.0, 30.0, True), False, id="open-there-long-before"),
+        pytest.param([door("east", 3, 0, 60)], Loss("east", 5.0, failed_over=True), True, id="still-cut-off"),
+    ],
+)
+def test_a_door_of_a_lost_city_is_excused_until_it_has_been_told(east: list[Spell], loss: Loss, excused: bool) -> None:
+    assert (no_two_fresh_doors([*east, WEST], MAPS, [loss], since=2.0) == []) is excused
+
+
+def test_a_cti_that_admits_by_an_older_map_again_is_seen() -> None:
+    there = [door("east", 3, 0, 5), door("east", 5, 6, 9), door("west", 3, 0, 9)]
+    assert doors_only_go_forward(there) == []
+    assert doors_only_go_forward([*there, door("east", 3, 12, 15, "b2")]) == [
+        "the CTI at east admits to n/g by 3, after 5"
+    ]
 
 
 # -- the agents
@@ -109,6 +148,24 @@ def test_two_sessions_at_once_are_seen_and_one_after_the_other_are_not() -> None
         "a was signed in at east and at west"
     ]
     assert sessions_never_overlap([*before, line("a", 3, "signed-in", "west")], since=10) == []
+
+
+@pytest.mark.parametrize(
+    ("east", "west", "overlap"),
+    [
+        pytest.param((0.0, 9.0), (10.0, 20.0), None, id="one-after-the-other"),
+        pytest.param((0.0, 12.0), (10.0, 20.0), 2.0, id="the-old-one-still-counts-it"),
+        pytest.param((11.0, 12.0), (10.0, 20.0), 1.0, id="within-the-other"),
+        pytest.param((11.0, 10.9), (10.0, 20.0), None, id="one-answer-proves-nothing"),
+        pytest.param((0.0, 3.0), (2.0, 3.0), None, id="before-the-fault"),
+    ],
+)
+def test_an_agent_whom_two_ctis_count_at_once_is_seen(
+    east: tuple[float, float], west: tuple[float, float], overlap: float | None
+) -> None:
+    broken = nobody_is_counted_twice([session("east", *east), session("west", *west), session("west", 0, 99, "b")], 5.0)
+    said = f"a was counted at east (session east.1) and at west (session west.1) at once, for {overlap} s at least"
+    assert broken == ([said] if overlap else [])
 
 
 @pytest.mark.parametrize("event", ["released", "lost", "out", "signed-in", "guest"])
