@@ -7,7 +7,9 @@ a diary's `mono`.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from itertools import combinations
+from math import inf
 from typing import Any, Final
 
 from tests.matrix.ctis import Spell
@@ -20,6 +22,13 @@ WORKED_ON_S: Final = 3.0
 """Seconds for which a session must go on after its city was given up, for that to have been a mistake: a lease and a
 moment. Before that the agent himself may not know yet that it is over."""
 
+MOMENT_S: Final = 1.0
+"""Seconds after a fault had been made in which a call may still be answered that it then cuts: by the carrier's note of
+the moment, and because what is killed or stopped need not be so everywhere in the same instant."""
+
+TIMED_OUT: Final = 408
+"""How a call ends that somebody does not answer in time (after 2 s at a softswitch, 32 s at a phone or the carrier)."""
+
 LEARNS_S: Final = 10.0
 """Seconds in which a city that was cut off, and is heard of again, has the newer maps: its engine reads the store and
 pushes at once, in half a second on a quiet machine. The lab shares two processors, and a city may have been starved."""
@@ -27,6 +36,28 @@ pushes at once, in half a second on a quiet machine. The lab shares two processo
 LOOKS_S: Final = 4.0
 """By so much the look that found a heartbeat gone may come after what followed from that: without a quorum it waits a
 second for each of three members, and its pace is a quarter of one."""
+
+
+def link(a: str, b: str) -> str:
+    """Name of the link between two locations."""
+    return "-".join(sorted((a, b)))
+
+
+@dataclass(frozen=True)
+class Strike:
+    """A fault as it is made.
+
+    Attributes:
+        at, done: Seconds of CLOCK_REALTIME when it began, and when it had been made; of one that makes slow for a
+            while, when that was over.
+        place: A city, a system there like `east/hotel`, or a `link`.
+        slow: Nothing is lost by it, but late: it cuts those calls alone on which somebody waits for too long.
+    """
+
+    at: float
+    done: float
+    place: str
+    slow: bool = False
 
 
 # -- the store and the CTIs
@@ -266,39 +297,71 @@ def important_not_last(diary: Diary, important: frozenset[str], others: frozense
 # -- the calls
 
 
-def no_call_is_cut(calls: Iterable[Mapping[str, Any]], since: float, spared: AbstractSet[str]) -> list[str]:
-    """No answered call is cut, but for those that were in progress where the fault struck (`spared`: call IDs)."""
+@dataclass(frozen=True)
+class Ways:
+    """By what it is known through which places a call leads.
+
+    Attributes:
+        sites: Route's name -> site.
+        systems: Called number -> system.
+        floors: System -> the floor on which its agents sit.
+    """
+
+    phones: Phones
+    sites: Mapping[str, str]
+    systems: Mapping[str, str]
+    floors: Mapping[str, str]
+
+    def of(self, call: Mapping[str, Any]) -> frozenset[str]:
+        """By the last route that it took and the phone that answered: cities, their systems, and links."""
+        route = (call.get("routes_tried") or [""])[-1]
+        entered, answered = self.sites.get(route, route), self.phones.city_of.get(call.get("agent") or "", "")
+        system = self.systems.get(call["number"], "")
+        through = {site for site in (entered, answered) if site}
+        links = [("carrier", entered), (entered, answered), (answered, self.floors.get(system, ""))]
+        return frozenset(
+            through | {f"{site}/{system}" for site in through} | {link(a, b) for a, b in links if a and b and a != b}
+        )
+
+
+def no_call_is_cut(
+    calls: Iterable[Mapping[str, Any]], since: float, strikes: Iterable[Strike], ways: Ways
+) -> list[str]:
+    """No answered call is cut, but for those that were in progress where the fault struck.
+
+    Args:
+        strikes: What the fault may cut: a call placed when it had been made is none of that.
+    """
+    found = list(strikes)
     return [
-        f"call {call['id']} to {call['number']} was cut by {call.get('by')}"
+        f"call {call['id']} to {call['number']} was cut by {call.get('by')} ({call.get('code')})"
         for call in calls
-        if call["fate"] == "cut" and (call.get("ended_at") or 0) >= since and call["id"] not in spared
+        if call["fate"] == "cut"
+        and (call.get("ended_at") or 0) >= since
+        and not any(may_cut(strike, call, ways) for strike in found)
     ]
 
 
-def under_way(calls: Iterable[Mapping[str, Any]], since: float, until: float) -> list[Mapping[str, Any]]:
-    """Calls that were in progress, or waited, at any moment of that time."""
-    return [c for c in calls if c["placed_at"] <= until and (c.get("ended_at") or until) >= since]
-
-
-def goes_through(call: Mapping[str, Any], places: AbstractSet[str], phones: Phones, sites: Mapping[str, str]) -> bool:
-    """Whether a call's way leads through one of these places: by the last route it took and the phone that answered.
-
-    Args:
-        places: Sites, or links between them like `east-west`.
-        sites: Route's name -> site.
-    """
-    route = (call.get("routes_tried") or [""])[-1]
-    entered, answered = sites.get(route, route), phones.city_of.get(call.get("agent") or "", "")
-    return bool(places & {entered, answered, f"{entered}-{answered}", f"{answered}-{entered}"})
+def may_cut(strike: Strike, call: Mapping[str, Any], ways: Ways) -> bool:
+    """Whether a call that is cut was in progress there in that moment, and ended in the way that follows from it."""
+    answered, ended = call.get("answered_at") or inf, call.get("ended_at") or inf
+    return (
+        answered <= strike.done + MOMENT_S
+        and ended >= strike.at
+        and (not strike.slow or call.get("code") == TIMED_OUT)
+        and strike.place in ways.of(call)
+    )
 
 
 def everybody_answers(
-    calls: Iterable[Mapping[str, Any]], phones: Phones, who: AbstractSet[str], since: float
+    calls: Iterable[Mapping[str, Any]], phones: Phones, who: AbstractSet[str], since: float, *, not_at: str = ""
 ) -> list[str]:
-    """Each of these agents has answered a real call that was placed from `since` on."""
+    """Each of these agents has answered a real call that was placed from `since` on, by a phone of another site."""
     answered = {
         phones.account_of.get(call.get("agent") or "")
         for call in calls
-        if call.get("answered_at") and call["placed_at"] >= since
+        if call.get("answered_at")
+        and call["placed_at"] >= since
+        and not (not_at and phones.city_of.get(call.get("agent") or "") == not_at)
     }
     return [f"{account} is reached by no call" for account in sorted(who - answered)]

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from demo.callcentre import CallCentre
 from demo.errors import NotInTimeError
+from demo.floors import FLOORS
 from demo.quickstart import Group, documents
 from demo.waiting import until
 from tandem.domain import keys
@@ -70,9 +71,9 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
     await _ctis_are_read(scene)
     centre.observed.look()
     struck = struck_by(case, centre)
-    sites = {route["name"]: route["site"] for route in routes_of(centre)}
 
     before = scene.revisions()
+    scene.strikes.clear()
     began_at = scene.began_at = time.time()
 
     await case.act(scene)
@@ -107,11 +108,7 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
     await calls.look()
     diary = read_diaries(centre.floors.timelines)
     seen = store.seen
-    spared = {
-        str(call["id"])
-        for call in invariants.under_way(calls.calls.values(), began_at, undone_at)
-        if invariants.goes_through(call, case.cuts, phones, sites)
-    }
+    strikes = [strike for strike in scene.strikes if case.may_have_cut(strike)]
     observed = _observed(before, scene, back, case)
     broken = [
         *invariants.revisions_only_grow(seen.placements),
@@ -123,7 +120,7 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
         *invariants.nobody_is_counted_twice(scene.ctis.sessions, began_at),
         *invariants.nobody_notices(diary, everybody - struck, began_at, ended_at),
         *invariants.nobody_changes_often(diary, began_at, case.changes),
-        *invariants.no_call_is_cut(calls.calls.values(), began_at, spared),
+        *invariants.no_call_is_cut(calls.calls.values(), began_at, strikes, ways_of(centre, phones)),
         *unreached,
     ]
     if case.expected != GIVEN_UP:
@@ -149,6 +146,17 @@ def routes_of(centre: CallCentre) -> list[Mapping[str, str]]:
     """The routes of every trunk, as the manifests name them."""
     trunks = documents(centre.quickstart.folder / "trunks.yaml")
     return [route for trunk in trunks for route in trunk["spec"]["routes"]]
+
+
+def ways_of(centre: CallCentre, phones: Phones) -> invariants.Ways:
+    """How the ways of this call centre's calls are known."""
+    system_of = {group.name: group.system for group in centre.quickstart.groups}
+    return invariants.Ways(
+        phones,
+        {route["name"]: route["site"] for route in routes_of(centre)},
+        {number: system_of[group] for number, group in centre.quickstart.numbers.items()},
+        {system: FLOORS[n % len(FLOORS)] for n, system in enumerate(sorted(set(system_of.values())))},
+    )
 
 
 def concerns(case: Case, group: Group) -> bool:

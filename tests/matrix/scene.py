@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,7 +19,7 @@ from tandem.engine.ports import Delete, Put, StoreError
 from tests.bench.leadership import Leadership
 from tests.e2e.callcenter_fixtures import shift, write
 from tests.matrix.ctis import CtiWatcher
-from tests.matrix.invariants import important_not_last
+from tests.matrix.invariants import Strike, important_not_last, link
 from tests.matrix.watcher import StoreWatcher, read_diaries
 
 ENGINE: Final = "pod/tandem-system/tandem/engine"
@@ -67,20 +67,33 @@ class Scene:
     broken: list[str] = field(default_factory=list)
     began_at: float = 0.0
     """When the fault that is being made began, in seconds of CLOCK_REALTIME."""
+    strikes: list[Strike] = field(default_factory=list)
+    """Everything that has been made of it."""
+
+    @contextlib.contextmanager
+    def _strike(self, *places: str, slow: bool = False) -> Iterator[None]:
+        at = time.time()
+        try:
+            yield
+        finally:
+            self.strikes += [Strike(at, time.time(), place, slow) for place in places]
 
     async def power_off(self, city: str) -> None:
-        await self.centre.lab.faults.kill_city(city)
+        with self._strike(city):
+            await self.centre.lab.faults.kill_city(city)
 
     async def cut(self, *pairs: tuple[str, str], both: bool = True) -> None:
         for a, b in pairs:
-            await self.centre.lab.faults.cut(a, b, both=both)
+            with self._strike(link(a, b)):
+                await self.centre.lab.faults.cut(a, b, both=both)
 
     async def kill(self, city: str, *components: str) -> None:
         for component in components:
             await self.centre.lab.faults.kill(city, component)
 
     async def freeze(self, city: str, component: str, for_s: float = 0.0) -> None:
-        await self.centre.lab.faults.freeze(city, component)
+        with self._strike(*([f"{city}/hotel"] if component == SOFTSWITCH else []), slow=True):
+            await self.centre.lab.faults.freeze(city, component)
         if for_s:
             await asyncio.sleep(for_s)
             await self.centre.lab.faults.thaw(city, component)
@@ -112,15 +125,17 @@ class Scene:
         await asyncio.sleep(3.0)
         needs = (lab.processor_seconds(city) - before) / (time.monotonic() - began)
         self.centre.say(f"{city} uses {needs:.2f} processors and is left {needs * share:.3f}")
-        await lab.faults.starve(city, needs * share)
-        await asyncio.sleep(for_s)
-        await lab.faults.feed(city)
+        with self._strike(city, slow=True):
+            await lab.faults.starve(city, needs * share)
+            await asyncio.sleep(for_s)
+            await lab.faults.feed(city)
 
     async def burden(self, share: float, for_s: float) -> None:
         """Take this share of the machine away from everything in the lab, for a while."""
-        await self.centre.lab.faults.burden(share)
-        await asyncio.sleep(for_s)
-        await self.centre.lab.faults.unburden()
+        with self._strike("east", "west", slow=True):
+            await self.centre.lab.faults.burden(share)
+            await asyncio.sleep(for_s)
+            await self.centre.lab.faults.unburden()
 
     def groups(self, home: str, *names: str) -> tuple[Group, ...]:
         """Groups whose home is this city; all, or those named."""

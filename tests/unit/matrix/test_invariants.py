@@ -6,12 +6,13 @@ import pytest
 
 from tests.matrix.ctis import Spell
 from tests.matrix.invariants import (
+    Strike,
+    Ways,
     bucket_of,
     ctis_only_go_forward,
     doors_only_go_forward,
     every_bucket_once,
     everybody_answers,
-    goes_through,
     important_not_last,
     no_call_is_cut,
     no_two_fresh_doors,
@@ -21,7 +22,6 @@ from tests.matrix.invariants import (
     nobody_notices,
     revisions_only_grow,
     sessions_never_overlap,
-    under_way,
 )
 from tests.matrix.watcher import Doors, Loss, Phones, Placement
 
@@ -242,52 +242,70 @@ def test_buckets_are_those_of_the_contract() -> None:
 # -- the calls
 
 
-def test_a_call_that_is_cut_is_seen_unless_the_fault_itself_did_it() -> None:
-    calls = [
-        {"id": "1", "number": "800", "fate": "cut", "ended_at": 5.0, "by": "softswitch-east"},
-        {"id": "2", "number": "800", "fate": "cut", "ended_at": 5.0},
-        {"id": "3", "number": "800", "fate": "answered", "ended_at": 5.0},
-        {"id": "4", "number": "800", "fate": "cut", "ended_at": 0.5},
-    ]
-    assert no_call_is_cut(calls, 1.0, frozenset({"2"})) == ["call 1 to 800 was cut by softswitch-east"]
+WAYS = Ways(PHONES, {"overflow": "west"}, {"800": "hotel", "900": "flight"}, {"hotel": "floor-b", "flight": "floor-a"})
+DEATH = Strike(5.0, 5.2, "east")
+
+
+def cut_call(answered_at: float, ended_at: float, code: int = 481, **more: Any) -> dict[str, Any]:
+    way = {"routes_tried": ["east"], "agent": "51", **more}
+    return call("1", fate="cut", answered_at=answered_at, ended_at=ended_at, code=code, by="softswitch-east", **way)
+
+
+@pytest.mark.parametrize(
+    ("made", "strike", "excused"),
+    [
+        pytest.param(cut_call(3.0, 9.0), DEATH, True, id="in-progress-when-it-struck"),
+        pytest.param(cut_call(5.5, 9.0), DEATH, True, id="answered-within-the-moment"),
+        pytest.param(cut_call(7.0, 9.0), DEATH, False, id="answered-later"),
+        pytest.param(cut_call(1.0, 4.0), DEATH, False, id="cut-before-it-struck"),
+        pytest.param(cut_call(3.0, 9.0, routes_tried=["west"], agent="61"), DEATH, False, id="through-the-other-city"),
+        pytest.param(cut_call(3.0, 9.0, routes_tried=["east", "overflow"], agent="61"), DEATH, False, id="last-route"),
+        pytest.param(cut_call(3.0, 9.0), None, False, id="nothing-may-cut"),
+        pytest.param(cut_call(3.0, 9.0), Strike(5.0, 5.2, "east/hotel"), True, id="through-the-system-that-was-struck"),
+        pytest.param(cut_call(3.0, 9.0), Strike(5.0, 5.2, "east/flight"), False, id="the-other-system-was-struck"),
+        pytest.param(cut_call(3.0, 9.0, 408), Strike(5.0, 20.0, "east", slow=True), True, id="slow-and-timed-out"),
+        pytest.param(cut_call(3.0, 9.0, 481), Strike(5.0, 20.0, "east", slow=True), False, id="slow-loses-no-call"),
+        pytest.param(cut_call(22.0, 25.0, 408), Strike(5.0, 20.0, "east", slow=True), False, id="quick-again"),
+    ],
+)
+def test_a_call_that_is_cut_is_seen_unless_the_fault_itself_did_it(
+    made: dict[str, Any], strike: Strike | None, excused: bool
+) -> None:
+    broken = no_call_is_cut([made, call("2", ended_at=9.0)], 2.0, [strike] if strike else [], WAYS)
+    assert broken == ([] if excused else [f"call 1 to 800 was cut by softswitch-east ({made['code']})"])
+
+
+def test_what_was_cut_before_the_case_began_is_no_part_of_it() -> None:
+    assert no_call_is_cut([cut_call(1.0, 4.0)], 5.0, [], WAYS) == []
 
 
 @pytest.mark.parametrize(
     ("made", "through"),
     [
-        (call("1", routes_tried=["east"], agent="61"), True),
-        (call("2", routes_tried=["west"], agent="51"), True),
-        (call("3", routes_tried=["overflow"], agent="51"), True),
-        (call("4", routes_tried=["east", "overflow"], agent="61"), False),
-        (call("5", routes_tried=["west"], agent="61"), False),
-        (call("6"), False),
+        (call("1", routes_tried=["east"], agent="51"), {"east", "east/hotel", "carrier-east", "east-floor-b"}),
+        (
+            call("2", routes_tried=["west"], agent="51", number="900"),
+            {"east", "west", "east/flight", "west/flight", "carrier-west", "east-west", "east-floor-a"},
+        ),
+        (
+            call("3", routes_tried=["east", "overflow"], agent="61"),
+            {"west", "west/hotel", "carrier-west", "floor-b-west"},
+        ),
+        (call("4", routes_tried=["east"]), {"east", "east/hotel", "carrier-east"}),
+        (call("5"), set()),
     ],
 )
-def test_only_calls_whose_way_led_through_a_city_may_be_lost_with_it(made: dict[str, Any], through: bool) -> None:
-    assert goes_through(made, {"east"}, PHONES, {"overflow": "west"}) is through
-
-
-@pytest.mark.parametrize(
-    ("entered", "agent", "through"),
-    [("east", "61", True), ("west", "51", True), ("west", "61", False), ("east", "", False)],
-)
-def test_only_calls_that_took_the_link_may_be_lost_with_it(entered: str, agent: str, through: bool) -> None:
-    made = call("1", routes_tried=[entered], agent=agent)
-    assert goes_through(made, {"east-west"}, PHONES, {}) is through
-
-
-def test_only_calls_of_the_time_of_the_fault_may_be_lost_with_it() -> None:
-    calls = [
-        call("before", ended_at=4.0),
-        call("into it", ended_at=6.0),
-        call("within it", placed_at=6.0, ended_at=7.0),
-        call("still there"),
-        call("afterwards", placed_at=11.0, ended_at=12.0),
-    ]
-    assert [c["id"] for c in under_way(calls, 5.0, 10.0)] == ["into it", "within it", "still there"]
+def test_the_way_of_a_call_is_known_by_its_last_route_and_the_phone(made: dict[str, Any], through: set[str]) -> None:
+    assert WAYS.of(made) == through
 
 
 def test_an_agent_whom_no_call_reaches_is_seen() -> None:
     calls = [call("1", agent="61"), call("2", agent="52", placed_at=0.5), call("3", agent="52", answered_at=None)]
     assert everybody_answers(calls, PHONES, {"a", "b"}, since=1.0) == ["b is reached by no call"]
     assert everybody_answers(calls, PHONES, {"a"}, since=1.0) == []
+
+
+def test_an_agent_whom_calls_reach_at_the_lost_city_only_is_seen() -> None:
+    calls = [call("1", agent="51")]
+    assert everybody_answers(calls, PHONES, {"a"}, since=1.0, not_at="west") == []
+    assert everybody_answers(calls, PHONES, {"a"}, since=1.0, not_at="east") == ["a is reached by no call"]
