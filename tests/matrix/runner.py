@@ -12,6 +12,7 @@ from demo.errors import NotInTimeError
 from demo.floors import FLOORS
 from demo.quickstart import Group, documents
 from demo.waiting import until
+from lab.addresses import CITIES
 from tandem.domain import keys
 from tandem.engine.ports import Delete
 from tests.matrix import invariants
@@ -27,6 +28,10 @@ ROLL_CALL_PER_S: Final = 30.0
 ROLL_CALL_TALK_S: Final = (1.0, 2.0)
 ROLL_CALL_WITHIN_S: Final = 40.0
 """At the end every agent must answer a real call: many short ones, and whoever has been idle longest gets the next."""
+
+TRUNKS_FOLLOW_WITHIN_S: Final = 15.0
+"""From the moment at which everybody works again: the loss has been confirmed by then, and routes follow it within a
+second and a push. The rest is for an engine that was killed as well and is just starting."""
 
 ALL_MENDED_WITHIN_S: Final = 60.0
 """From the undoing of a fault that moved some, for those whom it did not move."""
@@ -79,6 +84,7 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
     await case.act(scene)
     back: float | None = None
     said = ""
+    moving: frozenset[str] = frozenset()
     if case.expected == FAILOVER:
         moving = centre.accounts(group for group in centre.quickstart.groups if concerns(case, group))
         who = moving | (everybody - struck)
@@ -89,6 +95,9 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
     else:
         await asyncio.sleep(case.lasts_s)
         said = case.reason if case.reason and await scene.is_said(case.reason) else ""
+    unreached: list[str] = []
+    if case.expected == FAILOVER and back is not None:
+        unreached = await _reached_meanwhile(case, scene, calls, phones, moving, everybody - struck - moving)
     undone_at = time.time()
     await centre.lab.faults.undo_all()
     await centre.tandem("resume")
@@ -98,7 +107,7 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
         back = await _all_back(scene, everybody, case.within_s, since=undone_at)
     elif await _all_back(scene, everybody, ALL_MENDED_WITHIN_S, since=undone_at) is None:
         scene.broken.append(f"not everybody works {ALL_MENDED_WITHIN_S:g} s after everything was mended")
-    unreached = await _roll_call(centre, calls, phones, everybody)
+    unreached += await _roll_call(centre, calls, phones, everybody)
     await asyncio.sleep(SETTLE_S)
 
     ended_at = time.time()
@@ -238,20 +247,87 @@ async def _ctis_are_read(scene: Scene) -> None:
     await until("every CTI is read", read, timeout=CTIS_READ_WITHIN_S)
 
 
-async def _roll_call(centre: CallCentre, calls: CallWatcher, phones: Phones, who: frozenset[str]) -> list[str]:
-    """Every agent answers a real call that is placed from now on."""
+async def _reached_meanwhile(
+    case: Case, scene: Scene, calls: CallWatcher, phones: Phones, moved: frozenset[str], others: frozenset[str]
+) -> list[str]:
+    """While the fault is still there: calls reach everybody whom it moved by a phone elsewhere, and everybody else.
+
+    And where the whole city is lost, the carrier is told of it: no call is sent there first, to wait for nobody.
+    """
+    centre = scene.centre
+    broken = []
+    if LOST in case.struck and await _is_dead(centre, LOST):
+        broken += await _trunks_follow(centre)
+    groups = tuple(group for group in centre.quickstart.groups if centre.accounts([group]) & (moved | others))
+    broken += await _roll_call(centre, calls, phones, moved | others, groups=groups, moved=moved)
+    return [f"while the fault was there, {line}" for line in broken]
+
+
+async def _is_dead(centre: CallCentre, city: str) -> bool:
+    """Whether a city has no power or is cut off now: some faults end by themselves."""
+    status = await centre.lab.status()
+    return city in status.links_down or any(city in pair for pair in status.cuts)
+
+
+async def _trunks_follow(centre: CallCentre) -> list[str]:
+    """The carrier holds no route to the lost city that any call would try first."""
+    lost = str(CITIES[LOST].address)
+    there: list[str] = []
+
+    async def follow() -> tuple[bool, str]:
+        there[:] = numbers_led_to(lost, await centre.carrier.routes())
+        return not there, f"calls to {', '.join(there[:3])} are still sent to {LOST}"
+
+    try:
+        await until("no call is sent to the lost city", follow, timeout=TRUNKS_FOLLOW_WITHIN_S, every=0.2)
+    except NotInTimeError as error:
+        return [str(error)]
+    return []
+
+
+def numbers_led_to(host: str, routes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Numbers of the carrier with a route to this address that calls are given to."""
+    return sorted(
+        number
+        for number, plan in routes.items()
+        if any(route["target"].partition(":")[0] == host and route["weight"] > 0 for route in plan["routes"])
+    )
+
+
+async def _roll_call(
+    centre: CallCentre,
+    calls: CallWatcher,
+    phones: Phones,
+    who: frozenset[str],
+    *,
+    groups: tuple[Group, ...] | None = None,
+    moved: frozenset[str] = frozenset(),
+) -> list[str]:
+    """Every agent answers a real call that is placed from now on, and those who have moved not at the lost city.
+
+    Args:
+        groups: Whose numbers are called; all, unless somebody is not expected to answer.
+    """
     began_at = time.time()
-    await centre.carrier.load(ROLL_CALL_PER_S, None, ROLL_CALL_TALK_S)
+    numbers = None if groups is None else centre.quickstart.numbers_of(groups)
+    await centre.carrier.load(ROLL_CALL_PER_S, numbers, ROLL_CALL_TALK_S)
+
+    def missing() -> list[str]:
+        found = calls.calls.values()
+        return [
+            *invariants.everybody_answers(found, phones, who - moved, began_at),
+            *invariants.everybody_answers(found, phones, moved, began_at, not_at=LOST),
+        ]
 
     async def answered() -> tuple[bool, str]:
         await calls.look()
-        missing = invariants.everybody_answers(calls.calls.values(), phones, who, began_at)
-        return not missing, f"{len(missing)} agents have answered no call yet"
+        left = missing()
+        return not left, f"{len(left)} agents have answered no call yet"
 
     try:
         await until("every agent answers", answered, timeout=ROLL_CALL_WITHIN_S, every=0.5)
     except NotInTimeError:
-        return invariants.everybody_answers(calls.calls.values(), phones, who, began_at)
+        return missing()
     finally:
         await centre.load(0)
     return []
