@@ -150,8 +150,11 @@ class Faults(Protocol):
     async def swallow(self, city: str, words: Swallowed) -> None:
         """Lose the messages of a service that begin in a certain way: it is reached, and does not do its work."""
 
+    async def lose_names(self, city: str) -> None:
+        """Lose every question of the city's pods to a name server. Connections that are open stay so."""
+
     async def unswallow(self, city: str) -> None:
-        """Undo every `swallow` in this city."""
+        """Undo every `swallow` in this city, and `lose_names`."""
 
     async def small_disk(self, city: str, volume: str, component: str) -> None:
         """Put a volume, whose only user is the pod, on a disk small enough to be filled: what `fill_disk` needs.

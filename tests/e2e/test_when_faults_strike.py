@@ -44,7 +44,9 @@ async def ctis(callcentre: CallCentre) -> AsyncIterator[CtiWatcher]:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def scene(callcentre: CallCentre, store: StoreWatcher, ctis: CtiWatcher) -> AsyncIterator[Scene]:
     leadership = Leadership(callcentre)
-    yield Scene(callcentre, leadership, store, ctis)
+    made = Scene(callcentre, leadership, store, ctis)
+    yield made
+    await made.undo()
     await leadership.aclose()
 
 

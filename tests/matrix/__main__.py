@@ -83,7 +83,7 @@ async def _run(cases: Sequence[Case], say: Storyteller) -> list[Result]:
             except (DemoError, LabError) as e:
                 results.append(Result(case.name, case.must_be, f"stopped: {e}", None))
                 say(f"NOT AS EXPECTED: {e}")
-                await centre.lab.faults.undo_all()
+                await scene.undo()
             write(results)
         await ctis.stop()
         await store.stop()

@@ -67,6 +67,10 @@ class Scene:
     broken: list[str] = field(default_factory=list)
     began_at: float = 0.0
     """When the fault that is being made began, in seconds of CLOCK_REALTIME."""
+    counts_from: float = 0.0
+    """From when on the bound counts: when the last city lost its power, or what held everybody up was over."""
+    undoings: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """What undoes faults that are not the lab's."""
     strikes: list[Strike] = field(default_factory=list)
     """Everything that has been made of it."""
 
@@ -79,8 +83,37 @@ class Scene:
             self.strikes += [Strike(at, time.time(), place, slow) for place in places]
 
     async def power_off(self, city: str) -> None:
+        self.counts_from = time.time()
         with self._strike(city):
             await self.centre.lab.faults.kill_city(city)
+
+    async def undo(self) -> None:
+        """Mend everything."""
+        await self.centre.lab.faults.undo_all()
+        while self.undoings:
+            await self.undoings.pop()()
+
+    async def store_whole(self) -> None:
+        """Wait until every member of the store answers. Raises: NotInTimeError."""
+
+        async def whole() -> tuple[bool, str]:
+            return True, await self.leadership.leader()
+
+        await until("every member of the store answers", whole, timeout=STORE_BACK_WITHIN_S)
+
+    async def wait_for_those_of_east(self, within: float = 15.0) -> None:
+        """Wait until everybody of east works at west; what is missing is broken."""
+        observed, accounts = self.centre.observed, self.centre.accounts(self.groups("east"))
+
+        async def there() -> tuple[bool, str]:
+            observed.look()
+            count = observed.at("west", accounts)
+            return count == len(accounts), f"{count} of {len(accounts)} signed in at west"
+
+        try:
+            await until("everybody of east at west", there, timeout=within, every=0.1)
+        except NotInTimeError as error:
+            self.broken.append(str(error))
 
     async def cut(self, *pairs: tuple[str, str], both: bool = True) -> None:
         for a, b in pairs:
@@ -221,7 +254,7 @@ async def held(scene: Scene) -> None:
 
 async def store_on_a_small_disk(scene: Scene) -> None:
     await scene.centre.lab.faults.small_disk("east", "store", STORE)
-    await _store_whole(scene)
+    await scene.store_whole()
     await asyncio.sleep(3.0)
 
 
@@ -248,13 +281,6 @@ def _important(centre: CallCentre) -> set[str]:
     return {f"callcenter/{g['metadata']['name']}" for g in groups if g["spec"].get("priority", 0) == most}
 
 
-async def _store_whole(scene: Scene) -> None:
-    async def whole() -> tuple[bool, str]:
-        return True, await scene.leadership.leader()
-
-    await until("every member of the store answers", whole, timeout=STORE_BACK_WITHIN_S)
-
-
 # -- faults
 
 
@@ -266,7 +292,7 @@ async def flapping(scene: Scene) -> None:
         await asyncio.sleep(1.0)
 
 
-async def rolling_restart(scene: Scene) -> None:
+async def killed_in_turn(scene: Scene) -> None:
     for city in ("east", "west", "witness"):
         await scene.kill(city, ENGINE, OPERATOR)
         await asyncio.sleep(4.0)
@@ -292,7 +318,7 @@ async def disk_full(scene: Scene) -> None:
     except NotInTimeError as error:
         scene.broken.append(f"{error}: this proves nothing")
     await faults.free_disk("east", "store", STORE)
-    await _store_whole(scene)
+    await scene.store_whole()
     await scene.centre.store.txn([], [Delete(FILLER)], timeout=5.0)
 
 
@@ -334,12 +360,14 @@ async def without_a_second_accuser(scene: Scene) -> None:
     await asyncio.gather(scene.power_off("east"), scene.freeze("witness", ENGINE))
     await scene.nothing_moves(6.0, "TooFewObservers")
     await scene.centre.lab.faults.thaw("witness", ENGINE)
+    scene.counts_from = time.time()
 
 
 async def without_a_quorum(scene: Scene) -> None:
     await asyncio.gather(scene.power_off("east"), scene.freeze("witness", STORE))
     await scene.nothing_moves(6.0, "StoreUnreachable")
     await scene.centre.lab.faults.thaw("witness", STORE)
+    scene.counts_from = time.time()
 
 
 async def off_and(scene: Scene, *more: Awaitable[None]) -> None:
@@ -427,7 +455,12 @@ async def off_and_on_twice(scene: Scene) -> None:
     await _nothing_is_planned_onto_it(scene)
 
 
-# -- what is looked at when it is over
+# -- what is looked at when it is over, or meanwhile
+
+
+async def the_rest_is_told(scene: Scene) -> None:
+    """Whoever has no room elsewhere is told so: a group of no particular importance."""
+    await scene.is_said("CapacityExceeded")
 
 
 async def the_important_came_first(scene: Scene) -> None:

@@ -101,3 +101,29 @@ def test_nobody_is_called_who_is_not_expected_to_answer(monkeypatch: pytest.Monk
     centre = Centre(west=100)
     assert judged(monkeypatch, centre, Calls("61"), others=frozenset()) == []
     assert centre.called == [["n/a"]]
+
+
+# -- in time
+
+
+def back(sign_in_at: float, within_s: float) -> float | None:
+    """What is said of an agent who lost east at 100 s and works at west from then on."""
+    event = SimpleNamespace(event="signed-in", account="a", at=sign_in_at)
+    observed = SimpleNamespace(look=lambda: None, site_of={"a": "west"}, events=[event])
+    scene: Any = SimpleNamespace(centre=SimpleNamespace(observed=observed))
+    return asyncio.run(runner._all_back(scene, A, within_s, since=100.0, lost=A))
+
+
+def test_the_time_is_that_of_the_last_sign_in_however_late_it_is_looked_at() -> None:
+    assert back(104.5, 6.0) == 4.5
+
+
+def test_whoever_works_later_than_the_bound_is_not_in_time() -> None:
+    assert back(106.5, 6.0) is None
+
+
+def test_the_bounds_are_the_promised_ones_and_two_seconds() -> None:
+    bounds = {case.name: case.within_s for case in CASES}
+    assert bounds["city powered off"] == 4.0 + 2.0
+    assert bounds["city powered off, with the coordinator"] == 5.0 + 2.0
+    assert bounds["CTI frozen"] == 7.0 + 2.0
