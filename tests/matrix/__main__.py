@@ -1,6 +1,6 @@
 """The fault matrix: each fault on a running call centre, what must come of it, and what came of it.
 
-    make matrix                       all cases (about 55 min)
+    make matrix                       all cases (about 65 min)
     make matrix ONLY='engine|clock'   those with one of these in their name
 
 Writes `out/matrix/report.json` and `report.txt`. Exit status 0: every case is as expected and nothing was broken.

@@ -100,6 +100,7 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
         unreached = await _reached_meanwhile(case, scene, calls, phones, moving, everybody - struck - moving)
         if case.meanwhile is not None:
             await case.meanwhile(scene)
+        await centre.load(CALLS_PER_SECOND)  # so that calls are in progress when everything is mended
     undone_at = time.time()
     await scene.undo()
     await centre.tandem("resume")

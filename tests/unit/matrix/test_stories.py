@@ -33,6 +33,7 @@ class World:
     def __init__(self, *, manual_moves_at: float = 1e9, asked: bool = True, coordinator: str = "witness") -> None:
         self.said: list[str] = []
         self.names = True
+        self.before = "east"
         self.pods = 0
         self.anew = True
         self._manual_moves_at = manual_moves_at
@@ -65,7 +66,7 @@ class World:
                 self.newest[group] = SimpleNamespace(revision=9, map={"west": "0-99"})
 
     async def _coordinator(self) -> str:
-        return self._who
+        return self._who if any(line.startswith("freeze") for line in self.said) else self.before
 
     async def _tandem(self, *args: str) -> str:
         self.said.append("tandem " + " ".join(args))
@@ -121,6 +122,13 @@ def test_a_coordinator_that_comes_to_and_changes_nothing_is_well() -> None:
     assert world.said[0] == f"freeze east {stories.ENGINE}"
     assert world.said.index("cut east carrier") < world.said.index(f"thaw east {stories.ENGINE}")
     assert world.said[-1] == "mend east carrier"
+
+
+def test_a_coordinator_that_is_another_one_proves_nothing() -> None:
+    world = World(manual_moves_at=2.0)
+    world.before = "witness"
+    run_virtual(stories.frozen_coordinator_comes_to(world.scene))
+    assert world.scene.broken == ["witness coordinates, not east: this proves nothing"]
 
 
 def test_a_coordinator_that_comes_to_and_commits_or_reigns_is_seen() -> None:
