@@ -24,6 +24,9 @@ T = TypeVar("T")
 ASK_S: Final = 5.0
 """Seconds that one cluster may take to answer one question."""
 
+PROMPT_S: Final = 0.5
+"""Seconds within which a cluster answers that is well: who does not is asked last, for its city may be gone."""
+
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
@@ -133,7 +136,7 @@ async def in_first(
         nowhere: What to print when no cluster has it.
     Returns: None when the step was refused, or when no cluster has the object.
     """
-    for context in clusters.names:
+    for context in await _prompt_first(clusters):
         cluster = clusters[context]
         full = f"{namespace or clusters.namespace(context)}/{name}"
         try:
@@ -149,6 +152,19 @@ async def in_first(
             print(f"cluster {context}: {error or 'does not answer'}; trying the next one")
     print(nowhere)
     return None
+
+
+async def _prompt_first(clusters: Clusters) -> list[str]:
+    """Those who answer within a moment, then the others, both in their order: the command is given in an emergency."""
+    if len(clusters.names) < 2:
+        return clusters.names
+    asked = {name: asyncio.create_task(clusters[name].get("/version")) for name in clusters.names}
+    await asyncio.wait(asked.values(), timeout=PROMPT_S)
+    silent = {name for name, task in asked.items() if not task.done() or task.exception() is not None}
+    for task in asked.values():
+        task.cancel()
+    await asyncio.gather(*asked.values(), return_exceptions=True)
+    return sorted(clusters.names, key=lambda name: name in silent)
 
 
 async def who_am_i(cluster: Cluster) -> str:
