@@ -34,7 +34,7 @@ from tandem.domain.plan import hold_refusal
 from tandem.domain.quarantine import quarantine_s
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import FailoverRecord, Record, ShiftRecord
-from tandem.domain.rescue import Rescue, cause_of, rescue
+from tandem.domain.rescue import Rescue, cause_of, importance, rescue, yielding
 from tandem.domain.snapshot import Entry, Instant, ShiftEntry, Snapshot
 from tandem.domain.verdicts import State, system_verdict
 
@@ -58,8 +58,8 @@ def handle_failovers(draft: Draft, ledger: Ledger, now: Instant) -> None:
                 continue
             lost[system] = found
     # Once for all: after a first city's failover the room that it has given out would be forgotten with the plans.
-    yielding = {group for site, lost in lost_systems.items() if lost for group in _yielding(draft.snapshot, site, lost)}
-    ledger.forget_plans(yielding)
+    groups = {group for site, lost in lost_systems.items() if lost for group in yielding(draft.snapshot, site, lost)}
+    ledger.forget_plans(groups)
     try:
         for site, lost in lost_systems.items():
             if keys.failover(site) in draft.written:
@@ -69,19 +69,8 @@ def handle_failovers(draft: Draft, ledger: Ledger, now: Instant) -> None:
             else:
                 _end(draft, site, now)
     finally:
-        if yielding:
+        if groups:
             ledger.reserve_plans()  # what is planned beside an emergency shares no room
-
-
-def _yielding(snapshot: Snapshot, site: str, lost: Mapping[str, Loss]) -> set[str]:
-    """Groups whose Shifts have no claim to any room now: those of the lost city, and those that have not begun."""
-    groups = {
-        plan.group for shift in snapshot.unfinished_shifts() if not shift.record.wave for plan in shift.record.plan
-    }
-    for name, placed in snapshot.placements.items():
-        if placed.record.system in lost and site in placed.map.sites:
-            groups.add(name)
-    return groups
 
 
 def _systems(snapshot: Snapshot, site: str) -> Iterator[str]:
@@ -158,7 +147,7 @@ class _Failover:
     def _rescues(self) -> Iterator[tuple[Rescue, bool]]:
         """What to do with each group, the most important first: they get the room there is. True: a person decides."""
         snapshot = self._draft.snapshot
-        for name in sorted(self._groups(), key=lambda name: (-_priority(snapshot, name), name)):
+        for name in sorted(self._groups(), key=lambda name: importance(snapshot, name)):
             if not self._is_manual(name):
                 yield from ((found, False) for found in self._rescue(name))
                 continue
@@ -328,11 +317,6 @@ class _Failover:
                 premises.append(Premise(keys.shift(name), mod_revision=0))
         sentence = f"{self._site} is {self._kind}: the move of {len(questions)} groups waits for a person's approval"
         self._draft.commit(f"Site {self._site}", Reason.MANUAL_FAILOVER, sentence, writes, tuple(premises))
-
-
-def _priority(snapshot: Snapshot, name: str) -> int:
-    spec = snapshot.group(name)
-    return spec.priority if spec else 0
 
 
 def _words(found: Loss) -> list[Premise]:
