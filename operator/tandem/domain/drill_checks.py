@@ -9,6 +9,7 @@ from tandem.api.drill import DrillSpec
 from tandem.domain.alarms import alarms_refusal, watch_of_drill
 from tandem.domain.capacity import Ledger
 from tandem.domain.drill_legs import longest_ways_s, overbooked, plan_out
+from tandem.domain.forecast import Forecast
 from tandem.domain.placement import BucketMap
 from tandem.domain.plan import Plan, hold_refusal
 from tandem.domain.quarantine import quarantined
@@ -63,8 +64,9 @@ def may_start(question: Question) -> Start | Refusal:
     plan, wishes = found
     out_s, back_s = longest_ways_s(question.spec, plan, wishes)
     start = Start(plan, {part.group: part.before for part in plan.groups}, out_s, back_s)
+    forecast = Forecast(question.snapshot, question.ledger)
     for wish in wishes:
-        readiness = failover_readiness(question.snapshot, wish.group, wish.spec, wish.placed, question.ledger)
+        readiness = failover_readiness(question.snapshot, wish.group, wish.spec, wish.placed, forecast)
         if wish.group in start.before and not readiness.ready:
             message = f"{wish.group} is not FailoverReady ({readiness.reason}): {readiness.message}"
             return Refusal(Reason.NOT_FAILOVER_READY, message, temporary=True)

@@ -11,6 +11,7 @@ from tandem.constants import DRILL_EVENTS_KEPT
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.drill_checks import Question, Start
+from tandem.domain.forecast import Forecast
 from tandem.domain.placement import BucketMap
 from tandem.domain.readiness import failover_readiness
 from tandem.domain.records import (
@@ -84,13 +85,13 @@ def _checks(question: Question, start: Start) -> Iterable[CheckRecord]:
 def _ready(question: Question, start: Start) -> Iterable[CheckRecord]:
     """FailoverReady of its groups; those with the same words together."""
     snapshot = question.snapshot
-    ledger = Ledger(snapshot)
+    forecast = Forecast(snapshot, Ledger(snapshot))
     said: dict[str, list[str]] = {}
     examples: dict[str, str] = {}
     for group in sorted(start.before):
         spec, placed = snapshot.group(group), snapshot.placements.get(group)
         if spec is not None and placed is not None:
-            found = failover_readiness(snapshot, group, spec, placed, ledger)
+            found = failover_readiness(snapshot, group, spec, placed, forecast)
             said.setdefault(found.reason, []).append(group)
             examples.setdefault(found.reason, found.message)
     for reason, groups in said.items():

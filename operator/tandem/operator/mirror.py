@@ -15,6 +15,7 @@ from typing import Any
 from tandem.api.common import Reported
 from tandem.api.resources import AGENT_GROUP, DRILL, RESOURCES, SHIFT, SITE, TRUNK
 from tandem.domain.capacity import Ledger
+from tandem.domain.forecast import Forecast
 from tandem.engine.picture import Picture
 from tandem.engine.wakeup import Signal
 from tandem.operator.cluster import ApiError, Cluster, MissingError
@@ -139,6 +140,7 @@ class StatusMirror:
         snapshot = self._view.snapshot
         scene = Scene(snapshot, self._site, self._view.clock.now(), self._view.silent_s, self._view.trouble)
         ledger = Ledger(snapshot)
+        forecast = Forecast(snapshot, ledger)
         now = self._view.clock.monotonic()
         quiet = self._quiet.wanted(snapshot, now)
         self._some_wait = quiet
@@ -148,7 +150,7 @@ class StatusMirror:
             for seen in self._table.of(resource.plural):
                 if self._later.get(seen.key, 0.0) > now:
                     continue
-                status = self._status(scene, ledger, seen)
+                status = self._status(scene, ledger, forecast, seen)
                 if status is None:
                     continue
                 wanted = status.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -176,11 +178,11 @@ class StatusMirror:
         seen, wanted = due
         return write_interval(seen.status, wanted), self._written_at.get(seen.key, float("-inf"))
 
-    def _status(self, scene: Scene, ledger: Ledger, seen: Seen) -> Reported | None:
+    def _status(self, scene: Scene, ledger: Ledger, forecast: Forecast, seen: Seen) -> Reported | None:
         if seen.resource is SITE:
             return site_status(scene, seen, ledger, self._notes.of(seen.key))
         if seen.resource is AGENT_GROUP:
-            return group_status(scene, seen, ledger, self._notes.of(seen.key))
+            return group_status(scene, seen, forecast, self._notes.of(seen.key))
         if seen.resource is TRUNK:
             return trunk_status(scene, seen, self._notes.of(seen.key))
         if seen.resource is DRILL:
