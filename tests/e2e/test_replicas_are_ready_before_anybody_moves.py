@@ -95,7 +95,7 @@ async def test_replicas_are_raised_and_ready_before_the_first_agent_leaves(centr
     async def waits() -> tuple[bool, str]:
         status = (await centre.clusters["east"].get("shift", order.name)).get("status", {})
         said.append(str(status.get("message")))
-        return "1 of 2 Ready" in said[-1], said[-1]
+        return "1 of 2 Ready" in said[-1], "; ".join(dict.fromkeys(said))
 
     try:
         await west.apply_objects(deployment(real["spec"]["template"]["spec"]["containers"][0]["image"]))
