@@ -1,6 +1,6 @@
 """Site: one city, with the softswitch and CTI of each of its systems."""
 
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -12,6 +12,7 @@ from tandem.api.common import (
     Name,
     Reported,
     Url,
+    Within,
     Written,
     cel,
     duration_seconds,
@@ -98,9 +99,27 @@ class System(Written):
 class Detection(Written):
     """How quickly silence counts."""
 
-    interval: Duration = Field(default="500ms", description="Time between two probes of one component.")
-    timeout: Duration = Field(default="500ms", description="Wait for a probe's answer.")
-    confirm_after: Duration = Field(default="2s", description="Unbroken accusation before a site counts as lost.")
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "duration(self.confirmAfter) >= duration(self.interval) + duration(self.timeout)",
+                "'is %s, but interval %s + timeout %s are more: a second failure could not be measured in it; raise it'"
+                ".format([self.confirmAfter, self.interval, self.timeout])",
+                field=".confirmAfter",
+            )
+        )
+    )
+
+    interval: Annotated[Duration, Within("100ms", "1m")] = Field(
+        default="500ms", description="Time between two probes of one component."
+    )
+    timeout: Annotated[Duration, Within("100ms", "1m")] = Field(
+        default="500ms", description="Wait for a probe's answer."
+    )
+    confirm_after: Annotated[Duration, Within("200ms", "10m")] = Field(
+        default="2s",
+        description="Unbroken accusation before a site counts as lost; interval + timeout at least.",
+    )
     hung_after: Duration = Field(
         default="20s",
         description="The same where a site writes nothing and answers nobody, yet takes connections: its machines run,"
@@ -108,6 +127,17 @@ class Detection(Written):
         " confirmAfter counts.",
     )
     target: Duration = Field(default="10s", description="Everybody of a lost city is to work again within this.")
+
+    @model_validator(mode="after")
+    def _two_failures(self) -> Self:
+        least = duration_seconds(self.interval) + duration_seconds(self.timeout)
+        # In milliseconds, as they are written: 0.1 + 0.2 is more than 0.3.
+        if round(1000 * duration_seconds(self.confirm_after)) < round(1000 * least):
+            raise ValueError(
+                f"confirmAfter is {self.confirm_after}, but interval {self.interval} + timeout {self.timeout} are more: "
+                "a second failure could not be measured in it; raise it"
+            )
+        return self
 
 
 HEARTBEAT_MS: Final = 3500
@@ -120,7 +150,7 @@ ACT_MS: Final = 400
 _MS: Final = "duration(self.detection.{}).getMilliseconds()"
 _INTERVAL, _TIMEOUT, _CONFIRM_AFTER, _TARGET = map(_MS.format, ("interval", "timeout", "confirmAfter", "target"))
 _FULL_HOUSE: Final = "s.cti.capacity.agents * 1000 / s.cti.capacity.signInsPerSecond"
-_LOST: Final = (HEARTBEAT_MS, *(f"{_INTERVAL} + {_TIMEOUT} + {step}" for step in (_CONFIRM_AFTER, _INTERVAL, _TIMEOUT)))
+_LOST: Final = (HEARTBEAT_MS, f"{_INTERVAL} + {_TIMEOUT} + {_CONFIRM_AFTER}")
 # The longest of them is too long when any of them is.
 _TOO_SLOW: Final = " || ".join(f"{lost} + {ACT_MS} + {_FULL_HOUSE} > {_TARGET}" for lost in _LOST)
 
@@ -128,16 +158,16 @@ _TOO_SLOW: Final = " || ".join(f"{lost} + {ACT_MS} + {_FULL_HOUSE} > {_TARGET}" 
 def rescue_ms(detection: Detection, system: System) -> int:
     """Milliseconds until a full house of lost agents is signed in at this system, at the rates that its Site states.
 
-    max(interval + timeout + max(confirmAfter, interval, timeout), heartbeat) + time to act + agents / sign-ins per s.
+    max(interval + timeout + confirmAfter, heartbeat) + time to act + agents / sign-ins per s.
 
-    The first failure is known an interval and a timeout after the city died. Two at least must be measured (`Rule.of`),
-    the longer of interval and timeout apart; where three must, `confirmAfter` is longer than they take.
+    The first failure is known an interval and a timeout after the city died. The others that must be measured
+    (`Rule.of`), the longer of interval and timeout apart, are within `confirmAfter`.
     """
     interval, timeout, confirm_after = (
         round(1000 * duration_seconds(step))
         for step in (detection.interval, detection.timeout, detection.confirm_after)
     )
-    confirmed = interval + timeout + max(confirm_after, interval, timeout)
+    confirmed = interval + timeout + confirm_after
     capacity = system.cti.capacity
     return max(confirmed, HEARTBEAT_MS) + ACT_MS + capacity.agents * 1000 // capacity.sign_ins_per_second
 
@@ -166,7 +196,7 @@ class SiteSpec(Written):
             ),
             cel(
                 f"!self.systems.exists(s, {_TOO_SLOW})",
-                "'target is %s, but interval %s + timeout %s + confirmAfter %s (or the longest of the three again; at"
+                "'target is %s, but interval %s + timeout %s + confirmAfter %s (at"
                 f" least {HEARTBEAT_MS} ms) + {ACT_MS} ms + agents / signInsPerSecond of %s are more; raise its"
                 " signInsPerSecond with the CTI behind it, or the"
                 " target'.format([self.detection.target, self.detection.interval, self.detection.timeout,"

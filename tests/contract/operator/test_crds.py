@@ -53,10 +53,16 @@ def refused(manifest: dict[str, Any], field: str, *words: str) -> Any:
             "of hotel are more",
             "raise its signInsPerSecond",
         ),
+        refused(site("east", detection={"interval": "0s"}), "spec.detection.interval", "is 0s", "from 100ms to 1m"),
+        refused(site("east", detection={"timeout": "0s"}), "spec.detection.timeout", "is 0s", "from 100ms to 1m"),
         refused(
-            site("east", detection={"interval": "3s", "confirmAfter": "1s", "target": "8s"}),
-            "spec.detection",
-            "interval 3s + timeout 500ms + confirmAfter 1s (or the longest of the three again",
+            site("east", detection={"confirmAfter": "0s"}), "spec.detection.confirmAfter", "is 0s", "from 200ms to 10m"
+        ),
+        refused(
+            site("east", detection={"interval": "3s", "target": "30s"}),
+            "spec.detection.confirmAfter",
+            "is 2s, but interval 3s + timeout 500ms are more",
+            "raise it",
         ),
         refused(site("east", systems=[]), "spec.systems", "at least one system", "role Witness"),
         refused(site("east", systems=[system(), system()]), "spec.systems[1]", "Duplicate"),
