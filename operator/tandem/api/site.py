@@ -164,8 +164,8 @@ _TOO_SLOW: Final = f"{_NEEDED} > {_TARGET}"
 _WHY: Final = (
     "target is %s, but by its own figures %s needs %d ms: the longest of %d ms (interval %s + timeout %s + confirmAfter"
     f" %s), %d ms (lease %s + {LEASE_DRIFT_PERCENT} in 100) and {HEARTBEAT_MS} ms (a heartbeat and an election),"
-    f" + {ACT_MS} ms to act, + %d ms (%d agents at %d sign-ins a second); raise signInsPerSecond with the CTI behind it,"
-    " or the target"
+    f" + {ACT_MS} ms to act, + %d ms (%d agents at %d sign-ins a second); raise signInsPerSecond with the CTI"
+    " behind it, or the target"
 )
 """Every term with its number; for the API server as for the second check here, in this order."""
 _WHY_ARGUMENTS: Final = ", ".join(
@@ -307,6 +307,9 @@ class SystemUse(Reported):
 
     name: str = Field(description="System.")
     verdict: str = Field(default="Unknown", description="Verdict of this system.")
+    reason: str = Field(default="", description="Stable CamelCase reason of the verdict.")
+    message: str = Field(default="", description="The verdict as a sentence.")
+    since: str = Field(default="", description="Since when the verdict is this one, RFC 3339.")
     signed_in: int = Field(default=0, description="Agents signed in.")
     capacity: int = Field(default=0, description="Agents that can be signed in.")
 
@@ -326,6 +329,7 @@ class SiteStatus(Reported):
     verdict: str = Field(default="Unknown", description="Worst verdict of the systems.")
     reason: str = Field(default="", description="Stable CamelCase reason of the verdict.")
     message: str = Field(default="", description="The verdict as a sentence.")
+    since: str = Field(default="", description="Since when the verdict is this one, RFC 3339.")
     heartbeat: tuple[ComponentHeartbeat, ...] = Field(
         default=(),
         description="Per component, what the sources say.",

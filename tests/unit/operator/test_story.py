@@ -269,3 +269,19 @@ def test_a_drill_that_comes_back_early_has_not_held() -> None:
 
     reasons = [reason for subject, reason, _ in told(world, its_shift_goes) if subject == f"Drill {DRILL}"]
     assert reasons == ["ComingBack"]
+
+
+def test_a_dead_city_is_told_as_suspect_and_when_time_has_confirmed_it_as_absent() -> None:
+    world = settled()
+    alive, then = world.snapshot, world.now
+    world.die("east")
+    dead, died = world.snapshot, world.now
+    assert [tale.reason for tale in tales(alive, dead, "east", then, died)] == ["SiteSuspect"]
+    world.advance(1.9)
+    assert list(tales(dead, dead, "east", died, world.now)) == []
+    early = world.now
+    world.advance(0.2)
+    assert [tale.reason for tale in tales(dead, dead, "east", early, world.now)] == ["SiteAbsent"]
+    late = world.now
+    world.advance(60)
+    assert list(tales(dead, dead, "east", late, world.now)) == []
