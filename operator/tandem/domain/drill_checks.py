@@ -104,7 +104,7 @@ def outside_windows(question: Question) -> Refusal | None:
 
 def not_healthy(question: Question) -> Refusal | None:
     for site in sorted(question.snapshot.sites):
-        verdict = site_verdict(question.snapshot, site)
+        verdict = site_verdict(question.snapshot, site, question.now)
         if verdict.state is State.MAINTENANCE:
             return Refusal(Reason.MAINTENANCE, f"{verdict.sentence}; a Drill waits for its end", temporary=True)
         if verdict.state is not State.HEALTHY:

@@ -15,8 +15,8 @@ from tandem.domain.abort import going_back
 from tandem.domain.history import WAITS
 from tandem.domain.reasons import Reason
 from tandem.domain.records import DrillRunRecord, ShiftRecord
-from tandem.domain.snapshot import DrillEntry, ShiftEntry, Snapshot
-from tandem.domain.verdicts import State, site_verdict
+from tandem.domain.snapshot import DrillEntry, Instant, ShiftEntry, Snapshot
+from tandem.domain.verdicts import State, next_confirmation, site_verdict
 from tandem.domain.waves import wave_text
 from tandem.operator.statuses.common import gaps_of
 
@@ -38,10 +38,16 @@ class Tale:
     type: Literal["Normal", "Warning"] = "Normal"
 
 
-def tales(before: Snapshot, after: Snapshot, site: str) -> Iterator[Tale]:
-    """What happened between two pictures, as seen from `site`."""
+def tales(
+    before: Snapshot, after: Snapshot, site: str, then: Instant | None = None, now: Instant | None = None
+) -> Iterator[Tale]:
+    """What happened between two pictures, as seen from `site`.
+
+    Args:
+        then, now: When each was looked at, on the clock of whoever took them: time alone confirms a loss.
+    """
     yield from _coordination(before, after, site)
-    yield from _verdicts(before, after)
+    yield from _verdicts(before, after, then, now)
     yield from _failovers(before, after)
     yield from _orders(before, after)
     yield from _shifts(before, after)
@@ -73,19 +79,28 @@ _TOLD: Final = {
 }
 
 
-def _verdicts(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
-    # Verdicts come from observations: without a change of those, or of a Site, there is nothing to compare.
+def _verdicts(before: Snapshot, after: Snapshot, then: Instant | None, now: Instant | None) -> Iterator[Tale]:
+    # Verdicts come from observations: without a change of those, of a Site or a failover, or a loss that has been
+    # confirmed meanwhile, there is nothing to compare.
     same_words = before.observations == after.observations and before.heartbeats.keys() == after.heartbeats.keys()
-    if same_words and before.sites == after.sites:
+    same = same_words and before.sites == after.sites and before.failovers == after.failovers
+    if same and not _confirmed_meanwhile(after, then, now):
         return
     for name in after.sites:
-        old, new = site_verdict(before, name), site_verdict(after, name)
+        old, new = site_verdict(before, name, then), site_verdict(after, name, now)
         if new.state is State.UNKNOWN or old.state is new.state:
             continue
         if old.state is State.UNKNOWN and new.state is State.HEALTHY:
             continue  # Evidence arrived and all is well: no news.
         reason, kind = _TOLD.get(new.state, (f"Site{new.state}", "Warning"))
         yield Tale(SITE, name, reason, new.sentence, "Warning" if kind == "Warning" else "Normal")
+
+
+def _confirmed_meanwhile(snapshot: Snapshot, then: Instant | None, now: Instant | None) -> bool:
+    if then is None or now is None:
+        return False
+    due_in = next_confirmation(snapshot, then.mono)
+    return due_in is not None and then.mono + due_in <= now.mono
 
 
 def _failovers(before: Snapshot, after: Snapshot) -> Iterator[Tale]:

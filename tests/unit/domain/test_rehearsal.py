@@ -175,7 +175,7 @@ def test_the_true_words_are_never_touched() -> None:
     world = Rehearsed().said()
     before = system_verdict(world.snapshot, "east", "hotel")
     seen = as_if_lost(world.snapshot, DRILL, f"{DRILL}/{world.run.name}", "east", "hotel")
-    assert system_verdict(seen, "east", "hotel").state is State.DOWN
+    assert system_verdict(seen, "east", "hotel", world.now).state is State.DOWN
     assert system_verdict(world.snapshot, "east", "hotel") == before
     assert system_verdict(seen, "west", "hotel") == system_verdict(world.snapshot, "west", "hotel")
 

@@ -336,3 +336,19 @@ def test_preparing_verifying_and_a_slow_target_are_told() -> None:
         world.sessions("west", GROUP, dict.fromkeys(range(100), 1))
 
     assert [reason for reason, _ in step(away)] == ["Verifying"]
+
+
+def test_a_dead_city_is_told_as_suspect_and_when_time_has_confirmed_it_as_absent() -> None:
+    world = settled()
+    alive, then = world.snapshot, world.now
+    world.die("east")
+    dead, died = world.snapshot, world.now
+    assert [tale.reason for tale in tales(alive, dead, "east", then, died)] == ["SiteSuspect"]
+    world.advance(1.9)
+    assert list(tales(dead, dead, "east", died, world.now)) == []
+    early = world.now
+    world.advance(0.2)
+    assert [tale.reason for tale in tales(dead, dead, "east", early, world.now)] == ["SiteAbsent"]
+    late = world.now
+    world.advance(60)
+    assert list(tales(dead, dead, "east", late, world.now)) == []

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from tandem.api.common import Condition
-from tandem.domain.snapshot import Published, Snapshot
+from tandem.domain.snapshot import Instant, Published, Snapshot
 from tandem.domain.switch_times import moves_of
 from tandem.operator.objects import Seen
 from tandem.operator.settings import STORE_SILENT_S
@@ -26,6 +26,12 @@ class Scene:
     silent_s: float = 0.0
     """Seconds since the store stopped answering; 0 while it answers."""
     trouble: str = ""
+    mono: float | None = None
+    """The same moment on the monotonic clock of whoever took the snapshot; None: nothing is confirmed by time."""
+
+    @property
+    def instant(self) -> Instant | None:
+        return None if self.mono is None else Instant(self.mono, self.now)
 
     @property
     def blind(self) -> bool:
