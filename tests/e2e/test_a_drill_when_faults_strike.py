@@ -56,7 +56,9 @@ async def test_a_drill_carries_on_or_says_why_it_ended(centre: CallCentre, event
         if run["outcome"] == "Succeeded":
             assert await maps(centre, names) == before
         else:
-            assert run["reason"], run
+            lost = "west" if event.startswith("the softswitch") else "east"
+            assert run["reason"] == "FailedOver", run
+            assert lost in [city for city, _ in centre.commits.failovers], run
     finally:
         await centre.lab.faults.undo_all()
         allow = ("annotate", "drill", drill, "-n", "callcenter", "tandem.dev/allow-delete=true", "--overwrite")

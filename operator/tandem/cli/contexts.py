@@ -136,7 +136,7 @@ async def in_first(
         nowhere: What to print when no cluster has it.
     Returns: None when the step was refused, or when no cluster has the object.
     """
-    for context in await _prompt_first(clusters):
+    for context in await prompt_first(clusters):
         cluster = clusters[context]
         full = f"{namespace or clusters.namespace(context)}/{name}"
         try:
@@ -154,7 +154,7 @@ async def in_first(
     return None
 
 
-async def _prompt_first(clusters: Clusters) -> list[str]:
+async def prompt_first(clusters: Clusters) -> list[str]:
     """Those who answer within a moment, then the others, both in their order: the command is given in an emergency."""
     if len(clusters.names) < 2:
         return clusters.names

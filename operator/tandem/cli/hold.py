@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from tandem.api.common import HOLD_REQUEST
 from tandem.api.resources import SITE
-from tandem.cli.contexts import ASK_S, Clusters, asked_by
+from tandem.cli.contexts import ASK_S, Clusters, asked_by, prompt_first
 from tandem.operator.cluster import ApiError, Cluster, path_of
 
 CONFIRM_S: Final = 6.0
@@ -19,7 +19,7 @@ Action = Literal["hold", "resume"]
 
 async def run(clusters: Clusters, action: Action, reason: str) -> int:
     """Press it: in the first cluster that confirms. Exit code 1 when none does."""
-    for name in clusters.names:
+    for name in await prompt_first(clusters):
         cluster = clusters[name]
         try:
             async with asyncio.timeout(ASK_S):
@@ -32,9 +32,11 @@ async def run(clusters: Clusters, action: Action, reason: str) -> int:
             print(f"cluster {name}: no operator says that a Site there is its own; trying the next one")
             continue
         try:
-            await cluster.merge(path_of(SITE, site), request(action, by, reason, at))
-        except ApiError as error:
-            print(f"cluster {name}: Site {site} cannot be annotated: {error}; trying the next one")
+            async with asyncio.timeout(ASK_S):
+                await cluster.merge(path_of(SITE, site), request(action, by, reason, at))
+        except (ApiError, TimeoutError) as error:
+            why = error or "it does not answer"
+            print(f"cluster {name}: Site {site} cannot be annotated: {why}; trying the next one")
             continue
         if await confirmed(cluster, site, action, by, reason):
             print(_done(action, by, site))

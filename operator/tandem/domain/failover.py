@@ -114,6 +114,7 @@ class _Failover:
         self._new = self._record != before
         self._cause = cause_of(site, self._record.number)
         self._refused: dict[str, Refusal] = {}  # group -> why nobody of it can be moved now
+        self._ends: dict[str, ShiftRecord] = {}  # Shift -> how it ends here; each of its groups asks
         self._kind = next(iter(lost.values())).kind  # a site writes or does not: it is the same for all its systems
 
     def run(self) -> None:
@@ -250,6 +251,11 @@ class _Failover:
 
     def _interrupted(self, shift: ShiftEntry) -> ShiftRecord:
         """What becomes of a planned Shift that this failover ends."""
+        if shift.name not in self._ends:
+            self._ends[shift.name] = self._end_of(shift)
+        return self._ends[shift.name]
+
+    def _end_of(self, shift: ShiftEntry) -> ShiftRecord:
         record = shift.record
         done = f"in {record.phase.lower()}, wave {record.wave}" if record.wave else f"in {record.phase.lower()}"
         message = (

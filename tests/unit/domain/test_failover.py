@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tandem.constants import QUARANTINE_FORGIVEN_S, QUARANTINE_S
+from tandem.domain import failover as failover_rules
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.reasons import Reason
@@ -713,6 +714,22 @@ def test_a_shift_that_is_approved_in_this_moment_is_interrupted_all_the_same() -
     after_confirmation(world).settle()
     assert world.shift_record().phase == "Interrupted"
     assert world.placement() == {"west": "0-99"}
+
+
+def test_what_a_shift_of_many_groups_had_done_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for each group it is a second and more at 200 groups, in the engine's own turn: the reign would lapse."""
+    world = World()
+    for number in range(60):
+        world.group({"east": 100}, name=f"callcenter/g{number:03d}", agents=1)
+    world.settle()
+    world.shift(selector={"system": "hotel"}, to="west", waves=[50, 100])
+    world.settle()
+    counted: list[str] = []
+    so_far = failover_rules._so_far
+    monkeypatch.setattr(failover_rules, "_so_far", lambda *asked: counted.append("once") or so_far(*asked))
+    world.die("east")
+    after_confirmation(world).decide()
+    assert counted == ["once"]
 
 
 def test_shifts_of_others_go_on() -> None:
