@@ -37,6 +37,9 @@ LAST_MOMENTS: Final = 0.08
 LOST_WAYS: Final = 0.12
 """Share of the stories with a Shift in which nobody who is released can reach the target."""
 
+TWICE: Final = 0.5
+"""Share of the stories about a city that is not gone for long in which it is so twice."""
+
 DRILLS: Final = 0.12
 """Share of the stories in which somebody starts a Drill."""
 
@@ -293,6 +296,8 @@ class Scenario:
                 "filtered",
             ]
         )
+        if how == "not for long" and Random(f"{world.seed}/twice").random() < TWICE:
+            how, mute = "not for long, twice", 8.0
         if how != "filtered":
             self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, city)))
         match how:
@@ -307,6 +312,12 @@ class Scenario:
                 self._at(when, lambda: self._begin("probes of one place filtered", mute, blind_one))
             case "not for long":
                 self._at(when + 2.6, lambda: self._begin("city cut off", 1.1, lambda: faults.isolate(world, city)))
+            case "not for long, twice":
+                # In sum for long enough; in between everybody sees that it is back.
+                for begins in (2.2, 4.6):
+                    self._at(
+                        when + begins, lambda: self._begin("city cut off", 1.4, lambda: faults.isolate(world, city))
+                    )
             case "filtered":
                 # Its engine lives, writes, and says that all is well.
                 blind = lambda: faults.filter_probes(world, city)  # noqa: E731
