@@ -93,7 +93,7 @@ test: check slow e2e ## All tests: the fast loop, the slow contract tests, then 
 bench: init ## Benchmarks on the lab (RUNS=10 for more of each), then idle engines and one plan without it: JSON, tables and pictures in out/bench/.
 	$(PY) -m tests.bench $(if $(RUNS),--runs $(RUNS))
 
-matrix: init ## Every fault and what must come of it (about 55 min; ONLY="engine|clock" for some); table in out/matrix/.
+matrix: init ## Every fault and what must come of it (about 65 min; ONLY="engine|clock" for some); table in out/matrix/.
 	$(PY) -m tests.matrix $(if $(ONLY),--only "$(ONLY)")
 
 demo: init ## The main job: two cities and a witness, 1,200 agents, eight planned moves, a drill with its report, a city that dies and comes back; out/demo/.

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import socket
 import subprocess
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from lab import burden, cgroups, cleanup, holder, images, kubeconfigs, network, packages, progress, tools
+from lab import burden, cgroups, cleanup, holder, images, inside, kubeconfigs, network, packages, progress, tools
 from lab.addresses import CITIES, LOCATIONS, OUTSIDE
 from lab.addresses import city as city_named
 from lab.addresses import location as location_named
@@ -156,6 +157,12 @@ class BareLab:
             return subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=env, start_new_session=True
             )
+
+    def connect(self, location: str, address: tuple[str, int], *, timeout: float) -> socket.socket:
+        place = location_named(location)
+        if place.name not in LOCATIONS or place.netns not in network.present_namespaces():
+            raise NotRunningError(f"{location} is not there: is the lab running?")
+        return inside.connect(place.netns_path, address, timeout)
 
     # -- parts, for `faults` as well
 

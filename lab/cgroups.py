@@ -129,11 +129,12 @@ def _delegate(path: Path) -> None:
 
 def _subtree(path: Path) -> Iterator[Path]:
     """`path` and all groups below, children before parents."""
-    if not path.is_dir():
-        return
-    for child in path.iterdir():
-        if child.is_dir():
-            yield from _subtree(child)
+    try:
+        children = [child for child in path.iterdir() if child.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return  # it is not there, or was removed just now: a container that has ended
+    for child in children:
+        yield from _subtree(child)
     yield path
 
 

@@ -76,6 +76,7 @@ def _fault_arguments(parser: argparse.ArgumentParser, *, undo: bool) -> None:
         kind("freeze", "let it run on", lambda a: _lab().faults.thaw(a.city, a.component), "city", "component")
         kind("kill", "start it again", lambda a: _lab().faults.revive(a.city, a.component), "city", "component")
         kind("swallow", "lose nothing any more", lambda a: _lab().faults.unswallow(a.city), "city")
+        kind("lose-names", "lose nothing any more", lambda a: _lab().faults.unswallow(a.city), "city")
         disk = kind("fill-disk", "the volume is on the city's own disk again", _free_disk, "city", "component")
         disk.add_argument("--volume", default="store")
         kind(
@@ -100,6 +101,7 @@ def _fault_arguments(parser: argparse.ArgumentParser, *, undo: bool) -> None:
     words.add_argument("way", choices=("in", "out"), help="on the way to it, or its answers")
     words.add_argument("begins", help="how the message begins, like 'INVITE '")
     words.add_argument("--offset", type=int, default=0, help="bytes before that")
+    kind("lose-names", "lose the pods' questions to a name server", lambda a: _lab().faults.lose_names(a.city), "city")
     disk = kind("fill-disk", "a volume on a small disk of its own, and that full", _fill_disk, "city", "component")
     disk.add_argument("--volume", default="store")
     clock = kind("step-clock", "step a pod's wall clock", _step_clock, "city", "component")

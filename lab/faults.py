@@ -90,6 +90,9 @@ class BareFaults:
     async def swallow(self, city: str, words: Swallowed) -> None:
         swallow.swallow(city_named(city), words)
 
+    async def lose_names(self, city: str) -> None:
+        swallow.swallow_names(city_named(city))
+
     async def unswallow(self, city: str) -> None:
         swallow.release(city_named(city))
 

@@ -4,6 +4,7 @@ Locations are the names in `lab.addresses`; a city is a location with a cluster.
 unknown raises KeyError, every one that fails for another reason raises an error of `lab.errors`.
 """
 
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -149,8 +150,11 @@ class Faults(Protocol):
     async def swallow(self, city: str, words: Swallowed) -> None:
         """Lose the messages of a service that begin in a certain way: it is reached, and does not do its work."""
 
+    async def lose_names(self, city: str) -> None:
+        """Lose every question of the city's pods to a name server. Connections that are open stay so."""
+
     async def unswallow(self, city: str) -> None:
-        """Undo every `swallow` in this city."""
+        """Undo every `swallow` in this city, and `lose_names`."""
 
     async def small_disk(self, city: str, volume: str, component: str) -> None:
         """Put a volume, whose only user is the pod, on a disk small enough to be filled: what `fill_disk` needs.
@@ -228,4 +232,11 @@ class Lab(Protocol):
         """Run a program in that location's network, in a session of its own; output goes to the end of `log`.
 
         It dies with `down`, and with `kill_city` when the location is a city. `env` replaces the environment.
+        """
+
+    def connect(self, location: str, address: tuple[str, int], *, timeout: float) -> socket.socket:
+        """An open TCP connection out of that location's network to an IP address and port, a ClusterIP for example.
+
+        Blocks for `timeout` seconds at most, as each read and write on it does. Raises OSError as well. It outlives
+        `kill_city` like any connection to somebody who has died: nothing comes of it any more.
         """

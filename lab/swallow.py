@@ -14,6 +14,7 @@ from lab.interface import Swallowed
 from lab.network import present_namespaces
 
 TABLE: Final = "tandem_swallow"
+DNS_PORT: Final = 53
 
 
 def rules(city: City, words: Swallowed) -> str:
@@ -37,6 +38,23 @@ table ip {TABLE} {{
   }}
 }}
 """
+
+
+def rules_for_names() -> str:
+    """The same for every question to a name server, over UDP and TCP, whichever server a pod asks."""
+    return f"""
+table ip {TABLE} {{
+  chain in {{
+    type filter hook prerouting priority raw; policy accept;
+    meta l4proto {{ tcp, udp }} th dport {DNS_PORT} counter drop
+  }}
+}}
+"""
+
+
+def swallow_names(city: City) -> None:
+    """Lose the pods' questions to their name server from now on, beside what is lost already."""
+    run([*_enter(city), "nft", "-f", "-"], stdin=rules_for_names())
 
 
 def swallow(city: City, words: Swallowed) -> None:

@@ -34,8 +34,10 @@ def centre_of(agents: int, lab: Lab, folder: Path, say: Say) -> CallCentre:
     """The quickstart with `agents` at east; at west as many as ever, 200."""
     if agents == USUAL:
         return CallCentre(lab, quickstart.load(), folder, say=say)
-    chosen = quickstart.scaled(agents / USUAL, folder / "manifests", home="east", sign_ins=SIGN_INS)
-    if agents <= 2 * USUAL:
+    usual = agents <= 2 * USUAL
+    lease = 0.0 if usual else SEVERAL_THOUSAND["lease"]
+    chosen = quickstart.scaled(agents / USUAL, folder / "manifests", home="east", sign_ins=SIGN_INS, lease=lease)
+    if usual:
         return CallCentre(lab, chosen, folder, say=say)
     centre = CallCentre(lab, chosen, folder, say=say, cti=SEVERAL_THOUSAND)
     centre.floors.start_rate = COME_IN

@@ -5,8 +5,9 @@
 
 The quickstart's groups of east, each cut into 25: 200 groups, 1,000 agents. They move to west and home again in three
 waves at 100 agents a second. Counted are the changed keys and the transactions of Tandem's store, by a watch, and what
-each API server says, every five seconds, that it was asked to write of Tandem's objects; from the apply until the Shift
-is over. Bound: 50 a second in the busiest window of five seconds. Writes `out/bench/writes.json` and `writes.txt`.
+each API server says, every two seconds, that it was asked to write of Tandem's objects, Events, ConfigMaps and
+Deployments; from the apply until ten seconds after the Shift's end. Bound: 50 a
+second in the busiest window of five seconds. Writes `out/bench/writes.json` and `writes.txt`.
 """
 
 import argparse
@@ -49,9 +50,14 @@ BOUND: Final = 50.0
 
 STORE_KEYS: Final = "store: keys"
 STORE_TXNS: Final = "store: transactions"
-_WRITTEN: Final = re.compile(
-    r'^apiserver_request_total\{.*group="tandem\.dev".*verb="(?:APPLY|PATCH|PUT|POST|DELETE)".*\} (\S+)$', re.MULTILINE
-)
+ASK_S: Final = 2.0
+AFTER_S: Final = 2 * WINDOW_S
+"""Seconds for which is counted on when a Shift is over: statuses and Events follow it."""
+_WRITES: Final = frozenset({"APPLY", "PATCH", "PUT", "POST", "DELETE"})
+_OURS: Final = frozenset({"events", "configmaps", "deployments"})
+"""What the operator writes besides its own objects. Others write Events too; while a Shift runs they are few."""
+_REQUESTS: Final = re.compile(r"^apiserver_request_total\{(?P<labels>.*)\} (?P<count>\S+)$", re.MULTILINE)
+_LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 
 
 @dataclass
@@ -86,7 +92,7 @@ class Written:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 measured, 1 something failed."""
+    """Exit status: 0 measured and the bound kept, 1 not, or something failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.writes", description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=1, help="rounds there and home again (default %(default)s)")
     options = parser.parse_args(argv)
@@ -101,7 +107,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     (BENCH_OUT / "writes.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     (BENCH_OUT / "writes.txt").write_text(text + "\n", encoding="utf-8")
     print(f"\n{text}\n\n{shown(BENCH_OUT / 'writes.json')}, writes.txt")
-    return 0
+    busiest = [
+        counted["busiest_per_s"]
+        for run in document["runs"]
+        for what, counted in run["writes"].items()
+        if what != STORE_KEYS
+    ]
+    return int(max(busiest) >= BOUND)
 
 
 async def _run(runs: int, say: Storyteller) -> list[Written]:
@@ -140,6 +152,7 @@ async def _move(centre: CallCentre, order: Order) -> Written:
     ]
     try:
         move = await centre.move(order, timeout=180)
+        await asyncio.sleep(AFTER_S)
     finally:
         for task in watching:
             task.cancel()
@@ -161,6 +174,17 @@ async def _watch(centre: CallCentre, counts: Counts) -> None:
         await asyncio.sleep(0.2)
 
 
+def written(metrics: str) -> float:
+    """Writes that an API server has been asked for so far, of what Tandem writes, from its own metrics."""
+    total = 0.0
+    for found in _REQUESTS.finditer(metrics):
+        labels = dict(_LABEL.findall(found["labels"]))
+        ours = labels.get("group") == "tandem.dev" or labels.get("resource") in _OURS
+        if ours and labels.get("verb") in _WRITES:
+            total += float(found["count"])
+    return total
+
+
 async def _api(centre: CallCentre, city: str, counts: Counts) -> None:
     """What the API server has been asked to write, by its own count."""
     before: float | None = None
@@ -168,11 +192,11 @@ async def _api(centre: CallCentre, city: str, counts: Counts) -> None:
     while True:
         with contextlib.suppress(ToolError):
             text = await centre.clusters[city].kubectl("get", "--raw", "/metrics")
-            now = sum(map(float, _WRITTEN.findall(text)))
+            now = written(text)
             if before is not None:
                 counts.add(f"API of {city}", now - before, time.monotonic() - asked_at)
             before, asked_at = now, time.monotonic()
-        await asyncio.sleep(WINDOW_S)  # to ask costs some processor time, which the move needs
+        await asyncio.sleep(ASK_S)  # to ask costs some processor time, which the move needs
 
 
 def summary(found: Sequence[Written]) -> dict[str, Any]:

@@ -45,6 +45,24 @@ async def maps(centre: CallCentre, names: list[str]) -> dict[str, dict[str, str]
     return found
 
 
+def commits(centre: CallCentre, name: str) -> list[dict[str, Any]]:
+    """Every placement of the store since the start, as the independent check reads them; also kept as a file."""
+    found = [
+        {"at": one.at, "group": one.group, "cause": one.cause, "map": dict(one.map)} for one in centre.commits.commits
+    ]
+    lines = "".join(json.dumps(one) + "\n" for one in found)
+    (E2E_OUT / f"{name}-commits.jsonl").write_text(lines, encoding="utf-8")
+    return found
+
+
+def answered_there(report: dict[str, Any]) -> int:
+    """Calls that agents at the sites of the way out answered between the last arrival and the way back."""
+    there = {one["site"]: one["answered"] for one in report["calls"]["there"]}
+    assert set(there) == set(report["out"]["sites"]), report["calls"]
+    assert None not in there.values(), report["calls"]["notMeasured"]
+    return sum(there.values())
+
+
 async def test_a_drill_started_by_command_succeeds_and_restores_the_starting_map(centre: CallCentre) -> None:
     groups = centre.quickstart.choose("east")
     names = [group.name.partition("/")[2] for group in groups]
@@ -137,12 +155,13 @@ async def test_a_drill_started_by_its_schedule_succeeds_and_its_report_says_what
         assert await maps(centre, names) == before
         await asyncio.sleep(0.5)  # lines are in the agents' files 0.2 s later at most
         lines = [line for file in centre.floors.timelines for line in file.read_text().splitlines()]
-        assert differences(report, lines) == []
+        assert differences(report, lines, commits(centre, "drill")) == []
         for way in (report["out"], report["back"]):
             assert way["arrived"] > 0
             assert "NotSaid" not in way["waitedFor"], way["waitedFor"]
         assert report["calls"]["cut"] == 0
         assert report["calls"]["answered"] > 0
+        assert answered_there(report) > 0  # real calls while they worked at the other site, and not only before
         await centre.carrier.look()
         calls = centre.carrier.calls.values()
         cut = [call for call in calls if call.fate == "cut" and (call.ended_at or 0.0) >= epoch(report["startedAt"])]

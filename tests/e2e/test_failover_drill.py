@@ -1,5 +1,6 @@
 """A Drill of kind Failover: east counts as lost for its groups only, and the automatic path runs, under real calls."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -8,8 +9,8 @@ import pytest
 from demo.callcentre import CallCentre
 from demo.waiting import until
 from tests.e2e.callcenter_fixtures import E2E_OUT, write
-from tests.e2e.test_drill import maps
-from tests.support.drill_timeline import by_agent, epoch
+from tests.e2e.test_drill import answered_there, commits, maps
+from tests.support.drill_timeline import by_agent, differences, epoch
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -72,7 +73,10 @@ async def test_a_rehearsed_failover_moves_its_groups_cuts_no_call_and_nobody_els
         committed, back = epoch(report["out"]["committedAt"]), epoch(report["back"]["committedAt"])
         chosen = {group.name for group in drilled}
         silenced = 0
+        await asyncio.sleep(0.5)  # lines are in the agents' files 0.2 s later at most
         lines = [line for file in centre.floors.timelines for line in file.read_text().splitlines()]
+        assert differences(report, lines, commits(centre, "failover-drill")) == []
+        assert answered_there(report) > 0
         for account, own in by_agent(lines, {group.name for group in centre.quickstart.groups}).items():
             run = [entry for entry in own if began <= entry["at"] <= back]
             lost = [entry for entry in run if entry["event"] in ("lost", "out")]
@@ -86,6 +90,7 @@ async def test_a_rehearsed_failover_moves_its_groups_cuts_no_call_and_nobody_els
                 assert committed <= arrived["at"] <= committed + 3.0, (account, run)  # by the door that it opened
                 assert arrived["gap"] < 12.0, (account, run)
         assert silenced > 0
+        assert report["failover"]["failedOver"]["agents"] == silenced
         await centre.carrier.look()
         calls = centre.carrier.calls.values()
         assert not [call for call in calls if call.fate == "cut" and (call.ended_at or 0.0) >= began]

@@ -45,6 +45,19 @@ def deployment(image: str) -> dict[str, Any]:
     }
 
 
+async def operator_may_scale(centre: CallCentre, *names: str) -> None:
+    """In west: these Deployments besides the call centre's own, as the chart's `deployments[].names` would say."""
+    west = centre.clusters["west"]
+    (rule,) = [
+        rule for rule in (await west.get("role", "tandem-deployments"))["rules"] if rule["resources"] == ["deployments"]
+    ]
+    own = [name for name in rule["resourceNames"] if name != STAND_IN]
+    patch = [{"op": "replace", "path": "/rules/0/resourceNames", "value": [*own, *names]}]
+    await west.kubectl(
+        "patch", "role", "tandem-deployments", "-n", "callcenter", "--type=json", "-p", json.dumps(patch)
+    )
+
+
 async def scale_by(centre: CallCentre, deployment: str, scaling: dict[str, Any] | None) -> None:
     """In every cluster's Site west: hotel's CTI is this Deployment, and is scaled so."""
     path = "/spec/systems/0/cti"
@@ -95,11 +108,12 @@ async def test_replicas_are_raised_and_ready_before_the_first_agent_leaves(centr
     async def waits() -> tuple[bool, str]:
         status = (await centre.clusters["east"].get("shift", order.name)).get("status", {})
         said.append(str(status.get("message")))
-        return "1 of 2 Ready" in said[-1], said[-1]
+        return "1 of 2 Ready" in said[-1], "; ".join(dict.fromkeys(said))
 
     try:
         await west.apply_objects(deployment(real["spec"]["template"]["spec"]["containers"][0]["image"]))
         await until("one replica is there", one_ready, timeout=60)
+        await operator_may_scale(centre, STAND_IN)
         # The agents who are at west already need one replica, these besides need a second.
         at_west = sum(g.agents for g in centre.quickstart.choose("west") if g.system == "hotel")
         scaling = {"mode": "Scale", "agentsPerReplica": at_west + 1, "min": 1, "max": 2}
@@ -118,4 +132,5 @@ async def test_replicas_are_raised_and_ready_before_the_first_agent_leaves(centr
         assert move.complete
     finally:
         await scale_by(centre, "callcenter/cti-hotel", None)
+        await operator_may_scale(centre)
         await west.kubectl("delete", "deployment", STAND_IN, "-n", "callcenter", "--ignore-not-found", "--wait=false")

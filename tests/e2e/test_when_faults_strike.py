@@ -8,8 +8,9 @@ import pytest_asyncio
 from demo.callcentre import CallCentre
 from tests.bench.leadership import Leadership
 from tests.e2e.callcenter_fixtures import rest
-from tests.matrix.__main__ import watcher_of
+from tests.matrix.__main__ import ctis_of, watcher_of
 from tests.matrix.cases import CASES, IN_TESTS, Case
+from tests.matrix.ctis import CtiWatcher
 from tests.matrix.runner import forgive, run
 from tests.matrix.scene import Scene
 from tests.matrix.watcher import CallWatcher, StoreWatcher
@@ -33,9 +34,19 @@ async def calls(callcentre: CallCentre) -> AsyncIterator[CallWatcher]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def scene(callcentre: CallCentre, store: StoreWatcher) -> AsyncIterator[Scene]:
+async def ctis(callcentre: CallCentre) -> AsyncIterator[CtiWatcher]:
+    watcher = await ctis_of(callcentre)
+    watcher.start()
+    yield watcher
+    await watcher.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def scene(callcentre: CallCentre, store: StoreWatcher, ctis: CtiWatcher) -> AsyncIterator[Scene]:
     leadership = Leadership(callcentre)
-    yield Scene(callcentre, leadership, store)
+    made = Scene(callcentre, leadership, store, ctis)
+    yield made
+    await made.undo()
     await leadership.aclose()
 
 

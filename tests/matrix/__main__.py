@@ -1,6 +1,6 @@
 """The fault matrix: each fault on a running call centre, what must come of it, and what came of it.
 
-    make matrix                       all cases (about 55 min)
+    make matrix                       all cases (about 65 min)
     make matrix ONLY='engine|clock'   those with one of these in their name
 
 Writes `out/matrix/report.json` and `report.txt`. Exit status 0: every case is as expected and nothing was broken.
@@ -11,6 +11,8 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 import lab
@@ -18,7 +20,7 @@ from demo import machine, quickstart
 from demo.callcentre import CallCentre
 from demo.cli import clear, fresh
 from demo.errors import DemoError
-from demo.install import STORE_PORT
+from demo.install import ACTIVE, STORE_PORT
 from demo.paths import OUT, shown
 from demo.report import plain_table, seconds
 from demo.story import Storyteller
@@ -27,12 +29,15 @@ from lab.errors import LabError
 from tests.bench.leadership import Leadership
 from tests.e2e.callcenter_fixtures import rest
 from tests.matrix.cases import CASES, Case
+from tests.matrix.ctis import ANSWER_WITHIN_S, ControlPort, Cti, CtiWatcher
+from tests.matrix.invariants import bucket_of
 from tests.matrix.runner import Result, forgive, run
 from tests.matrix.scene import Scene
 from tests.matrix.watcher import CallWatcher, StoreWatcher
 
 MATRIX_OUT: Final = OUT / "matrix"
 SCALE: Final = 0.1
+CTI_CONTROL_PORT: Final = 8081
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,8 +67,10 @@ async def _run(cases: Sequence[Case], say: Storyteller) -> list[Result]:
     try:
         await centre.start()
         store, calls = watcher_of(centre), CallWatcher(centre.installation.carrier_url)
-        scene = Scene(centre, Leadership(centre), store)
+        ctis = await ctis_of(centre)
+        scene = Scene(centre, Leadership(centre), store, ctis)
         await store.start()
+        ctis.start()
         for case in cases:
             try:
                 result = await run(case, scene, calls, say)
@@ -76,8 +83,9 @@ async def _run(cases: Sequence[Case], say: Storyteller) -> list[Result]:
             except (DemoError, LabError) as e:
                 results.append(Result(case.name, case.must_be, f"stopped: {e}", None))
                 say(f"NOT AS EXPECTED: {e}")
-                await centre.lab.faults.undo_all()
+                await scene.undo()
             write(results)
+        await ctis.stop()
         await store.stop()
         await calls.aclose()
         await scene.leadership.aclose()
@@ -91,6 +99,24 @@ def watcher_of(centre: CallCentre) -> StoreWatcher:
     """The independent observer of this call centre's store."""
     members = [f"https://{place.address}:{STORE_PORT}" for place in CITIES.values()]
     return StoreWatcher(members, *centre.installation.credentials("demo"))
+
+
+async def ctis_of(centre: CallCentre) -> CtiWatcher:
+    """The independent observer of this call centre's CTIs, which only their own cities reach."""
+    agents = json.loads(centre.people.file.read_text(encoding="utf-8"))["agents"]
+    accounts: dict[tuple[str, int], list[str]] = {}
+    for agent in agents:
+        accounts.setdefault((agent["group"], bucket_of(agent["account"])), []).append(agent["account"])
+    systems = sorted({group.system for group in centre.quickstart.groups})
+    threads = ThreadPoolExecutor(len(ACTIVE) * len(systems), thread_name_prefix="cti")
+    ctis = []
+    for city in ACTIVE:
+        for system in systems:
+            service = await centre.clusters[city].get("service", f"cti-{system}")
+            address = (str(service["spec"]["clusterIP"]), CTI_CONTROL_PORT)
+            connect = partial(centre.lab.connect, city, address, timeout=ANSWER_WITHIN_S)
+            ctis.append(Cti(city, system, ControlPort(connect, centre.installation.control_token, threads).ask))
+    return CtiWatcher(ctis, accounts)
 
 
 def write(results: Sequence[Result]) -> None:

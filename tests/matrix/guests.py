@@ -11,6 +11,7 @@ from demo.callcentre import CallCentre
 from demo.errors import DemoError, NotInTimeError
 from demo.waiting import until
 from tandem.domain import keys
+from tests.matrix.scene import Scene
 from tests.matrix.watcher import read_diaries
 
 SYSTEM, HOME, HOST, FLOOR = "hotel", "east", "west", "floor-b"
@@ -26,14 +27,15 @@ class GuestsError(DemoError):
     """Something of the promise did not hold."""
 
 
-async def floor_cut_off(centre: CallCentre) -> None:
+async def floor_cut_off(scene: Scene) -> None:
     """Raises GuestsError (or NotInTimeError) naming what did not hold."""
+    centre = scene.centre
     hotel = centre.accounts(group for group in centre.quickstart.groups if group.system == SYSTEM)
     centre.observed.look()
     strays = frozenset(account for account in hotel if centre.observed.site_of.get(account) == HOME)
     others = centre.accounts(centre.quickstart.groups) - strays
     began_at = time.time()
-    await centre.lab.faults.cut(FLOOR, HOME)
+    await scene.cut((FLOOR, HOME))
 
     took = await _all_at(centre, strays, HOST, since=began_at, within=GUESTS_WITHIN_S)
     centre.say(f"{len(strays)} agents of {FLOOR} work as guests at {HOST} after {took:.2f} s")

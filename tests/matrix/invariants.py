@@ -7,9 +7,13 @@ a diary's `mono`.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from itertools import combinations
+from math import inf
 from typing import Any, Final
 
-from tests.matrix.watcher import Doors, Phones, Placement
+from tests.matrix.ctis import Spell
+from tests.matrix.watcher import Doors, Loss, Phones, Placement
 
 Diary = Sequence[Mapping[str, Any]]
 LEFT: Final = ("released", "lost", "out")
@@ -17,6 +21,43 @@ LEFT: Final = ("released", "lost", "out")
 WORKED_ON_S: Final = 3.0
 """Seconds for which a session must go on after its city was given up, for that to have been a mistake: a lease and a
 moment. Before that the agent himself may not know yet that it is over."""
+
+MOMENT_S: Final = 1.0
+"""Seconds after a fault had been made in which a call may still be answered that it then cuts: by the carrier's note of
+the moment, and because what is killed or stopped need not be so everywhere in the same instant."""
+
+TIMED_OUT: Final = 408
+"""How a call ends that somebody does not answer in time (after 2 s at a softswitch, 32 s at a phone or the carrier)."""
+
+LEARNS_S: Final = 10.0
+"""Seconds in which a city that was cut off, and is heard of again, has the newer maps: its engine reads the store and
+pushes at once, in half a second on a quiet machine. The lab shares two processors, and a city may have been starved."""
+
+LOOKS_S: Final = 4.0
+"""By so much the look that found a heartbeat gone may come after what followed from that: without a quorum it waits a
+second for each of three members, and its pace is a quarter of one."""
+
+
+def link(a: str, b: str) -> str:
+    """Name of the link between two locations."""
+    return "-".join(sorted((a, b)))
+
+
+@dataclass(frozen=True)
+class Strike:
+    """A fault as it is made.
+
+    Attributes:
+        at, done: Seconds of CLOCK_REALTIME when it began, and when it had been made; of one that makes slow for a
+            while, when that was over.
+        place: A city, a system there like `east/hotel`, or a `link`.
+        slow: Nothing is lost by it, but late: it cuts those calls alone on which somebody waits for too long.
+    """
+
+    at: float
+    done: float
+    place: str
+    slow: bool = False
 
 
 # -- the store and the CTIs
@@ -47,6 +88,18 @@ def ctis_only_go_forward(doors: Iterable[Doors]) -> list[str]:
     return broken
 
 
+def doors_only_go_forward(doors: Iterable[Spell]) -> list[str]:
+    """The same, by what the CTIs say themselves."""
+    newest: dict[tuple[str, str], int] = {}
+    broken = []
+    for spell in sorted(doors, key=lambda spell: spell.since):
+        door, revision = (spell.site, spell.subject), spell.token[1]
+        if revision < newest.get(door, 0):
+            broken.append(f"the CTI at {spell.site} admits to {spell.subject} by {revision}, after {newest[door]}")
+        newest[door] = max(revision, newest.get(door, 0))
+    return broken
+
+
 def every_bucket_once(seen: Iterable[Placement]) -> list[str]:
     """Each of the hundred buckets has exactly one slot in every map."""
     broken = []
@@ -57,25 +110,57 @@ def every_bucket_once(seen: Iterable[Placement]) -> list[str]:
     return broken
 
 
-def no_two_fresh_doors(doors: Iterable[Doors], maps: Mapping[tuple[str, int], Mapping[str, str]]) -> list[str]:
-    """No bucket is open to fresh sign-ins in two cities, by the maps that their CTIs hold.
+def no_two_fresh_doors(
+    doors: Iterable[Spell], maps: Mapping[tuple[str, int], Mapping[str, str]], losses: Sequence[Loss], since: float
+) -> list[str]:
+    """No bucket is open to fresh sign-ins in two cities, by the maps that their CTIs say they hold.
 
-    But for a bucket whose former city counts as lost and has not yet confirmed the newer map.
+    But for a bucket whose former city had been lost: from then on until the newer map has had `LEARNS_S` to reach it
+    after its return, and only by a map that its CTI had held confirmed before. Whoever confirms an older map once it is
+    back, after a restart for example, has no excuse for a moment.
+
+    Args:
+        doors: Spells of group, and boot and revision.
+        losses: Of cities, as far as their failover was under way.
     """
-    broken = []
-    for picture in doors:
-        open_at: dict[tuple[str, int], tuple[str, int]] = {}
-        for site, groups in sorted(picture.held.items()):
-            for group, revision in groups.items():
-                for bucket in expand(maps.get((group, revision), {}).get(site, "")):
-                    other = open_at.setdefault((group, bucket), (site, revision))
-                    former = min(other, (site, revision), key=lambda door: door[1])
-                    if other[0] != site and former[0] not in picture.given_up:
-                        broken.append(
-                            f"bucket {bucket} of {group} is open at {other[0]} (revision {other[1]}) "
-                            f"and at {site} (revision {revision})"
-                        )
-    return list(dict.fromkeys(broken))
+    spells = list(doors)
+    first: dict[tuple[str, str, tuple[str, int]], float] = {}
+    for spell in spells:
+        key = (spell.site, spell.subject, spell.token)
+        first[key] = min(first.get(key, spell.since), spell.since)
+    broken: dict[str, None] = {}
+    for former, newer, begins, ends in _overlapping(spells, since):
+        if former.token[1] > newer.token[1]:
+            former, newer = newer, former
+        buckets = [set(expand(maps.get((s.subject, s.token[1]), {}).get(s.site, ""))) for s in (former, newer)]
+        excused = any(
+            loss.site == former.site
+            and loss.failed_over
+            and first[former.site, former.subject, former.token] <= loss.gone_at
+            and loss.gone_at - LOOKS_S <= begins
+            and ends <= loss.back_at + LEARNS_S
+            for loss in losses
+        )
+        if not excused:
+            for bucket in sorted(buckets[0] & buckets[1]):
+                broken[
+                    f"bucket {bucket} of {former.subject} was open at {former.site} (revision {former.token[1]}) "
+                    f"and at {newer.site} (revision {newer.token[1]}) at once"
+                ] = None
+    return list(broken)
+
+
+def _overlapping(spells: Iterable[Spell], since: float) -> Iterator[tuple[Spell, Spell, float, float]]:
+    """Pairs of the same subject at two sites that were so at once, from when until when, at any time after `since`."""
+    by_subject: dict[str, list[Spell]] = {}
+    for spell in spells:
+        if spell.since < spell.until > since:
+            by_subject.setdefault(spell.subject, []).append(spell)
+    for found in by_subject.values():
+        for one, other in combinations(found, 2):
+            begins, ends = max(one.since, other.since, since), min(one.until, other.until)
+            if one.site != other.site and begins < ends:
+                yield one, other, begins, ends
 
 
 def expand(ranges: str) -> Iterator[int]:
@@ -106,6 +191,19 @@ def sessions_never_overlap(diary: Diary, since: float) -> list[str]:
         elif line["event"] in LEFT and here.get(account) == site:
             del here[account]
     return broken
+
+
+def nobody_is_counted_twice(sessions: Iterable[Spell], since: float) -> list[str]:
+    """No two CTIs count a session of one agent at once, whatever the agent's own diary says.
+
+    Args:
+        sessions: Spells of account, and session.
+    """
+    return [
+        f"{one.subject} was counted at {one.site} (session {one.token[0]}) and at {other.site} (session "
+        f"{other.token[0]}) at once, for {ends - begins:.1f} s at least"
+        for one, other, begins, ends in _overlapping(sessions, since)
+    ]
 
 
 def nobody_notices(diary: Diary, who: AbstractSet[str], since: float, until: float) -> list[str]:
@@ -199,39 +297,71 @@ def important_not_last(diary: Diary, important: frozenset[str], others: frozense
 # -- the calls
 
 
-def no_call_is_cut(calls: Iterable[Mapping[str, Any]], since: float, spared: AbstractSet[str]) -> list[str]:
-    """No answered call is cut, but for those that were in progress where the fault struck (`spared`: call IDs)."""
+@dataclass(frozen=True)
+class Ways:
+    """By what it is known through which places a call leads.
+
+    Attributes:
+        sites: Route's name -> site.
+        systems: Called number -> system.
+        floors: System -> the floor on which its agents sit.
+    """
+
+    phones: Phones
+    sites: Mapping[str, str]
+    systems: Mapping[str, str]
+    floors: Mapping[str, str]
+
+    def of(self, call: Mapping[str, Any]) -> frozenset[str]:
+        """By the last route that it took and the phone that answered: cities, their systems, and links."""
+        route = (call.get("routes_tried") or [""])[-1]
+        entered, answered = self.sites.get(route, route), self.phones.city_of.get(call.get("agent") or "", "")
+        system = self.systems.get(call["number"], "")
+        through = {site for site in (entered, answered) if site}
+        links = [("carrier", entered), (entered, answered), (answered, self.floors.get(system, ""))]
+        return frozenset(
+            through | {f"{site}/{system}" for site in through} | {link(a, b) for a, b in links if a and b and a != b}
+        )
+
+
+def no_call_is_cut(
+    calls: Iterable[Mapping[str, Any]], since: float, strikes: Iterable[Strike], ways: Ways
+) -> list[str]:
+    """No answered call is cut, but for those that were in progress where the fault struck.
+
+    Args:
+        strikes: What the fault may cut: a call placed when it had been made is none of that.
+    """
+    found = list(strikes)
     return [
-        f"call {call['id']} to {call['number']} was cut by {call.get('by')}"
+        f"call {call['id']} to {call['number']} was cut by {call.get('by')} ({call.get('code')})"
         for call in calls
-        if call["fate"] == "cut" and (call.get("ended_at") or 0) >= since and call["id"] not in spared
+        if call["fate"] == "cut"
+        and (call.get("ended_at") or 0) >= since
+        and not any(may_cut(strike, call, ways) for strike in found)
     ]
 
 
-def under_way(calls: Iterable[Mapping[str, Any]], since: float, until: float) -> list[Mapping[str, Any]]:
-    """Calls that were in progress, or waited, at any moment of that time."""
-    return [c for c in calls if c["placed_at"] <= until and (c.get("ended_at") or until) >= since]
-
-
-def goes_through(call: Mapping[str, Any], places: AbstractSet[str], phones: Phones, sites: Mapping[str, str]) -> bool:
-    """Whether a call's way leads through one of these places: by the last route it took and the phone that answered.
-
-    Args:
-        places: Sites, or links between them like `east-west`.
-        sites: Route's name -> site.
-    """
-    route = (call.get("routes_tried") or [""])[-1]
-    entered, answered = sites.get(route, route), phones.city_of.get(call.get("agent") or "", "")
-    return bool(places & {entered, answered, f"{entered}-{answered}", f"{answered}-{entered}"})
+def may_cut(strike: Strike, call: Mapping[str, Any], ways: Ways) -> bool:
+    """Whether a call that is cut was in progress there in that moment, and ended in the way that follows from it."""
+    answered, ended = call.get("answered_at") or inf, call.get("ended_at") or inf
+    return (
+        answered <= strike.done + MOMENT_S
+        and ended >= strike.at
+        and (not strike.slow or call.get("code") == TIMED_OUT)
+        and strike.place in ways.of(call)
+    )
 
 
 def everybody_answers(
-    calls: Iterable[Mapping[str, Any]], phones: Phones, who: AbstractSet[str], since: float
+    calls: Iterable[Mapping[str, Any]], phones: Phones, who: AbstractSet[str], since: float, *, not_at: str = ""
 ) -> list[str]:
-    """Each of these agents has answered a real call that was placed from `since` on."""
+    """Each of these agents has answered a real call that was placed from `since` on, by a phone of another site."""
     answered = {
         phones.account_of.get(call.get("agent") or "")
         for call in calls
-        if call.get("answered_at") and call["placed_at"] >= since
+        if call.get("answered_at")
+        and call["placed_at"] >= since
+        and not (not_at and phones.city_of.get(call.get("agent") or "") == not_at)
     }
     return [f"{account} is reached by no call" for account in sorted(who - answered)]

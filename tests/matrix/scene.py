@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,7 +18,8 @@ from lab.interface import Swallowed
 from tandem.engine.ports import Delete, Put, StoreError
 from tests.bench.leadership import Leadership
 from tests.e2e.callcenter_fixtures import shift, write
-from tests.matrix.invariants import important_not_last
+from tests.matrix.ctis import CtiWatcher
+from tests.matrix.invariants import Strike, important_not_last, link
 from tests.matrix.watcher import StoreWatcher, read_diaries
 
 ENGINE: Final = "pod/tandem-system/tandem/engine"
@@ -62,23 +63,70 @@ class Scene:
     centre: CallCentre
     leadership: Leadership
     store: StoreWatcher
+    ctis: CtiWatcher
     broken: list[str] = field(default_factory=list)
     began_at: float = 0.0
     """When the fault that is being made began, in seconds of CLOCK_REALTIME."""
+    counts_from: float = 0.0
+    """From when on the bound counts: when the last city lost its power, or what held everybody up was over."""
+    undoings: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    """What undoes faults that are not the lab's."""
+    strikes: list[Strike] = field(default_factory=list)
+    """Everything that has been made of it."""
+
+    @contextlib.contextmanager
+    def _strike(self, *places: str, slow: bool = False) -> Iterator[None]:
+        at = time.time()
+        try:
+            yield
+        finally:
+            self.strikes += [Strike(at, time.time(), place, slow) for place in places]
 
     async def power_off(self, city: str) -> None:
-        await self.centre.lab.faults.kill_city(city)
+        self.counts_from = time.time()
+        with self._strike(city):
+            await self.centre.lab.faults.kill_city(city)
+
+    async def undo(self) -> None:
+        """Mend everything."""
+        await self.centre.lab.faults.undo_all()
+        while self.undoings:
+            await self.undoings.pop()()
+
+    async def store_whole(self) -> None:
+        """Wait until every member of the store answers. Raises: NotInTimeError."""
+
+        async def whole() -> tuple[bool, str]:
+            return True, await self.leadership.leader()
+
+        await until("every member of the store answers", whole, timeout=STORE_BACK_WITHIN_S)
+
+    async def wait_for_those_of_east(self, within: float = 15.0) -> None:
+        """Wait until everybody of east works at west; what is missing is broken."""
+        observed, accounts = self.centre.observed, self.centre.accounts(self.groups("east"))
+
+        async def there() -> tuple[bool, str]:
+            observed.look()
+            count = observed.at("west", accounts)
+            return count == len(accounts), f"{count} of {len(accounts)} signed in at west"
+
+        try:
+            await until("everybody of east at west", there, timeout=within, every=0.1)
+        except NotInTimeError as error:
+            self.broken.append(str(error))
 
     async def cut(self, *pairs: tuple[str, str], both: bool = True) -> None:
         for a, b in pairs:
-            await self.centre.lab.faults.cut(a, b, both=both)
+            with self._strike(link(a, b)):
+                await self.centre.lab.faults.cut(a, b, both=both)
 
     async def kill(self, city: str, *components: str) -> None:
         for component in components:
             await self.centre.lab.faults.kill(city, component)
 
     async def freeze(self, city: str, component: str, for_s: float = 0.0) -> None:
-        await self.centre.lab.faults.freeze(city, component)
+        with self._strike(*([f"{city}/hotel"] if component == SOFTSWITCH else []), slow=True):
+            await self.centre.lab.faults.freeze(city, component)
         if for_s:
             await asyncio.sleep(for_s)
             await self.centre.lab.faults.thaw(city, component)
@@ -110,15 +158,17 @@ class Scene:
         await asyncio.sleep(3.0)
         needs = (lab.processor_seconds(city) - before) / (time.monotonic() - began)
         self.centre.say(f"{city} uses {needs:.2f} processors and is left {needs * share:.3f}")
-        await lab.faults.starve(city, needs * share)
-        await asyncio.sleep(for_s)
-        await lab.faults.feed(city)
+        with self._strike(city, slow=True):
+            await lab.faults.starve(city, needs * share)
+            await asyncio.sleep(for_s)
+            await lab.faults.feed(city)
 
     async def burden(self, share: float, for_s: float) -> None:
         """Take this share of the machine away from everything in the lab, for a while."""
-        await self.centre.lab.faults.burden(share)
-        await asyncio.sleep(for_s)
-        await self.centre.lab.faults.unburden()
+        with self._strike("east", "west", slow=True):
+            await self.centre.lab.faults.burden(share)
+            await asyncio.sleep(for_s)
+            await self.centre.lab.faults.unburden()
 
     def groups(self, home: str, *names: str) -> tuple[Group, ...]:
         """Groups whose home is this city; all, or those named."""
@@ -204,7 +254,7 @@ async def held(scene: Scene) -> None:
 
 async def store_on_a_small_disk(scene: Scene) -> None:
     await scene.centre.lab.faults.small_disk("east", "store", STORE)
-    await _store_whole(scene)
+    await scene.store_whole()
     await asyncio.sleep(3.0)
 
 
@@ -231,13 +281,6 @@ def _important(centre: CallCentre) -> set[str]:
     return {f"callcenter/{g['metadata']['name']}" for g in groups if g["spec"].get("priority", 0) == most}
 
 
-async def _store_whole(scene: Scene) -> None:
-    async def whole() -> tuple[bool, str]:
-        return True, await scene.leadership.leader()
-
-    await until("every member of the store answers", whole, timeout=STORE_BACK_WITHIN_S)
-
-
 # -- faults
 
 
@@ -249,7 +292,7 @@ async def flapping(scene: Scene) -> None:
         await asyncio.sleep(1.0)
 
 
-async def rolling_restart(scene: Scene) -> None:
+async def killed_in_turn(scene: Scene) -> None:
     for city in ("east", "west", "witness"):
         await scene.kill(city, ENGINE, OPERATOR)
         await asyncio.sleep(4.0)
@@ -275,7 +318,7 @@ async def disk_full(scene: Scene) -> None:
     except NotInTimeError as error:
         scene.broken.append(f"{error}: this proves nothing")
     await faults.free_disk("east", "store", STORE)
-    await _store_whole(scene)
+    await scene.store_whole()
     await scene.centre.store.txn([], [Delete(FILLER)], timeout=5.0)
 
 
@@ -317,12 +360,14 @@ async def without_a_second_accuser(scene: Scene) -> None:
     await asyncio.gather(scene.power_off("east"), scene.freeze("witness", ENGINE))
     await scene.nothing_moves(6.0, "TooFewObservers")
     await scene.centre.lab.faults.thaw("witness", ENGINE)
+    scene.counts_from = time.time()
 
 
 async def without_a_quorum(scene: Scene) -> None:
     await asyncio.gather(scene.power_off("east"), scene.freeze("witness", STORE))
     await scene.nothing_moves(6.0, "StoreUnreachable")
     await scene.centre.lab.faults.thaw("witness", STORE)
+    scene.counts_from = time.time()
 
 
 async def off_and(scene: Scene, *more: Awaitable[None]) -> None:
@@ -410,7 +455,12 @@ async def off_and_on_twice(scene: Scene) -> None:
     await _nothing_is_planned_onto_it(scene)
 
 
-# -- what is looked at when it is over
+# -- what is looked at when it is over, or meanwhile
+
+
+async def the_rest_is_told(scene: Scene) -> None:
+    """Whoever has no room elsewhere is told so: a group of no particular importance."""
+    await scene.is_said("CapacityExceeded")
 
 
 async def the_important_came_first(scene: Scene) -> None:

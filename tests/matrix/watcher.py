@@ -12,8 +12,9 @@ import contextlib
 import json
 import ssl
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,13 +40,22 @@ class Placement:
 
 @dataclass(frozen=True)
 class Doors:
-    """What the CTIs hold, as one read of the store shows it: whose fresh door is open to whom."""
+    """What the engines say that their CTIs hold, as one read of the store shows it."""
 
     at: float
     held: Mapping[str, Mapping[str, int]]
     """Site -> group -> revision of the map that its CTI holds and has confirmed; who says nothing is left out."""
-    given_up: frozenset[str] = frozenset()
-    """Sites that count as lost: they fell silent, and their failover has not ended."""
+
+
+@dataclass
+class Loss:
+    """A site wrote nothing any more. `gone_at`, `back_at`: the looks that saw its heartbeat gone, and there again."""
+
+    site: str
+    gone_at: float
+    back_at: float = inf
+    failed_over: bool = False
+    """Its failover was under way while it was gone, or when it was back: nobody could tell it of the newer maps."""
 
 
 @dataclass
@@ -58,9 +68,10 @@ class Seen:
     maps: dict[tuple[str, int], Mapping[str, str]] = field(default_factory=dict)
     """(group, revision) -> map, of every revision that the store or a CTI has named."""
     doors: list[Doors] = field(default_factory=list)
-    silent: set[str] = field(default_factory=set)
-    """Sites that had no heartbeat at some moment of a failover that has not ended. One that is broken but writes has
-    lost its doors in an orderly way: nothing excuses it."""
+    sites: set[str] = field(default_factory=set)
+    """Whoever has reported anything."""
+    losses: list[Loss] = field(default_factory=list)
+    """One that is broken but writes is none of these: it loses its doors in an orderly way, and nothing excuses it."""
 
 
 class StoreWatcher:
@@ -110,6 +121,12 @@ class StoreWatcher:
         for group, revision in unknown_maps(self.seen):
             await self._learn(group, revision)
 
+    async def learn(self, revisions: Iterable[tuple[str, int]]) -> None:
+        """Learn the maps of these groups and revisions, as far as they were not seen."""
+        for group, revision in sorted(set(revisions)):
+            if revision and (group, revision) not in self.seen.maps:
+                await self._learn(group, revision)
+
     async def _learn(self, group: str, revision: int) -> None:
         """A map that was replaced before we saw it."""
         answer = await self._ask("kv/range", {"key": _b64(PLACEMENTS + group), "revision": str(revision)})
@@ -149,10 +166,25 @@ def take(seen: Seen, placements: Rows, reports: Rows, heartbeats: Rows, failover
         if report.get("confirmed"):
             revisions = {group: int(said.get("revision", 0)) for group, said in report["groups"].items()}
             held.setdefault(_name(kv, REPORTS).partition("/")[0], {}).update(revisions)
-    seen.silent = (seen.silent & failing) | (failing - alive)
-    doors = Doors(at, held, frozenset(seen.silent | (held.keys() - alive)))
-    if not seen.doors or (seen.doors[-1].held, seen.doors[-1].given_up) != (doors.held, doors.given_up):
-        seen.doors.append(doors)
+    seen.sites |= held.keys()
+    _note_losses(seen, alive, failing, at)
+    if not seen.doors or seen.doors[-1].held != held:
+        seen.doors.append(Doors(at, held))
+
+
+def _note_losses(seen: Seen, alive: Set[str], failing: Set[str], at: float) -> None:
+    """Who fell silent, who is back, and whose failover that is."""
+    newest = {loss.site: loss for loss in seen.losses}
+    for site in (seen.sites | failing) - alive:
+        if site not in newest or newest[site].back_at < inf:
+            newest[site] = Loss(site, at)
+            seen.losses.append(newest[site])
+    for site, loss in newest.items():
+        if site in alive:
+            loss.back_at = min(loss.back_at, at)
+        # A commit may lie between the last look without a heartbeat and the first one with it.
+        if site in failing and at <= loss.back_at + LOOK_EVERY_S:
+            loss.failed_over = True
 
 
 def unknown_maps(seen: Seen) -> set[tuple[str, int]]:

@@ -161,6 +161,7 @@ class Watch:
         self.held = False
         self.heartbeats: set[str] = set()
         self.placements: dict[str, tuple[int, PlacementRecord, BucketMap]] = {}
+        self.failovers: dict[str, FailoverRecord] = {}
         self.history: dict[str, list[Commit]] = {}
         self.begun: list[tuple[str, str, float]] = []
         """Group, cause, and when buckets of it began to move."""
@@ -245,6 +246,17 @@ class Watch:
             self.world.note(f"heartbeat {site} {'gone' if value is None else 'there'}")
         elif key.startswith((keys.SHIFTS, keys.FAILOVERS)) and value is not None:
             self.world.note(f"{key} {_phase(value.value)}")
+            if key.startswith(keys.FAILOVERS):
+                self._failover(key.removeprefix(keys.FAILOVERS), FailoverRecord.model_validate_json(value.value))
+
+    def _failover(self, site: str, record: FailoverRecord) -> None:
+        before = self.failovers.get(site, FailoverRecord())
+        self.failovers[site] = record
+        known = before.systems if before.number == record.number else ()
+        fresh = sorted(set(record.systems) - set(known))
+        if record.state == "Active" and fresh:
+            for ask in self.asked["lost"]:
+                ask(site, fresh)
 
     def silenced(self, cti: "SimCti", accounts: Sequence[str]) -> None:
         """A CTI has chosen agents whom a Drill keeps silent."""
@@ -349,6 +361,7 @@ class Promise:
 
     def committed(self, commit: Commit) -> None: ...
     def drilled(self, record: DrillRecord) -> None: ...
+    def lost(self, site: str, systems: Iterable[str]) -> None: ...
     def all_committed(self, commits: Sequence[Commit]) -> None: ...
     def told(self, placed: Sequence[str], told: Sequence[KeyValue]) -> None: ...
     def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None: ...
@@ -1024,9 +1037,31 @@ class DrillsRunWhenAsked(Promise):
 
 
 class EmergencyEndsShifts(Promise):
-    """11. When a failover moves a group, no Shift that has it goes on: the same transaction ends it."""
+    """11. When a failover moves a group, no Shift that has it goes on: the same transaction ends it.
+
+    One on its way from or to what is lost begins nothing more either, although nobody of its groups is moved.
+    """
 
     name = "EmergencyEndsShifts"
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch)
+        self._over: dict[str, str] = {}
+        """Cause -> the city that was lost while that Shift was on its way."""
+
+    def lost(self, site: str, systems: Iterable[str]) -> None:
+        for kv in self.world.cluster.range(keys.SHIFTS)[0]:
+            shift = ShiftRecord.model_validate_json(kv.value)
+            cause = shift.cause or f"Shift/{kv.key.rpartition('/')[2]}"
+            ways = {(place, plan.system) for plan in shift.plan for place in (*plan.sources, *plan.targets)}
+            on_its_way = shift.wave and shift.phase in IN_THE_WAY and "/" in cause
+            if on_its_way and any((site, system) in ways for system in systems):
+                self._over[cause] = site
+
+    def committed(self, commit: Commit) -> None:
+        if commit.started and commit.record.cause in self._over:
+            site = self._over[commit.record.cause]
+            raise self.broken(f"{commit.record.cause} moves {commit.group}, and {site} was lost since it began")
 
     def all_committed(self, commits: Sequence[Commit]) -> None:
         moved = {commit.group: commit.record.cause for commit in commits if _failed_over(commit) is not None}
@@ -1236,6 +1271,7 @@ EVENTS: Final = (
     "all_committed",
     "told",
     "drilled",
+    "lost",
     "session",
     "offered",
     "placed",

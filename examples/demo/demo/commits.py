@@ -7,8 +7,8 @@ when the coordinator wrote it, to the millisecond; an object's status would say 
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tandem.domain import keys
 from tandem.domain.records import FailoverRecord, ObservationRecord, PlacementRecord, SystemReport
@@ -27,6 +27,8 @@ class Commit:
     sites: frozenset[str]
     """Sites that hold settled buckets."""
     cause: str
+    map: Mapping[str, str] = field(default_factory=dict)
+    """Ranges of buckets by `site` or `from>to`."""
 
     @property
     def settled(self) -> bool:
@@ -45,6 +47,7 @@ def read_change(change: Change) -> Commit | None:
         leaving_to=frozenset(part.partition(">")[2] for part in record.map if ">" in part),
         sites=frozenset(part for part in record.map if ">" not in part),
         cause=record.cause,
+        map=record.map,
     )
 
 

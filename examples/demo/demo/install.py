@@ -134,7 +134,6 @@ class Installation:
             },
             "controlTokens": {"secret": "tandem-control"},
             "deployments": [{"namespace": CALLCENTER, "names": names, "systems": systems}] if systems else [],
-            "drillReports": {"namespaces": [CALLCENTER] if systems else []},
         }
 
     def _callcenter_values(self, city: str) -> dict[str, Any]:

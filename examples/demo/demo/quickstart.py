@@ -89,7 +89,9 @@ def _group(document: Mapping[str, Any]) -> Group:
     )
 
 
-def scaled(factor: float, into: Path, folder: Path = QUICKSTART, home: str = "", sign_ins: int = 0) -> Quickstart:
+def scaled(
+    factor: float, into: Path, folder: Path = QUICKSTART, home: str = "", sign_ins: int = 0, lease: float = 0.0
+) -> Quickstart:
     """A copy of the manifests in `into` with the groups' agents multiplied by `factor`, each at least 2.
 
     A larger call centre has larger cities: each can bear everybody and a fifth more.
@@ -97,6 +99,7 @@ def scaled(factor: float, into: Path, folder: Path = QUICKSTART, home: str = "",
     Args:
         home: Multiply only the groups of this city; empty: all.
         sign_ins: Sign-ins a second that each CTI is said to bear; 0: as it was.
+        lease: Seconds that a session at each CTI is said to outlive its last answered ping; 0: as it was.
     """
     whole = load(folder)
     sizes = {
@@ -109,13 +112,13 @@ def scaled(factor: float, into: Path, folder: Path = QUICKSTART, home: str = "",
     for source in sorted(folder.rglob("*.yaml")):
         target = into / source.relative_to(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
-        found = [_scale(document, sizes, everybody, sign_ins) for document in documents(source)]
+        found = [_scale(document, sizes, everybody, sign_ins, lease) for document in documents(source)]
         target.write_text(yaml.safe_dump_all(found, sort_keys=False), encoding="utf-8")
     return load(into)
 
 
 def _scale(
-    document: dict[str, Any], sizes: Mapping[str, int], everybody: Mapping[str, int], sign_ins: int
+    document: dict[str, Any], sizes: Mapping[str, int], everybody: Mapping[str, int], sign_ins: int, lease: float
 ) -> dict[str, Any]:
     for entry in document.get("groups", []):
         entry["agents"] = sizes[entry["group"]]
@@ -129,4 +132,6 @@ def _scale(
                 part["capacity"]["agents"] = max(part["capacity"]["agents"], needed)
             if sign_ins:
                 system["cti"]["capacity"]["signInsPerSecond"] = sign_ins
+            if lease:
+                system["cti"]["lease"] = f"{round(1000 * lease)}ms"
     return document

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from tandem.api.agentgroup import Drain
 from tandem.api.alarms import MOST_ALARMS, DrillAlarms
 from tandem.api.common import (
+    ATOMIC,
     Conditions,
     Duration,
     Name,
@@ -40,14 +41,21 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
+@lru_cache(maxsize=1024)
 def _checked_schedule(text: str) -> str:
     try:
-        CronSim(text, datetime(2026, 1, 1, tzinfo=UTC))
+        # Looks ahead for fifty years: weekdays, dates and leap years have all met by then, wherever it starts.
+        first = next(CronSim(text, datetime(2026, 1, 1, tzinfo=UTC)), None)
     except CronSimError as error:
         raise ValueError(
             f"{text!r} is not a cron schedule ({error}); write minute, hour, day of month, month and day of week, "
             "like '0 3 * * SUN'"
         ) from error
+    if first is None:
+        raise ValueError(
+            f"{text!r} is a cron schedule that never comes: no day fits both its day of month and its day of week; "
+            "change one of them, like '0 3 * * SUN#1', or leave the schedule out to run it by command only"
+        )
     return text
 
 
@@ -121,9 +129,14 @@ class Windows(Written):
     """When a Drill may run."""
 
     allowed: tuple[Window, ...] = Field(
-        default=(), max_length=20, description="It runs only within one of these, hold time included; empty: always."
+        default=(),
+        max_length=20,
+        description="It runs only within one of these, hold time and the longest that both ways may take included;"
+        " empty: always.",
     )
-    blocked: tuple[Window, ...] = Field(default=(), max_length=20, description="It never runs within one of these.")
+    blocked: tuple[Window, ...] = Field(
+        default=(), max_length=20, description="It never runs within one of these, counted in the same way."
+    )
 
 
 class Rehearsal(Written):
@@ -307,7 +320,7 @@ class DrillRun(Reported):
 
 
 class DrillRequestStatus(Reported):
-    """The last command."""
+    """A command."""
 
     id: str = Field(default="", description="ID of the command, as `kubectl tandem drill` wrote it.")
     answer: str = Field(default="", description="What became of it, as a sentence.")
@@ -331,6 +344,12 @@ class DrillStatus(Reported):
     last_outcome: str = Field(default="", description="Outcome of the last run.")
     last_success: str = Field(default="", description="When a run last succeeded, RFC 3339.")
     last_request: DrillRequestStatus = Field(default=DrillRequestStatus(), description="The last command.")
+    earlier_requests: tuple[DrillRequestStatus, ...] = Field(
+        default=(),
+        max_length=9,
+        description="The commands before it, newest first.",
+        json_schema_extra=ATOMIC,
+    )
     reason: str = Field(default="", description="Stable CamelCase reason of the phase.")
     message: str = Field(default="", description="The phase as a sentence.")
     observed_generation: int = Field(default=0, description="Generation that this status speaks of.")

@@ -232,7 +232,8 @@ class ShiftProgress(Reported):
     """How far a Shift is."""
 
     agents: int = Field(default=0, description="Agents in the plan.")
-    moved: int = Field(default=0, description="Agents moved so far.")
+    moved: int = Field(default=0, description="Agents who have arrived where they are moved to, so far.")
+    back: int = Field(default=0, description="Agents who have come back after an abort.")
     staying: int = Field(default=0, description="Agents beyond the deadline who stay.")
     wave: int = Field(default=0, description="Wave under way, from 1.")
     waves: int = Field(default=0, description="Waves in all.")
@@ -356,6 +357,7 @@ class ShiftStatus(Reported):
     switch_times: SwitchTimes = Field(default=SwitchTimes(), description="The agents' own gaps.")
     gate_closed: str = Field(default="", description="Gate that keeps the next wave waiting; the message has values.")
     gate_closed_since: str = Field(default="", description="Since when, RFC 3339.")
+    approved_at: str = Field(default="", description="When spec.approved came to be known as true, RFC 3339.")
     started_at: str = Field(default="", description="First commit, RFC 3339.")
     finished_at: str = Field(default="", description="End, RFC 3339.")
     reason: str = Field(default="", description="Stable CamelCase reason of the phase.")

@@ -1,6 +1,7 @@
 """Site: one city, with the softswitch and CTI of each of its systems."""
 
-from typing import Final, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -12,6 +13,7 @@ from tandem.api.common import (
     Name,
     Reported,
     Url,
+    Within,
     Written,
     cel,
     duration_seconds,
@@ -80,6 +82,11 @@ class CTI(Written):
     url: Url = Field(alias="url", description="URL that clients and outside observers use.")
     control_url: Url = Field(alias="controlURL", description="URL of the CTI contract, reached from this city only.")
     capacity: CTICapacity = Field(description="What it can bear.")
+    lease: Annotated[Duration, Within("100ms", "1m")] = Field(
+        default="2700ms",
+        description="How long a session outlives its last answered ping, as this CTI is configured: nobody works"
+        " elsewhere before.",
+    )
     scaling: Scaling = Field(default=Scaling(), description="Who changes its replicas.")
 
 
@@ -98,9 +105,27 @@ class System(Written):
 class Detection(Written):
     """How quickly silence counts."""
 
-    interval: Duration = Field(default="500ms", description="Time between two probes of one component.")
-    timeout: Duration = Field(default="500ms", description="Wait for a probe's answer.")
-    confirm_after: Duration = Field(default="2s", description="Unbroken accusation before a site counts as lost.")
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            cel(
+                "duration(self.confirmAfter) >= duration(self.interval) + duration(self.timeout)",
+                "'is %s, but interval %s + timeout %s are more: a second failure could not be measured in it; raise it'"
+                ".format([self.confirmAfter, self.interval, self.timeout])",
+                field=".confirmAfter",
+            )
+        )
+    )
+
+    interval: Annotated[Duration, Within("100ms", "1m")] = Field(
+        default="500ms", description="Time between two probes of one component."
+    )
+    timeout: Annotated[Duration, Within("100ms", "1m")] = Field(
+        default="500ms", description="Wait for a probe's answer."
+    )
+    confirm_after: Annotated[Duration, Within("200ms", "10m")] = Field(
+        default="2s",
+        description="Unbroken accusation before a site counts as lost; interval + timeout at least.",
+    )
     hung_after: Duration = Field(
         default="20s",
         description="The same where a site writes nothing and answers nobody, yet takes connections: its machines run,"
@@ -108,6 +133,15 @@ class Detection(Written):
         " confirmAfter counts.",
     )
     target: Duration = Field(default="10s", description="Everybody of a lost city is to work again within this.")
+
+    @model_validator(mode="after")
+    def _two_failures(self) -> Self:
+        if _milliseconds(self.confirm_after) < _milliseconds(self.interval) + _milliseconds(self.timeout):
+            raise ValueError(
+                f"confirmAfter is {self.confirm_after}, but interval {self.interval} + timeout {self.timeout} are more:"
+                " a second failure could not be measured in it; raise it"
+            )
+        return self
 
 
 HEARTBEAT_MS: Final = 3500
@@ -117,29 +151,76 @@ leader died with it."""
 ACT_MS: Final = 400
 """To decide, commit and push, in milliseconds."""
 
+LEASE_DRIFT_PERCENT: Final = 1
+"""How far apart two clocks may drift while a lease runs: so much longer a client waits before it goes elsewhere."""
+
 _MS: Final = "duration(self.detection.{}).getMilliseconds()"
 _INTERVAL, _TIMEOUT, _CONFIRM_AFTER, _TARGET = map(_MS.format, ("interval", "timeout", "confirmAfter", "target"))
-_FULL_HOUSE: Final = "s.cti.capacity.agents * 1000 / s.cti.capacity.signInsPerSecond"
-_LOST: Final = (HEARTBEAT_MS, *(f"{_INTERVAL} + {_TIMEOUT} + {step}" for step in (_CONFIRM_AFTER, _INTERVAL, _TIMEOUT)))
-# The longest of them is too long when any of them is.
-_TOO_SLOW: Final = " || ".join(f"{lost} + {ACT_MS} + {_FULL_HOUSE} > {_TARGET}" for lost in _LOST)
-
-
-def rescue_ms(detection: Detection, system: System) -> int:
-    """Milliseconds until a full house of lost agents is signed in at this system, at the rates that its Site states.
-
-    max(interval + timeout + max(confirmAfter, interval, timeout), heartbeat) + time to act + agents / sign-ins per s.
-
-    The first failure is known an interval and a timeout after the city died. Two at least must be measured (`Rule.of`),
-    the longer of interval and timeout apart; where three must, `confirmAfter` is longer than they take.
-    """
-    interval, timeout, confirm_after = (
-        round(1000 * duration_seconds(step))
-        for step in (detection.interval, detection.timeout, detection.confirm_after)
+_CONFIRMED: Final = f"({_INTERVAL} + {_TIMEOUT} + {_CONFIRM_AFTER})"
+_LAPSED: Final = f"(duration(s.cti.lease).getMilliseconds() * {100 + LEASE_DRIFT_PERCENT} / 100)"
+_FULL_HOUSE: Final = "(s.cti.capacity.agents * 1000 / s.cti.capacity.signInsPerSecond)"
+_NEEDED: Final = f"([{_CONFIRMED}, {_LAPSED}, {HEARTBEAT_MS}].max() + {ACT_MS} + {_FULL_HOUSE})"
+_TOO_SLOW: Final = f"{_NEEDED} > {_TARGET}"
+_WHY: Final = (
+    "target is %s, but by its own figures %s needs %d ms: the longest of %d ms (interval %s + timeout %s + confirmAfter"
+    f" %s), %d ms (lease %s + {LEASE_DRIFT_PERCENT} in 100) and {HEARTBEAT_MS} ms (a heartbeat and an election),"
+    f" + {ACT_MS} ms to act, + %d ms (%d agents at %d sign-ins a second); raise signInsPerSecond with the CTI"
+    " behind it, or the target"
+)
+"""Every term with its number; for the API server as for the second check here, in this order."""
+_WHY_ARGUMENTS: Final = ", ".join(
+    (
+        *("self.detection.target", "s.name", _NEEDED),
+        *(_CONFIRMED, "self.detection.interval", "self.detection.timeout", "self.detection.confirmAfter"),
+        *(_LAPSED, "s.cti.lease"),
+        *(_FULL_HOUSE, "s.cti.capacity.agents", "s.cti.capacity.signInsPerSecond"),
     )
-    confirmed = interval + timeout + max(confirm_after, interval, timeout)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """What it takes until a full house of lost agents is signed in at one system, in milliseconds.
+
+    The first failure is known an interval and a timeout after the city died. The others that must be measured
+    (`Rule.of`), the longer of interval and timeout apart, are within `confirmAfter`. Meanwhile the sessions lapse: a
+    client whose last ping was answered in that moment counts itself out after the lease and its clocks' drift.
+    """
+
+    confirmed: int
+    """interval + timeout + confirmAfter."""
+    lapsed: int
+    """The lease, and what two clocks may drift in it."""
+    full_house: int
+    """agents / signInsPerSecond."""
+
+    @property
+    def needed(self) -> int:
+        return max(self.confirmed, self.lapsed, HEARTBEAT_MS) + ACT_MS + self.full_house
+
+
+def rescue(detection: Detection, system: System) -> Rescue:
+    """How long a rescue takes at this system, at the rates that its Site states."""
     capacity = system.cti.capacity
-    return max(confirmed, HEARTBEAT_MS) + ACT_MS + capacity.agents * 1000 // capacity.sign_ins_per_second
+    return Rescue(
+        confirmed=sum(map(_milliseconds, (detection.interval, detection.timeout, detection.confirm_after))),
+        lapsed=_milliseconds(system.cti.lease) * (100 + LEASE_DRIFT_PERCENT) // 100,
+        full_house=capacity.agents * 1000 // capacity.sign_ins_per_second,
+    )
+
+
+def _milliseconds(duration: str) -> int:
+    return round(1000 * duration_seconds(duration))
+
+
+def _why(detection: Detection, system: System, times: Rescue) -> str:
+    """Why the target cannot be kept, with every term and its number."""
+    return _WHY % (
+        *(detection.target, system.name, times.needed),
+        *(times.confirmed, detection.interval, detection.timeout, detection.confirm_after),
+        *(times.lapsed, system.cti.lease),
+        *(times.full_house, system.cti.capacity.agents, system.cti.capacity.sign_ins_per_second),
+    )
 
 
 class SiteSpec(Written):
@@ -166,11 +247,7 @@ class SiteSpec(Written):
             ),
             cel(
                 f"!self.systems.exists(s, {_TOO_SLOW})",
-                "'target is %s, but interval %s + timeout %s + confirmAfter %s (or the longest of the three again; at"
-                f" least {HEARTBEAT_MS} ms) + {ACT_MS} ms + agents / signInsPerSecond of %s are more; raise its"
-                " signInsPerSecond with the CTI behind it, or the"
-                " target'.format([self.detection.target, self.detection.interval, self.detection.timeout,"
-                f" self.detection.confirmAfter, self.systems.filter(s, {_TOO_SLOW})[0].name])",
+                f"'%s'.format([self.systems.filter(s, {_TOO_SLOW}).map(s, '{_WHY}'.format([{_WHY_ARGUMENTS}]))[0]])",
                 field=".detection",
             ),
         )
@@ -205,12 +282,9 @@ class SiteSpec(Written):
         if self.role == "Active" and not self.systems:
             raise ValueError("systems: an Active site lists at least one system; add one, or make the role Witness")
         for system in self.systems:
-            needed = rescue_ms(self.detection, system)
-            if needed > 1000 * duration_seconds(self.detection.target):
-                raise ValueError(
-                    f"detection.target is {self.detection.target}, but by its own figures {system.name} needs "
-                    f"{needed} ms (detection, and agents / signInsPerSecond); raise signInsPerSecond, or the target"
-                )
+            times = rescue(self.detection, system)
+            if times.needed > _milliseconds(self.detection.target):
+                raise ValueError(f"detection.{_why(self.detection, system, times)}")
         return self
 
     def system(self, name: str) -> System | None:
@@ -233,6 +307,9 @@ class SystemUse(Reported):
 
     name: str = Field(description="System.")
     verdict: str = Field(default="Unknown", description="Verdict of this system.")
+    reason: str = Field(default="", description="Stable CamelCase reason of the verdict.")
+    message: str = Field(default="", description="The verdict as a sentence.")
+    since: str = Field(default="", description="Since when the verdict is this one, RFC 3339.")
     signed_in: int = Field(default=0, description="Agents signed in.")
     capacity: int = Field(default=0, description="Agents that can be signed in.")
 
@@ -252,6 +329,7 @@ class SiteStatus(Reported):
     verdict: str = Field(default="Unknown", description="Worst verdict of the systems.")
     reason: str = Field(default="", description="Stable CamelCase reason of the verdict.")
     message: str = Field(default="", description="The verdict as a sentence.")
+    since: str = Field(default="", description="Since when the verdict is this one, RFC 3339.")
     heartbeat: tuple[ComponentHeartbeat, ...] = Field(
         default=(),
         description="Per component, what the sources say.",

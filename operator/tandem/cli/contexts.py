@@ -5,6 +5,7 @@ A city whose API does not answer is shown as such and keeps nobody waiting.
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -16,11 +17,15 @@ import yaml
 from tandem.api.resources import Resource
 from tandem.errors import ConfigError
 from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError
+from tandem.operator.objects import seconds
 
 T = TypeVar("T")
 
 ASK_S: Final = 5.0
 """Seconds that one cluster may take to answer one question."""
+
+PROMPT_S: Final = 0.5
+"""Seconds within which a cluster answers that is well: who does not is asked last, for its city may be gone."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ async def in_first(
         nowhere: What to print when no cluster has it.
     Returns: None when the step was refused, or when no cluster has the object.
     """
-    for context in clusters.names:
+    for context in await _prompt_first(clusters):
         cluster = clusters[context]
         full = f"{namespace or clusters.namespace(context)}/{name}"
         try:
@@ -149,8 +154,30 @@ async def in_first(
     return None
 
 
+async def _prompt_first(clusters: Clusters) -> list[str]:
+    """Those who answer within a moment, then the others, both in their order: the command is given in an emergency."""
+    if len(clusters.names) < 2:
+        return clusters.names
+    asked = {name: asyncio.create_task(clusters[name].get("/version")) for name in clusters.names}
+    await asyncio.wait(asked.values(), timeout=PROMPT_S)
+    silent = {name for name, task in asked.items() if not task.done() or task.exception() is not None}
+    for task in asked.values():
+        task.cancel()
+    await asyncio.gather(*asked.values(), return_exceptions=True)
+    return sorted(clusters.names, key=lambda name: name in silent)
+
+
 async def who_am_i(cluster: Cluster) -> str:
     """The name under which the cluster knows us. Raises: ApiError."""
+    return (await asked_by(cluster))[0]
+
+
+async def asked_by(cluster: Cluster) -> tuple[str, float]:
+    """The name under which the cluster knows us, and when it said so: seconds since the epoch, by its own clock.
+
+    A command is followed within a minute or never, and a laptop's clock may be off by more than that. Raises: ApiError.
+    """
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     found = await cluster.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
-    return str(found["status"]["userInfo"].get("username", ""))
+    at = seconds(str(found.get("metadata", {}).get("creationTimestamp") or ""))
+    return str(found["status"]["userInfo"].get("username", "")), at or time.time()

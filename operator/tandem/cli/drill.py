@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from tandem.api.common import DRILL_REQUEST
 from tandem.api.resources import DRILL
-from tandem.cli.contexts import Clusters, in_first, who_am_i
+from tandem.cli.contexts import Clusters, asked_by, in_first
 from tandem.operator.cluster import ApiError, Cluster, path_of
 
 ANSWER_S: Final = 10.0
@@ -18,7 +18,7 @@ Action = Literal["run", "abort"]
 
 
 def request_of(action: Action, by: str, now: float) -> dict[str, Any]:
-    """A new command. `now`: seconds since the epoch."""
+    """A new command. `now`: seconds since the epoch, by the cluster's clock."""
     return {"id": secrets.token_hex(8), "action": action, "by": by, "at": round(now, 3)}
 
 
@@ -32,7 +32,8 @@ async def run(clusters: Clusters, action: Action, name: str, namespace: str, wai
 
     async def ask(cluster: Cluster, full: str) -> dict[str, Any]:
         await cluster.get(path_of(DRILL, full))
-        request = request_of(action, await who_am_i(cluster), time.time())
+        by, now = await asked_by(cluster)
+        request = request_of(action, by, now)
         patch = {"metadata": {"annotations": {DRILL_REQUEST: annotation_of(request)}}}
         await cluster.merge(path_of(DRILL, full), patch)
         return request
@@ -56,13 +57,14 @@ async def follow(cluster: Cluster, name: str, request: str, action: Action, wait
             if line not in told:
                 told.append(line)
                 print(f"  {line}")
-        answered = status.get("lastRequest", {}).get("id") == request
+        answer = answer_to(status, request)
+        answered = bool(answer)
         passed = time.monotonic() - started
         over = run_of(status, request)
         if over is not None and over.get("outcome"):
             return 0 if over["outcome"] == "Succeeded" or action == "abort" else 1
-        if answered and (action == "abort" or not wait_s or refused(status)):
-            return 1 if refused(status) else 0
+        if answered and (action == "abort" or not wait_s or refused(answer)):
+            return 1 if refused(answer) else 0
         if not answered and not over and passed > ANSWER_S:
             print(f"  no engine has taken it up within {ANSWER_S:.0f} s; `kubectl tandem status` shows why")
             return 1
@@ -83,9 +85,14 @@ async def _status(cluster: Cluster, name: str) -> dict[str, Any]:
     return status
 
 
-def refused(status: dict[str, Any]) -> bool:
-    """Whether the last command was answered without a run."""
-    answer: str = status.get("lastRequest", {}).get("answer", "")
+def answer_to(status: dict[str, Any], request: str) -> str:
+    """What became of a command; empty: nobody has taken it up. Others may have been given since, here or elsewhere."""
+    known = [status.get("lastRequest", {}), *status.get("earlierRequests", ())]
+    return next((str(one.get("answer", "")) for one in known if one.get("id") == request), "")
+
+
+def refused(answer: str) -> bool:
+    """Whether a command was answered without a run."""
     return answer.startswith(("not started", "nothing is under way")) or answer.endswith("ask again")
 
 
@@ -98,9 +105,8 @@ def run_of(status: dict[str, Any], request: str) -> dict[str, Any] | None:
 def story(status: dict[str, Any], request: str) -> list[str]:
     """What there is to tell of a command, in the order in which it becomes known."""
     lines = []
-    last = status.get("lastRequest", {})
-    if last.get("id") == request and last.get("answer"):
-        lines.append(last["answer"])
+    if answer := answer_to(status, request):
+        lines.append(answer)
     run = run_of(status, request)
     if run is not None and run.get("outcome"):
         for way in ("out", "back"):

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from tandem.api.common import HOLD_REQUEST
 from tandem.api.resources import SITE
-from tandem.cli.contexts import ASK_S, Clusters, who_am_i
+from tandem.cli.contexts import ASK_S, Clusters, asked_by
 from tandem.operator.cluster import ApiError, Cluster, path_of
 
 CONFIRM_S: Final = 6.0
@@ -24,7 +24,7 @@ async def run(clusters: Clusters, action: Action, reason: str) -> int:
         try:
             async with asyncio.timeout(ASK_S):
                 site = await own_site(cluster)
-                by = await who_am_i(cluster)
+                by, at = await asked_by(cluster)
         except (ApiError, TimeoutError) as error:
             print(f"cluster {name}: {error or 'does not answer'}; trying the next one")
             continue
@@ -32,7 +32,7 @@ async def run(clusters: Clusters, action: Action, reason: str) -> int:
             print(f"cluster {name}: no operator says that a Site there is its own; trying the next one")
             continue
         try:
-            await cluster.merge(path_of(SITE, site), request(action, by, reason))
+            await cluster.merge(path_of(SITE, site), request(action, by, reason, at))
         except ApiError as error:
             print(f"cluster {name}: Site {site} cannot be annotated: {error}; trying the next one")
             continue
@@ -44,15 +44,17 @@ async def run(clusters: Clusters, action: Action, reason: str) -> int:
     return 1
 
 
-def request(action: Action, by: str, reason: str) -> dict[str, Any]:
-    """The patch that carries the request. Its id makes it act once."""
-    now = time.time()
+def request(action: Action, by: str, reason: str, at: float) -> dict[str, Any]:
+    """The patch that carries the request. Its id makes it act once.
+
+    `at`: seconds since the epoch, by the cluster's clock.
+    """
     body = {
-        "id": f"{now:.0f}-{secrets.token_hex(4)}",
+        "id": f"{at:.0f}-{secrets.token_hex(4)}",
         "action": action,
         "by": by,
         "reason": reason,
-        "at": round(now, 3),
+        "at": round(at, 3),
     }
     return {"metadata": {"annotations": {HOLD_REQUEST: json.dumps(body)}}}
 

@@ -11,7 +11,7 @@ coordinator that dies is continued by the next one; what is still to go back is 
 from collections.abc import Iterator, Mapping
 
 from tandem.constants import PATIENCE_S
-from tandem.domain.pace import Leaving, pace_now, split
+from tandem.domain.pace import Leaving, pace_now, planned_agents, split
 from tandem.domain.placement import Slot, parse_moves
 from tandem.domain.plan import hold_refusal, unusable_target
 from tandem.domain.reasons import Reason
@@ -107,7 +107,7 @@ def _on_their_way(turn: Turn, wave: int) -> bool:
     for plan, placed in _own_groups(turn):
         if not any(True for _ in _returning(plan, placed, wave)):
             continue
-        late = turn.in_phase_for - deadline_s(turn.record, placed.record.drain)
+        late = turn.in_phase_for - deadline_s(turn.record, placed.record.drain, planned_agents(turn.record))
         if late < 0:
             turn.draft.wake(turn.now.mono - late + 0.001)
             return True

@@ -19,14 +19,20 @@ class ArrivalTally:
     since: float
     _gaps: Counter[int] = field(default_factory=Counter)
     _times: Counter[int] = field(default_factory=Counter)
+    _failed_over_gaps: Counter[int] = field(default_factory=Counter)
+    _failed_over_times: Counter[int] = field(default_factory=Counter)
     _whys: Counter[str] = field(default_factory=Counter)
     _slowest: list[ArrivalRecord] = field(default_factory=list)
     _latest: list[ArrivalRecord] = field(default_factory=list)
 
     def add(self, arrival: ArrivalRecord) -> None:
         """One more."""
-        self._gaps[bin_of(arrival.gap)] += 1
-        self._times[bin_of(arrival.at - self.since)] += 1
+        gap, time = bin_of(arrival.gap), bin_of(arrival.at - self.since)
+        self._gaps[gap] += 1
+        self._times[time] += 1
+        if arrival.failed_over:
+            self._failed_over_gaps[gap] += 1
+            self._failed_over_times[time] += 1
         self._whys[why_late(arrival.gap, arrival.delay)] += 1
         self._slowest = slowest([*self._slowest, arrival])
         self._latest = latest([*self._latest, arrival])
@@ -40,6 +46,8 @@ class ArrivalTally:
             whys=dict(sorted(self._whys.items())),
             slowest=tuple(self._slowest),
             latest=tuple(self._latest),
+            failed_over_gaps=dict(sorted(self._failed_over_gaps.items())),
+            failed_over_times=dict(sorted(self._failed_over_times.items())),
         )
 
 
@@ -65,4 +73,6 @@ def together(parts: list[ArrivalsOfShift]) -> ArrivalsOfShift:
         whys=dict(sorted(whys.items())),
         slowest=tuple(slowest([one for part in parts for one in part.slowest])),
         latest=tuple(latest([one for part in parts for one in part.latest])),
+        failed_over_gaps=merged(part.failed_over_gaps for part in parts),
+        failed_over_times=merged(part.failed_over_times for part in parts),
     )

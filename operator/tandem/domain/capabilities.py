@@ -29,6 +29,8 @@ class CTICapabilities(BaseModel):
     """Sign-ins a second; 0: not stated."""
     impair: bool = False
     """Whether it can keep idle agents silent for a drill; one that does not say so cannot."""
+    version: str = ""
+    """Of the CTI, in its own words; empty: it does not say."""
 
 
 Statement = tuple[bool, str]

@@ -6,14 +6,18 @@ buckets it has there, or may have: a bucket on its way counts at both ends, and 
 """
 
 from collections import defaultdict
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from copy import copy
 from dataclasses import dataclass
+from typing import Literal
 
-from tandem.api.site import Scaling
+from tandem.api.site import Scaling, System
 from tandem.constants import BUCKETS
 from tandem.domain.placement import BucketMap
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.snapshot import Snapshot
+
+Part = Literal["cti", "softswitch"]
 
 
 def agents_in(buckets: int, agents: int) -> int:
@@ -24,6 +28,15 @@ def agents_in(buckets: int, agents: int) -> int:
 def wanted_replicas(agents: int, scaling: Scaling) -> int:
     """Replicas that carry this many agents, within the declared bounds."""
     return min(max(-(-agents // scaling.agents_per_replica), scaling.min), scaling.max)
+
+
+def scaled_parts(system: System) -> Iterator[tuple[Part, str, Scaling]]:
+    """The parts whose replicas are raised for arriving agents: name, Deployment, how."""
+    parts: tuple[tuple[Part, str, Scaling], ...] = (
+        ("cti", system.cti.deployment, system.cti.scaling),
+        ("softswitch", system.softswitch.deployment, system.softswitch.scaling),
+    )
+    return (part for part in parts if part[2].mode != "None")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +54,18 @@ class Need:
 
 
 class Ledger:
-    """Load per site, system and group. `reserve` adds to it: plans of one decision cannot share the same room."""
+    """Load per site, system and group. `reserve` adds to it: plans of one decision cannot share the same room.
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    Args:
+        all_ready: Whether to take replicas that are not Ready for such that are: for who raises them.
+    """
+
+    def __init__(self, snapshot: Snapshot, *, all_ready: bool = False) -> None:
         self._snapshot = snapshot
+        self._all_ready = all_ready
         self._load: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+        self._total: dict[tuple[str, str], int] = defaultdict(int)
+        """Sum of each of these: in an emergency every group asks for it."""
         for (site, system), entry in snapshot.reports.items():
             for group, report in entry.record.groups.items():
                 if report.signed_in:
@@ -53,6 +73,13 @@ class Ledger:
         for name, placed in snapshot.placements.items():
             self.reserve(name, placed.record.system, self.agents_of(name), placed.map)
         self.reserve_plans()
+
+    def copy(self) -> "Ledger":
+        """One that can be added to by itself."""
+        other = copy(self)
+        other._load = defaultdict(dict, {place: dict(loads) for place, loads in self._load.items()})
+        other._total = defaultdict(int, self._total)
+        return other
 
     def reserve_plans(self) -> None:
         """Count what unfinished Shifts have asked for."""
@@ -68,7 +95,9 @@ class Ledger:
         for (site, system), loads in self._load.items():
             for group in groups & loads.keys():
                 report = self._snapshot.group_report(site, system, group)
-                loads[group] = report.signed_in if report else 0
+                signed_in = report.signed_in if report else 0
+                self._total[(site, system)] += signed_in - loads[group]
+                loads[group] = signed_in
         for group in groups:
             placed = self._snapshot.placements.get(group)
             if placed is not None:
@@ -81,7 +110,7 @@ class Ledger:
 
     def load(self, site: str, system: str, *, without: str = "") -> int:
         """Agents that a site's system has or may get, those of the group `without` left out."""
-        return sum(load for group, load in self._load[(site, system)].items() if group != without)
+        return self._total[(site, system)] - (self.load_of(site, system, without) if without else 0)
 
     def load_of(self, site: str, system: str, group: str) -> int:
         """Agents of one group that a site's system has or may get."""
@@ -100,13 +129,44 @@ class Ledger:
             return 0
         return min(found.cti.capacity.agents, found.softswitch.capacity.agents)
 
-    def room_in_buckets(self, site: str, system: str, group: str, agents: int, held: int, *, taken: int = 0) -> int:
+    def present(self, site: str, system: str) -> int:
+        """Agents that a site's system carries now: of what it declares, what the Ready replicas bear.
+
+        Where nobody says how many are Ready, it is what it declares. So it is where all that may be raised are Ready:
+        nothing more will come up, and nobody shall wait for it. One replica there always is, whatever Kubernetes says:
+        a system where none works is not usable, which its probes know better.
+        """
+        most = self.capacity(site, system)
+        found, said = self._snapshot.system(site, system), self._snapshot.replicas.get((site, system))
+        if found is None or said is None or self._all_ready:
+            return most
+        for part, _, scaling in scaled_parts(found):
+            ready = max(said.record.ready.get(part, scaling.max), 1)
+            if ready < scaling.max:
+                most = min(most, ready * scaling.agents_per_replica)
+        return most
+
+    def not_ready(self, site: str, system: str) -> str:
+        """Why a system carries less than it declares now; empty when it does not."""
+        present, declared = self.present(site, system), self.capacity(site, system)
+        if present == declared:
+            return ""
+        return (
+            f"its Ready replicas carry {present} of the {declared} agents that it declares, and more follow as "
+            "replicas come up; scaling.min says how many stand Ready at all times"
+        )
+
+    def room_in_buckets(
+        self, site: str, system: str, group: str, agents: int, held: int, *, taken: int = 0, ready: bool = False
+    ) -> int:
         """Buckets of a group of `agents` that a site can take beside the `held` ones that it has or is to get.
 
         Args:
             taken: Agents of other groups who are promised this room, and not counted yet.
+            ready: Whether only what is Ready counts: for those who cannot wait for more.
         """
-        left = self.capacity(site, system) - self.load(site, system, without=group) - taken
+        carries = self.present(site, system) if ready else self.capacity(site, system)
+        left = carries - self.load(site, system, without=group) - taken
         return max(left * BUCKETS // max(agents, 1) - held, 0)
 
     def surplus(self, site: str, system: str, group: str) -> int:
@@ -143,11 +203,20 @@ class Ledger:
 
     def _raise(self, site: str, system: str, group: str, load: int) -> None:
         loads = self._load[(site, system)]
-        loads[group] = max(loads.get(group, 0), load)
+        more = load - loads.get(group, 0)
+        if more > 0:
+            loads[group] = load
+            self._total[(site, system)] += more
 
 
-def no_capacity(site: str, system: str, needs: int, has: int) -> Refusal:
+def no_capacity(site: str, system: str, needs: int, has: int, not_ready: str = "") -> Refusal:
+    """Why a site's system gets no more.
+
+    Args:
+        not_ready: Why it carries less than it declares for the moment (`Ledger.not_ready`); empty when it does not.
+    """
     beyond = f", for {-has} more than it carries are there already" if has < 0 else ""
+    beyond += f": {not_ready}" if not_ready else ""
     message = (
         f"{system} at {site} would need room for {needs} more agents and has room for {max(has, 0)}{beyond}; "
         f"raise its spec.systems[{system}].cti.capacity and .softswitch.capacity with the parts behind them, "

@@ -8,13 +8,12 @@ from tandem.constants import FORGET_AFTER_S, ORDER_SHIFTS_KEPT, PATIENCE_S, RAN_
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Decision, Draft, Premise
-from tandem.domain.drill_legs import reserve_home
-from tandem.domain.drills import handle_drills, make_busy
+from tandem.domain.drill_legs import busy_groups, reserve_home
+from tandem.domain.drills import handle_drills
 from tandem.domain.failover import handle_failovers
 from tandem.domain.finish import finish_buckets
 from tandem.domain.homecoming import handle_homecomings
 from tandem.domain.orders import handle_orders
-from tandem.domain.plan import groups_in_the_way
 from tandem.domain.reasons import Reason
 from tandem.domain.records import RanRecord, Record
 from tandem.domain.routes import handle_routes
@@ -30,8 +29,7 @@ def decide(snapshot: Snapshot, now: Instant) -> Decision:
     if snapshot.coordinator is None:
         return Decision()
     draft = Draft(snapshot, snapshot.coordinator.create_revision, now.wall)
-    draft.busy = groups_in_the_way(snapshot)
-    make_busy(draft)
+    draft.busy = busy_groups(snapshot)
     ledger = Ledger(snapshot)
     # An emergency comes first: it has whatever room there is.
     _apart(draft, "failovers", lambda: handle_failovers(draft, ledger, now))

@@ -7,7 +7,7 @@ from tandem.domain import keys
 from tandem.domain.reasons import Reason
 from tandem.domain.records import PlacementRecord, Record
 from tandem.domain.snapshot import Placed, ShiftEntry, Snapshot
-from tandem.domain.verdicts import usability
+from tandem.domain.verdicts import Usability, usability
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class Draft:
     busy: dict[str, str] = field(default_factory=dict)
     """Group -> the Shift that has it for itself, those that this very decision starts included."""
     wake_at: float | None = None
+    _usable: dict[tuple[str, str], Usability] = field(default_factory=dict)
 
     @property
     def coordinator(self) -> Premise:
@@ -99,12 +100,18 @@ class Draft:
     def shift(self, entry: ShiftEntry) -> Premise:
         return Premise(keys.shift(entry.name), mod_revision=entry.mod_revision)
 
+    def usability(self, site: str, system: str) -> Usability:
+        """Of this snapshot; found once, as an emergency asks it for every group."""
+        if (site, system) not in self._usable:
+            self._usable[site, system] = usability(self.snapshot, site, system)
+        return self._usable[site, system]
+
     def still_usable(self, targets: Iterable[tuple[str, str]]) -> list[Premise]:
         """The words that made these (site, system) usable must still stand."""
         return [
             Premise(key, mod_revision=revision)
             for site, system in sorted(targets)
-            for key, revision in usability(self.snapshot, site, system).evidence
+            for key, revision in self.usability(site, system).evidence
         ]
 
     def stamp(self, record: PlacementRecord) -> PlacementRecord:

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tandem.api.common import duration_seconds
+from tandem.api.common import duration_seconds, duration_text
 from tandem.api.drill import DrillSpec
 from tandem.domain.alarms import alarms_refusal, watch_of_drill
 from tandem.domain.capacity import Ledger
-from tandem.domain.drill_legs import overbooked, plan_out
+from tandem.domain.drill_legs import longest_ways_s, overbooked, plan_out
+from tandem.domain.forecast import Forecast
 from tandem.domain.placement import BucketMap
 from tandem.domain.plan import Plan, hold_refusal
 from tandem.domain.quarantine import quarantined
@@ -44,6 +45,10 @@ class Start:
 
     plan: Plan
     before: dict[str, dict[str, str]]
+    out_s: float
+    """Seconds that the way out takes at most."""
+    back_s: float
+    """The same of the way back."""
 
 
 def world_refusal(question: Question) -> Refusal | None:
@@ -57,9 +62,11 @@ def may_start(question: Question) -> Start | Refusal:
     if isinstance(found, Refusal):
         return found
     plan, wishes = found
-    start = Start(plan, {part.group: part.before for part in plan.groups})
+    out_s, back_s = longest_ways_s(question.spec, plan, wishes)
+    start = Start(plan, {part.group: part.before for part in plan.groups}, out_s, back_s)
+    forecast = Forecast(question.snapshot, question.ledger)
     for wish in wishes:
-        readiness = failover_readiness(question.snapshot, wish.group, wish.spec, wish.placed, question.ledger)
+        readiness = failover_readiness(question.snapshot, wish.group, wish.spec, wish.placed, forecast)
         if wish.group in start.before and not readiness.ready:
             message = f"{wish.group} is not FailoverReady ({readiness.reason}): {readiness.message}"
             return Refusal(Reason.NOT_FAILOVER_READY, message, temporary=True)
@@ -91,12 +98,13 @@ def held(question: Question) -> Refusal | None:
 
 def outside_windows(question: Question) -> Refusal | None:
     spec = question.spec
-    return windows_refusal(spec.windows, spec.time_zone, question.now.wall, duration_seconds(spec.hold))
+    lasts_s = duration_seconds(spec.hold)
+    return windows_refusal(spec.windows, spec.time_zone, question.now.wall, lasts_s, "hold time included")
 
 
 def not_healthy(question: Question) -> Refusal | None:
     for site in sorted(question.snapshot.sites):
-        verdict = site_verdict(question.snapshot, site)
+        verdict = site_verdict(question.snapshot, site, question.now)
         if verdict.state is State.MAINTENANCE:
             return Refusal(Reason.MAINTENANCE, f"{verdict.sentence}; a Drill waits for its end", temporary=True)
         if verdict.state is not State.HEALTHY:
@@ -143,6 +151,15 @@ WORLD_CHAIN: Final[tuple[Callable[[Question], Refusal | None], ...]] = (
 
 
 # -- what speaks against this plan
+
+
+def nobody_there(question: Question, start: Start) -> Refusal | None:
+    """A run that moves nobody rehearses nothing, and must not count as a success."""
+    if any(plan.agents for plan in start.plan.groups):
+        return None
+    where = " and ".join(sorted({site for plan in start.plan.groups for site in plan.sources}))
+    message = f"no agent of its {len(start.plan.groups)} groups is signed in at {where}, so nobody would be rehearsed"
+    return Refusal(Reason.NOBODY_REHEARSED, f"{message}; choose a time at which they work", temporary=True)
 
 
 def another_drill(question: Question, start: Start) -> Refusal | None:
@@ -192,6 +209,15 @@ def away(question: Question, start: Start) -> Refusal | None:
     return None
 
 
+def ways_outside_windows(question: Question, start: Start) -> Refusal | None:
+    """The same as `outside_windows` for the whole run: calls that go on, pace and waves may make its ways long."""
+    spec = question.spec
+    lasts_s = start.out_s + duration_seconds(spec.hold) + start.back_s
+    out, back = duration_text(start.out_s), duration_text(start.back_s)
+    what = f"at most {out} out, {spec.hold} there, {back} back: waves, pace, maxTalk and maxWrapUp make it so long"
+    return windows_refusal(spec.windows, spec.time_zone, question.now.wall, lasts_s, what)
+
+
 def no_way_back(question: Question, start: Start) -> Refusal | None:
     return overbooked(question.snapshot, question.ledger, start.before)
 
@@ -231,4 +257,6 @@ PLAN_CHAIN: Final[tuple[Callable[[Question, Start], Refusal | None], ...]] = (
     still_moving,
     away,
     no_way_back,
+    ways_outside_windows,
+    nobody_there,  # last: it may change with the next agent who signs in
 )

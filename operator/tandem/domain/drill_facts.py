@@ -6,10 +6,12 @@ that happens to the Drill and its two Shifts. At each turn of the way: what the 
 
 from collections.abc import Iterable, Mapping
 
+from tandem.api.common import duration_text
 from tandem.constants import DRILL_EVENTS_KEPT
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.drill_checks import Question, Start
+from tandem.domain.forecast import Forecast
 from tandem.domain.placement import BucketMap
 from tandem.domain.readiness import failover_readiness
 from tandem.domain.records import (
@@ -63,6 +65,7 @@ def _checks(question: Question, start: Start) -> Iterable[CheckRecord]:
     yield CheckRecord(check="no hold", found="there was none")
     windows = spec.windows
     inside = f"within {len(windows.allowed)} allowed and outside {len(windows.blocked)} blocked windows, hold included"
+    inside += f", and at most {duration_text(start.out_s)} for the way out and {duration_text(start.back_s)} back"
     given = windows.allowed or windows.blocked
     yield CheckRecord(check="within its windows", found=inside if given else "no windows are given")
     for site in sorted(snapshot.sites):
@@ -82,13 +85,13 @@ def _checks(question: Question, start: Start) -> Iterable[CheckRecord]:
 def _ready(question: Question, start: Start) -> Iterable[CheckRecord]:
     """FailoverReady of its groups; those with the same words together."""
     snapshot = question.snapshot
-    ledger = Ledger(snapshot)
+    forecast = Forecast(snapshot, Ledger(snapshot))
     said: dict[str, list[str]] = {}
     examples: dict[str, str] = {}
     for group in sorted(start.before):
         spec, placed = snapshot.group(group), snapshot.placements.get(group)
         if spec is not None and placed is not None:
-            found = failover_readiness(snapshot, group, spec, placed, ledger)
+            found = failover_readiness(snapshot, group, spec, placed, forecast)
             said.setdefault(found.reason, []).append(group)
             examples.setdefault(found.reason, found.message)
     for reason, groups in said.items():
@@ -165,8 +168,17 @@ def _marks(run: DrillRunRecord, snapshot: Snapshot, moment: str, wall: float) ->
         heartbeat = snapshot.heartbeats.get(site)
         version = (heartbeat.record.version or "unknown") if heartbeat else ""
         there = [system for system in sorted(systems) if snapshot.system(site, system) is not None]
+        operator = snapshot.operators.get(site)
         base = DrillMarkRecord.model_validate(
-            {"moment": moment, "at": wall, "site": site, "system": "", "version": version}
+            {
+                "moment": moment,
+                "at": wall,
+                "site": site,
+                "system": "",
+                "version": version,
+                "operator_version": operator.record.version if operator else "",
+                "kubernetes_version": operator.record.kubernetes if operator else "",
+            }
         )
         if not there:
             yield base
@@ -182,6 +194,8 @@ def _marks(run: DrillRunRecord, snapshot: Snapshot, moment: str, wall: float) ->
                     "system": system,
                     "boot": report.boot,
                     "softswitch_uptime": report.softswitch_uptime,
+                    "cti_version": report.capabilities.version if report.capabilities else "",
+                    "softswitch_version": report.softswitch_version,
                     "signed_in": sum(group.signed_in for group in groups),
                     "talking": sum(group.talking for group in groups),
                     "calls_waiting": sum(group.calls_waiting for group in groups),

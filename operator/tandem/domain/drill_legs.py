@@ -2,19 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from hashlib import sha256
 from typing import Any, Final, Literal
 
+from tandem.api.common import duration_seconds
 from tandem.api.drill import DrillSpec, LostSite, Rehearsal
 from tandem.api.gates import Gates
 from tandem.api.shift import ShiftSpec
+from tandem.constants import REHEARSAL_MOST_S
 from tandem.domain import keys
 from tandem.domain.buckets import format_ranges
 from tandem.domain.capacity import Ledger, no_capacity
 from tandem.domain.distribution import merged, share_reached
+from tandem.domain.drill_names import stem
 from tandem.domain.evacuation import evacuated
+from tandem.domain.outlook import longest_s
 from tandem.domain.placement import BucketMap
-from tandem.domain.plan import Plan, Wish, make_plan
+from tandem.domain.plan import Plan, Wish, groups_in_the_way, make_plan
 from tandem.domain.published import SHARES, share_text
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import DrillLegRecord, DrillRunRecord, MovesOfShift, ShiftRecord
@@ -23,9 +26,6 @@ from tandem.domain.snapshot import Instant, Snapshot
 from tandem.domain.switch_times import moves_of
 
 DRILL_CAUSE = "Drill/"
-
-_LONGEST_STEM: Final = 200
-"""Letters of a Drill's name in those of its Shifts: 253 are allowed, and the run and the way follow."""
 
 NOBODY_ARRIVED: Final = MovesOfShift(agents=0, p50=0.0, p95=0.0, max=0.0, last_at=0.0)
 
@@ -36,15 +36,9 @@ def cause_of(shift: str) -> str:
 
 
 def shift_name(snapshot: Snapshot, drill: str, run: str, way: Literal["out", "back"]) -> str:
-    """A name (`namespace/name`) that no Shift has, and no other Drill's run could want.
-
-    A long Drill's name is shortened to what Kubernetes takes, and a digest of the whole tells it from its like.
-    """
+    """A name (`namespace/name`) that no Shift has, and no other Drill's run could want."""
     namespace, _, short = drill.partition("/")
-    if len(short) > _LONGEST_STEM:
-        digest = sha256(short.encode()).hexdigest()[:10]
-        short = f"{short[: _LONGEST_STEM - len(digest) - 1].rstrip('-.')}-{digest}"
-    name = wanted = f"{namespace}/{short}-{run}-{way}"
+    name = wanted = f"{namespace}/{stem(short)}-{run}-{way}"
     number = 1
     # Somebody else may have made one of this name; that one is not ours to follow.
     while name in snapshot.shifts or keys.shift(name) in snapshot.unreadable:
@@ -120,6 +114,18 @@ def plan_out(
     return plan if isinstance(plan, Refusal) else (plan, wishes)
 
 
+def longest_ways_s(spec: DrillSpec, plan: Plan, wishes: Sequence[Wish]) -> tuple[float, float]:
+    """Seconds that the ways out and back take at most, gates that stay closed left out."""
+    move_s = duration_seconds(plan.planned.longest)
+    if spec.failover is None:
+        return move_s, move_s  # the same waves, pace and drain
+    # A failover goes at once when it is confirmed; it comes back by waves, at a pace.
+    agents = sum(part.agents for part in plan.groups)
+    going = {part.group for part in plan.groups}
+    waits = [longest_s(wish.drain, spec.shift.pace, agents) for wish in wishes if wish.group in going]
+    return REHEARSAL_MOST_S + move_s, len(spec.shift.waves) * max(move_s, *waits)
+
+
 def plan_back(snapshot: Snapshot, ledger: Ledger, run: DrillRunRecord, busy: Mapping[str, str]) -> Plan | Refusal:
     """The plan of the way back: bucket by bucket to where each was, of groups that nobody else has moved since."""
     wishes = []
@@ -166,6 +172,15 @@ def overbooked(snapshot: Snapshot, ledger: Ledger, maps: Mapping[str, Mapping[st
     return None
 
 
+def busy_groups(snapshot: Snapshot) -> dict[str, str]:
+    """Group -> who has it for itself: a Shift on its way, or the Drill by which it is away until it is back."""
+    found = groups_in_the_way(snapshot)
+    for entry in snapshot.drills.values():
+        for group in entry.groups:
+            found.setdefault(group, f"Drill {entry.name}")
+    return found
+
+
 def reserve_home(ledger: Ledger, snapshot: Snapshot) -> None:
     """Keep the room of those who are away by a run: nothing planned may take it. An emergency does not ask."""
     for entry in snapshot.drills.values():
@@ -187,7 +202,7 @@ def figures(snapshot: Snapshot, leg: DrillLegRecord) -> DrillLegRecord:
     return leg.model_copy(
         update={
             "agents": sum(plan.agents for plan in shift.record.plan),
-            "moved": found.agents,
+            "moved": found.moved,
             "staying": sum(shift.record.staying.values()),
             "p50": found.p50,
             "p95": found.p95,

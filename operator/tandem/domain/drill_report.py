@@ -6,7 +6,7 @@ It is made once, by the coordinator in the turn that ends the run, and never aga
 nothing of it. What nobody measured is named as such.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final, Literal
@@ -14,7 +14,7 @@ from typing import Final, Literal
 from tandem.domain import published
 from tandem.domain.arrivals import together
 from tandem.domain.delays import Why, sentence, why_late, why_out
-from tandem.domain.distribution import rank, share_reached
+from tandem.domain.distribution import bin_of, rank, share_reached
 from tandem.domain.drill_facts import wave_key
 from tandem.domain.placement import BucketMap
 from tandem.domain.records import (
@@ -29,9 +29,11 @@ from tandem.domain.records import (
 from tandem.domain.report_model import (
     Arrival,
     CallsOfGroups,
+    CallsThere,
     Check,
     DrillReport,
     Event,
+    FailedOver,
     FailoverTimes,
     Location,
     MapOfGroup,
@@ -62,9 +64,10 @@ def make_report(
     """
     facts = run.facts or DrillFactsRecord()
     out, back = way(snapshot, run, "Out"), way(snapshot, run, "Back")
+    failover = _failover(snapshot, run, out)
     maps = tuple(_maps(snapshot, run))
     restored, restored_text = _restored(maps)
-    calls = calls_of(facts.marks)
+    calls = calls_of(facts.marks, out.sites)
     return DrillReport(
         drill=drill,
         run=run.name,
@@ -89,7 +92,7 @@ def make_report(
         groups=tuple(sorted(run.before)),
         checks=tuple(Check(check=one.check, found=one.found) for one in facts.checks),
         phases=tuple(_phases(run)),
-        failover=_failover(snapshot, run, out),
+        failover=failover,
         out=out,
         back=back,
         maps=maps,
@@ -107,7 +110,7 @@ def make_report(
             all_later=published.ALL_LATER_S,
             caution=published.CAUTION,
         ),
-        not_measured=tuple(_not_measured(run, out, back)),
+        not_measured=tuple(_not_measured(run, out, back, failover)),
     )
 
 
@@ -133,6 +136,11 @@ def arrivals_of(snapshot: Snapshot, shift: str) -> dict[str, ArrivalsOfShift]:
     return {site: together(found) for site, found in parts.items()}
 
 
+def _arrived(snapshot: Snapshot, shift: str, sites: Collection[str]) -> ArrivalsOfShift:
+    """Those whom this Shift brought to these sites."""
+    return together([part for site, part in arrivals_of(snapshot, shift).items() if site in sites])
+
+
 def time_to(bins: dict[int, int], planned: int) -> dict[str, float | None]:
     """Share of the planned agents -> seconds from the first commit; None: never."""
     return {published.share_text(share): share_reached(bins, share, planned) for share in published.SHARES}
@@ -143,12 +151,10 @@ def way(snapshot: Snapshot, run: DrillRunRecord, name: Literal["Out", "Back"]) -
     leg = run.out if name == "Out" else run.back
     entry = snapshot.shifts.get(leg.shift)
     record = entry.record if entry else None
-    sites = {plan.to for plan in record.plan} if record else set()
-    if name == "Back" and record:
-        # The way back leads to as many sites as the starting maps name, whatever the plan calls its target.
-        sites = {site for plan in record.plan for site in plan.targets}
+    # Either way leads to as many sites as its maps name, whatever the plan calls its target.
+    sites = {site for plan in record.plan for site in plan.targets} if record else set()
     by_site = arrivals_of(snapshot, leg.shift)
-    found = together([part for site, part in by_site.items() if site in sites])
+    found = _arrived(snapshot, leg.shift, sites)
     returned = sum(part.agents for site, part in by_site.items() if site not in sites)
     arrived = found.agents if by_site else leg.moved
     last = max(found.times, default=None)
@@ -183,11 +189,20 @@ def way(snapshot: Snapshot, run: DrillRunRecord, name: Literal["Out", "Back"]) -
 
 
 def _gaps(found: ArrivalsOfShift, leg: DrillLegRecord) -> Spread | None:
-    p50, p95, most = (rank(found.gaps, percent) for percent in (50, 95, 100))
-    if p50 is not None and p95 is not None and most is not None:
-        # The longest is known to the millisecond.
-        return Spread(p50=p50, p95=p95, max=max((one.gap for one in found.slowest), default=most))
-    return Spread(p50=leg.p50, p95=leg.p95, max=leg.max) if leg.moved else None
+    spread = _spread_of(found.gaps, found)
+    if spread is None and leg.moved:
+        return Spread(p50=leg.p50, p95=leg.p95, max=leg.max)
+    return spread
+
+
+def _spread_of(bins: dict[int, int], found: ArrivalsOfShift) -> Spread | None:
+    """Of all of these arrivals, or of a part of them that has the longest gaps; None: there are none."""
+    p50, p95, most = (rank(bins, percent) for percent in (50, 95, 100))
+    if p50 is None or p95 is None or most is None:
+        return None
+    # The longest is known to the millisecond.
+    named = [one.gap for one in found.slowest if bin_of(one.gap) in bins]
+    return Spread(p50=p50, p95=p95, max=max(named, default=most))
 
 
 def _arrival(one: ArrivalRecord, since: float, *, late: bool) -> Arrival:
@@ -249,10 +264,27 @@ def _failover(snapshot: Snapshot, run: DrillRunRecord, out: Way) -> FailoverTime
     def after(at: float | None) -> float | None:
         return _round(at - times.silenced_at) if times is not None and at else None
 
+    def own(found: ArrivalsOfShift) -> FailedOver | None:
+        gaps, agents = _spread_of(found.failed_over_gaps, found), sum(found.failed_over_gaps.values())
+        if gaps is None or times is None:
+            return None
+        before = committed - times.silenced_at
+        return FailedOver(
+            agents=agents,
+            gaps=gaps,
+            first_sign_in=_round(before + min(found.failed_over_times) / 1000),
+            last_sign_in=_round(before + max(found.failed_over_times) / 1000),
+            time_to={
+                share: None if seconds is None else _round(before + seconds)
+                for share, seconds in time_to(found.failed_over_times, agents).items()
+            },
+        )
+
     arrived = [committed + millis / 1000 for millis in out.arrival_bins]
     return FailoverTimes(
         site=run.lost.site,
         silence=run.lost.silence,
+        silent_agents=times.silent if times is not None else None,
         silenced_at=moment(times.silenced_at) if times is not None else None,
         detected=after(times.detected_at if times is not None else None),
         confirmed=after(times.confirmed_at if times is not None else None),
@@ -260,6 +292,7 @@ def _failover(snapshot: Snapshot, run: DrillRunRecord, out: Way) -> FailoverTime
         doors_open=after(run.doors_at),
         first_sign_in=after(min(arrived, default=None)),
         last_sign_in=after(max(arrived, default=None)),
+        failed_over=own(_arrived(snapshot, run.out.shift, out.sites)),
     )
 
 
@@ -327,8 +360,45 @@ def _pairs(marks: Sequence[DrillMarkRecord]) -> dict[tuple[str, str], dict[str, 
     return found
 
 
-def calls_of(marks: Sequence[DrillMarkRecord]) -> CallsOfGroups:
-    """The calls of the run's groups, as far as the CTIs counted them from its start to its end."""
+def _unknown(start: DrillMarkRecord, end: DrillMarkRecord | None, when: str) -> str:
+    """Why nothing is known of the calls between two moments at one CTI; empty: they were counted."""
+    if end is None or not start.boot or not end.boot:
+        return f"its CTI said nothing at the start or at the end of {when}"
+    if start.boot != end.boot:
+        return f"its CTI restarted during {when} and forgot its counts"
+    return "its CTI does not count calls" if start.counts is None or end.counts is None else ""
+
+
+def calls_there(marks: Sequence[DrillMarkRecord], sites: Collection[str]) -> tuple[list[CallsThere], list[str]]:
+    """The calls at the sites that received agents, from the last arrival to the way back; and what is not known."""
+    found: dict[str, CallsThere] = {}
+    not_measured = []
+    for (site, system), moments in sorted(_pairs(marks).items()):
+        start, end = moments.get("There"), moments.get("Leaving")
+        if not system or site not in sites or start is None or end is None:
+            continue
+        before = found.setdefault(site, CallsThere(site=site, seconds=_round(end.at - start.at), answered=0, cut=0))
+        why = _unknown(start, end, "the hold")
+        answered = cut = None
+        if why:
+            not_measured.append(f"during the hold, {system} at {site}: {why}")
+        elif start.counts is not None and end.counts is not None:
+            answered, cut = end.counts.answered - start.counts.answered, end.counts.cut - start.counts.cut
+        found[site] = before.model_copy(
+            update={
+                "answered": None if before.answered is None or answered is None else before.answered + answered,
+                "cut": None if before.cut is None or cut is None else before.cut + cut,
+            }
+        )
+    return list(found.values()), not_measured
+
+
+def calls_of(marks: Sequence[DrillMarkRecord], sites: Collection[str] = ()) -> CallsOfGroups:
+    """The calls of the run's groups, as far as the CTIs counted them from its start to its end.
+
+    Args:
+        sites: Those that received agents: of them it is told too what was answered there meanwhile.
+    """
     in_progress: dict[str, int] = {}
     waiting: dict[str, int] = {}
     for mark in marks:
@@ -342,19 +412,18 @@ def calls_of(marks: Sequence[DrillMarkRecord]) -> CallsOfGroups:
         start, end = moments.get("Started"), moments.get("Over")
         if not system or start is None:
             continue
-        if end is None or not start.boot or not end.boot:
-            not_measured.append(f"{system} at {site}: its CTI said nothing at the start or at the end of the run")
-        elif start.boot != end.boot:
-            not_measured.append(f"{system} at {site}: its CTI restarted during the run and forgot its counts")
-        elif start.counts is None or end.counts is None:
-            not_measured.append(f"{system} at {site}: its CTI does not count calls")
-        else:
+        why = _unknown(start, end, "the run")
+        if why:
+            not_measured.append(f"{system} at {site}: {why}")
+        elif start.counts is not None and end is not None and end.counts is not None:
             counted = True
             for name in _COUNTS:
                 totals[name] += getattr(end.counts, name) - getattr(start.counts, name)
     # A part is not the whole: what one city did not count is unknown for all of them together.
     counted = counted and not not_measured
+    there, unknown_there = calls_there(marks, sites)
     not_measured += [
+        *unknown_there,
         "what a caller heard: a call whose sound was gone and that a party then ended counts as ended by that party",
         "calls that never reached a softswitch: only the carrier knows them",
         "a phone that dropped its call by itself counts as its agent who hung up",
@@ -367,6 +436,7 @@ def calls_of(marks: Sequence[DrillMarkRecord]) -> CallsOfGroups:
         in_progress=in_progress,
         waiting=waiting,
         **(totals if counted else dict.fromkeys(_COUNTS)),
+        there=tuple(there),
         measured=tuple(measured if counted else ()),
         not_measured=tuple(not_measured),
     )
@@ -381,6 +451,14 @@ def _locations(marks: Sequence[DrillMarkRecord]) -> Iterable[Location]:
         if end is not None:
             if end.version != start.version:
                 changed.append(f"engine {end.version or 'gone'}")
+            for what, before, after in (
+                ("operator", start.operator_version, end.operator_version),
+                ("Kubernetes", start.kubernetes_version, end.kubernetes_version),
+                ("CTI", start.cti_version, end.cti_version),
+                ("softswitch", start.softswitch_version, end.softswitch_version),
+            ):
+                if after and after != before:  # one that says nothing any more has not become another one
+                    changed.append(f"{what} {after}")
             if end.boot != start.boot:
                 changed.append(f"CTI restarted as {end.boot}" if end.boot else "CTI said nothing")
             if end.softswitch_uptime < start.softswitch_uptime:
@@ -391,6 +469,10 @@ def _locations(marks: Sequence[DrillMarkRecord]) -> Iterable[Location]:
             engine_version=start.version,
             cti_boot=start.boot,
             softswitch_uptime=start.softswitch_uptime,
+            operator_version=start.operator_version,
+            kubernetes_version=start.kubernetes_version,
+            cti_version=start.cti_version,
+            softswitch_version=start.softswitch_version,
             changed=tuple(changed),
         )
 
@@ -417,7 +499,7 @@ def _spread(leg: DrillLegRecord) -> Spread | None:
     return Spread(p50=leg.p50, p95=leg.p95, max=leg.max) if leg.moved else None
 
 
-def _not_measured(run: DrillRunRecord, out: Way, back: Way) -> Iterable[str]:
+def _not_measured(run: DrillRunRecord, out: Way, back: Way, failover: FailoverTimes | None) -> Iterable[str]:
     if not run.started_at:
         yield "nothing was moved, so nothing was measured"
         return
@@ -436,6 +518,8 @@ def _not_measured(run: DrillRunRecord, out: Way, back: Way) -> Iterable[str]:
         if one.missing:
             yield f"the {name}: who the {one.missing} missing agents are; a CTI names those who arrive or stay"
     yield "times since the commit compare clocks of clients and coordinator; an agent's own gap is counted on one clock"
+    if failover is not None and failover.failed_over is None and out.committed_at is not None:
+        yield "the automatic path's own times: no CTI told of an agent who came without a ticket"
     if run.lost is not None:
         yield "the first call at the other site: CTIs count calls, and do not say when each was answered"
     yield "phones: that a phone is registered in both cities is the clients' business, and not part of these times"

@@ -1,8 +1,11 @@
 """Commands to a Drill: the annotation `tandem.dev/drill-request` on its object, in any cluster; each acts once."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+ANSWERS_KEPT: Final = 10
+"""Commands whose answers are kept: several people may ask at once, in one cluster or in several."""
 
 
 class DrillRequest(BaseModel):

@@ -11,7 +11,7 @@ from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.drill_facts import with_event, with_marks, with_news
 from tandem.domain.drill_legs import figures, out_of_place
-from tandem.domain.drill_report import make_report
+from tandem.domain.drill_report import calls_of, make_report
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import DrillDue, DrillEventRecord, DrillRecord, DrillRunRecord, Record
 from tandem.domain.report_model import DrillReportRecord
@@ -152,12 +152,23 @@ class DrillTurn:
         run = self.run
         if run.outcome is not None:
             outcome, reason, message = run.outcome, run.reason, f"{run.message}; {message}"
+        cut = self._cut(run) if outcome == "Succeeded" else None
         elsewhere = out_of_place(self.snapshot, run.before)
         if elsewhere:
             if outcome == "Succeeded":
                 outcome, reason = "Failed", Reason.NOT_RESTORED
             message = f"{message}; not where they were: {elsewhere}. A Shift brings them back"
+        if cut:
+            if outcome == "Succeeded":
+                outcome, reason = "Failed", Reason.CALLS_CUT
+            message = f"{cut} calls of its groups were cut during the run, as their CTIs counted them; {message}"
         self._file(ended(run, self.snapshot, outcome, reason, message, self.now))
+
+    def _cut(self, run: DrillRunRecord) -> int | None:
+        """Calls of its groups that were cut from the run's start until now; None: that is not known."""
+        if run.facts is None:
+            return None
+        return calls_of(with_marks(run.facts, run, self.snapshot, "Waiting", self.now.wall).marks).cut
 
     def _file(self, run: DrillRunRecord) -> None:
         """Put a run into the history; what no longer fits goes, with its Shifts."""

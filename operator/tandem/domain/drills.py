@@ -23,20 +23,20 @@ from tandem.api.common import duration_seconds
 from tandem.api.drill import UNDER_WAY, DrillSpec, Outcome
 from tandem.constants import DRILL_LOOK_OPEN_S, DRILL_LOOK_S, DRILL_MISSING_PERCENT, PATIENCE_S, PREPARE_PATIENCE_S
 from tandem.domain import keys
-from tandem.domain.alarms import alarms_evidence, watch_of_drill
+from tandem.domain.alarms import alarms_evidence, utc, watch_of_drill
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.drill_alarms import heed_alarms
 from tandem.domain.drill_checks import Question, Start, may_start, world_refusal
 from tandem.domain.drill_facts import first_facts
-from tandem.domain.drill_legs import figures, plan_back, shift_name, shift_record, way_back, way_out
-from tandem.domain.drill_requests import DrillRequest
+from tandem.domain.drill_legs import figures, out_of_place, plan_back, shift_name, shift_record, way_back, way_out
+from tandem.domain.drill_requests import ANSWERS_KEPT, DrillRequest
 from tandem.domain.drill_turn import DrillTurn, ended
 from tandem.domain.placement import BucketMap
 from tandem.domain.plan import reserve
 from tandem.domain.quarantine import failing
 from tandem.domain.reasons import Reason, Refusal
-from tandem.domain.records import DrillDue, DrillLegRecord, DrillRecord, DrillRunRecord
+from tandem.domain.records import DrillAnswerRecord, DrillDue, DrillLegRecord, DrillRecord, DrillRunRecord
 from tandem.domain.schedule import latest_due, next_after
 from tandem.domain.snapshot import DrillEntry, Instant, ShiftEntry, Snapshot
 
@@ -55,13 +55,6 @@ def handle_drills(draft: Draft, ledger: Ledger, now: Instant) -> None:
 def _under_way(snapshot: Snapshot, name: str) -> bool:
     entry = snapshot.drills.get(name)
     return entry is not None and entry.under_way
-
-
-def make_busy(draft: Draft) -> None:
-    """Groups that are away by a Drill are its own until they are back."""
-    for entry in draft.snapshot.drills.values():
-        for group in entry.groups:
-            draft.busy.setdefault(group, f"Drill {entry.name}")
 
 
 def _step(draft: Draft, ledger: Ledger, name: str, now: Instant) -> None:
@@ -138,15 +131,25 @@ def _heed_requests(turn: DrillTurn) -> None:
             continue
         answer = _answer(turn, request)
         handled = {**turn.record.handled, site: request.id}
-        turn.record = turn.record.model_copy(update={"handled": handled, "request": request.id, "answer": answer})
+        record = turn.record
+        answered = record.answered
+        if record.request:
+            answered = (DrillAnswerRecord(id=record.request, answer=record.answer), *answered)[: ANSWERS_KEPT - 1]
+        turn.record = record.model_copy(
+            update={"handled": handled, "request": request.id, "answer": answer, "answered": answered}
+        )
 
 
 def _answer(turn: DrillTurn, request: DrillRequest) -> str:
     """Follow a command, or say why not."""
     phase = turn.record.phase
-    if turn.now.wall - request.at > PATIENCE_S:
+    late = turn.now.wall - request.at
+    if late > PATIENCE_S:
         return (
-            f"{request.action} by {request.by} came more than {PATIENCE_S:.0f} s late and was not followed; ask again"
+            f"{request.action} by {request.by} came {late:.0f} s late and was not followed; after {PATIENCE_S:.0f} s "
+            f"nobody waits for it any more. It was given at {utc(request.at)} by the clock of the cluster it was given "
+            f"in, and the coordinator's clock says {utc(turn.now.wall)}; if it was given just now, one of them is "
+            "wrong; else ask again"
         )
     if request.action == "abort":
         if phase in UNDER_WAY:
@@ -333,9 +336,9 @@ def holding(turn: DrillTurn) -> None:
     _heed_withdrawal(turn)
     heed_alarms(turn)
     if turn.run.outcome is None:
-        # Our own clock since we first saw it, or the wall's: after a change of coordinator only the latter knows.
+        # Every engine counts for itself from when it saw it begin, whoever coordinates: wall clocks are set.
         seen_for = turn.now.mono - turn.entry.since if turn.entry and turn.entry.record.phase == "Holding" else 0.0
-        left = run.hold_s - max(turn.now.wall - run.holding_since, seen_for)
+        left = run.hold_s - seen_for
         if left > 0:
             turn.draft.wake(turn.now.mono + left + 0.001)
             return
@@ -348,7 +351,10 @@ def _come_back(turn: DrillTurn) -> None:
     found = plan_back(turn.snapshot, turn.ledger, run, busy)
     if isinstance(found, Refusal):
         if found.reason is Reason.NOTHING_TO_MOVE:
-            turn.finish("Succeeded", Reason.COMPLETED, "everybody is where they were")
+            if out_of_place(turn.snapshot, run.before):
+                turn.finish("Failed", Reason.NOT_RESTORED, found.message)
+            else:
+                _judge(turn, found.message)
             return
         _kept(turn, found.reason)
         if _waited(turn) > PREPARE_PATIENCE_S:
@@ -391,11 +397,17 @@ def back(turn: DrillTurn) -> None:
 
 def _judge(turn: DrillTurn, last_words: str) -> None:
     """Both ways are done: was it a success?"""
-    for leg in (turn.run.out, turn.run.back):
+    for name, leg in (("out", turn.run.out), ("back", turn.run.back)):
         missing = leg.agents - leg.staying - leg.moved
         if missing * 100 > leg.agents * DRILL_MISSING_PERCENT:
             message = f"{missing} of {leg.agents} agents of Shift {leg.shift.rpartition('/')[2]} did not arrive"
             turn.finish("Failed", Reason.AGENTS_MISSING, f"{message}; {last_words}")
+            return
+        if not leg.moved:
+            why = "nobody was signed in" if leg.shift else "it did not take place"
+            why = f"{leg.staying} of {leg.agents} agents stayed in their calls" if leg.agents else why
+            message = f"nobody was rehearsed on the way {name}: {why}"
+            turn.finish("Failed", Reason.NOBODY_REHEARSED, f"{message}; {last_words}")
             return
     turn.finish("Succeeded", Reason.COMPLETED, f"out and back again: {last_words}")
 
@@ -414,6 +426,8 @@ PHASES: Final[dict[str, Callable[[DrillTurn], None]]] = {
 _WAITS: Final = frozenset(
     {
         Reason.HELD,
+        Reason.SPEC_NOT_CONSISTENT,
+        Reason.MAINTENANCE,
         Reason.QUARANTINED,
         Reason.TARGET_NOT_USABLE,
         Reason.WAITING_FOR_REPLICAS,
@@ -461,15 +475,18 @@ def _follow(turn: DrillTurn, shift: ShiftEntry) -> None:
 
 
 def _kept(turn: DrillTurn, reason: Reason) -> None:
-    """Count how long the world keeps it from going on. A hold is a person's to lift, however long it takes."""
+    """Note since when the world keeps it from going on. A hold is a person's to lift, however long it takes."""
     since = 0.0 if reason is Reason.HELD else turn.run.waiting_since or turn.now.wall
     if since != turn.run.waiting_since:
         turn.change_run(waiting_since=since)
 
 
 def _waited(turn: DrillTurn) -> float:
-    """Seconds for which the world has kept it from going on."""
-    return turn.now.wall - turn.run.waiting_since if turn.run.waiting_since else 0.0
+    """Seconds for which this engine has seen that the world keeps it from going on."""
+    seen = turn.entry.record.run if turn.entry else None
+    if turn.entry is None or seen is None or not seen.waiting_since or seen.waiting_since != turn.run.waiting_since:
+        return 0.0
+    return turn.now.mono - turn.entry.waiting_since
 
 
 def _abort(turn: DrillTurn, shift: ShiftEntry) -> None:

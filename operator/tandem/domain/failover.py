@@ -10,7 +10,7 @@ withdrawn (the missing heartbeat, the accusing words, the target's words, the ab
 transaction: when one of them changes in the last moment, nobody is moved.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tandem.constants import QUARANTINE_FORGIVEN_S, TXN_OPERATIONS
@@ -28,11 +28,13 @@ from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.drills import interrupted
 from tandem.domain.loss import Loss, loss, spared
+from tandem.domain.pace import planned_agents
+from tandem.domain.placement import Slot, parse_moves
 from tandem.domain.plan import hold_refusal
 from tandem.domain.quarantine import quarantine_s
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import FailoverRecord, Record, ShiftRecord
-from tandem.domain.rescue import Rescue, cause_of, rescue
+from tandem.domain.rescue import Rescue, cause_of, importance, rescue, yielding
 from tandem.domain.snapshot import Entry, Instant, ShiftEntry, Snapshot
 from tandem.domain.verdicts import State, system_verdict
 
@@ -56,8 +58,8 @@ def handle_failovers(draft: Draft, ledger: Ledger, now: Instant) -> None:
                 continue
             lost[system] = found
     # Once for all: after a first city's failover the room that it has given out would be forgotten with the plans.
-    yielding = {group for site, lost in lost_systems.items() if lost for group in _yielding(draft.snapshot, site, lost)}
-    ledger.forget_plans(yielding)
+    groups = {group for site, lost in lost_systems.items() if lost for group in yielding(draft.snapshot, site, lost)}
+    ledger.forget_plans(groups)
     try:
         for site, lost in lost_systems.items():
             if keys.failover(site) in draft.written:
@@ -67,19 +69,8 @@ def handle_failovers(draft: Draft, ledger: Ledger, now: Instant) -> None:
             else:
                 _end(draft, site, now)
     finally:
-        if yielding:
+        if groups:
             ledger.reserve_plans()  # what is planned beside an emergency shares no room
-
-
-def _yielding(snapshot: Snapshot, site: str, lost: Mapping[str, Loss]) -> set[str]:
-    """Groups whose Shifts have no claim to any room now: those of the lost city, and those that have not begun."""
-    groups = {
-        plan.group for shift in snapshot.unfinished_shifts() if not shift.record.wave for plan in shift.record.plan
-    }
-    for name, placed in snapshot.placements.items():
-        if placed.record.system in lost and site in placed.map.sites:
-            groups.add(name)
-    return groups
 
 
 def _systems(snapshot: Snapshot, site: str) -> Iterator[str]:
@@ -136,6 +127,7 @@ class _Failover:
             if self._new and held is None:
                 # It counts as lost all the same: its copies of the objects hold up nothing, its quarantine will begin.
                 sentence = f"failover {self._record.number}: {self._site} is {self._kind}; nobody of it can be moved"
+                self._interrupt_others([])
                 batch = self._proven_batch()
                 self._draft.commit(
                     f"Site {self._site}", Reason.FAILED_OVER, sentence, batch.writes, tuple(batch.premises)
@@ -144,16 +136,18 @@ class _Failover:
             message = f"{self._site} is {self._kind} and nobody is moved: {held.message}"
             self._draft.note(f"Site {self._site}", held.reason, message)
         elif rescues:
+            self._interrupt_others(rescues)
             for batch in self._batches(rescues):
                 self._commit(batch)
         else:
+            self._interrupt_others([])
             self._ask(questions)
         say_who_waits(self._draft, self._cause, self._refused, held)
 
     def _rescues(self) -> Iterator[tuple[Rescue, bool]]:
         """What to do with each group, the most important first: they get the room there is. True: a person decides."""
         snapshot = self._draft.snapshot
-        for name in sorted(self._groups(), key=lambda name: (-_priority(snapshot, name), name)):
+        for name in sorted(self._groups(), key=lambda name: importance(snapshot, name)):
             if not self._is_manual(name):
                 yield from ((found, False) for found in self._rescue(name))
                 continue
@@ -255,14 +249,46 @@ class _Failover:
         return writes, premises
 
     def _interrupted(self, shift: ShiftEntry) -> ShiftRecord:
-        """What becomes of a planned Shift whose group is moved by this failover."""
+        """What becomes of a planned Shift that this failover ends."""
         record = shift.record
         done = f"in {record.phase.lower()}, wave {record.wave}" if record.wave else f"in {record.phase.lower()}"
         message = (
             f"interrupted {done}: {self._site} is {self._kind}, and its agents came first; "
-            "create a new Shift when it is over"
+            f"{_so_far(self._draft.snapshot, record)}; create a new Shift when it is over"
         )
         return ended(shift, "Interrupted", Reason.FAILED_OVER, message, self._now)
+
+    def _interrupt_others(self, rescues: Sequence[Rescue]) -> None:
+        """End the Shifts on their way from or to what is lost now of which nobody is rescued in this decision.
+
+        Their groups wait for a person, or for room: when the city is back the next wave would start by itself. Before
+        the failover's own record, which says that this was done; a Shift that begins later is a person's answer to it.
+        """
+        before = self._entry.record if self._entry else FailoverRecord()
+        known = before.systems if before.number == self._record.number else ()
+        fresh = {(self._site, system) for system in self._record.systems if system not in known}
+        rescued = {found.group for found in rescues}
+        others = [
+            shift
+            for shift in self._draft.snapshot.unfinished_shifts()
+            if shift.record.wave
+            and not shift.is_question
+            and keys.shift(shift.name) not in self._draft.written
+            and not any(plan.group in rescued for plan in shift.record.plan)
+            and any((site, plan.system) in fresh for plan in shift.record.plan for site in plan.sources + plan.targets)
+        ]
+        premises = tuple(self._proven_batch().premises)
+        at_once = max(TXN_OPERATIONS - 1 - len(premises), 1)  # beside the premise of the coordinator's reign
+        for start in range(0, len(others), at_once):
+            part = others[start : start + at_once]
+            names = ", ".join(shift.name for shift in part)
+            self._draft.commit(
+                f"Site {self._site}",
+                Reason.FAILED_OVER,
+                f"{self._site} is {self._kind}: {names} end where they are",
+                {keys.shift(shift.name): self._interrupted(shift) for shift in part},
+                (*premises, *(self._draft.shift(shift) for shift in part)),
+            )
 
     def _commit(self, batch: _Batch) -> None:
         buckets = sum(len(found.moves) for found in batch.rescues)
@@ -293,11 +319,6 @@ class _Failover:
         self._draft.commit(f"Site {self._site}", Reason.MANUAL_FAILOVER, sentence, writes, tuple(premises))
 
 
-def _priority(snapshot: Snapshot, name: str) -> int:
-    spec = snapshot.group(name)
-    return spec.priority if spec else 0
-
-
 def _words(found: Loss) -> list[Premise]:
     return [Premise(key, mod_revision=revision) for key, revision in found.evidence]
 
@@ -316,6 +337,25 @@ def _next(before: FailoverRecord, lost: Mapping[str, Loss], now: Instant) -> Fai
         message=next(iter(lost.values())).sentence,
         started_at=now.wall,
         repeated=0 if forgiven else before.repeated + 1,
+    )
+
+
+def _so_far(snapshot: Snapshot, record: ShiftRecord) -> str:
+    """What a Shift has done, read off the maps."""
+    if not record.wave:
+        return "nobody had moved"
+    agents, wholly, on_their_way = 0.0, 0, 0
+    for plan in record.plan:
+        placed = snapshot.placements.get(plan.group)
+        moves = parse_moves(plan.moves)
+        slots = [placed.map.slots[bucket] if placed else None for bucket in moves]
+        there = sum(slot == Slot(move.to) for slot, move in zip(slots, moves.values(), strict=True))
+        agents += plan.agents * there / max(len(moves), 1)
+        wholly += there == len(moves)
+        on_their_way += any(slot is not None and slot.to for slot in slots)
+    return (
+        f"about {agents:.0f} of {planned_agents(record)} agents had moved; "
+        f"of {len(record.plan)} groups {wholly} wholly, {on_their_way} on their way"
     )
 
 

@@ -28,6 +28,7 @@ from tandem.domain.records import (
     HoldRecord,
     MovesRecord,
     ObservationRecord,
+    OperatorRecord,
     OrderRecord,
     PlacementRecord,
     RanRecord,
@@ -75,6 +76,7 @@ class Gatherer:
         self._ran: dict[str, Entry[RanRecord]] = {}
         self._drills: dict[str, DrillEntry] = {}
         self._heartbeats: dict[str, Entry[HeartbeatRecord]] = {}
+        self._operators: dict[str, Entry[OperatorRecord]] = {}
         self._observations: dict[_About, dict[str, Heard]] = {}
         self._departed: dict[_About, dict[str, Gone]] = {}
         self._rehearsed: dict[str, dict[_Pair, dict[str, Heard]]] = {}  # drill -> (site, system) -> observer -> word
@@ -139,6 +141,8 @@ class Gatherer:
             self._drills.pop(key.removeprefix(keys.DRILLS), None)
         elif key.startswith(keys.HEARTBEATS):
             self._heartbeats.pop(key.removeprefix(keys.HEARTBEATS), None)
+        elif key.startswith(keys.OPERATORS):
+            self._operators.pop(key.removeprefix(keys.OPERATORS), None)
         elif key.startswith(keys.OBSERVATIONS):
             observer, about = _observation_parts(key)
             gone = self._observations.get(about, {}).pop(observer, None)
@@ -178,6 +182,7 @@ class Gatherer:
         found |= {keys.ran(name) for name in self._ran}
         found |= {keys.drill(name) for name in self._drills}
         found |= {keys.heartbeat(site) for site in self._heartbeats}
+        found |= {keys.operator(site) for site in self._operators}
         found |= {keys.observation(o, *about) for about, words in self._observations.items() for o in words}
         found |= {
             keys.rehearsed(observer, *place, drill)
@@ -217,6 +222,7 @@ class Gatherer:
             drills=dict(self._drills),
             drill_specs=dict(self._drill_specs),
             heartbeats=dict(self._heartbeats),
+            operators=dict(self._operators),
             observations={about: dict(words) for about, words in self._observations.items() if words},
             departed={about: dict(gone) for about, gone in self._departed.items() if gone},
             rehearsed={
@@ -267,6 +273,8 @@ class Gatherer:
             self._read_drill(key.removeprefix(keys.DRILLS), DrillRecord.model_validate_json(value), mod, at)
         elif key.startswith(keys.HEARTBEATS):
             self._heartbeats[key.removeprefix(keys.HEARTBEATS)] = entry(HeartbeatRecord)
+        elif key.startswith(keys.OPERATORS):
+            self._operators[key.removeprefix(keys.OPERATORS)] = entry(OperatorRecord)
         elif key.startswith(keys.OBSERVATIONS):
             observer, about = _observation_parts(key)
             words = self._observations.setdefault(about, {})
@@ -304,6 +312,7 @@ class Gatherer:
         before = self._shifts.get(name)
         same_step = before and before.record.step == record.step
         same_gate = before and before.record.gate_since == record.gate_since
+        same_pace = before and (before.record.pace_at, before.record.pace) == (record.pace_at, record.pace)
         self._shifts[name] = ShiftEntry(
             name=name,
             record=record,
@@ -311,6 +320,7 @@ class Gatherer:
             first_seen=before.first_seen if before else at,
             since=before.since if before and same_step else at,
             gate_since=before.gate_since if before and same_gate else at,
+            pace_since=before.pace_since if before and same_pace else at,
         )
 
     def _note_digest(self, site: str, about: _Pair, digest: str) -> None:
@@ -324,8 +334,18 @@ class Gatherer:
 
     def _read_drill(self, name: str, record: DrillRecord, mod: int, at: float) -> None:
         before = self._drills.get(name)
+        known, run = before.record.run if before else None, record.run
         same_phase = before is not None and before.record.phase == record.phase
-        self._drills[name] = DrillEntry(name, record, mod, before.since if before and same_phase else at)
+        same_wait = known and run and known.waiting_since == run.waiting_since
+        as_blind = known and run and known.unwatched_since == run.unwatched_since
+        self._drills[name] = DrillEntry(
+            name=name,
+            record=record,
+            mod_revision=mod,
+            since=before.since if before and same_phase else at,
+            waiting_since=before.waiting_since if before and same_wait else at,
+            unwatched_since=before.unwatched_since if before and as_blind else at,
+        )
 
     def _agree(self) -> None:
         if not self._dirty and not self._roll_call:
@@ -344,11 +364,23 @@ class Gatherer:
             agreement = agree(kind, name, records, participants)
             if kind == keys.SITE:
                 _settle(self._sites, SiteSpec, agreement, self._dirty_at)
+                self._note_copies(name)
             elif kind == keys.AGENT_GROUP:
                 _settle(self._groups, AgentGroupSpec, agreement, self._dirty_at)
             elif kind == keys.TRUNK:
                 _settle(self._trunks, TrunkSpec, agreement, self._dirty_at)
         self._dirty.clear()
+
+    def _note_copies(self, name: str) -> None:
+        """Which revisions of the copies a Site's agreement rests on; a copy written anew with the same words counts."""
+        known = self._sites.get(name)
+        if known is None:
+            return
+        own_first = sorted(self._participants | {name}, key=lambda site: (site != name, site))
+        copies = ((site, self._specs.get(site, {}).get((keys.SITE, name))) for site in own_first)
+        evidence = tuple((keys.spec(site, keys.SITE, name), copy.mod_revision) for site, copy in copies if copy)
+        if evidence != known.evidence:
+            self._sites[name] = replace(known, evidence=evidence)
 
     def _settle_drill(self, name: str, lost: set[str]) -> None:
         copies = {site: entry for site, specs in self._specs.items() if (entry := specs.get((keys.DRILL, name)))}

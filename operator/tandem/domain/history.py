@@ -245,7 +245,7 @@ class _Commit:
     def _who_decides(self, name: str, record: ShiftRecord, action: str, reason: str) -> Who:
         """Whoever wants the Shift, unless somebody or something else ends it."""
         if action == "Interrupted":
-            return self._who_fails_over()
+            return self._who_interrupts(name, record, reason)
         if action in _TAKEN_BACK and not record.cause.startswith(FAILOVER):
             by_drill = record.cause.startswith("Drill/")
             by = person(record.spec.aborted_by or "") if record.spec.abort else rule(reason)
@@ -253,6 +253,16 @@ class _Commit:
         if action == "Declined" and record.spec.aborted_by:
             return person(record.spec.aborted_by)
         return asker(name, record)
+
+    def _who_interrupts(self, name: str, record: ShiftRecord, reason: str) -> Who:
+        if reason == Reason.FAILED_OVER:
+            return self._who_fails_over()
+        if reason == Reason.SUPERSEDED:
+            newer = self._snapshot.groups.get(record.plan[0].group) if record.plan else None
+            return Who(kind="Order", name=newer.order_digest if newer else "")
+        if record.cause.startswith(FAILOVER):  # a question of which a part had been carried out
+            return person(record.spec.aborted_by or "") if record.spec.abort else rule("Failover")
+        return asker(name, record)  # a rehearsed loss, which the Drill's own rules end
 
     # -- orders
 
@@ -313,8 +323,8 @@ class _Commit:
         if after.schedule != (before.schedule if before else ""):
             text = f"schedule: {after.schedule}" if after.schedule else "no schedule any more"
             yield tell("Scheduled", Reason.WAITING, text, rule("Schedule"), None)
-        if after.request and after.request != (before.request if before else ""):
-            yield tell("CommandTaken", after.reason, after.answer, self._commander(name, after.request), None)
+        for request, answer in _commands(before, after):
+            yield tell("CommandTaken", after.reason, answer, self._commander(name, request), None)
         old_runs = {run.name for run in before.runs} if before else set()
         for run in reversed(after.runs):
             if run.name not in old_runs:
@@ -439,6 +449,13 @@ class _Behind:
             and any(plan.group == group for plan in shift.record.plan)
         ]
         return max(found, key=lambda shift: shift.record.started_at, default=None)
+
+
+def _commands(before: DrillRecord | None, after: DrillRecord) -> list[tuple[str, str]]:
+    """Commands that were taken since, in their order: each with its answer. Several may come at once."""
+    told = {before.request, *(one.id for one in before.answered)} if before else set()
+    known = [(after.request, after.answer), *((one.id, one.answer) for one in after.answered)]
+    return [(request, answer) for request, answer in reversed(known) if request and request not in told]
 
 
 def _who_started(by: str, schedule: str) -> Who:

@@ -2,6 +2,7 @@
 
     /tandem/v1/coordinator                               who may commit (on a lease); create revision = epoch
     /tandem/v1/heartbeat/<site>                          the location's engine lives (on its lease)
+    /tandem/v1/operator/<site>                           versions of its operator and Kubernetes (operator's lease)
     /tandem/v1/spec/<site>/<kind>/<name>                 what that location's operator read from its Kubernetes API
     /tandem/v1/placement/<namespace>/<group>             the bucket map; its mod revision fences everything
     /tandem/v1/order/<namespace>/<group>                 the last order consumed, and what became of it
@@ -42,6 +43,7 @@ SHIFTS: Final = PREFIX + "shift/"
 RAN: Final = PREFIX + "ran/"
 DRILLS: Final = PREFIX + "drill/"
 HEARTBEATS: Final = PREFIX + "heartbeat/"
+OPERATORS: Final = PREFIX + "operator/"
 OBSERVATIONS: Final = PREFIX + "observation/"
 REHEARSED: Final = PREFIX + "rehearsed/"
 TESTS: Final = PREFIX + "test/"
@@ -67,6 +69,10 @@ DRILL: Final = "drills"
 
 def heartbeat(site: str) -> str:
     return HEARTBEATS + site
+
+
+def operator(site: str) -> str:
+    return OPERATORS + site
 
 
 def specs_of(site: str) -> str:

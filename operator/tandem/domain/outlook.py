@@ -150,7 +150,7 @@ def _waves(snapshot: Snapshot, goings: Sequence[Going]) -> list[_Wave]:
         # By buckets at night, when nobody is there.
         moved += agents
         share = moved / whole if whole else buckets_moved / buckets
-        longest = max(longest_s(going.drain, pace, whole) for going in taking_part)
+        longest = max(longest_s(going.drain, pace, agents) for going in taking_part)
         shown = WaveInPlan(
             percent=round(100 * share),
             groups=len(taking_part),

@@ -148,20 +148,11 @@ def conflict(request: _Request) -> Refusal | None:
 
 
 def maintenance(request: _Request) -> Refusal | None:
-    for site in _destinations(request.groups):
-        spec = request.snapshot.site(site)
-        if spec is not None and spec.maintenance:
-            message = f"Site {site} has spec.maintenance: true; set it to false, or choose another site"
-            return Refusal(Reason.MAINTENANCE, message)
-    return None
+    return maintenance_refusal(request.snapshot, _destinations(request.groups))
 
 
 def inconsistent_target(request: _Request) -> Refusal | None:
-    for site in _destinations(request.groups):
-        published = request.snapshot.sites.get(site)
-        if published is not None and not published.consistent:
-            return Refusal(Reason.SPEC_NOT_CONSISTENT, f"Site {published.message}", temporary=True)
-    return None
+    return inconsistent_refusal(request.snapshot, _destinations(request.groups))
 
 
 def unsupported_by_cti(request: _Request) -> Refusal | None:
@@ -215,6 +206,25 @@ def hold_refusal(snapshot: Snapshot) -> Refusal | None:
     hold = snapshot.hold.record
     message = f"{hold.by} holds everything: {hold.reason or 'no reason given'}; `kubectl tandem resume` lifts it"
     return Refusal(Reason.HELD, message, temporary=True)
+
+
+def maintenance_refusal(snapshot: Snapshot, sites: Sequence[str]) -> Refusal | None:
+    """Refuse while a person has announced work at one of these sites."""
+    for site in sites:
+        spec = snapshot.site(site)
+        if spec is not None and spec.maintenance:
+            message = f"Site {site} has spec.maintenance: true; set it to false, or choose another site"
+            return Refusal(Reason.MAINTENANCE, message)
+    return None
+
+
+def inconsistent_refusal(snapshot: Snapshot, sites: Sequence[str]) -> Refusal | None:
+    """Refuse while the locations' copies of one of these Sites differ."""
+    for site in sites:
+        published = snapshot.sites.get(site)
+        if published is not None and not published.consistent:
+            return Refusal(Reason.SPEC_NOT_CONSISTENT, f"Site {published.message}", temporary=True)
+    return None
 
 
 def groups_in_the_way(snapshot: Snapshot) -> dict[str, str]:

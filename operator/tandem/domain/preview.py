@@ -12,9 +12,10 @@ from tandem.api.agentgroup import AgentGroupSpec
 from tandem.api.shift import ShiftPlan, ShiftSpec
 from tandem.domain.capacity import Ledger
 from tandem.domain.digest import order_digest
+from tandem.domain.drill_legs import busy_groups, reserve_home
 from tandem.domain.orders import earlier_order, plan_order
 from tandem.domain.outlook import groups_in
-from tandem.domain.plan import Plan, groups_in_the_way, reserve
+from tandem.domain.plan import Plan, reserve
 from tandem.domain.quarantine import quarantined
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import ShiftRecord
@@ -71,13 +72,14 @@ def previews(snapshot: Snapshot, asked: Sequence[Asked], now: Instant) -> tuple[
 
 
 class _Room:
-    """What is taken so far: by Shifts under way, and by those that were previewed before."""
+    """What is taken so far: by Shifts and Drills under way, and by those that were previewed before."""
 
     def __init__(self, snapshot: Snapshot, now: Instant) -> None:
         self._snapshot = snapshot
         self._now = now
         self._ledger = Ledger(snapshot)
-        self._busy = groups_in_the_way(snapshot)
+        reserve_home(self._ledger, snapshot)
+        self._busy = busy_groups(snapshot)
 
     def preview(self, asked: Asked) -> Preview:
         spec = asked.spec

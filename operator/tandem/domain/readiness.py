@@ -1,12 +1,15 @@
-"""Readiness: would a group's agents have somewhere to go if the site that has most of them were lost now?"""
+"""Readiness: would a group's agents have somewhere to go if a site that has some of them were lost now?"""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tandem.api.agentgroup import AgentGroupSpec
-from tandem.domain.capacity import Ledger, agents_in
+from tandem.domain.capacity import agents_in
+from tandem.domain.forecast import Forecast, people
+from tandem.domain.quarantine import failing
+from tandem.domain.reasons import Reason
 from tandem.domain.snapshot import Placed, Snapshot
-from tandem.domain.verdicts import system_verdict, usability
-from tandem.domain.words import accusers
+from tandem.domain.verdicts import system_verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +22,19 @@ class Readiness:
 
 
 def failover_readiness(
-    snapshot: Snapshot, name: str, spec: AgentGroupSpec, placed: Placed, ledger: Ledger
+    snapshot: Snapshot, name: str, spec: AgentGroupSpec, placed: Placed, forecast: Forecast
 ) -> Readiness:
-    """Whether a failover of group `name` would work right now, and if not, why: the first that applies."""
-    shares = placed.map.end_shares
-    home = max(shares, key=lambda site: shares[site])
-    others = [site for site in spec.sites if site != home]
-    if not others:
-        return Readiness(False, "NoOtherSite", f"spec.sites names only {home}; add a second site")
+    """Whether a failover of group `name` would work right now, and if not, why: the first that applies.
+
+    Each site is asked about where the group has agents, one that is lost already first.
+
+    Args:
+        forecast: Of the same snapshot, shared by all groups that are asked about.
+    """
+    homes = sorted(placed.map.touched_shares, key=lambda site: _urgency(snapshot, placed, site))
+    for home in homes:
+        if not set(spec.sites) - {home}:
+            return Readiness(False, "NoOtherSite", f"spec.sites names only {home}; add a second site")
     hold = snapshot.hold
     if hold is not None:
         return Readiness(
@@ -34,45 +42,74 @@ def failover_readiness(
         )
     if snapshot.coordinator is None:
         return Readiness(False, "NoCoordinator", "no engine is coordinator, so nobody could commit a failover")
-    watching = accusers(snapshot, home, spec.system)
-    if len(watching) < 2:
-        seen_by = " and ".join(sorted(watching)) or "nobody"
-        message = f"{home} is watched from outside by {seen_by} only; it takes two locations to call it Absent"
-        return Readiness(False, "TooFewObservers", f"{message}: look at the other locations' engines")
-    if home not in snapshot.heartbeats:
-        verdict = system_verdict(snapshot, home, spec.system)
-        if verdict.not_given_up:
-            return Readiness(False, "NotGivenUp", verdict.sentence)
+    for home in homes:
+        against = (
+            _unwatched(forecast, home, spec.system)
+            or _not_given_up(snapshot, home, spec.system)
+            or _newer_map(snapshot, name, spec, placed)
+            or _without_room(forecast, home, name, spec, placed)
+        )
+        if against is not None:
+            return against
+    decider = "" if spec.failover == "Automatic" else "; spec.failover is Manual, so a person decides"
+    ways = "; ".join(_ways(forecast, homes, name, spec, placed))
+    return Readiness(True, "RoomElsewhere", f"there is room elsewhere: {ways}{decider}")
+
+
+def _urgency(snapshot: Snapshot, placed: Placed, site: str) -> tuple[bool, int, str]:
+    """Sorts first where somebody waits already, then where most are."""
+    lost = site not in snapshot.heartbeats or failing(snapshot, site)
+    return not lost, -placed.map.end_shares.get(site, 0), site
+
+
+def _unwatched(forecast: Forecast, home: str, system: str) -> Readiness | None:
+    watching = forecast.watchers(home, system)
+    if len(watching) >= 2:
+        return None
+    seen_by = " and ".join(sorted(watching)) or "nobody"
+    message = f"{home} is watched from outside by {seen_by} only; it takes two locations to call it Absent"
+    return Readiness(False, "TooFewObservers", f"{message}: look at the other locations' engines")
+
+
+def _not_given_up(snapshot: Snapshot, home: str, system: str) -> Readiness | None:
+    if home in snapshot.heartbeats:
+        return None
+    verdict = system_verdict(snapshot, home, system)
+    return Readiness(False, "NotGivenUp", verdict.sentence) if verdict.not_given_up else None
+
+
+def _newer_map(snapshot: Snapshot, name: str, spec: AgentGroupSpec, placed: Placed) -> Readiness | None:
+    """A map cannot be newer than the store it comes from, unless another store took its place and counts anew."""
     for site in spec.sites:
         report = snapshot.group_report(site, spec.system, name)
         if report is not None and report.revision > placed.revision:
-            return Readiness(False, "NewerMapAtCTI", _newer_map(spec.system, site, report.revision, placed.revision))
-    agents = agents_in(shares[home], spec.agents)
-    reasons = []
-    for site in others:
-        usable = usability(snapshot, site, spec.system)
-        if not usable.usable:
-            reasons.append(("OtherSiteNotUsable", usable.why))
-            continue
-        room = ledger.capacity(site, spec.system) - ledger.load(site, spec.system)
-        if room < agents:
-            message = f"{spec.system} at {site} has room for {max(room, 0)} of the {people(agents)} now at {home}"
-            reasons.append(("CapacityExceeded", f"{message}; raise its capacity, or let some work elsewhere"))
-            continue
-        decider = "" if spec.failover == "Automatic" else "; spec.failover is Manual, so a person decides"
-        message = f"{site} is usable and has room for {room}; {home} has {people(agents)} of this group{decider}"
-        return Readiness(True, "RoomElsewhere", message)
-    return Readiness(False, reasons[0][0], "; ".join(message for _, message in reasons))
+            message = (
+                f"the CTI of {spec.system} at {site} holds revision {report.revision} of this group and the store is "
+                f"at {placed.revision} only: the store was replaced under it, and it refuses whatever is older. "
+                "Restore the store with `etcdutl snapshot restore --mark-compacted --bump-revision` and a number that "
+                f"brings its revisions beyond {report.revision}"
+            )
+            return Readiness(False, "NewerMapAtCTI", message)
+    return None
 
 
-def _newer_map(system: str, site: str, held: int, stored: int) -> str:
-    """A map cannot be newer than the store it comes from, unless another store took its place and counts anew."""
-    return (
-        f"the CTI of {system} at {site} holds revision {held} of this group and the store is at {stored} only: the "
-        f"store was replaced under it, and it refuses whatever is older. Restore the store with `etcdutl snapshot "
-        f"restore --mark-compacted --bump-revision` and a number that brings its revisions beyond {held}"
-    )
+def _without_room(forecast: Forecast, home: str, name: str, spec: AgentGroupSpec, placed: Placed) -> Readiness | None:
+    """As an emergency would have it: what the more important leave."""
+    found = forecast.of(home, placed.record.system, name)
+    if found is None or not found.left:
+        return None
+    if found.reason is Reason.TARGET_NOT_USABLE:
+        return Readiness(False, "OtherSiteNotUsable", found.why)
+    if found.reason is not Reason.CAPACITY_EXCEEDED:
+        return Readiness(False, str(found.reason), found.why)
+    left = people(agents_in(found.left, spec.agents))
+    message = f"{found.why}: {left} would find no room, as more important groups come first; raise its capacity, or"
+    return Readiness(False, str(found.reason), f"{message} let some work elsewhere")
 
 
-def people(count: int) -> str:
-    return "1 agent" if count == 1 else f"{count} agents"
+def _ways(forecast: Forecast, homes: Iterable[str], name: str, spec: AgentGroupSpec, placed: Placed) -> Iterator[str]:
+    """Where whose agents would go."""
+    for home in homes:
+        found = forecast.of(home, placed.record.system, name)
+        for target, buckets in found.targets.items() if found is not None else ():
+            yield f"{people(agents_in(buckets, spec.agents))} at {home} would go to {target}"

@@ -62,6 +62,8 @@ class Reason(StrEnum):
     COMPLETED = "Completed"
     AGENTS_STAY = "AgentsStay"
     AGENTS_MISSING = "AgentsMissing"
+    NOBODY_REHEARSED = "NobodyRehearsed"
+    CALLS_CUT = "CallsCut"
     ABORTED_BY_USER = "AbortedByUser"
     ABORTING = "Aborting"
     ROLLED_BACK = "RolledBack"

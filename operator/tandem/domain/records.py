@@ -38,6 +38,13 @@ class HeartbeatRecord(Record):
     version: str = ""
 
 
+class OperatorRecord(Record):
+    """What runs a location's objects. The key is on the operator's lease."""
+
+    version: str
+    kubernetes: str = Field(default="", description="Version of the API server, like v1.33.1; empty: not known yet.")
+
+
 class SpecRecord(Record):
     """One object as one location's operator read it."""
 
@@ -119,6 +126,7 @@ class RehearsalTimes(Record):
     silenced_at: float = Field(description="The site's CTI took the first word: agents hear nothing from here on.")
     detected_at: float = Field(description="A second location said so too.")
     confirmed_at: float = Field(description="It had stood for long enough.")
+    silent: int | None = Field(default=None, description="Agents whom the site's CTIs kept silent; None: unsaid.")
 
 
 class ShiftRecord(Record):
@@ -129,6 +137,7 @@ class ShiftRecord(Record):
     order_digest: str = ""
     created_at: float
     created_in: str = Field(description="Site whose operator created it.")
+    approved_at: float = Field(default=0.0, description="When an operator learned that a person approves it.")
     phase: Phase = "Pending"
     reason: str = ""
     message: str = ""
@@ -205,6 +214,10 @@ class DrillMarkRecord(Record):
     version: str = Field(default="", description="Of the engine there; empty: it writes nothing.")
     boot: str = Field(default="", description="Of the CTI; empty: it says nothing.")
     softswitch_uptime: int = 0
+    operator_version: str = Field(default="", description="This and the next three: empty where nobody says.")
+    kubernetes_version: str = ""
+    cti_version: str = ""
+    softswitch_version: str = ""
     signed_in: int = 0
     talking: int = 0
     calls_waiting: int = 0
@@ -335,6 +348,13 @@ class DrillRunRecord(Record):
         return self.targets or ((self.shift.to,) if self.shift.to else ())
 
 
+class DrillAnswerRecord(Record):
+    """What became of one command to a Drill."""
+
+    id: str
+    answer: str
+
+
 class DrillRecord(Record):
     """A Drill as the locations share it. One key, so that whatever happens of it happens once."""
 
@@ -349,6 +369,9 @@ class DrillRecord(Record):
     handled: dict[str, str] = Field(default_factory=dict, description="Site -> id of the last command taken from it.")
     request: str = Field(default="", description="ID of the last command.")
     answer: str = Field(default="", description="What became of it.")
+    answered: tuple[DrillAnswerRecord, ...] = Field(
+        default=(), description="Those before it, newest first: whoever gave one may still be looking."
+    )
     last_success_at: float = 0.0
     reason: str = ""
     message: str = ""
@@ -383,6 +406,7 @@ class SystemReport(Record):
     confirmed: bool = False
     groups: dict[str, GroupReport] = Field(default_factory=dict)
     softswitch_uptime: int = 0
+    softswitch_version: str = Field(default="", description="Empty: it does not say.")
     softswitch_revision: int = Field(default=0, description="Newest placement revision the softswitch holds.")
     registered: int = 0
     calls: int = 0
@@ -397,13 +421,19 @@ class MovesOfWave(Record):
 
 
 class MovesOfShift(Record):
-    agents: int
+    agents: int = Field(description="All who have told their gap, on either way.")
+    back: int = Field(default=0, description="Those of them who have come back after an abort.")
     p50: float
     p95: float
     max: float
     last_at: float
     waves: dict[str, MovesOfWave] = Field(default_factory=dict, description="By number of the wave, from 1.")
     recent_p95: float = Field(default=0.0, description="Of the last agents only: how it goes now.")
+
+    @property
+    def moved(self) -> int:
+        """Those who arrived where the Shift takes them."""
+        return self.agents - self.back
 
 
 class MovesRecord(Record):
@@ -440,6 +470,7 @@ class ArrivalRecord(Record):
     gap: float
     at: float = Field(description="When it was signed in, by the client's clock.")
     delay: DelayRecord | None = None
+    failed_over: bool = Field(default=False, description="Without a ticket: the client found its city lost by itself.")
 
 
 class ArrivalsOfShift(Record):
@@ -451,6 +482,8 @@ class ArrivalsOfShift(Record):
     whys: dict[str, int] = Field(default_factory=dict, description="What most of the way waited for -> agents.")
     slowest: tuple[ArrivalRecord, ...] = ()
     latest: tuple[ArrivalRecord, ...] = ()
+    failed_over_gaps: dict[int, int] = Field(default_factory=dict, description="`gaps` of those without a ticket.")
+    failed_over_times: dict[int, int] = Field(default_factory=dict, description="`times` of those without a ticket.")
 
     @property
     def agents(self) -> int:
@@ -486,6 +519,9 @@ class RehearsedRecord(ObservationRecord):
     """The same as it would be if the site were lost: of one Drill's run, for its groups only."""
 
     run: str = Field(description="namespace/drill/run.")
+    silent: int | None = Field(
+        default=None, description="The site's own word: agents whom its CTI keeps silent. None: of others, or unsaid."
+    )
 
 
 class TargetTestRecord(Record):

@@ -196,11 +196,16 @@ def _so_far(turn: Turn, entry: DrillEntry, run: DrillRunRecord) -> str:
     said = turn.snapshot.rehearsed.get(entry.name, {})
     name = run_name(entry, run)
     parts = []
+    heard: set[str] = set()
     for (_, system), words in sorted(said.items()):
         of_run = {who: word.record for who, word in words.items() if getattr(word.record, "run", "") == name}
         firm = sorted(who for who, record in of_run.items() if record.firm)
         parts.append(f"of {system} {' and '.join(sorted(of_run)) or 'nobody'} said so, firmly {len(firm)}")
-    return "; ".join(parts) or "nobody said so"
+        heard.update({system} if turn.record.rehearses in of_run else ())
+    for system in sorted({plan.system for plan in turn.record.plan} - heard):
+        mute = f"{turn.record.rehearses} itself did not: its CTI of {system} kept nobody silent"
+        parts.append(f"{mute} (nobody was idle in a bucket without calls and reached the other sites, or it refused)")
+    return "; ".join(parts)
 
 
 def _fail_over(turn: Turn, entry: DrillEntry, losses: Mapping[str, Loss]) -> None:
@@ -246,11 +251,16 @@ def _times(turn: Turn, entry: DrillEntry, losses: Mapping[str, Loss]) -> Rehears
     said = turn.snapshot.rehearsed.get(entry.name, {})
     words = [(who, word) for of_site in said.values() for who, word in of_site.items() if word.key in evidence]
     own = [word.record.since for who, word in words if who == turn.record.rehearses]
+    counts = [getattr(word.record, "silent", None) for who, word in words if who == turn.record.rehearses]
+    known = [count for count in counts if count is not None]
     others = [word.record.since for who, word in words if who != turn.record.rehearses]
     silenced, wall = min(own), turn.now.wall
     confirmed = wall + max(found.in_s for found in losses.values())
     return RehearsalTimes(
-        silenced_at=silenced, detected_at=max(silenced, min(others)), confirmed_at=min(confirmed, wall)
+        silenced_at=silenced,
+        detected_at=max(silenced, min(others)),
+        confirmed_at=min(confirmed, wall),
+        silent=sum(known) if len(known) == len(counts) else None,
     )
 
 

@@ -6,27 +6,15 @@ An operator that cannot say (its Kubernetes API, or itself, is gone) holds nobod
 the city, and the test agents who sign in at the target and are called say more than a count. Pure.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Final, Literal
+from collections.abc import Iterable
+from typing import Final
 
-from tandem.api.site import Scaling, System
 from tandem.constants import READY_UNKNOWN_S
-from tandem.domain.capacity import Ledger, wanted_replicas
+from tandem.domain.capacity import Ledger, scaled_parts, wanted_replicas
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.snapshot import Snapshot
 
-Part = Literal["cti", "softswitch"]
-
 _REMEDY: Final = "its Site's conditions ReplicasOwned and DeploymentsPatched there say what may keep them"
-
-
-def scaled_parts(system: System) -> Iterator[tuple[Part, str, Scaling]]:
-    """The parts whose replicas are raised for arriving agents: name, Deployment, how."""
-    parts: tuple[tuple[Part, str, Scaling], ...] = (
-        ("cti", system.cti.deployment, system.cti.scaling),
-        ("softswitch", system.softswitch.deployment, system.softswitch.scaling),
-    )
-    return (part for part in parts if part[2].mode != "None")
 
 
 def replicas_missing(

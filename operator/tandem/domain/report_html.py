@@ -6,8 +6,19 @@ from typing import Final
 
 from tandem.domain import report_svg as svg
 from tandem.domain.published import SHARES, share_text
-from tandem.domain.report_model import Arrival, DrillReport, Way
-from tandem.domain.report_words import MOMENTS, NEVER, UNKNOWN, count, failover_phases, moment, seconds, why
+from tandem.domain.report_model import Arrival, CallsOfGroups, DrillReport, Location, Way
+from tandem.domain.report_words import (
+    MOMENTS,
+    NEVER,
+    UNKNOWN,
+    automatic,
+    count,
+    failover_phases,
+    kept_silent,
+    moment,
+    seconds,
+    why,
+)
 
 NAMED_ON_PAPER: Final = 10
 """Agents of each list; the JSON names more."""
@@ -246,8 +257,10 @@ def _phases(report: DrillReport) -> str:
     ]
     if report.failover is not None and report.failover.silenced_at is not None:
         lost = report.failover
-        heard = f"{lost.silence} % of the idle agents heard nothing of {lost.site} from {moment(lost.silenced_at)} on"
+        heard = f"{kept_silent(lost)} heard nothing of {lost.site} from {moment(lost.silenced_at)} on"
         parts.append(f"<p>{escape(heard)}; after that: {escape(', '.join(failover_phases(lost)))}.</p>")
+        if lost.failed_over is not None:
+            parts.append(f"<p>{escape(automatic(lost.failed_over).capitalize())}.</p>")
     for way in _ways(report):
         parts.append(
             f"<h3>{escape(_name(way))}: Shift {escape(way.shift.rpartition('/')[2])}, {escape(way.phase)}</h3>"
@@ -316,7 +329,17 @@ def _calls(report: DrillReport) -> str:
         + _table(("", "in progress", "waiting"), moments, _numbers(1, 2))
         + "<h3>During the run</h3>"
         + _table(("calls", ""), rows, _numbers(1))
+        + _calls_there(calls)
         + _list([f"Measured: {text}" for text in calls.measured] + [f"Not measured: {x}" for x in calls.not_measured])
+    )
+
+
+def _calls_there(calls: CallsOfGroups) -> str:
+    if not calls.there:
+        return ""
+    rows = [(one.site, seconds(one.seconds), count(one.answered), count(one.cut)) for one in calls.there]
+    return "<h3>At the other site, while they were to work there</h3>" + _table(
+        ("site", "for", "answered", "cut"), rows, _numbers(1, 2, 3)
     )
 
 
@@ -365,23 +388,35 @@ def _in_force(report: DrillReport) -> str:
         (
             one.site,
             one.system or "-",
-            one.engine_version or "writes nothing",
-            one.cti_boot or "-",
-            f"{one.softswitch_uptime:,} s" if one.softswitch_uptime else "-",
+            _tandem(one),
+            one.kubernetes_version or "-",
+            ", ".join(part for part in (one.cti_version, one.cti_boot and f"life {one.cti_boot}") if part) or "-",
+            ", ".join(
+                part
+                for part in (one.softswitch_version, one.softswitch_uptime and f"up {one.softswitch_uptime:,} s")
+                if part
+            )
+            or "-",
             "; ".join(one.changed) or "nothing",
         )
         for one in report.locations
     ]
-    head = ("location", "system", "Tandem", "CTI's life", "softswitch up", "changed on the way")
+    head = ("location", "system", "Tandem", "Kubernetes", "CTI", "softswitch", "changed on the way")
     differ = [one for one in report.specs if not one.agreed]
     same = [(one.object, one.digest, " ".join(one.sites)) for one in report.specs]
     verdict = f"{len(differ)} differ between locations." if differ else "Every location had read the same."
     return (
         "<h2>What was in force</h2>"
-        + _table(head, rows, _numbers(4))
+        + _table(head, rows)
         + f"<h3>Digests of the specs at the start</h3><p>{verdict}</p>"
         + _table(("object", "SHA-256, first 16 digits", "read by"), same)
     )
+
+
+def _tandem(one: Location) -> str:
+    """Engine and operator; one image as a rule, but for the moments of an upgrade."""
+    engine, operator = one.engine_version or "writes nothing", one.operator_version
+    return engine if operator in ("", one.engine_version) else f"engine {engine}, operator {operator}"
 
 
 def _trend(report: DrillReport) -> str:

@@ -123,6 +123,18 @@ class Phase(Part):
     seconds: float
 
 
+class FailedOver(Part):
+    """The agents who came without a ticket: their clients found the site lost by themselves, as in an emergency."""
+
+    agents: int
+    gaps: Spread = Field(description="Their own seconds without service, since the last word from their site.")
+    first_sign_in: float = Field(description="Seconds since `silencedAt`, as of the phases.")
+    last_sign_in: float
+    time_to: dict[str, float | None] = Field(
+        description="Share of these agents in percent -> seconds since `silencedAt` until they were signed in."
+    )
+
+
 class FailoverTimes(Part):
     """The phases of a rehearsed failover: seconds since the agents who were kept silent heard their site last.
 
@@ -130,14 +142,22 @@ class FailoverTimes(Part):
     """
 
     site: str = Field(description="Site that counted as lost.")
-    silence: int = Field(description="Percent of each group's idle agents who heard nothing of it.")
+    silence: int = Field(description="Percent of each group's idle agents who were to hear nothing of it.")
+    silent_agents: int | None = Field(
+        default=None,
+        description="Agents who heard nothing of it, as its CTIs chose them; null: unsaid, or it did not come to a"
+        " failover.",
+    )
     silenced_at: str | None = Field(description="When that began; null: it did not come to a failover.")
     detected: float | None = Field(description="A second location found the site lost.")
     confirmed: float | None = Field(description="That had stood for long enough.")
     committed: float | None = Field(description="The groups were placed elsewhere.")
     doors_open: float | None = Field(description="The last bucket was the other site's, and its door open.")
-    first_sign_in: float | None = Field(description="The first agent was signed in there.")
+    first_sign_in: float | None = Field(description="The first agent was signed in there, by whatever way.")
     last_sign_in: float | None = Field(description="The last one, those who finished a call first included.")
+    failed_over: FailedOver | None = Field(
+        default=None, description="Those who came by the automatic path alone; null: nobody did, or no CTI tells."
+    )
 
 
 class Location(Part):
@@ -148,6 +168,10 @@ class Location(Part):
     engine_version: str = Field(description="Empty: it wrote nothing.")
     cti_boot: str
     softswitch_uptime: int = Field(description="Seconds, when the run started.")
+    operator_version: str = Field(default="", description="Of Tandem's operator; empty: it does not say.")
+    kubernetes_version: str = Field(default="", description="Of the location's API server; empty: nobody says.")
+    cti_version: str = Field(default="", description="Empty: the CTI does not say.")
+    softswitch_version: str = Field(default="", description="Empty: the softswitch does not say.")
     changed: tuple[str, ...] = Field(description="What was another one at the end, as sentences.")
 
 
@@ -169,6 +193,15 @@ class MapOfGroup(Part):
     verdict: Literal["Equal", "OnTheWay", "Different", "Gone"]
 
 
+class CallsThere(Part):
+    """The calls of the run's groups at a site that received agents, while they were to work there."""
+
+    site: str
+    seconds: float = Field(description="From the last arrival until the way back began.")
+    answered: int | None = Field(description="Answered by agents there; null: not measured.")
+    cut: int | None = Field(description="Answered, and ended neither by caller nor by agent; null: not measured.")
+
+
 class CallsOfGroups(Part):
     """The calls of the run's groups. Counts are those between start and end of the run, of all sites together."""
 
@@ -180,6 +213,9 @@ class CallsOfGroups(Part):
     unheard: int | None = Field(description="Answered and over; how it ended was not heard.")
     abandoned: int | None = Field(description="The caller gave up before anybody answered.")
     refused: int | None = Field(description="Nobody could be found.")
+    there: tuple[CallsThere, ...] = Field(
+        default=(), description="The same at each site that received agents, during the hold; empty: there was none."
+    )
     measured: tuple[str, ...] = Field(description="What these figures are.")
     not_measured: tuple[str, ...] = Field(description="What they do not show.")
 

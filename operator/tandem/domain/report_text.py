@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from tandem.domain.published import SHARES, share_text
 from tandem.domain.report_model import DrillReport, Way
-from tandem.domain.report_words import NEVER, count, failover_phases, moment, seconds, why
+from tandem.domain.report_words import NEVER, automatic, count, failover_phases, kept_silent, moment, seconds, why
 
 
 def text(report: DrillReport) -> str:
@@ -19,7 +19,11 @@ def _lines(report: DrillReport) -> Iterable[str]:
     if report.started_at is not None:
         yield f"  from {moment(report.started_at)} to {moment(report.finished_at)} UTC, {seconds(report.seconds)}"
     if report.failover is not None and report.failover.silenced_at is not None:
-        yield f"  {report.failover.site} counted as lost: {', '.join(failover_phases(report.failover))}"
+        lost = report.failover
+        yield f"  {lost.site} counted as lost: {', '.join(failover_phases(lost))}"
+        yield f"  {kept_silent(lost)} heard nothing of {lost.site}"
+        if lost.failed_over is not None:
+            yield f"    {automatic(lost.failed_over)}"
     for way in (report.out, report.back):
         if way.committed_at is not None:
             yield from _way(way)
@@ -29,6 +33,11 @@ def _lines(report: DrillReport) -> Iterable[str]:
             f"  calls: {count(calls.answered)} answered, {count(calls.cut)} cut, {count(calls.abandoned)} given up in "
             f"the queue, {count(calls.refused)} refused"
         )
+        for one in calls.there:
+            yield (
+                f"    at {one.site}, {seconds(one.seconds)} from the last arrival to the way back: "
+                f"{count(one.answered)} answered, {count(one.cut)} cut"
+            )
     yield f"  {report.restored_text}"
     known = report.published
     published = ", ".join(f"{share_text(share)} % in {seconds(known.time_to[share_text(share)])}" for share in SHARES)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from tandem.domain.delays import MEANING, Why
-from tandem.domain.report_model import FailoverTimes
+from tandem.domain.report_model import FailedOver, FailoverTimes
 
 NEVER: Final = "never"
 UNKNOWN: Final = "not measured"
@@ -15,11 +15,6 @@ MOMENTS: Final = {
     "Over": "at the end",
 }
 """Moments of a run, in their order."""
-
-
-def config_map_name(drill: str, run: str) -> str:
-    """Name of the ConfigMap that keeps a run's report. `drill`: without its namespace."""
-    return f"{drill[:200]}-{run}-report"
 
 
 def seconds(value: float | None, none: str = UNKNOWN) -> str:
@@ -49,6 +44,23 @@ def failover_phases(found: FailoverTimes) -> list[str]:
         ("last door open", found.doors_open),
     )
     return [f"{name} {seconds(value)}" for name, value in named]
+
+
+def automatic(found: FailedOver) -> str:
+    """Those who came by the automatic path alone, with their own times."""
+    gaps = found.gaps
+    shares = ", ".join(f"{share} % {seconds(value, NEVER)}" for share, value in found.time_to.items())
+    return (
+        f"by the automatic path alone, without a ticket: {count(found.agents)} agents, out of service "
+        f"p50 {seconds(gaps.p50)}, p95 {seconds(gaps.p95)}, longest {seconds(gaps.max)}; signed in from "
+        f"{seconds(found.first_sign_in)} to {seconds(found.last_sign_in)} ({shares})"
+    )
+
+
+def kept_silent(found: FailoverTimes) -> str:
+    """Who heard nothing of the site: as many as its CTIs chose, which may be fewer than they were asked for."""
+    chosen = f"{UNKNOWN} how many" if found.silent_agents is None else f"{found.silent_agents:,}"
+    return f"{chosen} idle agents ({found.silence} % of them were asked for)"
 
 
 def count(value: int | None) -> str:

@@ -8,7 +8,7 @@ Nobody is waited for:
                                                          A is empty
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from tandem.api.agentgroup import AgentGroupSpec, Drain
@@ -21,7 +21,6 @@ from tandem.domain.quarantine import failing
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.selection import FORCED
 from tandem.domain.snapshot import FAILOVER, Instant, Placed, Snapshot
-from tandem.domain.verdicts import usability
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,27 @@ class Rescue:
     @property
     def targets(self) -> frozenset[str]:
         return frozenset(slot.end for slot in self.moves.values())
+
+
+def yielding(snapshot: Snapshot, site: str, lost: Container[str]) -> set[str]:
+    """Groups whose Shifts have no claim to any room now: those of the lost city, and those that have not begun.
+
+    Args:
+        lost: Systems that are lost at `site`.
+    """
+    groups = {
+        plan.group for shift in snapshot.unfinished_shifts() if not shift.record.wave for plan in shift.record.plan
+    }
+    for name, placed in snapshot.placements.items():
+        if placed.record.system in lost and site in placed.map.touched_shares:
+            groups.add(name)
+    return groups
+
+
+def importance(snapshot: Snapshot, name: str) -> tuple[int, str]:
+    """Sorts the most important group first: it gets the room there is."""
+    spec = snapshot.group(name)
+    return -(spec.priority if spec else 0), name
 
 
 def cause_of(site: str, number: int) -> str:
@@ -70,7 +90,7 @@ def rescue(
         lost = [bucket for bucket in lost if placed.map.slots[bucket].to]
     rest: list[int] = []
     if lost:
-        room, unusable = _room(draft.snapshot, ledger, spec, site, group)
+        room, unusable = _room(draft, ledger, spec, site, group)
         for bucket in lost:
             to = placed.map.slots[bucket].to
             if to and to in room:
@@ -85,8 +105,8 @@ def rescue(
         if not moves:
             first = next(iter(room))
             needs = agents_in(len(rest), spec.agents)
-            has = ledger.capacity(first, spec.system) - ledger.load(first, spec.system)
-            return no_capacity(first, spec.system, needs, has)
+            has = ledger.present(first, spec.system) - ledger.load(first, spec.system)
+            return no_capacity(first, spec.system, needs, has, ledger.not_ready(first, spec.system))
     if not moves:
         return None
     left = sum(1 for bucket in rest if bucket not in moves)
@@ -113,7 +133,7 @@ def _by_release(
     lost: list[int] = []
     for bucket, slot in enumerate(placed.map.slots):
         if slot.to == site:
-            if usability(draft.snapshot, slot.site, placed.record.system).usable:
+            if draft.usability(slot.site, placed.record.system).usable:
                 moves[bucket] = Slot(site, slot.site)  # it was on its way there: back to where it came from
         elif slot.site != site:
             continue
@@ -128,23 +148,23 @@ def _by_release(
     return moves, lost
 
 
-def _room(
-    snapshot: Snapshot, ledger: Ledger, spec: AgentGroupSpec, site: str, name: str
-) -> tuple[dict[str, int], list[str]]:
+def _room(draft: Draft, ledger: Ledger, spec: AgentGroupSpec, site: str, name: str) -> tuple[dict[str, int], list[str]]:
     """Buckets of this group that each usable site can take, in the order of spec.sites; and why others cannot.
 
+    It fills what is Ready: nobody waits for what may come up while it has room for some. The rest follow.
     A site whose own failover has not ended is taken only when there is no other.
     """
+    snapshot = draft.snapshot
     room: dict[str, int] = {}
     unusable = []
     others = [other for other in spec.sites if other != site]
     for other in sorted(others, key=lambda other: failing(snapshot, other)):
-        found = usability(snapshot, other, spec.system)
+        found = draft.usability(other, spec.system)
         if not found.usable:
             unusable.append(found.why)
         elif not room or not failing(snapshot, other):
             there = snapshot.placements[name].map.touched_shares.get(other, 0)
-            room[other] = ledger.room_in_buckets(other, spec.system, name, spec.agents, there)
+            room[other] = ledger.room_in_buckets(other, spec.system, name, spec.agents, there, ready=True)
     return room, unusable
 
 

@@ -32,6 +32,7 @@ from tandem.domain.target_tests import targets_of, untested
 from tandem.domain.turn import Turn
 from tandem.domain.wave_measures import alarmed, measured
 from tandem.domain.waves import (
+    announced_maintenance,
     commit_wave,
     full_target,
     leaving_in,
@@ -136,7 +137,11 @@ def awaiting_approval(turn: Turn) -> None:
         turn.become(Reason.ABORTED_BY_USER, f"{aborted(turn.record)} before anything was moved", phase="RolledBack")
     elif spec.approved:
         groups = [plan.group for plan in turn.record.plan]
-        refusal = _outdated(turn) or conflict_refusal(turn.draft.busy, turn.entry.name, groups)
+        refusal = (
+            _outdated(turn)
+            or conflict_refusal(turn.draft.busy, turn.entry.name, groups)
+            or announced_maintenance(turn)  # copies that differ are waited for, as in every Shift that prepares
+        )
         if refusal is not None:
             turn.become(refusal.reason, refusal.message, phase="Failed")
         else:
@@ -279,7 +284,7 @@ PHASES: Final[dict[str, Callable[[Turn], None]]] = {
 def arrivals(snapshot: Snapshot, shift: str) -> int:
     """Agents who arrived by this Shift, as the receiving cities count them."""
     return sum(
-        moves.agents for entry in snapshot.moves.values() if (moves := entry.record.shifts.get(shift)) is not None
+        moves.moved for entry in snapshot.moves.values() if (moves := entry.record.shifts.get(shift)) is not None
     )
 
 

@@ -22,8 +22,9 @@ def keep_pace(turn: Turn, leaving: Sequence[Leaving], places: Sequence[Place]) -
     """
     stated = float(turn.record.spec.pace)
     interval = max(PACE_INTERVAL_S, len(leaving) / PACE_GROUPS_PER_S)
-    since = turn.now.wall - max(turn.record.pace_at, turn.record.wave_started_at)
-    if 0 <= since < interval:
+    # By this engine's own clock, whoever coordinates: wall clocks are set.
+    since = min(turn.now.mono - turn.entry.pace_since, turn.in_phase_for)
+    if since < interval:
         turn.draft.wake(turn.now.mono + interval - since + 0.001)
     else:
         now = pace_now(turn.record)

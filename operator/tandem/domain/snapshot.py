@@ -23,6 +23,7 @@ from tandem.domain.records import (
     HoldRecord,
     MovesRecord,
     ObservationRecord,
+    OperatorRecord,
     OrderRecord,
     PlacementRecord,
     RanRecord,
@@ -108,6 +109,8 @@ class ShiftEntry:
     """Monotonic time at which this engine first saw the present phase and wave."""
     gate_since: float = 0.0
     """The same of the record's `gate_since`, which counts for people: wall clocks are set."""
+    pace_since: float = 0.0
+    """The same of the record's `pace_at`."""
 
     @property
     def finished(self) -> bool:
@@ -136,6 +139,10 @@ class DrillEntry:
     mod_revision: int
     since: float
     """Monotonic time at which this engine first saw the present phase."""
+    waiting_since: float = 0.0
+    """The same of the run's `waiting_since`, which counts for people: wall clocks are set."""
+    unwatched_since: float = 0.0
+    """The same of the run's `unwatched_since`."""
 
     @property
     def under_way(self) -> bool:
@@ -184,6 +191,8 @@ class Published(Generic[S]):
     """AgentGroups: what identifies the order."""
     invalid: Refusal | None = None
     """Why the agreed spec cannot be read as this kind of object."""
+    evidence: tuple[tuple[str, int], ...] = ()
+    """Sites: the copies' keys with their mod revisions, its own one first: premises of a move onto it."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +215,8 @@ class Snapshot:
     drills: Mapping[str, DrillEntry] = field(default_factory=dict)
     drill_specs: Mapping[str, PublishedDrill] = field(default_factory=dict)
     heartbeats: Mapping[str, Entry[HeartbeatRecord]] = field(default_factory=dict)
+    operators: Mapping[str, Entry[OperatorRecord]] = field(default_factory=dict)
+    """Site -> versions of its operator and Kubernetes, where that operator says."""
     observations: Mapping[tuple[str, str, str], Mapping[str, Heard]] = field(default_factory=dict)
     """(site, system or "", component) -> observer -> its word."""
     departed: Mapping[tuple[str, str, str], Mapping[str, Gone]] = field(default_factory=dict)

@@ -55,7 +55,9 @@ class Rule:
     def of(cls, interval: float, timeout: float, confirm_after: float) -> "Rule":
         """The rule for this pace (seconds): firm well before `confirm_after`, of at least two failures."""
         beat = max(interval, timeout)
-        return cls(max(2, min(MOST_FAILURES, int(confirm_after / beat))), 1.5 * interval + timeout)
+        # A Site's times are bounded. Should one be 0 all the same, an observer that stops is worse than a strict one.
+        fit = int(confirm_after / beat) if beat > 0 else MOST_FAILURES
+        return cls(max(2, min(MOST_FAILURES, fit)), 1.5 * interval + timeout)
 
 
 @dataclass(frozen=True, slots=True)

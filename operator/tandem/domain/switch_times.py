@@ -44,6 +44,12 @@ def wave_of(record: ShiftRecord, group: str, bucket: int, came_from: str, here: 
     return 0
 
 
+def goes_back(record: ShiftRecord, group: str, came_from: str, here: str) -> bool:
+    """Whether an agent of a Shift's group who came this way has come back by its abort."""
+    way = f"{came_from}>{here}"
+    return not any(plan.group == group and way in plan.moves for plan in record.plan)
+
+
 def moves_of(snapshot: Snapshot, shift: str) -> MovesOfShift | None:
     """What all cities and systems together say of one Shift (`namespace/name`); None before anybody arrived.
 
@@ -55,6 +61,7 @@ def moves_of(snapshot: Snapshot, shift: str) -> MovesOfShift | None:
         return None
     return MovesOfShift(
         agents=sum(moves.agents for moves in found),
+        back=sum(moves.back for moves in found),
         p50=max(moves.p50 for moves in found),
         p95=max(moves.p95 for moves in found),
         max=max(moves.max for moves in found),
@@ -70,13 +77,15 @@ class SwitchTimes:
         self._waves: dict[int, list[float]] = {}
         self._recent: deque[float] = deque(maxlen=RECENT)
         self._last_at = 0.0
+        self._back = 0
 
     def __len__(self) -> int:
         return len(self._gaps)
 
-    def add(self, gap: float, at: float, wave: int = 0) -> None:
-        """One agent's. `wave`: the wave that the agent went with; 0: none, like the way back."""
+    def add(self, gap: float, at: float, wave: int = 0, *, back: bool = False) -> None:
+        """One agent's. `wave`: the wave that the agent went with; 0: none, like the way back (`back`)."""
         insort(self._gaps, gap)
+        self._back += back
         if wave:
             insort(self._waves.setdefault(wave, []), gap)
         self._recent.append(gap)
@@ -88,6 +97,7 @@ class SwitchTimes:
             raise ValueError("no agent has arrived")
         return MovesOfShift(
             agents=len(self._gaps),
+            back=self._back,
             p50=_rank(self._gaps, 50),
             p95=_rank(self._gaps, 95),
             max=self._gaps[-1],

@@ -9,7 +9,7 @@ from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.outlook import longest_s
-from tandem.domain.pace import GroupPace, pace_now, planned_agents
+from tandem.domain.pace import GroupPace, pace_now
 from tandem.domain.placement import Moves
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import PlacementRecord, Record, ShiftRecord
@@ -95,6 +95,10 @@ def room_beside(targets: set[tuple[str, str]]) -> int:
     return TXN_OPERATIONS - _OTHERS - _WORDS * len(targets)
 
 
-def deadline_s(record: ShiftRecord, drain: Drain) -> float:
-    """Seconds that a wave of either way may take: the longest call and wrap-up, and the time its pace needs."""
-    return longest_s(drain, pace_now(record), planned_agents(record))
+def deadline_s(record: ShiftRecord, drain: Drain, agents: float) -> float:
+    """Seconds that a wave of either way may take: the longest call and wrap-up, and the time its pace needs.
+
+    Args:
+        agents: Most that this wave may have.
+    """
+    return longest_s(drain, pace_now(record), agents)

@@ -4,17 +4,17 @@ Healthy      everybody who tries it gets through
 Maintenance  a person says so
 Unknown      too little is said of it
 Degraded     usable, but somebody has a firm accusation against it
-Suspect      accused, and not enough to act on it yet
-Down         broken, but its engine still writes, so it can cooperate (`loss`)
-Absent       silent, and nobody gets through to it (`loss`)
+Suspect      accused, and not enough to act on it yet, or not for long enough
+Down         broken, but its engine still writes, so it can cooperate (`loss`, confirmed)
+Absent       silent, and nobody gets through to it (`loss`, confirmed)
 """
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Literal
 
-from tandem.domain.loss import loss, spared
-from tandem.domain.snapshot import Snapshot
+from tandem.domain.loss import Loss, loss, spared
+from tandem.domain.snapshot import Instant, Snapshot
 from tandem.domain.words import COMPONENTS, DEEP, ENGINE, Word, accusation, observers, words_about
 
 
@@ -48,6 +48,7 @@ class Verdict:
     reason: str
     sentence: str
     since: float
+    """Since when, as far as the sources tell, in seconds since the epoch; 0: they do not."""
     components: tuple[ComponentVerdict, ...] = ()
     not_given_up: bool = False
     """Whether enough speak against a system that is not lost all the same; the sentence says who gets through."""
@@ -68,8 +69,12 @@ def component_verdict(snapshot: Snapshot, site: str, system: str, component: str
     )
 
 
-def system_verdict(snapshot: Snapshot, site: str, system: str) -> Verdict:
-    """The verdict on one system of one site. Systems are judged apart: hotel may be suspect while flight is fine."""
+def system_verdict(snapshot: Snapshot, site: str, system: str, now: Instant | None = None) -> Verdict:
+    """The verdict on one system of one site. Systems are judged apart: hotel may be suspect while flight is fine.
+
+    Args:
+        now: On the clock of whoever took the snapshot. None: what only time confirms, and no failover says, is Suspect.
+    """
     spec = snapshot.site(site)
     if spec is None or spec.system(system) is None:
         return Verdict(State.UNKNOWN, "UnknownSystem", f"{site} has no system {system}", 0.0)
@@ -79,18 +84,48 @@ def system_verdict(snapshot: Snapshot, site: str, system: str) -> Verdict:
         for component in (component_verdict(snapshot, site, system, component) for component in DEEP)
         if component.state != "Unknown"
     )
-    lost = loss(snapshot, site, system, 0.0)
+    lost = loss(snapshot, site, system, now.mono if now is not None else 0.0)
     if lost is not None:
-        since = max((word.since for component in components for word in component.sources_against), default=0.0)
         state, reason = (State.ABSENT, "HeartbeatGone") if lost.kind == "Absent" else (State.DOWN, "OwnWordToo")
-        return Verdict(state, reason, lost.sentence, since, components)
+        confirmed_at = _confirmed_at(snapshot, site, system, lost, now)
+        if confirmed_at is not None:
+            return Verdict(state, reason, lost.sentence, confirmed_at, components)
+        since = max((word.since for component in components for word in component.sources_against), default=0.0)
+        sentence = f"{lost.sentence}; it counts as {lost.kind} once that has stood unbroken for long enough"
+        return Verdict(State.SUSPECT, reason, sentence, since, components)
     verdict = _judge(site, system, components, spec.maintenance, usability(snapshot, site, system).usable)
     why_not = spared(snapshot, site, system)
     return replace(verdict, sentence=f"{verdict.sentence}; {why_not}", not_given_up=True) if why_not else verdict
 
 
-def site_verdict(snapshot: Snapshot, site: str) -> Verdict:
-    """The worst verdict of the site's systems; for a site without systems (the witness) that on its engine."""
+def _confirmed_at(snapshot: Snapshot, site: str, system: str, lost: Loss, now: Instant | None) -> float | None:
+    """Since when a loss is confirmed, in seconds since the epoch; None: it is not yet."""
+    entry = snapshot.failovers.get(site)
+    if entry is not None and entry.record.state == "Active" and system in entry.record.systems:
+        return entry.record.started_at  # by the coordinator: whoever has only just begun to look need not wait again
+    return now.wall + lost.in_s if now is not None and lost.in_s <= 0 else None
+
+
+def next_confirmation(snapshot: Snapshot, mono: float) -> float | None:
+    """Seconds until the next loss is confirmed, unless something changes: verdicts change by time alone then.
+
+    Args:
+        mono: Now, on the monotonic clock of whoever took the snapshot.
+    """
+    losses = (
+        loss(snapshot, name, system.name, mono)
+        for name, published in snapshot.sites.items()
+        for system in (published.spec.systems if published.spec else ())
+    )
+    return min((lost.in_s for lost in losses if lost is not None and lost.in_s > 0), default=None)
+
+
+def site_verdict(snapshot: Snapshot, site: str, now: Instant | None = None) -> Verdict:
+    """The worst verdict of the site's systems; for a site without systems (the witness) that on its engine.
+
+    Args:
+        now: As of `system_verdict`.
+    """
     spec = snapshot.site(site)
     if spec is None:
         return Verdict(State.UNKNOWN, "UnknownSite", f"no Site named {site} is published", 0.0)
@@ -102,7 +137,7 @@ def site_verdict(snapshot: Snapshot, site: str) -> Verdict:
             sentence = f"{observers(engine.sources_against)} cannot reach the engine of {site}"
             return Verdict(State.SUSPECT, "EngineNotReached", sentence, engine.since, (engine,))
         return Verdict(State.UNKNOWN, "NoEvidence", f"nobody reports on the engine of {site}", 0.0, (engine,))
-    verdicts = [system_verdict(snapshot, site, system.name) for system in spec.systems]
+    verdicts = [system_verdict(snapshot, site, system.name, now) for system in spec.systems]
     worst = max(verdicts, key=lambda verdict: _SEVERITY[verdict.state])
     components = tuple(component for verdict in verdicts for component in verdict.components)
     return Verdict(worst.state, worst.reason, worst.sentence, worst.since, (engine, *components))

@@ -11,7 +11,7 @@ from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Premise
 from tandem.domain.pace import Leaving, pace_now, planned_agents, split
 from tandem.domain.placement import BucketMap, Slot, parse_moves
-from tandem.domain.plan import hold_refusal, unusable_target
+from tandem.domain.plan import hold_refusal, inconsistent_refusal, maintenance_refusal, unusable_target
 from tandem.domain.quarantine import quarantined
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import GroupPlan, ShiftRecord
@@ -20,6 +20,9 @@ from tandem.domain.snapshot import Placed
 from tandem.domain.target_tests import targets_of
 from tandem.domain.turn import Turn, deadline_s, placement_by, room_beside
 from tandem.domain.wave_measures import base_of, wave_moves
+
+_MOST_COPIES: Final = 24
+"""Premises for copies of the targets' Sites in one transaction."""
 
 
 def to_start(turn: Turn, wave: int) -> Iterator[tuple[GroupPlan, Placed, dict[int, Slot]]]:
@@ -83,6 +86,7 @@ def commit_wave(turn: Turn, wave: int) -> None:
     As many as fit into the transaction beside the premises that the turn has already.
     """
     targets = _targets(turn)
+    turn.premises += _sites_as_read(turn)
     turn.room = room_beside(targets) - len(turn.premises)
     paces = split(pace_now(turn.record), list(leaving_in(turn.record, wave)))
     for plan, placed, moves in to_start(turn, wave):
@@ -101,18 +105,43 @@ def leaving_in(record: ShiftRecord, wave: int) -> Iterator[Leaving]:
             yield Leaving(plan.group, plan.system, agents, frozenset(slot.site for slot in moves.values()))
 
 
+def _sites_as_read(turn: Turn) -> list[Premise]:
+    """The targets' Sites must still be as they were read: somebody may announce maintenance in this very moment.
+
+    Each target's own copy first; the others', whose change is seen as a difference, as far as there is room for them.
+    """
+    published = (turn.snapshot.sites.get(site) for site in _target_sites(turn))
+    copies = [(number, *copy) for site in published if site for number, copy in enumerate(site.evidence)]
+    return [Premise(key, mod_revision=seen) for _, key, seen in sorted(copies)[:_MOST_COPIES]]
+
+
+def _target_sites(turn: Turn) -> list[str]:
+    return sorted({site for site, _ in _targets(turn)})
+
+
 def _targets(turn: Turn) -> set[tuple[str, str]]:
     return set(targets_of(turn.record))
 
 
 def may_start(turn: Turn) -> Refusal | None:
     """What forbids a wave to start now, whatever was true when it was planned."""
-    targets = _targets(turn)
-    quarantine = (quarantined(turn.snapshot, site, turn.now) for site, _ in sorted(targets))
-    refusal = next(filter(None, quarantine), None)
-    if refusal is not None:
+    snapshot, sites = turn.snapshot, _target_sites(turn)
+    quarantine = next(filter(None, (quarantined(snapshot, site, turn.now) for site in sites)), None)
+    if quarantine is not None:
         turn.draft.wake(turn.now.mono + 1.0)
-    return hold_refusal(turn.snapshot) or refusal or unusable_target(turn.snapshot, targets)
+    return (
+        hold_refusal(snapshot)
+        or inconsistent_refusal(snapshot, sites)
+        or maintenance_refusal(snapshot, sites)
+        or quarantine
+        or unusable_target(snapshot, _targets(turn))
+    )
+
+
+def announced_maintenance(turn: Turn) -> Refusal | None:
+    """What a plan that a person approves now would have been refused for: all agree that a target is in maintenance."""
+    sites = _target_sites(turn)
+    return None if inconsistent_refusal(turn.snapshot, sites) else maintenance_refusal(turn.snapshot, sites)
 
 
 def full_target(turn: Turn) -> Refusal | None:
@@ -168,6 +197,9 @@ def staying_now(turn: Turn) -> Staying | None:
     """Agents beyond the deadline once every bucket of this wave has left or is late; None: not yet."""
     by_group: dict[str, int] = dict(turn.record.staying)
     accounts = set(turn.record.accounts_staying)
+    # By the plan, which spreads a group's agents over its buckets, or as many as were there when the wave began.
+    planned = sum(one.agents for one in leaving_in(turn.record, turn.record.wave))
+    agents = max(planned, turn.record.base.agents)
     for plan in turn.record.plan:
         placed = turn.snapshot.placements.get(plan.group)
         if placed is None:
@@ -176,7 +208,7 @@ def staying_now(turn: Turn) -> Staying | None:
         leaving = {bucket: slot for bucket, slot in wave_moves(plan, turn.record.wave).items() if slots[bucket] == slot}
         if not leaving:
             continue
-        deadline = deadline_s(turn.record, placed.record.drain)
+        deadline = deadline_s(turn.record, placed.record.drain, agents)
         if turn.in_phase_for < deadline:
             turn.draft.wake(turn.entry.since + deadline + 0.001)
             return None

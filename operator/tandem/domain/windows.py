@@ -1,4 +1,4 @@
-"""Windows: whether a Drill may run from now until the end of its hold time."""
+"""Windows: whether a Drill may run from now until it is over."""
 
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
@@ -29,25 +29,30 @@ def covers(window: Window, local: datetime) -> bool:
     return False
 
 
-def windows_refusal(windows: Windows, zone: str, start: float, hold_s: float) -> Refusal | None:
-    """Why a run may not go from `start` (seconds since the epoch) to the end of its hold time."""
+def windows_refusal(windows: Windows, zone: str, start: float, lasts_s: float, what: str) -> Refusal | None:
+    """Why a run may not go from `start` (seconds since the epoch) for `lasts_s` seconds; `what` says what they are."""
     first = int(start) // _MINUTE_S
-    return _refusal(windows, zone, first, int(start + hold_s) // _MINUTE_S)
+    return _refusal(windows, zone, first, int(start + lasts_s) // _MINUTE_S, what)
 
 
 @lru_cache(maxsize=256)
-def _refusal(windows: Windows, zone: str, first: int, last: int) -> Refusal | None:
+def _refusal(windows: Windows, zone: str, first: int, last: int, what: str) -> Refusal | None:
     """By the minute, which is as fine as windows are."""
+    if not windows.allowed and not windows.blocked:
+        return None
     for minute in range(first, last + 1):
         moment = datetime.fromtimestamp(minute * _MINUTE_S, UTC).astimezone(ZoneInfo(zone))
         local = moment.replace(tzinfo=None)
-        shown = f"{local:%a %Y-%m-%d %H:%M} {zone}"
         for number, window in enumerate(windows.blocked):
             if covers(window, local):
                 why = f" ({window.reason})" if window.reason else ""
-                message = f"spec.windows.blocked[{number}]{why} holds {shown}, within the run; it waits for its end"
+                shown = f"{local:%a %Y-%m-%d %H:%M} {zone}"
+                message = (
+                    f"spec.windows.blocked[{number}]{why} holds {shown}, within the run ({what}); it waits for its end"
+                )
                 return Refusal(Reason.OUTSIDE_WINDOWS, message, temporary=True)
         if windows.allowed and not any(covers(window, local) for window in windows.allowed):
-            message = f"no window of spec.windows.allowed holds {shown}, within the run (hold time included)"
+            shown = f"{local:%a %Y-%m-%d %H:%M} {zone}"
+            message = f"no window of spec.windows.allowed holds {shown}, within the run ({what})"
             return Refusal(Reason.OUTSIDE_WINDOWS, message, temporary=True)
     return None

@@ -12,7 +12,7 @@ from tandem.domain import keys
 from tandem.domain.arrivals import ArrivalTally
 from tandem.domain.drill_legs import DRILL_CAUSE
 from tandem.domain.records import ArrivalRecord, ArrivalsOfShift, ArrivalsRecord, MovesOfShift, MovesRecord
-from tandem.domain.switch_times import SwitchTimes, shift_of, wave_of
+from tandem.domain.switch_times import SwitchTimes, goes_back, shift_of, wave_of
 from tandem.engine.picture import Picture
 from tandem.engine.ports import AdapterError, Arrival, Clock, CTIAdapter
 from tandem.engine.publisher import Publisher
@@ -78,7 +78,8 @@ class Arrivals:
         if shift:
             record = self._picture.snapshot.shifts[shift].record
             wave = wave_of(record, arrival.group, arrival.bucket, arrival.came_from, self._site)
-            self._times.setdefault(shift, SwitchTimes()).add(arrival.gap, arrival.signed_in_at, wave)
+            back = goes_back(record, arrival.group, arrival.came_from, self._site)
+            self._times.setdefault(shift, SwitchTimes()).add(arrival.gap, arrival.signed_in_at, wave, back=back)
             if record.cause.startswith(DRILL_CAUSE):
                 self._tallies.setdefault(shift, ArrivalTally(record.started_at)).add(self._named(arrival))
             self._changed.give()
@@ -93,6 +94,7 @@ class Arrivals:
             gap=round(arrival.gap, 4),
             at=round(arrival.signed_in_at, 3),
             delay=arrival.delay,
+            failed_over=arrival.failed_over,
         )
 
     async def _publish(self) -> None:

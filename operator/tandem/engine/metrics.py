@@ -8,7 +8,7 @@ from typing import Final, get_args
 from tandem.api.drill import AlarmState, DrillPhase, Outcome
 from tandem.domain.alarms import judgements, watches_of
 from tandem.domain.buckets import parse_ranges
-from tandem.domain.snapshot import Snapshot
+from tandem.domain.snapshot import Instant, Snapshot
 from tandem.domain.verdicts import State, site_verdict, system_verdict, usability
 from tandem.engine.coordinator import Figures
 
@@ -32,7 +32,9 @@ def health(site: str, engine: str, snapshot: Snapshot, store_live: bool, epoch: 
     )
 
 
-def exposition(site: str, snapshot: Snapshot, figures: Figures, store_live: bool, epoch: int, void_probes: int) -> str:
+def exposition(
+    site: str, snapshot: Snapshot, now: Instant, figures: Figures, store_live: bool, epoch: int, void_probes: int
+) -> str:
     """The body of /metrics, Prometheus text format 0.0.4."""
     lines: list[str] = []
 
@@ -46,7 +48,7 @@ def exposition(site: str, snapshot: Snapshot, figures: Figures, store_live: bool
     metric("coordinator", "gauge", "1 at the location that may commit.", _coordinator(snapshot))
     metric("coordinator_epoch", "gauge", "This engine's reign; 0 when it does not reign.", [({"site": site}, epoch)])
     metric("hold", "gauge", "1 while everything is held.", [({}, snapshot.hold is not None)])
-    metric("verdict", "gauge", "1 for the state that the sources give a site's system.", _verdicts(snapshot))
+    metric("verdict", "gauge", "1 for the state that the sources give a site's system.", _verdicts(snapshot, now))
     metric("usable", "gauge", "1 when a site's system may receive agents.", _usable(snapshot))
     metric("agents_signed_in", "gauge", "Agents signed in.", _signed_in(snapshot))
     metric("agents", "gauge", "Agents by what they do.", _agents(snapshot))
@@ -100,15 +102,15 @@ def _systems(snapshot: Snapshot) -> Iterable[tuple[str, str]]:
             yield name, system.name
 
 
-def _verdicts(snapshot: Snapshot) -> Iterable[Sample]:
+def _verdicts(snapshot: Snapshot, now: Instant) -> Iterable[Sample]:
     for site, system in _systems(snapshot):
-        found = system_verdict(snapshot, site, system)
+        found = system_verdict(snapshot, site, system, now)
         for state in State:
             yield {"site": site, "system": system, "state": state}, found.state == state
     for site in sorted(snapshot.sites):
         spec = snapshot.site(site)
         if spec is not None and not spec.systems:
-            found = site_verdict(snapshot, site)
+            found = site_verdict(snapshot, site, now)
             for state in State:
                 yield {"site": site, "system": "", "state": state}, found.state == state
 

@@ -152,6 +152,8 @@ class Arrival:
     gap: float
     delay: DelayRecord | None = None
     """What the move waited for; None: the CTI does not say."""
+    failed_over: bool = False
+    """It came without a ticket, by its own evidence that the other city is lost."""
 
 
 @dataclass(frozen=True)
@@ -236,6 +238,8 @@ class SoftswitchState:
     uptime: int
     registered: int
     calls: int
+    version: str = ""
+    """In its own words; empty: it does not say."""
 
 
 class SoftswitchAdapter(Protocol):

@@ -1,7 +1,7 @@
 """What a location does for a rehearsed loss: words as if the site were lost, and at that site silence to some agents.
 
     other locations  each true probe of the site's CTI is counted a second time, as one that failed (`RehearsedWords`)
-    the site itself  each word to its CTI that is taken keeps the silence up, and is one failed look (`Silencer`)
+    the site itself  each word to its CTI that keeps agents silent is one failed look (`Silencer`)
 
 They are streaks at their sources, as all words are: at the true pace, void where the probe was void, on the engine's
 lease, gone when the rehearsal is over. Nobody says anything for longer than REHEARSAL_MOST_S by his own clock, whatever
@@ -40,8 +40,13 @@ class Words:
         self._rows: dict[str, tuple[str, Row | None]] = {}
         """By key: the run, and what was counted for it."""
 
-    def count(self, rehearsal: LossRehearsal, system: str, rule: Rule, *, void: bool, detail: str) -> None:
-        """One more look at the site of a rehearsal, which counts as failed."""
+    def count(
+        self, rehearsal: LossRehearsal, system: str, rule: Rule, *, void: bool, detail: str, silent: int | None = None
+    ) -> None:
+        """One more look at the site of a rehearsal, which counts as failed.
+
+        `silent`: agents whom the site's CTI keeps silent; the same at each look of a run.
+        """
         key = keys.rehearsed(self._me, rehearsal.site, system, rehearsal.drill)
         run, before = self._rows.get(key, ("", None))
         if run != rehearsal.run:
@@ -54,7 +59,7 @@ class Words:
         elif before is None or row.streak != before.streak:
             own = self._picture.snapshot.site(self._me)
             said = word(row.streak, own.failure_domain if own else "")
-            self._publisher.say(key, RehearsedRecord(**said.model_dump(), run=rehearsal.run))
+            self._publisher.say(key, RehearsedRecord(**said.model_dump(), run=rehearsal.run, silent=silent))
 
     def only(self, wanted: Iterable[tuple[LossRehearsal, str]], site: str, system: str) -> None:
         """Of one site's system nothing more is said than for these."""
@@ -105,7 +110,7 @@ class _Kept:
     """A silence that this engine keeps up. `boot`: of the CTI that was told."""
 
     boot: str
-    chosen: int = 0
+    chosen: int | None = None
 
 
 class Silencer:
@@ -157,13 +162,15 @@ class Silencer:
             except AdapterError as error:
                 log.warning("rehearsal %s: the CTI of %s keeps nobody silent: %s", one.run, self._system, error)
             else:
-                taken, count = True, sum(chosen.values())
+                count = sum(chosen.values())
+                # Where nobody is silent no client finds anything lost, and nothing is rehearsed.
+                taken = count > 0
                 if count != kept.chosen:
                     kept.chosen = count
                     log.info("rehearsal %s: %d idle agents of %s hear nothing", one.run, count, self._system)
         if one.counted:
-            detail = f"rehearsal {one.run}: {kept.chosen} agents are kept silent"
-            self._words.count(one, self._system, self._rule(), void=not taken, detail=detail)
+            detail = f"rehearsal {one.run}: {kept.chosen or 0} agents are kept silent"
+            self._words.count(one, self._system, self._rule(), void=not taken, detail=detail, silent=kept.chosen)
 
     async def _end(self, run: str) -> None:
         kept = self._kept.pop(run)

@@ -127,6 +127,7 @@ class Reporter:
             confirmed=self._confirmed,
             groups=dict(self._groups),
             softswitch_uptime=self._softswitch.uptime,
+            softswitch_version=self._softswitch.version,
             softswitch_revision=self._softswitch_revision,
             registered=self._softswitch.registered,
             calls=self._softswitch.calls,

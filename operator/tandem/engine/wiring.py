@@ -9,6 +9,7 @@ from tandem.adapters.alarms.prometheus import PrometheusServer
 from tandem.adapters.registry import AdapterRegistry
 from tandem.domain import keys
 from tandem.domain.records import CoordinatorRecord, HeartbeatRecord
+from tandem.domain.snapshot import Instant
 from tandem.engine.actuator import Actuator
 from tandem.engine.alarms import AlarmWatch
 from tandem.engine.clock import RealClock
@@ -78,6 +79,7 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
             text = exposition(
                 settings.site,
                 picture.snapshot,
+                Instant(clock.monotonic(), clock.now()),
                 coordinator.figures,
                 picture.live,
                 election.epoch(),

@@ -10,7 +10,7 @@ ApiError (a DependencyError: waiting may help)
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -93,6 +93,12 @@ class Cluster:
         """JSON merge patch."""
         return await self._request("PATCH", path, body=body, content_type="application/merge-patch+json", query=query)
 
+    async def change(self, path: str, steps: Sequence[Mapping[str, Any]], **query: str) -> Json:
+        """JSON patch: what it replaces is what is given, and nothing that was there before. All steps or none."""
+        return await self._request(
+            "PATCH", path, body=list(steps), content_type="application/json-patch+json", query=query
+        )
+
     async def apply(self, path: str, body: Mapping[str, Any], *, manager: str, force: bool = False) -> Json:
         """Server-side apply. Without `force` another owner of a field is a TakenError naming it."""
         query = {"fieldManager": manager, "force": "true" if force else "false"}
@@ -118,7 +124,7 @@ class Cluster:
         method: str,
         path: str,
         *,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         content_type: str = "",
         query: Mapping[str, str] | None = None,
     ) -> Json:

@@ -15,6 +15,7 @@ from tandem.api.resources import SITE
 from tandem.api.site import Scaling, SiteSpec, System
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger, wanted_replicas
+from tandem.domain.forecast import Forecast
 from tandem.domain.records import PlacementRecord
 from tandem.domain.snapshot import Snapshot
 from tandem.engine.picture import Picture
@@ -79,7 +80,7 @@ class Deployments:
         self._view = view
         self._cluster = cluster
         self._notes = notes
-        self._changed = view.subscribe(keys.SPECS, keys.PLACEMENTS)
+        self._changed = view.subscribe(keys.SPECS, keys.PLACEMENTS, keys.FAILOVERS)
         self._done: dict[str, object] = {}
         self._patched: set[str] = set()
         self._waits_since: dict[str, float] = {}
@@ -103,7 +104,8 @@ class Deployments:
         if not isinstance(spec, SiteSpec):
             return
         snapshot = self._view.snapshot
-        ledger = Ledger(snapshot)
+        # With those who wait for room after an emergency: it fills what is Ready, and nobody else would raise the rest.
+        ledger = Forecast(snapshot, Ledger(snapshot, all_ready=True)).after_emergencies
         for system in spec.systems:
             document = map_document(snapshot, system.name)
             if document["groups"] and self._may_patch(snapshot, system.name):

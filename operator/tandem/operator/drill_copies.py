@@ -2,7 +2,7 @@
 
 applied elsewhere and not here  -> a copy is made here after a moment (the same manifest may be on its way), labelled
                                    tandem.dev/mirrored
-spec changed where it is applied -> the copy is made anew
+spec changed where it is applied -> the copy is changed; it stays the same object, for reports belong to it
 deleted wherever it was applied -> the copy goes, once nobody is away by it any more
 spec of a copy changed here     -> it is a copy no more: somebody applies this Drill here as well
 
@@ -60,6 +60,26 @@ def copy_of(published: PublishedDrill, spec: DrillSpec) -> dict[str, Any]:
     }
 
 
+def changes_of(seen: Seen, published: PublishedDrill, spec: DrillSpec) -> list[dict[str, Any]]:
+    """The patch that makes a copy, as it was seen, one of this spec. One that has changed since is refused: 409.
+
+    The whole spec is replaced, for a field that is no longer given must go; a command given to the copy stays.
+    """
+    wanted = copy_of(published, spec)
+    metadata = wanted["metadata"]
+    return [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": str(seen.version)},
+        {"op": "replace", "path": "/spec", "value": wanted["spec"]},
+        {"op": "add", "path": _pointer("annotations", COPY_OF), "value": metadata["annotations"][COPY_OF]},
+        {"op": "add", "path": _pointer("labels", MIRRORED), "value": metadata["labels"][MIRRORED]},
+    ]
+
+
+def _pointer(field: str, key: str) -> str:
+    """Where a label or an annotation is, as JSON patches say it (RFC 6901)."""
+    return f"/metadata/{field}/{key.replace('~', '~0').replace('/', '~1')}"
+
+
 class DrillCopies:
     """Keeps the copies in this cluster. One task: `run`."""
 
@@ -98,11 +118,13 @@ class DrillCopies:
         now = self._view.clock.monotonic()
         if spec is None or self._site in published.voices:
             return  # Applied here; or just deleted here, and the store is about to learn of it.
+        if now < self._later.get(published.name, 0.0):
+            return
         if seen is not None:
-            outdated = is_copy(seen) and seen.annotations.get(COPY_OF) != digest_of(spec)
-            if outdated and not self._under_way(published.name):
-                await self._cluster.delete(path_of(DRILL, published.name))
-        elif now - published.since >= COPY_AFTER_S and now >= self._later.get(published.name, 0.0):
+            if is_copy(seen) and seen.annotations.get(COPY_OF) != digest_of(spec):
+                await self._cluster.change(path_of(DRILL, published.name), changes_of(seen, published, spec))
+                log.info("the copy of Drill %s follows its spec in %s", published.name, published.voices[0])
+        elif now - published.since >= COPY_AFTER_S:
             namespace = published.name.partition("/")[0]
             path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{DRILL.plural}"
             await self._cluster.post(path, copy_of(published, spec))
@@ -117,8 +139,11 @@ class DrillCopies:
         try:
             await step
             return
-        except (TakenError, MissingError) as error:
-            log.info("Drill %s is not copied here now: %s", name, error)  # an event, or a namespace, is on its way
+        except TakenError as error:
+            log.info("Drill %s is not copied here now: %s", name, error)
+            return  # Its event is on the way: the next look knows more.
+        except MissingError as error:
+            log.info("Drill %s is not copied here now: %s", name, error)  # a namespace is on its way
         except ApiError as error:
             log.warning("the copy of Drill %s cannot be kept: %s", name, error)
         self._later[name] = self._view.clock.monotonic() + _AGAIN_S

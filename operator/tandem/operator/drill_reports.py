@@ -2,25 +2,29 @@
 
     `<drill>-<run>-report` (`config_map_name`), with `report.json` and `report.html`; immutable, owned by the Drill
 
+One that is there already is taken for this object's if it can be no other's; else it is made anew, because Kubernetes
+collects what belonged to a deleted Drill of the same name.
+
 It stays when the store has dropped its own copy, and goes with its run out of the Drill's history, or with the Drill.
 The operator may make and delete ConfigMaps there, and read none: others' may hold what is not its business.
 """
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
 from tandem.api.common import API_VERSION
 from tandem.api.resources import DRILL
 from tandem.domain import keys
+from tandem.domain.drill_names import config_map_name
 from tandem.domain.report_html import html
 from tandem.domain.report_model import DrillReport, DrillReportRecord
-from tandem.domain.report_words import config_map_name
 from tandem.engine.picture import Picture
 from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError, TakenError
 from tandem.operator.mirror import LocalNotes
-from tandem.operator.objects import Key, Seen, Table
+from tandem.operator.objects import Key, Seen, Table, seconds
 from tandem.operator.settings import STORE_SILENT_S
 from tandem.operator.statuses.common import Said
 
@@ -34,6 +38,10 @@ LARGEST: Final = 950_000
 CONDITION: Final = "ReportsKept"
 _LOOK_S: Final = 10.0
 _REFUSED_S: Final = 60.0
+_CLOCKS_S: Final = 60.0
+"""Seconds by which the clocks of a coordinator and of an API server may differ."""
+_NO_RIGHT: Final = re.compile(r" cannot (create|delete) resource ")
+"""How the API server says that a role is missing; quotas, admission and a namespace that ends are refusals as well."""
 _FORGOTTEN: Final = "tandem.dev/drill"
 """Label that names the Drill of a report."""
 
@@ -61,6 +69,11 @@ def body_of(seen: Seen, report: DrillReport) -> dict[str, Any]:
         "immutable": True,
         "data": data,
     }
+
+
+def older_than(seen: Seen, report: DrillReport) -> bool:
+    """Whether the report may have been kept here before this object was made: for another one of that name, then."""
+    return seconds(report.finished_at) < seen.created_at + _CLOCKS_S
 
 
 class DrillReports:
@@ -109,10 +122,22 @@ class DrillReports:
             if (seen.uid, report.run) in self._kept:
                 continue
             body = body_of(seen, report.report)
-            with contextlib.suppress(TakenError):  # made before this process started
+            try:
                 await self._cluster.post(path_of(seen.namespace), body)
-                log.info("the report of Drill %s, run %s, is kept here", seen.name, report.run)
+            except TakenError:
+                if older_than(seen, report.report):
+                    await self._replace(seen, body)
+            log.info("the report of Drill %s, run %s, is kept here", seen.name, report.run)
             self._kept.add((seen.uid, report.run))
+
+    async def _replace(self, seen: Seen, body: dict[str, Any]) -> None:
+        """Make a report anew: the one that is there may belong to a Drill that was deleted, and will be collected.
+
+        Whose it is cannot be read. Raises ApiError: it is tried again, and what is in the store is not lost.
+        """
+        with contextlib.suppress(MissingError):
+            await self._cluster.delete(path_of(seen.namespace, body["metadata"]["name"]))
+        await self._cluster.post(path_of(seen.namespace), body)
 
     async def _drop(self, seen: Seen) -> None:
         """Those of runs that have left the history; once by each process, which need not read what is there."""
@@ -128,7 +153,7 @@ class DrillReports:
 
     def _complain(self, seen: Seen, error: ApiError) -> None:
         remedy = ""
-        if isinstance(error, RefusedError):
+        if isinstance(error, RefusedError) and _NO_RIGHT.search(str(error)):
             remedy = f"; add {seen.namespace} to the chart's drillReports.namespaces"
         message = f"reports are not kept here: {error}{remedy}"
         log.warning("Drill %s: %s", seen.name, message)

@@ -9,11 +9,13 @@ from typing import Any
 
 from tandem.api.common import API_VERSION
 from tandem.api.resources import AGENT_GROUP
-from tandem.domain.snapshot import Snapshot
+from tandem.domain.snapshot import Instant, Snapshot
+from tandem.domain.verdicts import next_confirmation
 from tandem.engine.picture import Picture
 from tandem.engine.wakeup import Signal
 from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError, TakenError
 from tandem.operator.objects import Key, Seen, Table
+from tandem.operator.settings import CONFIRMED_SLACK_S
 from tandem.operator.status_pacing import Quiet
 from tandem.operator.statuses.common import rfc3339
 from tandem.operator.story import LOOKED_AT, Tale, tales
@@ -63,7 +65,7 @@ class Storyteller:
         self._view = view
         self._cluster = cluster
         self._changed = view.subscribe(*LOOKED_AT)
-        self._seen: Snapshot | None = None
+        self._seen: tuple[Snapshot, Instant] | None = None
         self._posted: OrderedDict[Tale, tuple[str, int]] = OrderedDict()
         self._waiting: list[_Told] = []
         self._news = Signal()
@@ -75,16 +77,26 @@ class Storyteller:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._post_all())
             while True:
-                await self._changed.wait()
+                await self._changed.wait(self._confirmed_in())
                 if self._view.synced.is_set():
                     self.look(self._view.snapshot)
 
+    def _confirmed_in(self) -> float | None:
+        """Seconds until a loss is confirmed of which nothing in the store tells."""
+        if self._seen is None:
+            return None
+        due_in = next_confirmation(self._seen[0], self._view.clock.monotonic())
+        return due_in if due_in is None else due_in + CONFIRMED_SLACK_S
+
     def look(self, snapshot: Snapshot) -> None:
-        """Take the next picture; what has changed since the last one is told."""
-        before, self._seen = self._seen, snapshot
-        if before is None or before is snapshot:
+        """Take the next picture; what has changed since the last one is told, and what time has confirmed."""
+        clock = self._view.clock
+        now = Instant(clock.monotonic(), clock.now())
+        seen, self._seen = self._seen, (snapshot, now)
+        if seen is None:
             return
-        for tale in tales(before, snapshot, self._site):
+        before, then = seen
+        for tale in tales(before, snapshot, self._site, then, now):
             self.tell(tale)
 
     def tell(self, tale: Tale) -> None:

@@ -40,6 +40,7 @@ from tandem.operator.settings import RECONCILE_S, UNWATCHED_S, Settings
 from tandem.operator.shifts import ShiftExchange
 from tandem.operator.statuses.common import Said
 from tandem.operator.supervisor import Supervisor
+from tandem.operator.versions import Versions
 from tandem.store.client import StoreClient
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class Operator:
             every=READY_KEEPALIVE_S,
         )
         self.replicas = ReadyReplicas(settings.site, self.table, self.view, cluster, self.words)
+        self.versions = Versions(settings.site, self.view, cluster, self.words)
         self.storyteller = Storyteller(settings.site, self.table, self.view, cluster)
         folder = settings.credentials
         self.credentials = Credentials(folder, self.table, cluster, self.notes) if folder else None
@@ -95,6 +97,7 @@ class Operator:
             "deployments": self.deployments.run,
             "words": self.words.run,
             "replicas": self.replicas.run,
+            "versions": self.versions.run,
             "events": self.storyteller.run,
             "lists": self._lists,
         }

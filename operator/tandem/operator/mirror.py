@@ -15,11 +15,14 @@ from typing import Any
 from tandem.api.common import Reported
 from tandem.api.resources import AGENT_GROUP, DRILL, RESOURCES, SHIFT, SITE, TRUNK
 from tandem.domain.capacity import Ledger
+from tandem.domain.forecast import Forecast
+from tandem.domain.verdicts import next_confirmation
 from tandem.engine.picture import Picture
 from tandem.engine.wakeup import Signal
 from tandem.operator.cluster import ApiError, Cluster, MissingError
 from tandem.operator.objects import Key, Seen, Table, parse
 from tandem.operator.settings import (
+    CONFIRMED_SLACK_S,
     STATUS_DUTY,
     STATUS_INTERVAL_S,
     STORE_SILENT_S,
@@ -118,14 +121,21 @@ class StatusMirror:
             group.create_task(self._relay())
             while True:
                 started = time.monotonic()
-                # The moment at which a silent store becomes worth saying is not a change of anything, and it may come
-                # while this round's statuses are written: looked at before they are made.
+                # The moments at which a silent store becomes worth saying and at which time confirms a loss are no
+                # changes of anything, and may come while this round's statuses are written: looked at before they are
+                # made.
                 silent = 0 < self._view.silent_s <= STORE_SILENT_S
+                looked_at = self._view.clock.monotonic()
+                confirmed_in = next_confirmation(self._view.snapshot, looked_at)
                 due = self._afforded(list(self._due()))
                 rest = max(STATUS_INTERVAL_S, STATUS_DUTY * (time.monotonic() - started))
                 await self._write(due)
                 await asyncio.sleep(rest)
-                await self._wake.wait(timeout=1.0 if silent or self._later or self._some_wait else _IDLE_S)
+                pause = 1.0 if silent or self._later or self._some_wait else _IDLE_S
+                if confirmed_in is not None:
+                    left = looked_at + confirmed_in + CONFIRMED_SLACK_S - self._view.clock.monotonic()
+                    pause = min(pause, max(left, 0.0))
+                await self._wake.wait(timeout=pause)
 
     async def _relay(self) -> None:
         while True:
@@ -137,9 +147,10 @@ class StatusMirror:
         if not self._view.synced.is_set() and self._view.silent_s < STORE_SILENT_S:
             return  # Just started: let the store speak first.
         snapshot = self._view.snapshot
-        scene = Scene(snapshot, self._site, self._view.clock.now(), self._view.silent_s, self._view.trouble)
-        ledger = Ledger(snapshot)
         now = self._view.clock.monotonic()
+        scene = Scene(snapshot, self._site, self._view.clock.now(), self._view.silent_s, self._view.trouble, mono=now)
+        ledger = Ledger(snapshot)
+        forecast = Forecast(snapshot, ledger)
         quiet = self._quiet.wanted(snapshot, now)
         self._some_wait = quiet
         for resource in RESOURCES:
@@ -148,7 +159,7 @@ class StatusMirror:
             for seen in self._table.of(resource.plural):
                 if self._later.get(seen.key, 0.0) > now:
                     continue
-                status = self._status(scene, ledger, seen)
+                status = self._status(scene, ledger, forecast, seen)
                 if status is None:
                     continue
                 wanted = status.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -176,11 +187,11 @@ class StatusMirror:
         seen, wanted = due
         return write_interval(seen.status, wanted), self._written_at.get(seen.key, float("-inf"))
 
-    def _status(self, scene: Scene, ledger: Ledger, seen: Seen) -> Reported | None:
+    def _status(self, scene: Scene, ledger: Ledger, forecast: Forecast, seen: Seen) -> Reported | None:
         if seen.resource is SITE:
             return site_status(scene, seen, ledger, self._notes.of(seen.key))
         if seen.resource is AGENT_GROUP:
-            return group_status(scene, seen, ledger, self._notes.of(seen.key))
+            return group_status(scene, seen, forecast, self._notes.of(seen.key))
         if seen.resource is TRUNK:
             return trunk_status(scene, seen, self._notes.of(seen.key))
         if seen.resource is DRILL:

@@ -1,4 +1,6 @@
-"""How many replicas of this city's softswitches and CTIs are Ready, told to the engines: a Shift waits for them.
+"""How many replicas of this city's softswitches and CTIs are Ready, told to the engines.
+
+A Shift waits for them, and an emergency fills what is Ready.
 
 On a lease of the operator's own: what an operator said that is gone counts no more, and what it cannot read for as long
 it takes back. Only Deployments that the own Site scales are looked at.
@@ -12,8 +14,9 @@ from tandem.api.resources import SITE
 from tandem.api.site import SiteSpec, System
 from tandem.constants import READY_TTL_S
 from tandem.domain import keys
+from tandem.domain.capacity import scaled_parts
+from tandem.domain.forecast import is_anybody_stranded
 from tandem.domain.records import ReplicasRecord
-from tandem.domain.replicas import scaled_parts
 from tandem.domain.target_tests import targets_of
 from tandem.engine.picture import Picture
 from tandem.engine.publisher import Publisher
@@ -24,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _INTERVAL_S: Final = 5.0
 _BUSY_INTERVAL_S: Final = 1.0
-"""Seconds between two looks while a Shift is about to bring agents here."""
+"""Seconds between two looks while a Shift is about to bring agents here, or agents of a lost city wait for room."""
 
 
 class ReadyReplicas:
@@ -44,7 +47,7 @@ class ReadyReplicas:
     async def run(self) -> None:
         """Look until cancelled."""
         await self._view.synced.wait()
-        changed = self._view.subscribe(keys.SHIFTS)
+        changed = self._view.subscribe(keys.SHIFTS, keys.FAILOVERS)
         while True:
             await self.round()
             await self._view.clock.sleep(_BUSY_INTERVAL_S)
@@ -89,7 +92,7 @@ class ReadyReplicas:
         return bool(ready)
 
     def _awaited(self) -> bool:
-        return any(
+        return is_anybody_stranded(self._view.snapshot) or any(
             shift.record.phase == "Preparing" and any(site == self._site for site, _ in targets_of(shift.record))
             for shift in self._view.snapshot.shifts.values()
         )

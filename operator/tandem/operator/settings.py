@@ -20,6 +20,8 @@ STATUS_INTERVAL_S: Final = 0.5
 """Least seconds between two rounds of status writes: a move of 1,000 agents changes counts a thousand times."""
 STATUS_DUTY: Final = 5.0
 """A round of statuses is followed by at least this many times its own computing time of rest."""
+CONFIRMED_SLACK_S: Final = 0.01
+"""Seconds after the moment at which time alone confirms a loss until it is looked at: no timer may be early."""
 WRITES_AT_ONCE: Final = 8
 """Requests to the Kubernetes API in flight."""
 STORE_SILENT_S: Final = 5.0

@@ -123,7 +123,8 @@ def exchange(seen: Seen, record: ShiftRecord | None, now: float, ran: RanRecord 
     merged = merge(record.spec, spec)
     if merged == record.spec:
         return None
-    return Change(record.model_copy(update={"spec": merged}))
+    approved_at = now if merged.approved and not record.spec.approved else record.approved_at
+    return Change(record.model_copy(update={"spec": merged, "approved_at": approved_at}))
 
 
 def _outlived(seen: Seen, now: float) -> bool:
@@ -256,7 +257,8 @@ class ShiftExchange:
             return True
         self._notes.show(seen.key, None)
         if isinstance(found, Create):
-            fresh = ShiftRecord(spec=found.spec, created_at=now, created_in=self._site)
+            approved_at = now if found.spec.approved else 0.0
+            fresh = ShiftRecord(spec=found.spec, created_at=now, created_in=self._site, approved_at=approved_at)
             return await self._put(seen.name, fresh, 0, [shift_asked(seen.name, found.spec, self._site)])
         if isinstance(found, Change):
             assert entry is not None

@@ -24,11 +24,11 @@ EMERGENCY_QUIET_S: Final = 5.0
 """The same from the moment at which a city's heartbeat is gone: it takes a second or two until it counts as lost, and
 then its agents need the processors."""
 
-WRITES_PER_S: Final = 40.0
-"""Most statuses of groups and Trunks a second, in the long run; what a Shift or a Site has to say is few and waits for
-none of them."""
+WRITES_PER_S: Final = 24.0
+"""Most statuses of groups and Trunks a second, in the long run (Events, ConfigMaps and Deployments come on top); what a
+Shift or a Site has to say is few and waits for none of them."""
 
-WRITES_SAVED: Final = 40.0
+WRITES_SAVED: Final = 30.0
 """Most that may be written at once after a quiet time: a centre of usual size is told in one go."""
 
 _COUNTS: Final = frozenset({"signedIn", "available", "talking", "guests", "channelsInUse"})

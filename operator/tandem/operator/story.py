@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tandem.api.resources import AGENT_GROUP, DRILL, SHIFT, SITE, TRUNK, Resource
+from tandem.api.shift import FINISHED
 from tandem.domain import keys
 from tandem.domain.abort import going_back
+from tandem.domain.history import WAITS
+from tandem.domain.reasons import Reason
 from tandem.domain.records import DrillRunRecord, ShiftRecord
-from tandem.domain.snapshot import DrillEntry, ShiftEntry, Snapshot
-from tandem.domain.verdicts import State, site_verdict
+from tandem.domain.snapshot import DrillEntry, Instant, ShiftEntry, Snapshot
+from tandem.domain.verdicts import State, next_confirmation, site_verdict
 from tandem.domain.waves import wave_text
 from tandem.operator.statuses.common import gaps_of
 
@@ -35,10 +38,16 @@ class Tale:
     type: Literal["Normal", "Warning"] = "Normal"
 
 
-def tales(before: Snapshot, after: Snapshot, site: str) -> Iterator[Tale]:
-    """What happened between two pictures, as seen from `site`."""
+def tales(
+    before: Snapshot, after: Snapshot, site: str, then: Instant | None = None, now: Instant | None = None
+) -> Iterator[Tale]:
+    """What happened between two pictures, as seen from `site`.
+
+    Args:
+        then, now: When each was looked at, on the clock of whoever took them: time alone confirms a loss.
+    """
     yield from _coordination(before, after, site)
-    yield from _verdicts(before, after)
+    yield from _verdicts(before, after, then, now)
     yield from _failovers(before, after)
     yield from _orders(before, after)
     yield from _shifts(before, after)
@@ -70,19 +79,28 @@ _TOLD: Final = {
 }
 
 
-def _verdicts(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
-    # Verdicts come from observations: without a change of those, or of a Site, there is nothing to compare.
+def _verdicts(before: Snapshot, after: Snapshot, then: Instant | None, now: Instant | None) -> Iterator[Tale]:
+    # Verdicts come from observations: without a change of those, of a Site or a failover, or a loss that has been
+    # confirmed meanwhile, there is nothing to compare.
     same_words = before.observations == after.observations and before.heartbeats.keys() == after.heartbeats.keys()
-    if same_words and before.sites == after.sites:
+    same = same_words and before.sites == after.sites and before.failovers == after.failovers
+    if same and not _confirmed_meanwhile(after, then, now):
         return
     for name in after.sites:
-        old, new = site_verdict(before, name), site_verdict(after, name)
+        old, new = site_verdict(before, name, then), site_verdict(after, name, now)
         if new.state is State.UNKNOWN or old.state is new.state:
             continue
         if old.state is State.UNKNOWN and new.state is State.HEALTHY:
             continue  # Evidence arrived and all is well: no news.
         reason, kind = _TOLD.get(new.state, (f"Site{new.state}", "Warning"))
         yield Tale(SITE, name, reason, new.sentence, "Warning" if kind == "Warning" else "Normal")
+
+
+def _confirmed_meanwhile(snapshot: Snapshot, then: Instant | None, now: Instant | None) -> bool:
+    if then is None or now is None:
+        return False
+    due_in = next_confirmation(snapshot, then.mono)
+    return due_in is not None and then.mono + due_in <= now.mono
 
 
 def _failovers(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
@@ -124,12 +142,33 @@ def _shifts(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
         yield from _shift(old, entry, after)
 
 
-def _step_of(record: ShiftRecord) -> tuple[str, int, bool]:
-    return record.phase, record.wave, record.spec.approved
+def _step_of(record: ShiftRecord) -> tuple[str, int, bool, str, bool]:
+    """What makes an Event when it changes. Other words for the same wait are no news."""
+    return record.phase, record.wave, record.spec.approved, _wait_of(record), record.pace is not None
 
+
+def _wait_of(record: ShiftRecord) -> str:
+    """The reason for which it waits, if it does."""
+    waits = record.phase not in FINISHED and record.reason in _WAITS
+    return record.reason if waits else ""
+
+
+_WAITS: Final = WAITS | {
+    Reason.TARGET_TEST_FAILED,
+    Reason.OBSERVING,
+    Reason.TOO_FEW_SIGNED_IN,
+    Reason.SIGN_INS_TOO_SLOW,
+    Reason.CALLS_NOT_TAKEN,
+    Reason.ALARM_FIRING,
+    Reason.ALARM_PENDING,
+    Reason.ALARM_UNKNOWN,
+}
+"""Reasons for which a Shift waits, gates included. Every Shift waits for its target's test: that is no news."""
 
 _NEWS: Final = {
     "AwaitingApproval": "AwaitingApproval",
+    "Preparing": "Preparing",
+    "Verifying": "Verifying",
     "Aborting": "Aborting",
     "RolledBack": "RolledBack",
     "Interrupted": "ShiftInterrupted",
@@ -147,8 +186,22 @@ def _shift(old: ShiftEntry | None, entry: ShiftEntry, after: Snapshot) -> Iterat
     if record.spec.approved and not (before and before.spec.approved):
         yield Tale(SHIFT, name, "Approved", f"approved by {record.spec.approved_by or 'a person'}")
     yield from _waves(before, entry)
-    if before is not None and (before.phase, before.wave) == (record.phase, record.wave):
-        return
+    if before is None or (before.phase, before.wave) != (record.phase, record.wave):
+        yield from _phase(before, entry, after)
+    wait = _wait_of(record)
+    if wait and wait != (_wait_of(before) if before else ""):
+        mild = wait == Reason.OBSERVING
+        yield Tale(SHIFT, name, "Waiting", f"{wait}: {record.message}", "Normal" if mild else "Warning")
+    slow, slowed = record.pace is not None, before is not None and before.pace is not None
+    if slow and not slowed:
+        message = f"the target is slow: {record.pace:.1f} of {record.spec.pace} agents a second"
+        yield Tale(SHIFT, name, "SlowedDown", message, "Warning")
+    elif slowed and not slow and record.phase not in FINISHED:
+        yield Tale(SHIFT, name, "FullPace", f"{record.spec.pace} agents a second again")
+
+
+def _phase(before: ShiftRecord | None, entry: ShiftEntry, after: Snapshot) -> Iterator[Tale]:
+    record, name = entry.record, entry.name
     if record.phase == "RolledBack" and record.started_at and before is not None and before.phase != "Aborting":
         yield Tale(SHIFT, name, "Aborting", going_back(record), "Warning")
     if record.phase == "Completed":
@@ -158,7 +211,9 @@ def _shift(old: ShiftEntry | None, entry: ShiftEntry, after: Snapshot) -> Iterat
                 yield Tale(AGENT_GROUP, plan.group, "Moved", f"Shift {entry.short_name}: {record.message}")
     elif record.phase in _NEWS:
         kind: Literal["Normal", "Warning"] = "Warning" if record.phase in _BAD else "Normal"
-        yield Tale(SHIFT, name, _NEWS[record.phase], record.message or record.reason, kind)
+        # What it waits for is an Event of its own.
+        message = "looks whether the target can take the agents now" if _wait_of(record) else record.message
+        yield Tale(SHIFT, name, _NEWS[record.phase], message or record.reason, kind)
 
 
 def _waves(before: ShiftRecord | None, entry: ShiftEntry) -> Iterator[Tale]:

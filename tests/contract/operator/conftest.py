@@ -38,7 +38,7 @@ def kube() -> Iterator[KubeApi]:
         for namespace in ("tandem-system", "callcenter"):
             api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         credentials = [{"namespace": "callcenter", "secrets": ["carrier-token"]}]
-        objects = render(values(credentials=credentials, drillReports={"namespaces": ["callcenter"]}))
+        objects = render(values(credentials=credentials))
         api.apply(*of_kind(objects, "CustomResourceDefinition"))
         api.apply(*of_kind(objects, *_ADMISSION, *_RIGHTS))
         for kind in ("Site", "AgentGroup", "Trunk", "Shift", "Drill"):

@@ -49,14 +49,27 @@ def refused(manifest: dict[str, Any], field: str, *words: str) -> Any:
         refused(
             site("east", detection={"target": "4s"}),
             "spec.detection",
-            "target is 4s, but interval 500ms + timeout 500ms + confirmAfter 2s",
-            "of hotel are more",
-            "raise its signInsPerSecond",
+            "target is 4s, but by its own figures hotel needs 5900 ms: the longest of 3000 ms (interval 500ms + timeout"
+            " 500ms + confirmAfter 2s), 2727 ms (lease 2700ms + 1 in 100) and 3500 ms (a heartbeat and an election),"
+            " + 400 ms to act, + 2000 ms (1000 agents at 500 sign-ins a second)",
+            "raise signInsPerSecond",
         ),
         refused(
-            site("east", detection={"interval": "3s", "confirmAfter": "1s", "target": "8s"}),
+            site("east", systems=[system("flight"), system(cti={**system()["cti"], "lease": "8s"})]),
             "spec.detection",
-            "interval 3s + timeout 500ms + confirmAfter 1s (or the longest of the three again",
+            "target is 10s, but by its own figures hotel needs 10480 ms",
+            "8080 ms (lease 8s + 1 in 100)",
+        ),
+        refused(site("east", detection={"interval": "0s"}), "spec.detection.interval", "is 0s", "from 100ms to 1m"),
+        refused(site("east", detection={"timeout": "0s"}), "spec.detection.timeout", "is 0s", "from 100ms to 1m"),
+        refused(
+            site("east", detection={"confirmAfter": "0s"}), "spec.detection.confirmAfter", "is 0s", "from 200ms to 10m"
+        ),
+        refused(
+            site("east", detection={"interval": "3s", "target": "30s"}),
+            "spec.detection.confirmAfter",
+            "is 2s, but interval 3s + timeout 500ms are more",
+            "raise it",
         ),
         refused(site("east", systems=[]), "spec.systems", "at least one system", "role Witness"),
         refused(site("east", systems=[system(), system()]), "spec.systems[1]", "Duplicate"),

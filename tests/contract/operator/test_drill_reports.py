@@ -15,6 +15,7 @@ from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, condition, eventually, until
 from tests.contract.operator.engine import Engines
 from tests.contract.operator.test_cli import Tandem
+from tests.contract.operator.test_drills import applied_in_west
 from tests.support.kube import OPERATOR, KubeApi, KubectlError
 from tests.support.manifests import drill, group, site
 from tests.unit.domain.report_world import ReportWorld
@@ -107,23 +108,58 @@ async def test_a_report_goes_with_its_run_out_of_the_history(
 
 
 async def test_the_operator_touches_no_other_config_map(kube: KubeApi, running: OperatorProcess) -> None:
-    kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "directory", "namespace": "callcenter"}})
+    for name in ("directory", "their-report"):
+        kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "callcenter"}})
     try:
         with pytest.raises(KubectlError, match="not for the operator of Tandem"):
             kube.kubectl("delete", "configmap", "directory", "-n", "callcenter", user=OPERATOR)
         with pytest.raises(KubectlError, match="not for the operator of Tandem"):
             kube.kubectl("create", "configmap", "mine", "-n", "callcenter", user=OPERATOR)
+        for verb in ("create", "delete"):  # its name is that of a report, and it belongs to no Drill
+            name = "their-report" if verb == "delete" else "my-report"
+            with pytest.raises(KubectlError, match="not for the operator of Tandem"):
+                kube.kubectl(verb, "configmap", name, "-n", "callcenter", user=OPERATOR)
         with pytest.raises(KubectlError, match="cannot get resource"):
             kube.kubectl("get", "configmap", "directory", "-n", "callcenter", user=OPERATOR)
     finally:
-        kube.kubectl("delete", "configmap", "directory", "-n", "callcenter")
+        kube.kubectl("delete", "configmap", "directory", "their-report", "-n", "callcenter")
+
+
+async def test_what_is_shown_of_a_drill_follows_it_as_the_same_object_to_which_the_reports_belong(
+    kube: KubeApi, operator: Start, store: StoreClient, world: ReportWorld
+) -> None:
+    kube.apply(site("east"), group())
+    operator("east")
+    await applied_in_west(store, hold="1h")
+    report = await over(store, world)
+    name = f"monthly-{report.run}-report"
+    kept = await until("the ConfigMap is there", lambda: asyncio.to_thread(config_map, kube, name), timeout=WAIT_S)
+    await applied_in_west(store, suspend=True)
+
+    async def follows() -> bool:
+        spec = (await asyncio.to_thread(kube.get, "Drill", "monthly", "callcenter"))["spec"]
+        return spec.get("suspend") is True and spec.get("hold") != "1h"
+
+    await until("the copy follows", follows)
+    uid = kube.get("Drill", "monthly", "callcenter")["metadata"]["uid"]
+    assert [owner["uid"] for owner in kept["metadata"]["ownerReferences"]] == [uid]
+
+
+async def test_the_operator_changes_no_drill_that_people_have_applied(kube: KubeApi) -> None:
+    kube.apply(drill())
+    patch = '{"spec": {"suspend": true}}'
+    try:
+        with pytest.raises(KubectlError, match="not for the operator of Tandem"):
+            kube.kubectl("patch", "drill", "monthly", "-n", "callcenter", "--type=merge", "-p", patch, user=OPERATOR)
+    finally:
+        kube.delete("Drill", "monthly", "callcenter")
 
 
 async def test_where_it_may_not_keep_reports_the_drill_says_so_and_how_to_allow_it(
     kube: KubeApi, running: OperatorProcess, store: StoreClient, world: ReportWorld
 ) -> None:
-    role = json.loads(kube.kubectl("get", "role", "tandem-drill-reports", "-n", "callcenter", "-o", "json"))
-    kube.kubectl("delete", "role", "tandem-drill-reports", "-n", "callcenter")
+    role = json.loads(kube.kubectl("get", "clusterrole", "tandem-drill-reports", "-o", "json"))
+    kube.kubectl("delete", "clusterrole", "tandem-drill-reports")
     try:
         await over(store, world)
 
@@ -136,6 +172,5 @@ async def test_where_it_may_not_keep_reports_the_drill_says_so_and_how_to_allow_
         assert "add callcenter to the chart's drillReports.namespaces" in message
     finally:
         kube.apply(
-            {key: role[key] for key in ("apiVersion", "kind", "rules")}
-            | {"metadata": {"name": "tandem-drill-reports", "namespace": "callcenter"}}
+            {key: role[key] for key in ("apiVersion", "kind", "rules")} | {"metadata": {"name": "tandem-drill-reports"}}
         )

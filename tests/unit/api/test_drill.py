@@ -37,6 +37,12 @@ def test_the_example_is_one() -> None:
             {"schedule": "0 25 * * *"}, "schedule", ("'0 25 * * *'", "Bad hour", "like '0 3 * * SUN'"), id="hour"
         ),
         pytest.param({"schedule": "0 3 30 2 *"}, "schedule", ("Bad day-of-month",), id="a-day-that-never-comes"),
+        pytest.param(
+            {"schedule": "0 0 */31 * MON#5"},
+            "schedule",
+            ("'0 0 */31 * MON#5'", "never comes", "like '0 3 * * SUN#1'"),
+            id="a-day-and-a-weekday-that-never-meet",
+        ),
         pytest.param({"timeZone": "Europe/Atlantis"}, "timeZone", ("'Europe/Atlantis'", "Europe/Berlin"), id="zone"),
         pytest.param({"hold": "13h"}, "hold", ("13h", "outside 0s to 12h"), id="hold"),
         pytest.param({"startingDeadline": "1s"}, "startingDeadline", ("1s", "choose another time"), id="deadline"),

@@ -94,12 +94,34 @@ def test_rights_on_workloads_secrets_and_config_maps_are_by_name_only() -> None:
     }
 
 
-def test_reports_of_drills_may_be_made_and_deleted_where_it_is_said_and_nothing_be_read() -> None:
-    assert not [role for role in of_kind(render(values()), "Role") if "drill-reports" in role["metadata"]["name"]]
-    rendered = render(values(drillReports={"namespaces": ["callcenter"]}))
-    (role,) = [role for role in of_kind(rendered, "Role") if role["metadata"]["name"] == "tandem-drill-reports"]
-    assert role["metadata"]["namespace"] == "callcenter"
-    assert role["rules"] == [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "delete"]}]
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        pytest.param({}, [("ClusterRole", None)], id="default"),
+        pytest.param({"drillReports": {"namespaces": ["callcenter"]}}, [("Role", "callcenter")], id="named"),
+        pytest.param({"drillReports": {"namespaces": []}}, [], id="nowhere"),
+        pytest.param({"policies": {"install": False}}, [], id="no-policy-no-right"),
+        pytest.param(
+            {"policies": {"install": False}, "drillReports": {"namespaces": ["*", "callcenter"]}},
+            [("Role", "callcenter")],
+            id="no-policy-and-named",
+        ),
+    ],
+)
+def test_reports_of_drills_may_be_made_and_deleted_where_it_is_said_and_nothing_be_read(
+    changes: dict[str, Any], where: list[tuple[str, str | None]]
+) -> None:
+    rendered = render(values(**changes))
+    named = [found for found in rendered if found["metadata"]["name"] == "tandem-drill-reports"]
+    roles = [found for found in named if found["kind"].endswith("Role")]
+    assert [(role["kind"], role["metadata"].get("namespace")) for role in roles] == where
+    for role in roles:
+        assert role["rules"] == [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "delete"]}]
+    bindings = [found for found in named if found["kind"].endswith("Binding")]
+    assert [(one["kind"], one["metadata"].get("namespace")) for one in bindings] == [
+        (f"{kind}Binding", namespace) for kind, namespace in where
+    ]
+    assert all(one["subjects"][0]["name"] == "tandem" for one in bindings)
 
 
 def test_every_policy_is_bound_and_denies(objects: list[dict[str, Any]]) -> None:

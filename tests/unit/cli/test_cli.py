@@ -226,7 +226,7 @@ def test_the_story_of_a_shift() -> None:
 
 
 def test_two_requests_are_never_the_same() -> None:
-    first, second = (hold.request("hold", "ada", "storm") for _ in range(2))
+    first, second = (hold.request("hold", "ada", "storm", 1.0) for _ in range(2))
     assert first != second
 
 

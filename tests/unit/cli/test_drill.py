@@ -1,10 +1,12 @@
 """`kubectl tandem drill`: what it writes and what it tells, without a cluster."""
 
+import time
 from typing import Any
 
 import pytest
 
-from tandem.cli.drill import annotation_of, refused, request_of, story
+from tandem.cli.contexts import asked_by
+from tandem.cli.drill import annotation_of, follow, refused, request_of, story
 from tandem.cli.main import parser
 from tandem.domain.drill_requests import DrillRequest, parse_request
 
@@ -52,8 +54,37 @@ def test_what_is_told(status: dict[str, Any], lines: list[str]) -> None:
 
 
 def test_a_command_that_was_not_followed_is_told_apart() -> None:
-    assert refused({"lastRequest": {"answer": "not started: a run is under way already (Out)"}})
-    assert not refused({"lastRequest": {"answer": "run 20261124-120000 is due now"}})
+    assert refused("not started: a run is under way already (Out)")
+    assert not refused("run 20261124-120000 is due now")
+
+
+async def test_whoever_asked_first_hears_of_the_own_run_after_somebody_else_has_asked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status = {
+        "phase": "Checking",
+        "lastRequest": {"id": "theirs", "answer": "not started: a run is under way already (Checking)"},
+        "earlierRequests": [{"id": "mine", "answer": "run 20261124-120000 is due now"}],
+    }
+
+    class Api:
+        async def get(self, path: str) -> dict[str, Any]:
+            return {"status": status}
+
+    assert await follow(Api(), "callcenter/monthly", "mine", "run", 0.0) == 0  # type: ignore[arg-type]
+    assert "run 20261124-120000 is due now" in capsys.readouterr().out
+    assert await follow(Api(), "callcenter/monthly", "theirs", "run", 0.0) == 1  # type: ignore[arg-type]
+
+
+async def test_the_time_of_a_command_is_the_clusters_not_the_laptops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_795_521_000.0)  # ten minutes behind
+
+    class Api:
+        async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+            metadata = {"creationTimestamp": "2026-11-24T12:00:00Z"}
+            return {"metadata": metadata, "status": {"userInfo": {"username": "ada"}}}
+
+    assert await asked_by(Api()) == ("ada", 1_795_521_600.0)  # type: ignore[arg-type]
 
 
 def test_the_command_line() -> None:

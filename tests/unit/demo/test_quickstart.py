@@ -103,6 +103,16 @@ def test_a_smaller_copy_keeps_everything_but_the_agents(tmp_path: Path) -> None:
     assert list(documents(tmp_path / "sites.yaml")) == list(documents(QUICKSTART / "sites.yaml"))
 
 
+def test_a_copy_with_another_lease_still_keeps_its_target(tmp_path: Path) -> None:
+    scaled(10, tmp_path, home="east", sign_ins=4000, lease=6.0)
+    leases = {
+        system.cti.lease
+        for site in documents(tmp_path / "sites.yaml")
+        for system in SiteSpec.model_validate(site["spec"]).systems
+    }
+    assert leases == {"6000ms"}
+
+
 def test_a_larger_copy_has_cities_that_bear_everybody(tmp_path: Path) -> None:
     large = scaled(10, tmp_path, home="east")
 

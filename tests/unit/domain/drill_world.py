@@ -108,6 +108,11 @@ class DrillWorld(World):
     def outcome(self) -> tuple[str | None, str]:
         return self.last.outcome, self.last.reason
 
+    def successor(self) -> None:
+        """The coordinator is lost, and an engine that has watched all along decides from now on."""
+        self.delete(keys.COORDINATOR)
+        self.put(keys.COORDINATOR, self.record_of_another_coordinator())
+
     def another_coordinator(self) -> None:
         """The engine is lost with all that it remembered; another one reads the store and goes on."""
         self.gatherer = Gatherer()

@@ -4,14 +4,20 @@ The agents' ways are drawn first (`Journey`). The CTIs' moves and the agents' ti
 know nothing of each other: what the report makes of the one is compared with what the other says.
 """
 
+import itertools
 import json
 import random
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from callcenter.directory import bucket
+from tandem.constants import DOWN_EXTRA_S
 from tandem.domain import keys
 from tandem.domain.arrivals import ArrivalTally
+from tandem.domain.capabilities import CTICapabilities
+from tandem.domain.decision import Commit
 from tandem.domain.records import (
     ArrivalRecord,
     ArrivalsRecord,
@@ -22,6 +28,10 @@ from tandem.domain.records import (
     KeptRecord,
     MovesOfShift,
     MovesRecord,
+    OperatorRecord,
+    PlacementRecord,
+    Record,
+    RehearsedRecord,
     SystemReport,
 )
 from tandem.domain.report_model import DrillReport
@@ -71,14 +81,22 @@ class ReportWorld(DrillWorld):
     """Four groups, all their agents at east; calls are counted, and every location says its version."""
 
     def __init__(self, agents: int = 100, **spec: Any) -> None:
+        self.commits: list[dict[str, Any]] = []
+        """Every placement, as whoever follows the store writes it down."""
         World.__init__(self, capacity=max(1500, 2 * agents))
         self.agents = agents
         self.timeline: list[str] = []
-        self.answered = 1000
+        self.answered: Counter[tuple[str, str]] = Counter()
+        self.cut: Counter[tuple[str, str]] = Counter()
+        self.cut_per_way = 0
+        """Calls of each group that are cut in each city while agents are on their way."""
+        self.counts = True
+        """Whether the CTIs count calls."""
         for observer in self.cities:
             self.observe(observer, "witness", "", "engine")
         for site in (*self.cities, "witness"):
             self.put(keys.heartbeat(site), HeartbeatRecord(site=site, engine=site, started_at=0, version="0.1.0"))
+            self.put(keys.operator(site), OperatorRecord(version="0.1.0", kubernetes="v1.33.1"))
         for group in GROUPS:
             self.group({"east": 100}, group, agents=-(-agents // len(GROUPS)))
         self.settle()
@@ -101,8 +119,32 @@ class ReportWorld(DrillWorld):
         for site in self.cities:
             self.work(site, where)
 
-    def work(self, site: str, where: dict[str, str], cut: int = 0) -> None:
+    def put(self, key: str, record: Record) -> None:
+        super().put(key, record)
+        self._follow(key, record)
+
+    def commit(self, commit: Commit) -> bool:
+        done = super().commit(commit)
+        for key, record in commit.writes.items() if done else ():
+            self._follow(key, record)
+        return done
+
+    def _follow(self, key: str, record: Record | None) -> None:
+        if isinstance(record, PlacementRecord):
+            line = {"at": record.committed_at, "group": key.removeprefix(keys.PLACEMENTS), "cause": record.cause}
+            self.commits.append(line | {"map": record.map})
+
+    def take_calls(self, site: str, agents: Sequence[Journey], cause: str = "caller") -> None:
+        """Each of them answers one call there, which is over a second later."""
+        for one in agents:
+            self.write(self.mono, one, "call", site, call=f"c{len(self.timeline)}")
+            self.write(self.mono + 1, one, "call-ended", site, cause=cause)
+            self.answered[site, one.group] += 1
+            self.cut[site, one.group] += cause == "cut"
+
+    def work(self, site: str, where: dict[str, str]) -> None:
         """What a CTI reports when these agents are where they are."""
+        self.where = where
         groups: dict[str, GroupReport] = {}
         for group in GROUPS:
             own = [one for one in self.at_work if one.group == group and where.get(one.account) == site]
@@ -110,16 +152,23 @@ class ReportWorld(DrillWorld):
             for one in own:
                 buckets[str(one.bucket)] = buckets.get(str(one.bucket), 0) + 1
             placed = self.snapshot.placements.get(group)
-            counts = CallCounts(answered=self.answered, hung_up=self.answered - 3 - cut, cut=cut, abandoned=2)
+            answered, cut = self.answered[site, group], self.cut[site, group]
+            counts = CallCounts(answered=1000 + answered, hung_up=997 + answered - cut, cut=cut, abandoned=2)
             groups[group] = GroupReport(
                 revision=placed.revision if placed else 0,
                 signed_in=len(own),
                 talking=len(own) // 12,
                 buckets=buckets,
-                calls=counts,
+                calls=counts if self.counts else None,
             )
         record = SystemReport(
-            boot=f"boot-{site}", confirmed=True, groups=groups, softswitch_uptime=int(self.mono), calls=0
+            boot=f"boot-{site}",
+            confirmed=True,
+            groups=groups,
+            softswitch_uptime=int(self.mono),
+            calls=0,
+            capabilities=CTICapabilities(impair=True, version="callcenter 0.1.0"),
+            softswitch_version="kamailio 5.6.3",
         )
         self.put(keys.report(site, "hotel"), record)
 
@@ -135,8 +184,28 @@ class ReportWorld(DrillWorld):
         }
         self.timeline.append(json.dumps(line | more))
 
-    def go(self, *, seed: int, stay_away: int = 0, detail: bool = True) -> None:
-        """Everybody of the Shift under way travels, but for the last `stay_away`, who sign out before."""
+    def confirmed(self) -> None:
+        """Everybody who has to says that the site of the rehearsal is lost, for as long as it takes."""
+        self.silenced_at = self.mono
+        for observer in ("east", "west", "witness"):
+            word = RehearsedRecord(
+                state="Fail",
+                since=self.mono,
+                firm=True,
+                failure_domain=f"domain-{observer}",
+                detail="rehearsal",
+                run=f"{DRILL}/{self.run.name}",
+            )
+            self.put(keys.rehearsed(observer, "east", "hotel", DRILL), word)
+        self.settle()
+        self.advance(2.0 + DOWN_EXTRA_S + 0.01)
+        self.settle()
+
+    def go(self, *, seed: int, stay_away: int = 0, detail: bool = True, silent: int = 0) -> None:
+        """Everybody of the Shift under way travels, but for the last `stay_away`, who sign out before.
+
+        The first `silent` have heard nothing since `silenced_at`, and come by their own evidence.
+        """
         outward = self.state.phase == "Out"
         leg = self.run.out if outward else self.run.back
         commit = self.shift_record(leg.shift).started_at
@@ -150,6 +219,25 @@ class ReportWorld(DrillWorld):
         source = "east" if outward else "west"
         for one in gone:
             self.write(commit + 0.01, one, "out", source, cause="SignedOut")
+        alone, arrived = arrived[:silent], arrived[silent:]
+        for number, one in enumerate(alone):
+            out_since, there = self.silenced_at + 0.001 * number, commit + 1.0 + 0.013 * number
+            self.write(out_since + 2.73, one, "lost", source, cause="Silent")
+            self.write(there, one, "signed-in", other, cause="failover", gap=round(there - out_since, 6))
+            delay = DelayRecord(kept=None, door_seconds=0.9, standby=True)
+            tally.add(
+                ArrivalRecord(
+                    account=one.account,
+                    group=one.group,
+                    bucket=one.bucket,
+                    came_from=source,
+                    to=other,
+                    gap=round(there - out_since, 4),
+                    at=there,
+                    delay=delay,
+                    failed_over=True,
+                )
+            )
         for one in arrived:
             self.write(commit + one.left, one, "released", source, to=other)
             self.write(commit + one.arrived, one, "signed-in", other, cause="ticket")
@@ -167,13 +255,14 @@ class ReportWorld(DrillWorld):
                 )
             )
         self.advance(max((one.arrived for one in arrived), default=0.0) + 2.5)
-        self.answered += len(arrived)
-        where = {one.account: other for one in arrived} | {
+        for site, group in itertools.product(self.cities, GROUPS):
+            self.cut[site, group] += self.cut_per_way
+        where = {one.account: other for one in (*alone, *arrived)} | {
             one.account: "west" for one in self.at_work if self.home(one) == "west"
         }
         for site in self.cities:
             self.work(site, where)
-        gaps = sorted(one.gap for one in arrived)
+        gaps = sorted([one.gap for one in arrived] + [5.0] * silent)
         moves = MovesOfShift(
             agents=len(gaps), p50=gaps[len(gaps) // 2], p95=gaps[int(len(gaps) * 0.95)], max=gaps[-1], last_at=self.mono
         )
@@ -182,16 +271,22 @@ class ReportWorld(DrillWorld):
         self.put(keys.moves(other, "hotel"), MovesRecord(shifts={leg.shift: moves}))
         self.settle()
 
-    def whole_run(self, *, number: str = "1", detail: bool = True, stay_away: int = 0) -> DrillReport:
-        """Out, hold, back; the report of it."""
+    def whole_run(self, *, number: str = "1", detail: bool = True, stay_away: int = 0, silent: int = 0) -> DrillReport:
+        """Out, hold with calls, back; the report of it."""
         self.command(number=number)
         self.settle()
-        self.go(seed=11 + int(number), detail=detail, stay_away=stay_away)
+        if silent:
+            self.confirmed()
+        self.go(seed=11 + int(number), detail=detail, stay_away=stay_away, silent=silent)
         if stay_away:
             self.advance(6)
             self.settle()
         assert self.state.phase == "Holding", self.state.message
-        self.advance(HOLD_S + 0.1)
+        self.advance(HOLD_S / 2)
+        self.take_calls("west", [one for one in self.at_work if self.where.get(one.account) == "west"][:25])
+        for site in self.cities:
+            self.work(site, self.where)
+        self.advance(HOLD_S / 2 + 0.1)
         self.settle()
         self.go(seed=23 + int(number), detail=detail, stay_away=stay_away)
         if stay_away:

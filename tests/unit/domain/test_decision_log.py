@@ -12,6 +12,7 @@ from tandem.domain.history_search import shown
 from tandem.domain.reasons import Reason
 from tandem.domain.records import GroupReport, HistoryEntry, HistoryRecord, OrderRecord
 from tests.unit.domain.drill_world import DRILL, HOLD_S, DrillWorld
+from tests.unit.domain.test_rehearsal import Rehearsed
 from tests.unit.domain.test_routes import TRUNK, trunk_spec
 from tests.unit.domain.world import GROUP, World
 
@@ -496,3 +497,19 @@ def test_keys_sort_as_what_they_tell_of(count: int) -> None:
     found = [keys.history(revision, "witness-e", number) for revision, number in ((9, 3), (10, 1), (1000, count))]
     assert sorted(found) == found
     assert not any(key.startswith(keys.PREFIX) for key in found)
+
+
+def test_whoever_orders_anew_interrupts_the_earlier_order() -> None:
+    world = settled(waves=[50, 100])
+    told(world, lambda world: world.group({"west": 100}, waves=[50, 100]))
+    earlier = world.only_shift()
+    found = told(world, lambda world: world.group({"east": 50, "west": 50}, waves=[50, 100]))
+    order = f"order {world.snapshot.orders[GROUP].record.digest[:8]}"
+    assert (f"Shift {earlier}", "Interrupted", order) in found
+
+
+def test_what_ends_a_rehearsed_loss_is_told_as_its_drills() -> None:
+    world = Rehearsed().said()
+    shift = world.run.out.shift
+    found = told(world, lambda world: world.hold())
+    assert (f"Shift {shift}", "Interrupted", f"Drill {shift.rpartition('/')[2]}") in found

@@ -60,16 +60,27 @@ def test_its_agents_are_released_and_nobody_is_waited_for(component: str) -> Non
     world = a_world()
     others = world.snapshot.placements[OTHER].revision
     confirmed(world, component)
-    assert site_verdict(world.snapshot, "east").state is State.DOWN
+    assert site_verdict(world.snapshot, "east", world.now).state is State.DOWN
     world.settle()
     assert world.placement() == {"east>west": "0-99"}
     assert (world.record().cause, world.record().drain) == ("Failover/east-1", FORCED)
     assert world.snapshot.placements[OTHER].revision == others
 
 
+def test_it_is_suspect_until_that_is_confirmed() -> None:
+    world = a_world()
+    breaks(world, "softswitch")
+    world.advance(CONFIRMED_S - 0.01)
+    assert world.settle() == []
+    verdict = site_verdict(world.snapshot, "east", world.now)
+    assert (verdict.state, verdict.reason) == (State.SUSPECT, "OwnWordToo")
+    world.advance(0.02)
+    assert site_verdict(world.snapshot, "east", world.now).state is State.DOWN
+
+
 def test_a_cti_that_does_not_answer_its_own_engine_cannot_be_asked() -> None:
     world = confirmed(a_world(), "cti")
-    assert site_verdict(world.snapshot, "east").state is State.DOWN
+    assert site_verdict(world.snapshot, "east", world.now).state is State.DOWN
     world.settle()
     assert world.placement() == {"west": "0-99"}
     assert world.record().cause == "Failover/east-1"

@@ -246,13 +246,27 @@ def test_a_run_that_nobody_can_watch_for_a_minute_comes_back() -> None:
     world.advance(ALARM_PATIENCE_S - 0.1)
     world.settle()
     assert world.run.outcome is None
-    world.another_coordinator()
+    world.successor()
     world.advance(0.2)
     world.settle()
     assert (world.run.outcome, world.run.reason) == ("Failed", Reason.ALARM_UNKNOWN)
     assert "east: refused" in world.run.message
     world.home_again()
     assert (world.outcome(), world.placement()) == (("Failed", Reason.ALARM_UNKNOWN), MIXED)
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_wall_clock_that_is_set_makes_nobody_blind_sooner_or_later(step: float) -> None:
+    world = AlarmedWorld().holding()
+    world.told(lost="Unknown")
+    world.settle()
+    world.wall_ahead = step
+    world.advance(ALARM_PATIENCE_S - 0.1)
+    world.settle()
+    assert world.run.outcome is None
+    world.advance(0.2)
+    world.settle()
+    assert (world.run.outcome, world.run.reason) == ("Failed", Reason.ALARM_UNKNOWN)
 
 
 def test_engines_that_are_gone_watch_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The names of a Drill's Shifts, whatever else is named like them; and how often a plan that is refused is made."""
+"""Names of a Drill's Shifts and reports, whatever else is named like them; how often a refused plan is made."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from tandem.api.common import GROUP as API_GROUP
 from tandem.constants import DRILL_LOOK_OPEN_S, DRILL_LOOK_S
 from tandem.domain import drills, keys
 from tandem.domain.drill_legs import shift_name
+from tandem.domain.drill_names import config_map_name
 from tandem.domain.reasons import Reason
 from tests.unit.domain.drill_world import HOLD_S, DrillWorld
 from tests.unit.domain.world import GROUP, site_spec
@@ -25,14 +26,28 @@ def test_a_shifts_name_is_one_that_kubernetes_takes(drill: str) -> None:
     assert API_GROUP not in short
 
 
-def test_a_short_drills_shifts_have_its_name() -> None:
+@pytest.mark.parametrize("drill", ["monthly", LONG.partition("/")[2], "a" * 199 + "." + "b" * 53])
+def test_a_reports_name_is_one_that_kubernetes_takes(drill: str) -> None:
+    name = config_map_name(drill, RUN)
+    assert len(name) <= 253
+    assert all(part and part[0].isalnum() and part[-1].isalnum() for part in name.split("."))
+    assert name.endswith("-report")
+
+
+def test_a_short_drills_shifts_and_reports_have_its_name() -> None:
     assert shift_name(DrillWorld().snapshot, "callcenter/monthly", RUN, "out") == f"callcenter/monthly-{RUN}-out"
+    assert config_map_name("monthly", RUN) == f"monthly-{RUN}-report"
 
 
 def test_drills_that_share_their_first_letters_have_shifts_of_their_own() -> None:
     snapshot = DrillWorld().snapshot
     names = {shift_name(snapshot, drill, RUN, way) for drill in (LONG, LONG[:-1] + "c") for way in ("out", "back")}
     assert len(names) == 4
+
+
+def test_drills_that_share_their_first_letters_have_reports_of_their_own() -> None:
+    short = LONG.partition("/")[2]
+    assert config_map_name(short, RUN) != config_map_name(short[:-1] + "c", RUN)
 
 
 def taken(world: DrillWorld, way: str) -> str:

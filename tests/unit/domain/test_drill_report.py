@@ -2,21 +2,41 @@
 
 import json
 import re
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import callcenter.version
+from tandem.api.drill import Rehearsal
+from tandem.api.shift import ShiftSpec
 from tandem.constants import DRILL_EVENTS_KEPT, DRILL_REPORTS_KEPT
 from tandem.domain import keys
 from tandem.domain.distribution import rank
 from tandem.domain.drill_facts import with_event
-from tandem.domain.drill_report import calls_of
-from tandem.domain.records import CallCounts, CoordinatorRecord, DrillEventRecord, DrillFactsRecord, DrillMarkRecord
+from tandem.domain.drill_report import calls_of, way
+from tandem.domain.records import (
+    ArrivalsOfShift,
+    ArrivalsRecord,
+    CallCounts,
+    CoordinatorRecord,
+    DrillDue,
+    DrillEventRecord,
+    DrillFactsRecord,
+    DrillLegRecord,
+    DrillMarkRecord,
+    DrillRunRecord,
+    GroupPlan,
+    OperatorRecord,
+    ShiftRecord,
+)
 from tandem.domain.report_html import html
 from tandem.domain.report_model import DrillReport, DrillReportRecord
 from tandem.domain.report_schema import schema_text
 from tandem.domain.report_text import text
+from tandem.domain.snapshot import Entry, ShiftEntry, Snapshot
 from tandem.version import VERSION
 from tests.support.drill_timeline import differences
 from tests.unit.domain.drill_world import DRILL, HOLD_S, DrillWorld
@@ -95,6 +115,167 @@ def test_the_slowest_are_named_with_why(finished: ReportWorld) -> None:
     assert sum(out.waited_for.values()) == out.arrived
 
 
+# -- the independent check
+
+
+FAILOVER = {
+    "kind": "Failover",
+    "failover": {"site": "east", "silence": 25},
+    "shift": {"selector": {"system": "hotel"}},
+}
+
+
+@pytest.fixture(scope="module")
+def failed_over() -> ReportWorld:
+    world = ReportWorld(200, **FAILOVER)
+    world.whole_run(silent=12)
+    return world
+
+
+@pytest.fixture(scope="module", params=["finished", "failed_over"])
+def checked(request: pytest.FixtureRequest) -> ReportWorld:
+    found: ReportWorld = request.getfixturevalue(request.param)
+    return found
+
+
+def test_the_diaries_and_the_commits_say_the_same_of_either_kind(checked: ReportWorld) -> None:
+    assert differences(as_json(checked.newest), checked.timeline) == []
+    assert differences(as_json(checked.newest), checked.timeline, checked.commits) == []
+
+
+def test_a_commit_that_the_report_names_wrongly_is_found(checked: ReportWorld) -> None:
+    """Both sides counted from it: the times alone would agree."""
+    report = as_json(checked.newest)
+    way: dict[str, Any] = report["back"]  # type: ignore[assignment]
+    late = datetime.fromisoformat(way["committedAt"]) + timedelta(seconds=0.03)
+    report["back"] = {**way, "committedAt": late.isoformat()}
+    found = differences(report, checked.timeline, checked.commits)
+    assert any("back: committedAt" in sentence for sentence in found), found
+
+
+def test_a_starting_map_that_is_another_one_is_found(checked: ReportWorld) -> None:
+    report = as_json(checked.newest)
+    first, *others = report["maps"]  # type: ignore[misc]
+    report["maps"] = [{**first, "before": {"east": "0-99"}}, *others]
+    assert any(f"{GROUPS[0]}: the map before" in one for one in differences(report, checked.timeline, checked.commits))
+
+
+def test_who_came_after_the_end_that_the_report_names_is_found(checked: ReportWorld) -> None:
+    report = as_json(checked.newest)
+    out: dict[str, Any] = report["out"]  # type: ignore[assignment]
+    early = datetime.fromisoformat(out["committedAt"]) + timedelta(seconds=2)
+    report["out"] = {**out, "finishedAt": early.isoformat()}
+    found = differences(report, checked.timeline, checked.commits)
+    assert any("agents came after finishedAt, and 0 of them" in sentence for sentence in found), found
+
+
+@pytest.mark.parametrize(("what", "figure"), [("slowest", "gap"), ("latest", "afterCommit")])
+def test_a_named_agent_with_a_wrong_figure_is_found(checked: ReportWorld, what: str, figure: str) -> None:
+    report = as_json(checked.newest)
+    out: dict[str, Any] = report["out"]  # type: ignore[assignment]
+    first, *others = out[what]
+    report["out"] = {**out, what: [{**first, figure: first[figure] + 0.5}, *others]}
+    found = differences(report, checked.timeline)
+    assert any(f"{what} has {first['account']}" in sentence for sentence in found), found
+    report["out"] = {**out, what: others}
+    assert f"out: those named as {what} are not the ones" in differences(report, checked.timeline)
+
+
+@pytest.mark.parametrize("what", ["answered", "cut"])
+def test_calls_that_the_diaries_do_not_know_are_found(checked: ReportWorld, what: str) -> None:
+    report = as_json(checked.newest)
+    calls: dict[str, Any] = report["calls"]  # type: ignore[assignment]
+    assert calls["answered"] == 25
+    report["calls"] = {**calls, what: calls[what] + 1}
+    assert any(sentence.startswith(f"calls: {calls[what] + 1} {what}") for sentence in _wrong(report, checked))
+    there = [{**one, what: one[what] + 1} for one in calls["there"]]
+    report["calls"] = {**calls, "there": there}
+    assert any(sentence.startswith("calls at west:") for sentence in _wrong(report, checked))
+
+
+def _wrong(report: dict[str, Any], world: ReportWorld) -> list[str]:
+    return differences(report, world.timeline)
+
+
+def test_a_lost_agent_counts_since_its_last_ping_and_not_since_it_noticed(failed_over: ReportWorld) -> None:
+    """A lease later: figures counted from the diary's line would be better than what its agents had."""
+    lines = [json.loads(line) for line in failed_over.timeline]
+    without = [json.dumps({key: value for key, value in line.items() if key != "gap"}) for line in lines]
+    assert any("out: max" in sentence for sentence in differences(as_json(failed_over.newest), without))
+
+
+@pytest.mark.parametrize(
+    ("figure", "value"),
+    [
+        ("agents", 13),
+        ("gaps", {"p50": 0.01, "p95": 0.02, "max": 0.03}),
+        ("firstSignIn", 1.0),
+        ("timeTo", {"63.5": 1.0, "93.1": 1.0, "100": 1.0}),
+    ],
+)
+def test_the_automatic_paths_own_figures_are_checked(failed_over: ReportWorld, figure: str, value: object) -> None:
+    report = as_json(failed_over.newest)
+    failover: dict[str, Any] = report["failover"]  # type: ignore[assignment]
+    report["failover"] = {**failover, "failedOver": {**failover["failedOver"], figure: value}}
+    assert any(sentence.startswith("failover: ") for sentence in differences(report, failed_over.timeline))
+
+
+# -- the automatic path
+
+
+def test_those_who_came_by_the_automatic_path_have_figures_of_their_own(failed_over: ReportWorld) -> None:
+    report = failed_over.newest
+    assert report.failover is not None
+    alone = report.failover.failed_over
+    assert alone is not None
+    assert alone.agents == 12
+    assert alone.gaps.p50 > 4 > report.out.gaps.p50  # type: ignore[union-attr]
+    assert alone.first_sign_in > report.failover.committed + 0.9  # type: ignore[operator]
+    assert alone.time_to["100"] == pytest.approx(alone.last_sign_in, abs=0.01)
+    assert report.failover.first_sign_in < alone.first_sign_in  # type: ignore[operator]  # those with a ticket
+    assert "by the automatic path alone, without a ticket: 12 agents, out of service p50" in text(report)
+    assert "By the automatic path alone, without a ticket: 12 agents" in html(report)
+
+
+def test_where_no_cti_tells_of_the_automatic_path_that_is_said() -> None:
+    world = ReportWorld(100, **FAILOVER)
+    report = world.whole_run(silent=5, detail=False)
+    assert report.failover is not None
+    assert report.failover.failed_over is None
+    assert "the automatic path's own times: no CTI told of an agent who came without a ticket" in report.not_measured
+
+
+# -- more than two sites
+
+
+def test_a_way_out_to_several_sites_counts_those_who_came_to_each() -> None:
+    moves = {"east>west": "0-59", "east>north": "60-99"}
+    after = {"west": "0-59", "north": "60-99"}
+    plan = GroupPlan(
+        group=GROUPS[0], system="hotel", agents=10, to="west", moves=moves, waves=(moves,), before={"east": "0-99"},
+        after=after,
+    )  # fmt: skip
+    spec = ShiftSpec(selector={"system": "hotel"}, evacuate="east", waves=(100,))
+    record = ShiftRecord(spec=spec, created_at=0, created_in="east", plan=(plan,), started_at=100, finished_at=110)
+    arrivals = {
+        (site, "hotel"): Entry(
+            ArrivalsRecord(
+                shifts={"callcenter/x-out": ArrivalsOfShift(since=100, gaps={10: agents}, times={500 * agents: agents})}
+            ),
+            1, 1, 0,
+        )
+        for site, agents in (("west", 6), ("north", 4))
+    }  # fmt: skip
+    shifts = {"callcenter/x-out": ShiftEntry("callcenter/x-out", record, 1, 0, 0)}
+    leg = DrillLegRecord(shift="callcenter/x-out", agents=10, started_at=100, finished_at=110)
+    run = DrillRunRecord(
+        due=DrillDue(name="x", at=0, until=1), shift=Rehearsal(selector={"system": "hotel"}), out=leg
+    )  # fmt: skip
+    found = way(Snapshot(shifts=shifts, arrivals=arrivals), run, "Out")
+    assert (found.sites, found.arrived, found.returned, found.missing) == (("north", "west"), 10, 0, 0)
+    assert found.time_to["100"] == 3.0
+
+
 # -- what an auditor asks
 
 
@@ -131,6 +312,12 @@ def test_versions_and_digests_of_every_location_are_those_of_the_start(finished:
     assert {(one.site, one.engine_version, one.cti_boot) for one in report.locations} == {
         ("east", "0.1.0", "boot-east"), ("west", "0.1.0", "boot-west"), ("witness", "0.1.0", ""),
     }  # fmt: skip
+    assert {(one.operator_version, one.kubernetes_version) for one in report.locations} == {("0.1.0", "v1.33.1")}
+    assert {(one.cti_version, one.softswitch_version) for one in report.locations if one.system} == {
+        ("callcenter 0.1.0", "kamailio 5.6.3")
+    }
+    assert all(one.changed == () for one in report.locations)
+    assert "callcenter 0.1.0, life boot-east" in html(report)
     objects = {one.object: one for one in report.specs}
     assert {f"agentgroups/{group}" for group in GROUPS} | {
         "sites/east",
@@ -139,6 +326,20 @@ def test_versions_and_digests_of_every_location_are_those_of_the_start(finished:
     } <= objects.keys()
     assert objects["sites/east"].agreed
     assert re.fullmatch(r"[0-9a-f]{16}", objects["sites/east"].digest)
+
+
+def test_what_was_upgraded_on_the_way_is_named() -> None:
+    world = ReportWorld(100)
+    world.command()
+    world.settle()
+    world.go(seed=1)
+    world.put(keys.operator("east"), OperatorRecord(version="0.2.0", kubernetes="v1.34.0"))
+    world.delete(keys.operator("west"))  # it says nothing now; that makes it no other version
+    world.advance(HOLD_S + 1)
+    world.settle()
+    world.go(seed=2)
+    found = {one.site: one.changed for one in world.newest.locations}
+    assert found == {"east": ("operator 0.2.0", "Kubernetes v1.34.0"), "west": (), "witness": ()}
 
 
 def test_the_map_is_equal_bucket_by_bucket(finished: ReportWorld) -> None:
@@ -190,6 +391,29 @@ def test_calls_are_counted_from_start_to_end(finished: ReportWorld) -> None:
     assert calls.answered > 0
     assert set(calls.in_progress) == {"Started", "There", "Leaving", "Over"}
     assert calls.measured
+
+
+def test_calls_answered_at_the_other_site_during_the_hold_are_told(finished: ReportWorld) -> None:
+    (there,) = finished.newest.calls.there
+    assert (there.site, there.answered, there.cut) == ("west", 25, 0)
+    assert there.seconds == pytest.approx(HOLD_S, abs=1.0)
+    assert re.search(
+        r"at west, 10 min from the last arrival to the way back: 25 answered, 0 cut", text(finished.newest)
+    )
+    assert "At the other site, while they were to work there" in html(finished.newest)
+
+
+def test_calls_in_the_hold_that_nobody_counted_are_unknown_and_not_none() -> None:
+    marks = [mark("There", counts=CallCounts(answered=5)), mark("Leaving", boot="b2", counts=CallCounts())]
+    found = calls_of(marks, {"east"})
+    assert [(one.answered, one.cut) for one in found.there] == [(None, None)]
+    assert any(
+        sentence.startswith("during the hold, hotel at east: its CTI restarted") for sentence in found.not_measured
+    )
+
+
+def test_without_a_hold_nothing_is_said_of_calls_there() -> None:
+    assert calls_of([mark("Started", counts=CallCounts()), mark("Over", counts=CallCounts())], {"east"}).there == ()
 
 
 def mark(moment: str, boot: str = "b1", counts: CallCounts | None = None, talking: int = 0) -> DrillMarkRecord:
@@ -301,6 +525,23 @@ def test_when_the_drill_is_gone_its_reports_go() -> None:
     assert world.snapshot.drill_reports == {}
 
 
+def test_a_run_in_which_calls_were_cut_has_failed() -> None:
+    world = ReportWorld(20)
+    world.cut_per_way = 1
+    report = world.whole_run()
+    assert (report.outcome, report.reason, report.calls.cut) == ("Failed", "CallsCut", 16)
+    assert report.message.startswith("16 calls of its groups were cut during the run, as their CTIs counted them; out")
+    assert (report.restored, world.state.last_success_at, report.trend[0].outcome) == (True, 0.0, "Failed")
+
+
+def test_calls_that_nobody_counts_fail_no_run() -> None:
+    world = ReportWorld(20)
+    world.cut_per_way, world.counts = 1, False
+    world.work_at_home()
+    report = world.whole_run()
+    assert (report.outcome, report.calls.cut) == ("Succeeded", None)
+
+
 def test_a_story_without_end_is_cut_and_that_is_said() -> None:
     facts = DrillFactsRecord()
     for number in range(DRILL_EVENTS_KEPT + 7):
@@ -380,3 +621,5 @@ def test_the_documented_schema_is_the_models() -> None:
 
 def test_the_version_is_the_packages() -> None:
     assert f'version = "{VERSION}"' in (REPOSITORY / "pyproject.toml").read_text()
+    theirs = callcenter.version.VERSION
+    assert f'version = "{theirs}"' in (REPOSITORY / "examples/callcenter/pyproject.toml").read_text()

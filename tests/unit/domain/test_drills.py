@@ -1,19 +1,25 @@
 """The life of a Drill: when it starts, what speaks against it, how it comes back, what stops it."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tandem.constants import FINISH_INTERVAL_S, GATE_SETTLE_S, PATIENCE_S, PREPARE_PATIENCE_S
 from tandem.domain import keys
+from tandem.domain.alarms import utc
+from tandem.domain.drill_requests import ANSWERS_KEPT
 from tandem.domain.reasons import Reason
 from tandem.domain.records import FailoverRecord
+from tandem.domain.schedule import next_after
 from tests.unit.domain.drill_world import ALL, DRILL, HOLD_S, MIXED, DrillWorld
 from tests.unit.domain.world import GROUP, site_spec
 
 TO_THE_HALF_HOUR_S = 800.0
 """From the world's beginning (00:16:40) to 00:30."""
+EXAMPLE = Path(__file__).parents[3] / "examples/quickstart/drills/everyone-monthly.yaml"
 HALF_HOURLY = {"schedule": "*/30 * * * *"}
 
 
@@ -71,15 +77,68 @@ def test_a_coordinator_that_is_lost_is_continued_by_the_next_one(stage: str) -> 
     assert len(world.snapshot.shifts) == 2
 
 
-def test_the_hold_time_counts_on_over_a_change_of_coordinator() -> None:
+def test_the_hold_time_counts_on_when_an_engine_that_has_watched_takes_over() -> None:
     world = DrillWorld().holding()
     world.advance(HOLD_S - 10)
-    world.another_coordinator()
+    world.successor()
     world.settle()
     assert world.state.phase == "Holding"
     world.advance(10.1)
     world.settle()
     assert world.state.phase == "Back"
+
+
+def test_an_engine_that_has_not_watched_counts_the_hold_time_anew() -> None:
+    """What it could go by is the wall clock of another machine, or of its own before it was set."""
+    world = DrillWorld().holding()
+    world.advance(HOLD_S - 10)
+    world.another_coordinator()
+    world.settle()
+    world.advance(HOLD_S - 0.1)
+    world.settle()
+    assert world.state.phase == "Holding"
+    world.advance(0.2)
+    world.settle()
+    assert world.state.phase == "Back"
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_wall_clock_that_is_set_shortens_no_hold_and_prolongs_none(step: float) -> None:
+    world = DrillWorld().holding()
+    world.wall_ahead = step
+    world.advance(HOLD_S - 0.1)
+    world.settle()
+    assert world.state.phase == "Holding"
+    world.advance(0.2)
+    world.settle()
+    assert world.state.phase == "Back"
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+@pytest.mark.parametrize("stage", ["out", "holding"])
+def test_a_wall_clock_that_is_set_shortens_no_patience_and_prolongs_none(stage: str, step: float) -> None:
+    world = DrillWorld(shift={**ALL["shift"], "waves": [50, 100]})
+    if stage == "out":
+        world.started()
+        world.observe("west", "west", "hotel", "cti", passes=False, firm=False)
+        world.travel("east", "west", agents=5)
+    else:
+        world.started()
+        world.travel("east", "west", agents=5)
+        world.travel("east", "west")
+        world.observe("east", "east", "hotel", "cti", passes=False, firm=False)
+        world.advance(HOLD_S + 0.1)
+        world.settle()
+    assert world.state.reason == Reason.TARGET_NOT_USABLE
+    world.wall_ahead = step
+    world.advance(PREPARE_PATIENCE_S - 0.1)
+    world.settle()
+    assert world.state.run is not None
+    assert world.run.outcome is None
+    world.advance(0.2)
+    world.settle()
+    outcome = world.run.outcome if world.state.run is not None else world.last.outcome
+    assert outcome == "Failed"
 
 
 def test_agents_missing_beyond_a_few_make_it_a_failure() -> None:
@@ -93,6 +152,67 @@ def test_agents_missing_beyond_a_few_make_it_a_failure() -> None:
     assert world.outcome() == ("Failed", Reason.AGENTS_MISSING)
     assert "1 of 10 agents" in world.last.message
     assert world.placement() == {"east": "0-99"}
+
+
+@pytest.mark.parametrize("way", ["out", "back"])
+def test_a_run_in_which_everybody_stays_in_a_call_has_rehearsed_nobody(way: str) -> None:
+    world = DrillWorld(hold="10s").started()
+    for name, away, to in (("out", "east", "west"), ("back", "west", "east")):
+        if name == way:
+            leg = world.run.out if name == "out" else world.run.back
+            world.advance(2)
+            world.sessions(away, GROUP, dict.fromkeys(range(10), 1), staying=tuple(map(str, range(10))))
+            world.settle()
+            world.advance(35 * 60 + 3)
+            world.settle()
+            world.advance(2)
+            world.sessions(away, GROUP, {})
+            world.sessions(to, GROUP, dict.fromkeys(range(10), 1))
+            world.settle()
+            assert world.shift_record(leg.shift).staying, name
+        else:
+            world.travel(away, to)
+        world.advance(10.1)
+        world.settle()
+    assert world.outcome() == ("Failed", Reason.NOBODY_REHEARSED), world.last.message
+    assert f"on the way {way}: 10 of 10 agents stayed in their calls" in world.last.message
+    assert (world.placement(), world.state.last_success_at) == ({"east": "0-99"}, 0.0)
+
+
+def test_a_way_back_of_nobody_is_no_success() -> None:
+    """They went home, or were signed out, while they worked at the other site."""
+    world = DrillWorld().holding()
+    world.sessions("west", GROUP, {})
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    world.travel("west", "east", agents=0)
+    assert world.outcome() == ("Failed", Reason.NOBODY_REHEARSED), world.last.message
+    assert "on the way back: nobody was signed in" in world.last.message
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_groups_that_are_gone_are_no_success() -> None:
+    world = DrillWorld().holding()
+    for site in ("east", "west"):
+        world.delete(keys.spec(site, keys.AGENT_GROUP, GROUP))
+    world.delete(keys.placement(GROUP))
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    assert world.outcome() == ("Failed", Reason.NOBODY_REHEARSED), world.last.message
+    assert "it did not take place" in world.last.message
+
+
+def test_it_starts_when_somebody_signs_in_in_time() -> None:
+    world = DrillWorld()
+    world.sessions("east", GROUP, {})
+    world.command()
+    world.settle()
+    assert (world.state.phase, world.state.reason) == ("Checking", Reason.NOBODY_REHEARSED)
+    assert "no agent of its 1 groups is signed in at east" in world.state.message
+    world.advance(30)
+    world.sessions("east", GROUP, {3: 1})
+    world.settle()
+    assert world.state.phase == "Out"
 
 
 def test_those_in_a_long_call_stay_at_home_and_their_buckets_come_back_too() -> None:
@@ -302,6 +422,20 @@ def new_reign(world: DrillWorld) -> None:
             Reason.DRILL_CONFLICT,
             id="a-drill-of-the-same-cities",
         ),
+        pytest.param(
+            lambda world: world.sessions("east", GROUP, {}),
+            {},
+            "Blocked",
+            Reason.NOBODY_REHEARSED,
+            id="nobody-is-there",
+        ),
+        pytest.param(
+            None,
+            {"windows": {"blocked": [{"from": "01:00"}]}},
+            "Blocked",
+            Reason.OUTSIDE_WINDOWS,
+            id="its-ways-are-long",
+        ),
         pytest.param(full_west, {}, "CapacityCheckFailed", Reason.CAPACITY_EXCEEDED, id="no-room-there"),
         pytest.param(
             overbooked_home, {}, "CapacityCheckFailed", Reason.CAPACITY_EXCEEDED, id="no-room-for-the-way-back"
@@ -356,10 +490,35 @@ def test_a_run_that_something_speaks_against_does_not_start_and_says_why(
     assert world.last.started_at == 0.0
 
 
+def test_a_window_that_the_ways_do_not_fit_in_is_named_with_how_long_they_may_take() -> None:
+    world = DrillWorld(windows={"allowed": [{"until": "01:00", "days": ["Thu"]}]})
+    world.command()
+    world.settle()
+    assert (world.state.phase, world.state.reason) == ("Checking", Reason.OUTSIDE_WINDOWS)
+    assert "01:00 UTC, within the run (at most 35m" in world.state.message
+    assert "10m there, 35m" in world.state.message
+
+
+def test_the_example_fits_into_its_windows_until_its_starting_deadline() -> None:
+    spec = yaml.safe_load(EXAMPLE.read_text())["spec"]
+    world = DrillWorld(**{**spec, "shift": {**spec["shift"], "selector": {"system": "hotel"}}})
+    due = next_after(spec["schedule"], spec["timeZone"], world.mono)
+    assert due is not None
+    world.hold()
+    world.advance(due - world.mono)
+    world.settle()
+    assert world.state.reason == Reason.HELD
+    world.delete(keys.HOLD)
+    world.advance(29 * 60)
+    world.settle()
+    assert world.state.phase == "Out", world.state.message
+
+
 def test_of_two_drills_of_the_same_cities_one_starts() -> None:
     world = DrillWorld()
     world.group({"east": 100}, name="callcenter/others", region="south")
     world.settle()
+    world.sessions("east", "callcenter/others", {0: 1})
     world.drill(shift={"selector": {"region": "north"}, "to": "west"})
     world.drill("callcenter/another", shift={"selector": {"region": "south"}, "to": "west"})
     world.command()
@@ -392,12 +551,45 @@ def test_a_command_acts_once_from_whichever_cluster_it_comes() -> None:
     assert len(world.state.runs) == 1
 
 
+def test_commands_from_two_clusters_at_once_are_both_answered_and_told() -> None:
+    world = DrillWorld()
+    world.command(site="east", number="e1")
+    world.command(site="west", number="w1")
+    world.log.clear()
+    world.settle()
+    run = world.run
+    (first,) = world.state.answered
+    assert (run.due.request, first.id, first.answer) == ("e1", "e1", f"run {run.name} is due now")
+    assert (world.state.request, world.state.answer) == ("w1", "not started: a run is under way already (Checking)")
+    taken = [entry.why for entry in world.log if entry.action == "CommandTaken"]
+    assert taken == [first.answer, world.state.answer]
+
+
+def test_only_the_last_answers_are_kept() -> None:
+    world = DrillWorld()
+    for number in range(ANSWERS_KEPT + 5):
+        world.command("abort", number=f"a{number}")
+        world.settle()
+    known = [world.state.request, *(one.id for one in world.state.answered)]
+    assert known == [f"a{number}" for number in reversed(range(5, ANSWERS_KEPT + 5))]
+
+
 def test_a_command_that_comes_late_is_not_followed() -> None:
     world = DrillWorld()
     world.command(age_s=PATIENCE_S + 1)
     world.settle()
     assert world.state.phase == "Waiting"
-    assert "ask again" in world.state.answer
+    assert world.state.answer.endswith("ask again")
+
+
+def test_a_late_commands_answer_says_whose_clocks_were_compared_and_what_they_said() -> None:
+    world = DrillWorld()
+    given = world.now.wall
+    world.command(age_s=PATIENCE_S + 30)
+    world.settle()
+    assert "came 90 s late" in world.state.answer
+    assert f"given at {utc(given - PATIENCE_S - 30)} by the clock of the cluster it was given in" in world.state.answer
+    assert f"the coordinator's clock says {utc(given)}" in world.state.answer
 
 
 def test_a_command_is_answered_although_nothing_can_be_done() -> None:

@@ -42,8 +42,12 @@ def test_a_dead_citys_buckets_go_where_there_is_room_and_nobody_else_is_touched(
     world = a_world()
     others = world.snapshot.placements[OTHER].revision
     world.die("east")
-    assert site_verdict(world.snapshot, "east").state is State.ABSENT
-    after_confirmation(world).settle()
+    suspect = site_verdict(world.snapshot, "east", world.now)
+    assert (suspect.state, suspect.reason) == (State.SUSPECT, "HeartbeatGone")
+    assert "it counts as Absent once that has stood unbroken" in suspect.sentence
+    after_confirmation(world)
+    assert site_verdict(world.snapshot, "east", world.now).state is State.ABSENT
+    world.settle()
     assert world.placement() == {"west": "0-99"}
     assert world.record().cause == "Failover/east-1"
     assert (failover(world).state, failover(world).number) == ("Active", 1)
@@ -67,6 +71,7 @@ def test_nothing_happens_before_the_accusation_has_stood_for_confirm_after() -> 
     world.advance(CONFIRM_AFTER_S - 0.01)
     assert world.settle() == []
     world.advance(0.02)
+    assert site_verdict(world.snapshot, "east", world.now).state is State.ABSENT
     world.settle()
     assert world.placement() == {"west": "0-99"}
 
@@ -103,10 +108,12 @@ def test_a_silent_city_that_takes_connections_is_waited_for_longer(component: st
     hangs(world, component, observer)
     world.advance(HUNG_AFTER_S - 0.01)
     assert world.settle() == []
-    verdict = site_verdict(world.snapshot, "east")
+    verdict = site_verdict(world.snapshot, "east", world.now)
+    assert verdict.state is State.SUSPECT, "nobody is moved yet"
     assert f"still takes connections of {observer}: starved or hung" in verdict.sentence
     assert world.decide().wake_at == pytest.approx(world.mono + 0.011, abs=0.01)
     world.advance(0.02)
+    assert site_verdict(world.snapshot, "east", world.now).state is State.ABSENT
     world.settle()
     assert world.placement() == {"west": "0-99"}
 
@@ -133,6 +140,7 @@ def test_a_starved_city_that_goes_dark_is_gone_confirm_after_its_last_connection
     world.advance(CONFIRM_AFTER_S - 0.01)
     assert world.settle() == []
     world.advance(0.02)
+    assert site_verdict(world.snapshot, "east", world.now).state is State.ABSENT
     world.settle()
     assert world.placement() == {"west": "0-99"}
 
@@ -175,6 +183,7 @@ def test_how_long_a_hung_city_is_waited_for_is_its_sites_to_say() -> None:
     world.advance(CONFIRM_AFTER_S - 0.01)
     assert world.settle() == [], "never sooner than confirmAfter"
     world.advance(0.02)
+    assert site_verdict(world.snapshot, "east", world.now).state is State.ABSENT
     world.settle()
     assert world.placement() == {"west": "0-99"}
 
@@ -311,6 +320,7 @@ def test_the_end_of_a_veto_does_not_act_at_once() -> None:
     world.advance(CONFIRM_AFTER_S - PROBE_S - 0.01)
     assert world.settle() == []
     world.advance(0.02)
+    assert site_verdict(world.snapshot, "east", world.now).state is State.ABSENT
     world.settle()
     assert world.placement() == {"west": "0-99"}
 

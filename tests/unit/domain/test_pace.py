@@ -188,3 +188,20 @@ def test_more_groups_than_one_transaction_holds_are_slowed_down_in_several() -> 
     assert {world.record(name).together_pace for name in names} == {50.0}
     assert all(len(commit.writes) <= TXN_OPERATIONS for commit in commits)
     assert sum(world.record(name).pace for name in names) == pytest.approx(50)
+
+
+@pytest.mark.parametrize("set_by", [-3600.0, 3600.0])
+def test_a_wall_clock_that_is_set_neither_hurries_nor_delays_the_next_look(set_by: float) -> None:
+    world = two_groups()
+    world.advance(PACE_INTERVAL_S)
+    world.wall_ahead += set_by
+    taken_in(world, 1.5)
+    world.settle()
+    assert world.shift_record().pace == 10.0
+    taken_in(world, 1.5, agents=6)
+    world.settle()
+    assert world.shift_record().pace == 10.0  # not again so soon
+    world.advance(PACE_INTERVAL_S + 0.1)
+    taken_in(world, 1.5, agents=7)
+    world.settle()
+    assert world.shift_record().pace == 5.0

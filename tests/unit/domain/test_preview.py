@@ -8,6 +8,7 @@ from tandem.domain import keys
 from tandem.domain.preview import Asked, Preview, previews
 from tandem.domain.reasons import Reason
 from tandem.domain.records import FailoverRecord
+from tests.unit.domain.drill_world import DrillWorld
 from tests.unit.domain.world import GROUP, World, group_spec
 
 ALL_HOTEL: dict[str, Any] = {"selector": {"system": "hotel"}, "to": "west", "waves": [100]}
@@ -161,3 +162,27 @@ def test_an_order_that_takes_an_earlier_ones_place_counts_the_group_where_it_is(
     world.settle()
     record = next(entry.record for entry in world.snapshot.shifts.values() if not entry.finished)
     assert found.planned.sites == record.planned.sites
+
+
+def test_groups_of_a_drill_are_its_own_and_their_room_at_home_is_kept() -> None:
+    world = DrillWorld(capacity=100).holding()
+    (found,) = preview(world, a_shift(to="east"))
+    assert (found.outcome, found.reason) == ("Refused", Reason.SHIFT_CONFLICT)
+    assert "Drill callcenter/monthly" in found.message
+    world.shift(**{**ALL_HOTEL, "to": "east"})
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.reason, record.message) == ("Failed", found.reason, found.message)
+
+
+def test_nothing_is_planned_into_the_room_that_a_drills_agents_have_at_home() -> None:
+    world = DrillWorld(capacity=150)
+    world.group({"west": 100}, name="callcenter/other", agents=50)
+    world.settle()
+    world.holding()
+    one = a_shift(to="east", selector={"names": ["other"]})
+    assert [found.outcome for found in preview(world, one)] == ["Planned"]
+    world.group({"west": 100}, name="callcenter/other", agents=51)
+    world.settle()
+    (found,) = preview(world, one)
+    assert (found.outcome, found.reason) == ("Refused", Reason.CAPACITY_EXCEEDED)

@@ -47,7 +47,13 @@ class Rehearsed(DrillWorld):
         self.put(keys.report(site, system), found)
 
     def say(
-        self, *observers: str, firm: bool = True, run: str = "", passes: bool = False, system: str = "hotel"
+        self,
+        *observers: str,
+        firm: bool = True,
+        run: str = "",
+        passes: bool = False,
+        system: str = "hotel",
+        silent: int | None = 2,
     ) -> None:
         for observer in observers:
             word = RehearsedRecord(
@@ -57,6 +63,7 @@ class Rehearsed(DrillWorld):
                 failure_domain=f"domain-{observer}",
                 detail="rehearsal",
                 run=run or f"{DRILL}/{self.run.name}",
+                silent=silent if observer == "east" else None,
             )
             self.put(keys.rehearsed(observer, "east", system, DRILL), word)
 
@@ -160,13 +167,15 @@ def test_nobody_moves_without_the_double_confirmation(speak: Callable[[Rehearsed
     world.settle()
     assert world.outcome() == ("Failed", Reason.LOSS_NOT_CONFIRMED)
     assert world.placement() == {"east": "0-99"}
+    mute = keys.rehearsed("east", "east", "hotel", DRILL) not in world.store or "/earlier" in str(world.store)
+    assert ("its CTI of hotel kept nobody silent" in world.last.message) is mute
 
 
 def test_the_true_words_are_never_touched() -> None:
     world = Rehearsed().said()
     before = system_verdict(world.snapshot, "east", "hotel")
     seen = as_if_lost(world.snapshot, DRILL, f"{DRILL}/{world.run.name}", "east", "hotel")
-    assert system_verdict(seen, "east", "hotel").state is State.DOWN
+    assert system_verdict(seen, "east", "hotel", world.now).state is State.DOWN
     assert system_verdict(world.snapshot, "east", "hotel") == before
     assert system_verdict(seen, "west", "hotel") == system_verdict(world.snapshot, "west", "hotel")
 
@@ -177,6 +186,7 @@ def test_more_groups_than_fit_follow_in_the_next_transaction() -> None:
     names = [f"callcenter/south-{number:03d}" for number in range(count)]
     for name in names:
         world.group({"east": 100}, name, region="south", agents=1)
+    world.sessions("east", names[0], {0: 1})
     for _ in range(3):
         world.settle()
     world.said()
@@ -207,8 +217,20 @@ def test_the_report_has_the_phases_of_the_failover() -> None:
     assert found.doors_open >= times[2] + 0.5
     shown = text(entry.record.report)
     assert "east counted as lost: detected 0.40 s, confirmed 4.40 s, committed 4.60 s, first sign-in" in shown
-    assert "30 % of the idle agents heard nothing of east" in html(entry.record.report)
+    assert found.silent_agents == 2
+    chosen = "2 idle agents (30 % of them were asked for) heard nothing of east"
+    assert chosen in html(entry.record.report)
+    assert chosen in shown
     assert "when each was answered" in shown
+
+
+def test_how_many_were_silent_is_not_known_where_an_older_engine_does_not_say_so() -> None:
+    world = Rehearsed().started()
+    world.settle()
+    world.say("east", "west", "witness", silent=None)
+    world.advance(CONFIRM_AFTER_S + 0.2)
+    world.settle()
+    assert world.out.rehearsal.silent is None
 
 
 def test_a_report_of_one_that_came_to_nothing_has_no_times() -> None:
@@ -262,6 +284,17 @@ def test_what_speaks_against_it_blocks_it(make: Callable[[Rehearsed], None], rea
     world.settle()
     assert world.outcome() == ("Blocked", reason), world.last.message
     assert "spec.evacuate" not in world.last.message
+
+
+@pytest.mark.parametrize(("waves", "starts"), [((100,), True), ((50, 100), False)])
+def test_its_windows_hold_the_way_out_at_once_and_the_way_back_by_waves(waves: tuple[int, ...], starts: bool) -> None:
+    """It is 00:16:40: out at most 35 min, ten minutes there, back at most 35 min in each wave."""
+    windows = {"allowed": [{"until": "02:00"}]}
+    world = Rehearsed(windows=windows, shift={**SPEC["shift"], "waves": waves})  # type: ignore[dict-item]
+    world.command()
+    world.settle()
+    assert (world.state.phase == "Out") is starts, world.state.message
+    assert starts or world.state.reason == Reason.OUTSIDE_WINDOWS
 
 
 def _shift() -> dict[str, Any]:

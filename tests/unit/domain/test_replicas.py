@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 
 from tandem.api.shift import ShiftSpec
+from tandem.api.site import Scaling
 from tandem.constants import PREPARE_PATIENCE_S, READY_UNKNOWN_S
 from tandem.domain import keys
+from tandem.domain.capacity import Ledger, wanted_replicas
+from tandem.domain.forecast import Forecast
 from tandem.domain.preview import Asked, previews
 from tandem.domain.reasons import Reason
 from tandem.domain.records import ReplicasRecord, TargetTestRecord
@@ -177,14 +180,110 @@ def test_a_shift_does_not_wait_for_the_replicas_of_one_made_after_it() -> None:
     assert "3 of 5 Ready" in world.shift_record("callcenter/s3").message
 
 
-def test_an_emergency_waits_for_no_replicas() -> None:
-    world = a_world()
-    ready(world, softswitch=1)
+# -- emergencies wait for nobody: they fill what is Ready, and the rest follow
+
+
+def east_dies(world: World) -> World:
     world.die("east")
-    world.settle()
     world.advance(60.0)
     world.settle()
+    return world
+
+
+def wanted(world: World) -> int:
+    """Replicas that west's operator raises the softswitch to."""
+    ledger = Forecast(world.snapshot, Ledger(world.snapshot, all_ready=True)).after_emergencies
+    return wanted_replicas(ledger.load("west", "hotel"), Scaling.model_validate(SCALE))
+
+
+def test_an_emergency_fills_what_is_ready_and_the_rest_follow_as_replicas_come_up() -> None:
+    world = a_world()
+    ready(world, softswitch=1)
+    assert wanted(world) == 1
+    east_dies(world)
+    assert world.placement() == {"west": "0-39", "east": "40-99"}
+    (note,) = [note for note in world.decide().notes if note.reason == Reason.CAPACITY_EXCEEDED]
+    assert "its Ready replicas carry 40 of the 1500 agents" in note.sentence
+    assert wanted(world) == 3, "for those who wait as well, or no more would ever come up"
+    ready(world, softswitch=2)
+    assert world.placement() == {"west": "0-79", "east": "80-99"}
+    assert wanted(world) == 3
+    ready(world, softswitch=3)
     assert world.placement() == {"west": "0-99"}
+    assert wanted(world) == 3
+    assert world.snapshot.failovers["east"].record.number == 1
+
+
+def test_what_is_ready_is_for_the_most_important() -> None:
+    world = a_world()
+    world.group({"east": 100}, "callcenter/hotel-south", agents=40, priority=500)
+    world.settle()
+    ready(world, softswitch=1)
+    east_dies(world)
+    assert world.placement("callcenter/hotel-south") == {"west": "0-99"}
+    assert world.placement() == {"east": "0-99"}
+    assert wanted(world) == 4
+    ready(world, softswitch=4)
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_where_nobody_counts_them_an_emergency_has_what_the_site_declares() -> None:
+    world = east_dies(a_world())
+    assert world.placement() == {"west": "0-99"}
+    world = a_world()
+    ready(world, softswitch=1)
+    world.delete(keys.replicas("west", "hotel"))  # its operator, or its Kubernetes API, is gone
+    assert east_dies(world).placement() == {"west": "0-99"}
+    world = a_world()
+    ready(world, cti=1)  # which is not scaled
+    assert east_dies(world).placement() == {"west": "0-99"}
+
+
+def test_those_who_wait_for_replicas_wait_no_longer_when_nobody_counts_them_any_more() -> None:
+    world = a_world()
+    ready(world, softswitch=1)
+    east_dies(world)
+    assert world.placement() == {"west": "0-39", "east": "40-99"}
+    world.delete(keys.replicas("west", "hotel"))
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_where_no_more_may_be_raised_the_rest_is_not_left_behind() -> None:
+    world = a_world(west({**SCALE, "max": 2}))
+    ready(world, softswitch=1)
+    east_dies(world)
+    assert world.placement() == {"west": "0-39", "east": "40-99"}
+    ready(world, softswitch=2)
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_none_ready_by_its_kubelets_word_is_one_as_long_as_the_probes_pass() -> None:
+    world = a_world()
+    ready(world, softswitch=0)
+    assert east_dies(world).placement() == {"west": "0-39", "east": "40-99"}
+
+
+def test_for_a_manual_group_replicas_come_up_before_a_person_decides() -> None:
+    world = a_world()
+    world.group({"east": 100}, failover="Manual")
+    world.settle()
+    ready(world, softswitch=1)
+    east_dies(world)
+    assert world.placement() == {"east": "0-99"}
+    assert wanted(world) == 3
+    name = world.only_shift()
+    world.change_shift(name, abort=True)
+    world.settle()
+    assert wanted(world) == 1, "nobody of it will come"
+
+
+def test_a_planned_move_is_planned_with_replicas_that_will_be_raised() -> None:
+    world = a_world()
+    ready(world, softswitch=1)
+    begin(world, evacuate="east", to=None)
+    assert world.shift_record().phase == "Preparing"
+    assert wanted(world) == 3
 
 
 def test_the_plan_says_how_many_must_be_ready() -> None:

@@ -481,6 +481,27 @@ def test_a_pace_gives_the_wave_the_time_it_needs() -> None:
     assert world.shift_record().reason == Reason.AGENTS_STAY
 
 
+def test_each_wave_has_the_time_that_its_own_agents_need() -> None:
+    world = a_world()
+    world.sessions("east", GROUP, dict.fromkeys(range(100), 1))
+    world.shift(
+        **ALL_HOTEL, waves=[10, 100], pace=1, drain={"maxTalk": "10s", "maxWrapUp": "5s"}, gates={"signedIn": 0}
+    )
+    world.settle()
+    world.advance(10 + 15 + STAY_GRACE_S - 0.1)
+    world.settle()
+    assert world.shift_record().wave == 1
+    world.advance(0.2)
+    world.settle()
+    assert world.shift_record().wave == 2
+    world.advance(90 + 15 + STAY_GRACE_S - 0.1)
+    world.settle()
+    assert world.shift_record().phase == "Moving"
+    world.advance(0.2)
+    world.settle()
+    assert world.shift_record().phase != "Moving"
+
+
 def test_a_forced_shift_waits_for_no_call() -> None:
     world = a_world()
     world.shift(**ALL_HOTEL, mode="Forced")

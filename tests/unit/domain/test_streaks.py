@@ -81,6 +81,7 @@ def test_a_word_says_whether_connections_come_about() -> None:
         pytest.param(1.0, 0.5, 2.0, Rule(2, 2.0), id="slower"),
         pytest.param(0.5, 0.5, 0.5, Rule(2, 1.25), id="never-a-single-failure"),
         pytest.param(0.5, 2.0, 10.0, Rule(3, 2.75), id="patient"),
+        pytest.param(0.0, 0.0, 0.0, Rule(3, 0.0), id="no-pace-at-all-stops-nobody"),
     ],
 )
 def test_the_rule_follows_the_pace(interval: float, timeout: float, confirm_after: float, rule: Rule) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tandem.domain.records import GroupPlan, ShiftRecord
 from tandem.domain.snapshot import ShiftEntry
-from tandem.domain.switch_times import RECENT, SwitchTimes, shift_of, wave_of
+from tandem.domain.switch_times import RECENT, SwitchTimes, goes_back, shift_of, wave_of
 
 
 def a_shift(name: str, started_at: float, moves: dict[str, str], group: str = "g", phase: str = "Moving") -> ShiftEntry:
@@ -96,3 +96,14 @@ def test_each_wave_has_its_own_percentile_and_the_last_ones_say_how_it_goes_now(
         "2": (RECENT, 3.0),
     }
     assert (found.p95, found.recent_p95) == (3.0, 0.5)
+
+
+def test_those_who_come_back_are_counted_apart() -> None:
+    times = SwitchTimes()
+    times.add(0.1, 1.0, wave=1)
+    times.add(0.2, 2.0, back=True)
+    found = times.summary()
+    assert (found.agents, found.moved, found.back) == (2, 1, 1)
+    record = a_shift("s", 100, {"east>west": "0-49"}, phase="Aborting").record
+    assert not goes_back(record, "g", "east", "west")
+    assert goes_back(record, "g", "west", "east")

@@ -3,9 +3,11 @@
 import pytest
 
 from tandem.domain import keys
+from tandem.domain.snapshot import Instant
 from tandem.domain.verdicts import (
     State,
     component_verdict,
+    next_confirmation,
     site_verdict,
     system_verdict,
     usability,
@@ -144,7 +146,8 @@ def stale(world: World, *observers: str) -> None:
 def test_the_verdict_on_a_system(change, state: State, reason: str, usable: bool) -> None:  # type: ignore[no-untyped-def]
     world = World()
     change(world)
-    verdict = system_verdict(world.snapshot, "east", "hotel")
+    world.advance(60)  # whatever has to stand for a while has
+    verdict = system_verdict(world.snapshot, "east", "hotel", world.now)
     assert (verdict.state, verdict.reason) == (state, reason), verdict.sentence
     assert usability(world.snapshot, "east", "hotel").usable == usable
 
@@ -171,6 +174,32 @@ def test_systems_are_judged_apart_and_the_site_shows_the_worst() -> None:
     assert system_verdict(world.snapshot, "east", "hotel").state == State.HEALTHY
     assert site_verdict(world.snapshot, "east").state == State.DEGRADED
     assert "flight at east" in site_verdict(world.snapshot, "east").sentence
+
+
+def test_a_loss_has_been_one_since_it_was_confirmed() -> None:
+    world = World()
+    world.die("east")
+    died = world.mono
+    assert next_confirmation(world.snapshot, world.mono) == pytest.approx(2.0)
+    world.advance(60)
+    verdict = system_verdict(world.snapshot, "east", "hotel", world.now)
+    assert verdict.state is State.ABSENT
+    assert verdict.since == pytest.approx(died + 2.0)
+    assert next_confirmation(world.snapshot, world.mono) is None
+
+
+def test_who_begins_to_look_after_a_failover_need_not_wait_until_the_loss_is_confirmed() -> None:
+    world = World()
+    world.group({"east": 100})
+    world.settle()
+    world.die("east")
+    world.advance(2.1)
+    world.settle()
+    started_at = world.snapshot.failovers["east"].record.started_at
+    just_begun = Instant(world.mono - 2.1, world.mono)
+    for now in (just_begun, None):
+        verdict = system_verdict(world.snapshot, "east", "hotel", now)
+        assert (verdict.state, verdict.since) == (State.ABSENT, started_at)
 
 
 @pytest.mark.parametrize(("passes", "state"), [(True, State.HEALTHY), (False, State.SUSPECT), (None, State.UNKNOWN)])

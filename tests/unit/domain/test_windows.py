@@ -58,5 +58,5 @@ def test_what_a_window_holds(window: dict[str, Any], local: str, inside: bool) -
 )
 def test_when_a_run_may_go(windows: dict[str, Any], start: str, hold_s: float, words: str | None) -> None:
     moment = datetime.fromisoformat(start).timestamp()
-    found = windows_refusal(Windows.model_validate(windows), "Europe/Berlin", moment, hold_s)
+    found = windows_refusal(Windows.model_validate(windows), "Europe/Berlin", moment, hold_s, "hold time included")
     assert (found is None) if words is None else (found is not None and words in found.message)

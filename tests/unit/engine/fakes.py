@@ -159,7 +159,7 @@ class FakeCTI:
             there = self.peers[to].groups.get(name)
             slot = there.placement.slots[bucket_of(account)] if there is not None and there.placement else None
             if slot is not None and (slot.site, slot.to) == (to, ""):
-                await self.peers[to].arrive(name, account, self.site, last_ping)
+                await self.peers[to].arrive(name, account, self.site, last_ping, failed_over=True)
                 return
             here = self.groups[name].placement
             own = here.slots[bucket_of(account)] if here is not None else None
@@ -250,7 +250,9 @@ class FakeCTI:
             self._touch(group)
             self._spawn(self.peers[slot.to].arrive(name, account, self.site, released_at))
 
-    async def arrive(self, group: str, account: str, came_from: str, released_at: float) -> None:
+    async def arrive(
+        self, group: str, account: str, came_from: str, released_at: float, *, failed_over: bool = False
+    ) -> None:
         await asyncio.sleep(0.003)
         found = self.groups.get(group)
         slot = found.placement.slots[bucket_of(account)] if found and found.placement else None
@@ -262,7 +264,16 @@ class FakeCTI:
         now = asyncio.get_running_loop().time()
         epoch = 1_700_000_000.0
         self.moves.append(
-            Arrival(account, group, bucket_of(account), came_from, epoch + released_at, epoch + now, now - released_at)
+            Arrival(
+                account,
+                group,
+                bucket_of(account),
+                came_from,
+                epoch + released_at,
+                epoch + now,
+                now - released_at,
+                failed_over=failed_over,
+            )
         )
         self._touch(None)
 

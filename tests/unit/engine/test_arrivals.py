@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+from tandem.domain import keys
 from tandem.domain.records import MovesRecord
 from tests.unit.domain.world import GROUP
 from tests.unit.engine.cities import Cities
@@ -91,6 +92,30 @@ def test_a_cti_that_restarted_and_counted_further_than_before_between_two_looks_
         west.moves += heard[:5]  # known already, and counted once
         await asyncio.sleep(3.0)
         assert moves(cities, "west").shifts[name].agents == 90
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_who_comes_back_after_an_abort_is_counted_as_that() -> None:
+    async def story() -> None:
+        cities = Cities()
+        await cities.start()
+        cities.group({"east": 100})
+        await cities.until(lambda: cities.placement() == {"east": "0-99"})
+        cities.sign_in("east", 30)
+        await asyncio.sleep(1.0)
+        cities.group({"west": 100}, waves=[50, 100], gates={"observe": "1h"})
+        await cities.until(lambda: sum(found.agents for found in moves(cities, "west").shifts.values()) > 0)
+        (name,) = cities.snapshot.shifts
+        entry = cities.snapshot.shifts[name]
+        aborted = entry.record.model_copy(update={"spec": entry.record.spec.model_copy(update={"abort": True})})
+        cities.put(keys.shift(name), aborted)
+        await cities.until(lambda: cities.snapshot.shifts[name].record.phase == "RolledBack")
+        await asyncio.sleep(2.0)
+        there, home = moves(cities, "west").shifts[name], moves(cities, "east").shifts[name]
+        assert (there.agents, there.back) == (home.agents, 0)
+        assert (home.back, home.moved) == (home.agents, 0)
         await cities.stop()
 
     run_virtual(story())

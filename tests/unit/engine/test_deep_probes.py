@@ -107,7 +107,7 @@ def test_a_slower_interval_slows_them_down_too() -> None:
     async def story() -> None:
         cities = await ready()
         spec = with_deep_probes("east")
-        spec["detection"] = {"interval": "3s", "target": "30s"}
+        spec["detection"] = {"interval": "3s", "confirmAfter": "4s", "target": "30s"}
         cities.publish(keys.SITE, "east", spec)
         await asyncio.sleep(10.0)
         times = [at for at, city, _ in cities.engines["west"].deep.probes if city == "east"][-3:]

@@ -121,10 +121,20 @@ def test_the_loss_is_detected_confirmed_and_acted_on_for_the_chosen_groups_only(
         run = state(cities).run
         assert run is not None
         assert run.out.moved == 100
+        times = cities.snapshot.shifts[run.out.shift].record.rehearsal
+        assert times is not None
+        assert times.silent == 20
         assert 4.0 < run.out.max < 9.0  # the silent ones, out since their last ping
         assert run.out.p50 < 0.5  # the others
         await cities.until(lambda: phase(cities) == "Waiting", within=HOLD_S + 20)
         assert (last(cities).outcome, last(cities).reason) == ("Succeeded", Reason.COMPLETED), last(cities).message
+        failover = cities.snapshot.drill_reports[f"{DRILL}/{last(cities).name}"].record.report.failover
+        assert failover is not None
+        assert failover.failed_over is not None
+        assert failover.failed_over.agents == 20
+        assert failover.failed_over.gaps.p50 > 4.0  # of them alone; the others' are milliseconds
+        assert failover.doors_open is not None
+        assert failover.failed_over.last_sign_in > failover.doors_open - 0.1
         assert_nobody_moved(cities)
         await cities.stop()
 
@@ -192,6 +202,20 @@ def test_truth_ends_it_before_anything_moves_and_everybody_is_answered_again(
         assert_nobody_moved(cities)
         await asyncio.sleep(10)
         assert not cities.snapshot.rehearsed
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_where_nobody_is_idle_nobody_is_silent_and_nothing_is_confirmed() -> None:
+    async def story() -> None:
+        cities = await ready(talking=100)
+        command(cities)
+        await cities.until(lambda: bool(cities.cti("east").silenced), within=5)
+        await cities.until(lambda: phase(cities) == "Waiting", within=REHEARSAL_MOST_S + 10)
+        assert (last(cities).outcome, last(cities).reason) == ("Failed", Reason.LOSS_NOT_CONFIRMED)
+        assert "its CTI of hotel kept nobody silent" in last(cities).message
+        assert_nobody_moved(cities)
         await cities.stop()
 
     run_virtual(story())

@@ -38,7 +38,7 @@ def test_metrics_tell_verdicts_coordinator_moves_and_decisions() -> None:
     world = a_world()
     group = GroupReport(signed_in=3, talking=2, calls_waiting=4)
     world.put(keys.report("east", "hotel"), SystemReport(boot="b", groups={GROUP: group}, registered=9, calls=5))
-    text = exposition("witness", world.snapshot, figures, store_live=True, epoch=17, void_probes=2)
+    text = exposition("witness", world.snapshot, world.now, figures, store_live=True, epoch=17, void_probes=2)
     lines = text.splitlines()
     for line in (
         'tandem_verdict{site="east",system="hotel",state="Healthy"} 1',
@@ -72,7 +72,7 @@ def test_metrics_tell_verdicts_coordinator_moves_and_decisions() -> None:
 def test_metrics_tell_what_is_said_of_a_drills_alarms() -> None:
     world = AlarmedWorld()
     world.told(lost="Pending")
-    text = exposition("witness", world.snapshot, Figures(), store_live=True, epoch=17, void_probes=0)
+    text = exposition("witness", world.snapshot, world.now, Figures(), store_live=True, epoch=17, void_probes=0)
     assert f'tandem_alarm{{drill="{DRILL}",alarm="lost",state="Pending"}} 1' in text
     assert f'tandem_alarm{{drill="{DRILL}",alarm="lost",state="Firing"}} 0' in text
     assert f'tandem_alarm{{drill="{DRILL}",alarm="batch",state="Quiet"}} 1' in text
@@ -82,7 +82,7 @@ def test_metrics_tell_how_the_drills_went_to_the_second() -> None:
     world = DrillWorld()
     world.advance(1_795_521_600.0 - world.mono)
     world.over()
-    text = exposition("witness", world.snapshot, Figures(), store_live=True, epoch=17, void_probes=0)
+    text = exposition("witness", world.snapshot, world.now, Figures(), store_live=True, epoch=17, void_probes=0)
     lines = text.splitlines()
     for line in (
         f'tandem_drill_phase{{drill="{DRILL}",phase="Waiting"}} 1',
@@ -98,6 +98,20 @@ def test_metrics_tell_how_the_drills_went_to_the_second() -> None:
 def test_metrics_tell_what_is_said_of_a_shifts_alarms() -> None:
     world = a_world_with_alarms()
     say(world, FIRING)
-    text = exposition("witness", world.snapshot, Figures(), store_live=True, epoch=17, void_probes=0)
+    text = exposition("witness", world.snapshot, world.now, Figures(), store_live=True, epoch=17, void_probes=0)
     assert 'tandem_alarm{shift="callcenter/s1",alarm="calls-lost",state="Firing"} 1' in text
     assert 'tandem_alarm{shift="callcenter/s1",alarm="calls-lost",state="Quiet"} 0' in text
+
+
+def test_a_lost_city_is_suspect_until_that_is_confirmed() -> None:
+    world = World()
+    world.die("east")
+
+    def state() -> list[str]:
+        text = exposition("witness", world.snapshot, world.now, Figures(), store_live=True, epoch=17, void_probes=0)
+        states = (line for line in text.splitlines() if 'tandem_verdict{site="east",system="hotel"' in line)
+        return [line for line in states if line.endswith(" 1")]
+
+    assert state() == ['tandem_verdict{site="east",system="hotel",state="Suspect"} 1']
+    world.advance(2.1)
+    assert state() == ['tandem_verdict{site="east",system="hotel",state="Absent"} 1']

@@ -40,6 +40,23 @@ def test_every_location_speaks_of_every_component_and_never_of_its_own_engine() 
     run_virtual(story())
 
 
+def test_a_site_whose_times_are_0_stops_nobody() -> None:
+    """Its own word about itself is enough for every engine: one manifest in one cluster would end them all."""
+
+    async def story() -> None:
+        cities = await ready()
+        never = {"interval": "0s", "timeout": "0s", "confirmAfter": "0s"}
+        cities.publish(keys.SITE, "east", site_spec("east", "hotel", detection=never))
+        await asyncio.sleep(3.0)
+        for engine in cities.engines.values():
+            engine.prober.broken.add("east:30580")
+        took = await cities.until(lambda: set(words(cities, *CTI_OF_EAST).values()) == {"Fail"})
+        assert took < 1.1, "at the pace of the last good one"
+        await cities.stop()
+
+    run_virtual(story())
+
+
 def test_only_edges_are_published() -> None:
     async def story() -> None:
         cities = await ready()

@@ -117,3 +117,17 @@ def test_a_burden_weighs_what_leaves_the_lab_its_share() -> None:
     for share in (0.0, 1.0):
         with pytest.raises(ValueError, match="share"):
             burden.begin(share)
+
+
+def test_a_group_that_is_removed_while_it_is_read_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pod" / "container").mkdir(parents=True)
+    listed = Path.iterdir
+
+    def gone(self: Path) -> object:
+        if self.name == "container":
+            raise FileNotFoundError(self)
+        return listed(self)
+
+    monkeypatch.setattr(Path, "iterdir", gone)
+    assert list(cgroups._subtree(tmp_path)) == [tmp_path / "pod", tmp_path]
+    assert list(cgroups._subtree(tmp_path / "nothing")) == []

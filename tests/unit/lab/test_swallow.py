@@ -4,7 +4,7 @@ import pytest
 
 from lab.addresses import CITIES
 from lab.interface import Swallowed
-from lab.swallow import rules
+from lab.swallow import rules, rules_for_names
 
 EAST = CITIES["east"]
 
@@ -31,3 +31,7 @@ def test_a_services_answers_are_known_by_the_connection_they_belong_to() -> None
 def test_what_the_kernel_cannot_compare_is_refused(begins: bytes) -> None:
     with pytest.raises(ValueError, match="1 to 16 bytes"):
         Swallowed("udp", 30560, "in", begins)
+
+
+def test_questions_to_a_name_server_are_lost_whichever_it_is() -> None:
+    assert _rules(rules_for_names()) == ["meta l4proto { tcp, udp } th dport 53 counter drop"]

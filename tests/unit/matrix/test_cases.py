@@ -8,10 +8,12 @@ import pytest
 
 from demo import quickstart
 from demo.quickstart import documents
+from lab.addresses import LINKED
 from tandem.api.site import SiteSpec
 from tandem.engine.observer import _deep_rule
 from tests.matrix import scene as made
 from tests.matrix.cases import CASES, EITHER, FAILOVER, GIVEN_UP, IN_TESTS, NOTHING, OUTCOMES, Case
+from tests.matrix.invariants import Strike, link
 from tests.matrix.runner import Result
 from tests.matrix.scene import CREDIT_OF_CALLS_S, RUNS_S, STANDS_S, Scene
 from tests.unit.engine.virtual import run_virtual
@@ -37,13 +39,36 @@ def test_a_case_speaks_of_what_there_is(case: Case) -> None:
     places = {*SITES, *(f"{site}/{system}" for site in SITES for system in SYSTEMS)}
     assert case.struck <= places | GROUPS.keys()
     assert case.concerns <= SYSTEMS | GROUPS.keys()
-    assert case.cuts <= {*SITES, "east-west"}
+    links = {link(a, b) for a in LINKED for b in LINKED}
+    assert case.cuts <= {*places, *links}
     assert case.within_s > 0 < case.lasts_s
     if case.reason:
         assert case.expected == NOTHING, "it is read where nobody is moved"
         assert case.reason in {"Held", "StoreUnreachable", "TooFewObservers", "NotGivenUp"}
     if case.concerns:
         assert "Failover" in case.expected
+
+
+@pytest.mark.parametrize(
+    ("case", "place", "may"),
+    [
+        ("city powered off", "east", True),
+        ("city powered off", "west", False),
+        ("city cut off from everyone", "carrier-east", True),
+        ("city cut off from everyone", "east-floor-a", True),
+        ("city cut off from everyone", "carrier-west", False),
+        ("link between the cities cut", "east-west", True),
+        ("link between the cities flaps for 2 min", "east-west", False),
+        ("carrier cut off from a city", "carrier-east", True),
+        ("floor cut off one city", "east-floor-b", True),
+        ("softswitch frozen", "east/hotel", True),
+        ("softswitch frozen for 2 s", "east/hotel", False),
+        ("busy loops take half of the machine", "west", True),
+    ],
+)
+def test_what_each_fault_may_cut(case: str, place: str, may: bool) -> None:
+    (found,) = [known for known in CASES if known.name == case]
+    assert found.may_have_cut(Strike(1.0, 2.0, place)) is may
 
 
 # -- faults that are more than one word to the lab
@@ -78,7 +103,7 @@ class Store:
 def a_scene(moves_at: float = 1e9) -> tuple[Scene, Faults]:
     faults = Faults()
     centre: Any = SimpleNamespace(lab=SimpleNamespace(faults=faults))
-    return Scene(centre, None, Store(moves_at)), faults  # type: ignore[arg-type]
+    return Scene(centre, None, Store(moves_at), None), faults  # type: ignore[arg-type]
 
 
 def test_a_process_that_stutters_stands_and_runs_in_turn_and_runs_in_the_end() -> None:
@@ -114,6 +139,27 @@ def test_a_failover_in_spite_of_a_veto_is_noted(moves_at: float, too_early: bool
     assert bool(scene.broken) is too_early
     assert "swallow east" in {word for _, word in faults.asked}
     assert faults.asked[-1][1] == f"thaw witness {made.ENGINE}", "the witness is left running"
+
+
+def test_each_fault_notes_where_and_when_it_struck() -> None:
+    scene, _ = a_scene()
+
+    async def story() -> None:
+        await scene.power_off("east")
+        await scene.cut(("east", "west"), ("floor-b", "east"))
+        await scene.freeze("east", made.SOFTSWITCH)
+        await scene.freeze("east", made.ENGINE)
+        await scene.burden(0.5, 1.0)
+
+    run_virtual(story())
+    assert [(strike.place, strike.slow) for strike in scene.strikes] == [
+        ("east", False),
+        ("east-west", False),
+        ("east-floor-b", False),
+        ("east/hotel", True),
+        ("east", True),
+        ("west", True),
+    ]
 
 
 def test_what_is_frozen_and_cut_for_a_veto() -> None:

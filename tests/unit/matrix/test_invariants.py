@@ -4,23 +4,26 @@ from typing import Any
 
 import pytest
 
+from tests.matrix.ctis import Spell
 from tests.matrix.invariants import (
+    Strike,
+    Ways,
     bucket_of,
     ctis_only_go_forward,
+    doors_only_go_forward,
     every_bucket_once,
     everybody_answers,
-    goes_through,
     important_not_last,
     no_call_is_cut,
     no_two_fresh_doors,
     nobody_changes_often,
+    nobody_is_counted_twice,
     nobody_is_given_up_by_mistake,
     nobody_notices,
     revisions_only_grow,
     sessions_never_overlap,
-    under_way,
 )
-from tests.matrix.watcher import Doors, Phones, Placement
+from tests.matrix.watcher import Doors, Loss, Phones, Placement
 
 PHONES = Phones({"51": "a", "61": "a", "52": "b"}, {"51": "east", "61": "west", "52": "east"})
 MAPS = {
@@ -39,9 +42,17 @@ def placed(revision: int, at: float = 0.0, **ranges: str) -> Placement:
     return Placement("n/g", revision, ranges or {"east": "0-99"}, at)
 
 
-def doors(east: int = 0, west: int = 0, *given_up: str) -> Doors:
+def doors(east: int = 0, west: int = 0) -> Doors:
     held = {site: {"n/g": revision} for site, revision in (("east", east), ("west", west)) if revision}
-    return Doors(0.0, held, frozenset(given_up))
+    return Doors(0.0, held)
+
+
+def door(site: str, revision: int, since: float, until: float, boot: str = "b1") -> Spell:
+    return Spell(site, "n/g", (boot, revision), since, until)
+
+
+def session(site: str, since: float, until: float, account: str = "a") -> Spell:
+    return Spell(site, account, (f"{site}.1", 0), since, until)
 
 
 def call(ident: str, **more: Any) -> dict[str, Any]:
@@ -77,26 +88,54 @@ def test_a_bucket_with_two_slots_or_none_is_seen(ranges: dict[str, str], good: b
 
 
 @pytest.mark.parametrize(
-    ("picture", "buckets"),
+    ("held", "buckets"),
     [
-        pytest.param(doors(3, 3), 0, id="both-hold-the-same-map"),
-        pytest.param(doors(5, 7), 0, id="the-door-here-was-shut-before-the-one-there-opened"),
-        pytest.param(doors(3, 7), 10, id="east-has-not-heard-of-the-move-and-west-has-opened"),
-        pytest.param(doors(3, 9), 100, id="the-whole-group-is-open-twice"),
-        pytest.param(doors(3, 9, "east"), 0, id="the-former-city-counts-as-lost"),
-        pytest.param(doors(3, 9, "west"), 100, id="the-new-city-counts-as-lost-which-excuses-nothing"),
-        pytest.param(doors(0, 9), 0, id="the-former-city-says-nothing"),
-        pytest.param(doors(9, 3), 0, id="a-city-that-is-behind-and-had-no-door-before"),
+        pytest.param([door("east", 3, 0, 20), door("west", 3, 0, 20)], 0, id="both-hold-the-same-map"),
+        pytest.param([door("east", 5, 0, 20), door("west", 7, 5, 20)], 0, id="shut-here-before-it-opened-there"),
+        pytest.param([door("east", 3, 0, 9), door("west", 7, 5, 20)], 10, id="west-opened-before-east-had-shut"),
+        pytest.param([door("east", 3, 0, 4), door("west", 7, 5, 20)], 0, id="one-after-the-other"),
+        pytest.param([door("east", 3, 0, 9), door("west", 9, 5, 20)], 100, id="the-whole-group-is-open-twice"),
+        pytest.param([door("east", 3, 7, 7), door("west", 9, 5, 20)], 0, id="one-answer-proves-nothing"),
+        pytest.param([door("east", 3, 0, 1), door("west", 9, 0, 1)], 0, id="before-the-fault"),
+        pytest.param([door("west", 9, 0, 20)], 0, id="the-former-city-says-nothing"),
+        pytest.param([door("east", 9, 5, 20), door("west", 3, 0, 9)], 0, id="behind-and-had-no-door-before"),
     ],
 )
-def test_a_bucket_with_two_fresh_doors_is_seen(picture: Doors, buckets: int) -> None:
-    broken = no_two_fresh_doors([picture, picture], MAPS)
+def test_a_bucket_with_two_fresh_doors_is_seen(held: list[Spell], buckets: int) -> None:
+    broken = no_two_fresh_doors(held, MAPS, [], since=2.0)
     assert len(broken) == buckets
     if buckets:
-        assert (
-            broken[0]
-            == f"bucket 0 of n/g is open at east (revision 3) and at west (revision {7 if buckets == 10 else 9})"
-        )
+        newer = 7 if buckets == 10 else 9
+        assert broken[0] == f"bucket 0 of n/g was open at east (revision 3) and at west (revision {newer}) at once"
+
+
+LOST = Loss("east", gone_at=5.0, back_at=30.0, failed_over=True)
+WEST = door("west", 9, 5.5, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("east", "loss", "excused"),
+    [
+        pytest.param([door("east", 3, 0, 31)], LOST, True, id="cut-off-and-told-soon-after-its-return"),
+        pytest.param([door("east", 3, 0, 8), door("east", 3, 9, 31)], LOST, True, id="not-read-for-a-moment"),
+        pytest.param([door("east", 3, 0, 50)], LOST, False, id="never-told"),
+        pytest.param([door("east", 3, 31, 32, "b2")], LOST, False, id="back-and-has-confirmed-the-old-map"),
+        pytest.param([door("east", 3, 0, 31)], Loss("east", 5.0, 30.0), False, id="silent-and-not-failed-over"),
+        pytest.param([door("east", 3, 0, 31)], Loss("west", 5.0, 30.0, True), False, id="the-other-city-was-lost"),
+        pytest.param([door("east", 3, 0, 31)], Loss("east", 20.0, 30.0, True), False, id="open-there-long-before"),
+        pytest.param([door("east", 3, 0, 60)], Loss("east", 5.0, failed_over=True), True, id="still-cut-off"),
+    ],
+)
+def test_a_door_of_a_lost_city_is_excused_until_it_has_been_told(east: list[Spell], loss: Loss, excused: bool) -> None:
+    assert (no_two_fresh_doors([*east, WEST], MAPS, [loss], since=2.0) == []) is excused
+
+
+def test_a_cti_that_admits_by_an_older_map_again_is_seen() -> None:
+    there = [door("east", 3, 0, 5), door("east", 5, 6, 9), door("west", 3, 0, 9)]
+    assert doors_only_go_forward(there) == []
+    assert doors_only_go_forward([*there, door("east", 3, 12, 15, "b2")]) == [
+        "the CTI at east admits to n/g by 3, after 5"
+    ]
 
 
 # -- the agents
@@ -109,6 +148,24 @@ def test_two_sessions_at_once_are_seen_and_one_after_the_other_are_not() -> None
         "a was signed in at east and at west"
     ]
     assert sessions_never_overlap([*before, line("a", 3, "signed-in", "west")], since=10) == []
+
+
+@pytest.mark.parametrize(
+    ("east", "west", "overlap"),
+    [
+        pytest.param((0.0, 9.0), (10.0, 20.0), None, id="one-after-the-other"),
+        pytest.param((0.0, 12.0), (10.0, 20.0), 2.0, id="the-old-one-still-counts-it"),
+        pytest.param((11.0, 12.0), (10.0, 20.0), 1.0, id="within-the-other"),
+        pytest.param((11.0, 10.9), (10.0, 20.0), None, id="one-answer-proves-nothing"),
+        pytest.param((0.0, 3.0), (2.0, 3.0), None, id="before-the-fault"),
+    ],
+)
+def test_an_agent_whom_two_ctis_count_at_once_is_seen(
+    east: tuple[float, float], west: tuple[float, float], overlap: float | None
+) -> None:
+    broken = nobody_is_counted_twice([session("east", *east), session("west", *west), session("west", 0, 99, "b")], 5.0)
+    said = f"a was counted at east (session east.1) and at west (session west.1) at once, for {overlap} s at least"
+    assert broken == ([said] if overlap else [])
 
 
 @pytest.mark.parametrize("event", ["released", "lost", "out", "signed-in", "guest"])
@@ -185,52 +242,70 @@ def test_buckets_are_those_of_the_contract() -> None:
 # -- the calls
 
 
-def test_a_call_that_is_cut_is_seen_unless_the_fault_itself_did_it() -> None:
-    calls = [
-        {"id": "1", "number": "800", "fate": "cut", "ended_at": 5.0, "by": "softswitch-east"},
-        {"id": "2", "number": "800", "fate": "cut", "ended_at": 5.0},
-        {"id": "3", "number": "800", "fate": "answered", "ended_at": 5.0},
-        {"id": "4", "number": "800", "fate": "cut", "ended_at": 0.5},
-    ]
-    assert no_call_is_cut(calls, 1.0, frozenset({"2"})) == ["call 1 to 800 was cut by softswitch-east"]
+WAYS = Ways(PHONES, {"overflow": "west"}, {"800": "hotel", "900": "flight"}, {"hotel": "floor-b", "flight": "floor-a"})
+DEATH = Strike(5.0, 5.2, "east")
+
+
+def cut_call(answered_at: float, ended_at: float, code: int = 481, **more: Any) -> dict[str, Any]:
+    way = {"routes_tried": ["east"], "agent": "51", **more}
+    return call("1", fate="cut", answered_at=answered_at, ended_at=ended_at, code=code, by="softswitch-east", **way)
+
+
+@pytest.mark.parametrize(
+    ("made", "strike", "excused"),
+    [
+        pytest.param(cut_call(3.0, 9.0), DEATH, True, id="in-progress-when-it-struck"),
+        pytest.param(cut_call(5.5, 9.0), DEATH, True, id="answered-within-the-moment"),
+        pytest.param(cut_call(7.0, 9.0), DEATH, False, id="answered-later"),
+        pytest.param(cut_call(1.0, 4.0), DEATH, False, id="cut-before-it-struck"),
+        pytest.param(cut_call(3.0, 9.0, routes_tried=["west"], agent="61"), DEATH, False, id="through-the-other-city"),
+        pytest.param(cut_call(3.0, 9.0, routes_tried=["east", "overflow"], agent="61"), DEATH, False, id="last-route"),
+        pytest.param(cut_call(3.0, 9.0), None, False, id="nothing-may-cut"),
+        pytest.param(cut_call(3.0, 9.0), Strike(5.0, 5.2, "east/hotel"), True, id="through-the-system-that-was-struck"),
+        pytest.param(cut_call(3.0, 9.0), Strike(5.0, 5.2, "east/flight"), False, id="the-other-system-was-struck"),
+        pytest.param(cut_call(3.0, 9.0, 408), Strike(5.0, 20.0, "east", slow=True), True, id="slow-and-timed-out"),
+        pytest.param(cut_call(3.0, 9.0, 481), Strike(5.0, 20.0, "east", slow=True), False, id="slow-loses-no-call"),
+        pytest.param(cut_call(22.0, 25.0, 408), Strike(5.0, 20.0, "east", slow=True), False, id="quick-again"),
+    ],
+)
+def test_a_call_that_is_cut_is_seen_unless_the_fault_itself_did_it(
+    made: dict[str, Any], strike: Strike | None, excused: bool
+) -> None:
+    broken = no_call_is_cut([made, call("2", ended_at=9.0)], 2.0, [strike] if strike else [], WAYS)
+    assert broken == ([] if excused else [f"call 1 to 800 was cut by softswitch-east ({made['code']})"])
+
+
+def test_what_was_cut_before_the_case_began_is_no_part_of_it() -> None:
+    assert no_call_is_cut([cut_call(1.0, 4.0)], 5.0, [], WAYS) == []
 
 
 @pytest.mark.parametrize(
     ("made", "through"),
     [
-        (call("1", routes_tried=["east"], agent="61"), True),
-        (call("2", routes_tried=["west"], agent="51"), True),
-        (call("3", routes_tried=["overflow"], agent="51"), True),
-        (call("4", routes_tried=["east", "overflow"], agent="61"), False),
-        (call("5", routes_tried=["west"], agent="61"), False),
-        (call("6"), False),
+        (call("1", routes_tried=["east"], agent="51"), {"east", "east/hotel", "carrier-east", "east-floor-b"}),
+        (
+            call("2", routes_tried=["west"], agent="51", number="900"),
+            {"east", "west", "east/flight", "west/flight", "carrier-west", "east-west", "east-floor-a"},
+        ),
+        (
+            call("3", routes_tried=["east", "overflow"], agent="61"),
+            {"west", "west/hotel", "carrier-west", "floor-b-west"},
+        ),
+        (call("4", routes_tried=["east"]), {"east", "east/hotel", "carrier-east"}),
+        (call("5"), set()),
     ],
 )
-def test_only_calls_whose_way_led_through_a_city_may_be_lost_with_it(made: dict[str, Any], through: bool) -> None:
-    assert goes_through(made, {"east"}, PHONES, {"overflow": "west"}) is through
-
-
-@pytest.mark.parametrize(
-    ("entered", "agent", "through"),
-    [("east", "61", True), ("west", "51", True), ("west", "61", False), ("east", "", False)],
-)
-def test_only_calls_that_took_the_link_may_be_lost_with_it(entered: str, agent: str, through: bool) -> None:
-    made = call("1", routes_tried=[entered], agent=agent)
-    assert goes_through(made, {"east-west"}, PHONES, {}) is through
-
-
-def test_only_calls_of_the_time_of_the_fault_may_be_lost_with_it() -> None:
-    calls = [
-        call("before", ended_at=4.0),
-        call("into it", ended_at=6.0),
-        call("within it", placed_at=6.0, ended_at=7.0),
-        call("still there"),
-        call("afterwards", placed_at=11.0, ended_at=12.0),
-    ]
-    assert [c["id"] for c in under_way(calls, 5.0, 10.0)] == ["into it", "within it", "still there"]
+def test_the_way_of_a_call_is_known_by_its_last_route_and_the_phone(made: dict[str, Any], through: set[str]) -> None:
+    assert WAYS.of(made) == through
 
 
 def test_an_agent_whom_no_call_reaches_is_seen() -> None:
     calls = [call("1", agent="61"), call("2", agent="52", placed_at=0.5), call("3", agent="52", answered_at=None)]
     assert everybody_answers(calls, PHONES, {"a", "b"}, since=1.0) == ["b is reached by no call"]
     assert everybody_answers(calls, PHONES, {"a"}, since=1.0) == []
+
+
+def test_an_agent_whom_calls_reach_at_the_lost_city_only_is_seen() -> None:
+    calls = [call("1", agent="51")]
+    assert everybody_answers(calls, PHONES, {"a"}, since=1.0, not_at="west") == []
+    assert everybody_answers(calls, PHONES, {"a"}, since=1.0, not_at="east") == ["a is reached by no call"]

@@ -4,7 +4,7 @@ import base64
 import json
 from typing import Any
 
-from tests.matrix.watcher import Doors, Phones, Seen, take, unknown_maps
+from tests.matrix.watcher import Doors, Loss, Phones, Seen, take, unknown_maps
 
 
 def row(key: str, value: dict[str, Any], revision: int = 1) -> dict[str, Any]:
@@ -40,21 +40,32 @@ def test_doors_are_those_of_confirmed_ctis() -> None:
     assert seen.doors == [Doors(1.0, {"east": {"n/g": 3}})], "only changes are kept"
 
 
-def test_a_city_is_given_up_from_its_silence_in_a_failover_until_that_has_ended() -> None:
+def test_a_loss_lasts_from_the_last_heartbeat_to_the_next_and_says_whether_it_was_failed_over() -> None:
     seen = Seen()
     active, ended = ([row("failover/east", {"state": state})] for state in ("Active", "Ended"))
     alive = [row("heartbeat/east", {})]
-    looks = [(alive, []), (alive, active), ([], active), (alive, active), (alive, ended), ([], ended)]
-    for at, (heartbeats, failovers) in enumerate(looks):
-        take(seen, [], [report("east", at)], heartbeats, failovers, at=float(at))
-    assert [bool(picture.given_up) for picture in seen.doors] == [
-        False,  # nothing is wrong
-        False,  # broken, but it writes: it can shut its doors
-        True,
-        True,  # back, and it may not have heard of the newer map yet
-        False,
-        True,  # what it said last is still there, and it is not
-    ]
+    for at, (heartbeats, failovers) in enumerate(
+        [
+            (alive, []),  # 0
+            ([], []),  # 1: a moment that nobody made anything of
+            (alive, []),  # 2
+            (alive, active),  # 3: broken, but it writes: it can shut its doors
+            ([], active),  # 4
+            ([], active),  # 5
+            (alive, active),  # 6: back, and it may not have heard of the newer map yet
+            (alive, ended),  # 7
+        ]
+    ):
+        take(seen, [], [report("east", 3)], heartbeats, failovers, at=float(at))
+    assert seen.losses == [Loss("east", 1.0, 2.0, False), Loss("east", 4.0, 6.0, True)]
+
+
+def test_a_failover_that_is_first_seen_together_with_the_return_belongs_to_the_loss() -> None:
+    seen = Seen()
+    alive, active = [row("heartbeat/east", {})], [row("failover/east", {"state": "Active"})]
+    for at, heartbeats, failovers in ((1.0, [], []), (1.25, alive, active)):
+        take(seen, [], [report("east", 3)], heartbeats, failovers, at=at)
+    assert seen.losses == [Loss("east", 1.0, 1.25, True)]
 
 
 def test_a_map_that_only_a_cti_names_is_asked_for() -> None:

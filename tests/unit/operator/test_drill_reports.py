@@ -44,28 +44,50 @@ def test_where_both_forms_are_too_large_the_page_is_left_out(
     assert set(body_of(seen(drill()), report)["data"]) == {"report.json"}
 
 
+NO_RIGHT = (
+    'configmaps is forbidden: User "system:serviceaccount:tandem-system:tandem" cannot create resource "configmaps" '
+    'in API group "" in the namespace "callcenter"'
+)
+BEFORE, AFTER = "1970-01-01T00:00:00Z", "1970-01-01T12:00:00Z"
+"""Before and after the runs of a world, whose clock begins in 1970."""
+
+
 class Api:
     """What the operator may do with ConfigMaps: make and delete."""
 
     def __init__(self) -> None:
-        self.kept: set[str] = set()
+        self.owners: dict[str, str] = {}
+        """Name -> UID of the Drill that it belongs to."""
         self.posts = 0
+        self.refusal = NO_RIGHT
         self.allowed = True
+        self.refuses_after_delete = self.refuses_next = False
+
+    @property
+    def kept(self) -> set[str]:
+        return set(self.owners)
+
+    def collect(self, uid: str) -> None:
+        """Kubernetes collects what belonged to a Drill that is gone."""
+        self.owners = {name: owner for name, owner in self.owners.items() if owner != uid}
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         self.posts += 1
-        if not self.allowed:
-            raise RefusedError("configmaps is forbidden")
+        if not self.allowed or self.refuses_next:
+            self.refuses_next = False
+            raise RefusedError(self.refusal)
         if (name := body["metadata"]["name"]) in self.kept:
             raise TakenError("exists")
-        self.kept.add(name)
+        self.owners[name] = body["metadata"]["ownerReferences"][0]["uid"]
         return body
 
     async def delete(self, path: str) -> None:
         name = path.rpartition("/")[2]
         if name not in self.kept:
             raise MissingError("no such ConfigMap")
-        self.kept.discard(name)
+        if self.refuses_after_delete:
+            self.refuses_next, self.refuses_after_delete = True, False
+        del self.owners[name]
 
 
 class Scene:
@@ -76,10 +98,16 @@ class Scene:
         self.api = Api()
         self.notes = LocalNotes()
         self.table = Table()
-        self.seen = seen(drill())
+        self.seen = seen(drill(), creationTimestamp=BEFORE)
         self.table.update(self.seen)
         self.table.listed.add(DRILL.plural)
         self.restart()
+
+    def made_anew(self) -> None:
+        """The Drill's object is deleted here and applied again; another cluster has it all the time."""
+        self.table.remove(self.seen)
+        self.seen = seen(drill(), uid="another", creationTimestamp=AFTER)
+        self.table.update(self.seen)
 
     def restart(self) -> None:
         clock = SimpleNamespace(monotonic=lambda: self.world.mono)
@@ -107,7 +135,43 @@ async def test_each_report_is_made_once_also_after_a_restart() -> None:
     assert scene.api.posts == 1
     scene.restart()
     await scene.round()
+    assert scene.api.posts == 2
+    assert scene.api.kept == {f"monthly-{report.run}-report"}
     assert scene.notes.of(scene.seen.key) == []
+
+
+@pytest.mark.parametrize("collected", ["before", "after"])
+async def test_a_drill_that_is_made_anew_here_keeps_its_reports_whenever_those_of_the_old_one_are_collected(
+    collected: str,
+) -> None:
+    world = ReportWorld(40)
+    report = world.whole_run()
+    scene = Scene(world)
+    await scene.round()
+    old = scene.seen.uid
+    scene.made_anew()
+    if collected == "before":
+        scene.api.collect(old)
+    await scene.round()
+    scene.api.collect(old)
+    assert scene.api.owners == {f"monthly-{report.run}-report": "another"}
+    scene.restart()
+    await scene.round()
+    assert scene.api.owners == {f"monthly-{report.run}-report": "another"}
+
+
+async def test_a_report_that_could_not_be_made_anew_is_tried_again() -> None:
+    world = ReportWorld(40)
+    report = world.whole_run()
+    scene = Scene(world)
+    await scene.round()
+    scene.made_anew()
+    scene.api.refuses_after_delete = True
+    await scene.round()
+    assert scene.api.kept == set()
+    world.advance(61)
+    await scene.round()
+    assert scene.api.owners == {f"monthly-{report.run}-report": "another"}
 
 
 async def test_it_stays_when_the_store_has_dropped_it_and_goes_with_its_run() -> None:
@@ -141,3 +205,25 @@ async def test_where_it_may_not_the_drill_says_so_and_how_to_allow_it_and_it_is_
     await scene.round()
     assert len(scene.api.kept) == 1
     assert scene.notes.of(scene.seen.key) == []
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        'configmaps "monthly-report" is forbidden: exceeded quota: few, requested: count/configmaps=1',
+        'ConfigMap "monthly-report" is invalid: []: Too long: may not be more than 1048576 bytes',
+        'configmaps "monthly-report" is forbidden: unable to create new content in namespace callcenter because it is '
+        "being terminated",
+    ],
+    ids=["quota", "size", "namespace"],
+)
+async def test_what_no_value_of_the_chart_mends_is_said_without_that_remedy(refusal: str) -> None:
+    world = ReportWorld(40)
+    world.whole_run()
+    scene = Scene(world)
+    scene.api.allowed, scene.api.refusal = False, refusal
+    await scene.round()
+    (said,) = scene.notes.of(scene.seen.key)
+    assert (said.type, said.status, said.reason) == ("ReportsKept", "False", "Failed")
+    assert refusal in said.message
+    assert "drillReports" not in said.message

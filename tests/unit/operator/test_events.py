@@ -49,13 +49,14 @@ class Rig:
 
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self.api = Api()
+        self.changed = Signal()
         self.table = Table()
         for manifest in (shift(), group(), site("east")):
             self.table.update(seen(manifest))
         self.view = SimpleNamespace(
             clock=VirtualClock(),
             snapshot=snapshot or Snapshot(),
-            subscribe=lambda *_: Signal(),
+            subscribe=lambda *_: self.changed,
             synced=SimpleNamespace(is_set=lambda: True),
         )
         self.teller = Storyteller("east", self.table, self.view, self.api)  # type: ignore[arg-type]
@@ -208,5 +209,22 @@ def test_the_same_again_is_counted_with_its_own_time() -> None:
             (event,) = rig.api.events
             assert event["count"] == 2
             assert event["firstTimestamp"] < event["lastTimestamp"]
+
+    run_virtual(story())
+
+
+def test_a_loss_that_time_alone_confirms_is_told_in_its_moment() -> None:
+    async def story() -> None:
+        async with Rig() as rig:
+            world = World()
+            world.mono = rig.view.clock.monotonic()
+            for snapshot in (world.snapshot, world.die("east") or world.snapshot):
+                rig.view.snapshot = snapshot
+                rig.changed.give()
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(1.7)
+            assert rig.api.told == ["SiteSuspect"]
+            await asyncio.sleep(0.5)
+            assert rig.api.told == ["SiteSuspect", "SiteAbsent"]
 
     run_virtual(story())

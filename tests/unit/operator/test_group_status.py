@@ -9,6 +9,7 @@ from tandem.api.agentgroup import AgentGroupSpec
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.digest import order_digest
+from tandem.domain.forecast import Forecast
 from tandem.domain.records import GroupReport, OrderRecord, PlacementRecord
 from tandem.operator.statuses.common import Scene
 from tandem.operator.statuses.group import group_status, where_text
@@ -48,7 +49,7 @@ def settled() -> World:
 
 def status_of(world: World, body: dict[str, Any] | None = None, *, silent_s: float = 0.0, **metadata: Any) -> Any:
     scene = Scene(world.snapshot, "east", 1_700_000_000.0, silent_s, "no leader" if silent_s else "")
-    return group_status(scene, seen(body or group(), **metadata), Ledger(world.snapshot))
+    return group_status(scene, seen(body or group(), **metadata), Forecast(world.snapshot, Ledger(world.snapshot)))
 
 
 def test_a_settled_group_says_where_its_agents_are() -> None:

@@ -3,6 +3,8 @@
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from tandem.constants import READY_TTL_S
 from tandem.domain import keys
 from tandem.domain.records import Record
@@ -11,6 +13,7 @@ from tandem.operator.cluster import ApiError
 from tandem.operator.objects import Table
 from tandem.operator.ready_replicas import ReadyReplicas
 from tests.support.manifests import site, system
+from tests.unit.domain.world import World, site_spec
 from tests.unit.operator.objects import seen
 
 SCALE = {"mode": "Scale", "agentsPerReplica": 20, "min": 1, "max": 4}
@@ -46,14 +49,31 @@ class Words:
         self.said.pop(key, None)
 
 
+class OverError(Exception):
+    """Somebody has looked for long enough."""
+
+
 class Stage:
     """One operator that looks when it is told to."""
 
     def __init__(self, **scaled: Any) -> None:
         self.cluster, self.words, self.table, self.now = OneCluster(), Words(), Table(), 100.0
+        self.over_at = 0.0
         self.site(**scaled)
-        view = SimpleNamespace(clock=SimpleNamespace(monotonic=lambda: self.now), snapshot=Snapshot(revision=1))
-        self.looker = ReadyReplicas("east", self.table, view, self.cluster, self.words)  # type: ignore[arg-type]
+        clock = SimpleNamespace(monotonic=lambda: self.now, sleep=self.pause)
+        self.view = SimpleNamespace(
+            clock=clock, snapshot=Snapshot(revision=1), synced=self, subscribe=lambda *prefixes: self
+        )
+        self.looker = ReadyReplicas("east", self.table, self.view, self.cluster, self.words)  # type: ignore[arg-type]
+
+    async def wait(self, timeout: float = 0.0) -> None:
+        """Of the view's signals: nothing happens."""
+        self.now += timeout
+
+    async def pause(self, seconds: float) -> None:
+        self.now += seconds
+        if self.now >= self.over_at:
+            raise OverError
 
     def site(self, version: str = "7", **scaled: Any) -> None:
         parts = {name: {**system()[name], "scaling": scaling} for name, scaling in scaled.items()}
@@ -89,6 +109,34 @@ async def test_what_cannot_be_read_stands_for_a_while_and_is_taken_back_then() -
     assert await stage.look(1.0) is None
     stage.cluster.answers = True
     assert await stage.look() == {"softswitch": 2}
+
+
+async def looks_in(stage: Stage, seconds: float) -> int:
+    """How often it looks in this time."""
+    stage.cluster.asked.clear()
+    stage.over_at = stage.now + seconds
+    with pytest.raises(OverError):
+        await stage.looker.run()
+    return len(stage.cluster.asked)
+
+
+async def test_it_looks_more_often_while_agents_of_a_lost_city_wait_for_room() -> None:
+    stage = Stage(softswitch=SCALE)
+    assert await looks_in(stage, 60.0) <= 13
+    world = World()
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=70))
+    world.group({"east": 100})
+    world.settle()
+    world.die("east")
+    world.advance(60.0)
+    world.settle()
+    assert world.placement() == {"west": "0-69", "east": "70-99"}
+    stage.view.snapshot = world.snapshot
+    assert await looks_in(stage, 60.0) >= 59
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=100))
+    world.settle()
+    stage.view.snapshot = world.snapshot
+    assert await looks_in(stage, 60.0) <= 13, "nobody waits, though the city is not back"
 
 
 async def test_a_site_that_does_not_scale_any_more_has_nothing_to_tell() -> None:

@@ -96,6 +96,14 @@ def test_abort_and_approval_are_told() -> None:
     found = exchange(seen(shift(approved=True, approvedBy="ada")), record("AwaitingApproval"), NOW)
     assert isinstance(found, Change)
     assert (found.record.spec.approved, found.record.spec.approved_by) == (True, "ada")
+    assert found.record.approved_at == NOW
+
+
+def test_an_abort_after_an_approval_leaves_when_that_was() -> None:
+    approved = record("AwaitingApproval", approved=True, approvedBy="ada").model_copy(update={"approved_at": 5.0})
+    found = exchange(seen(shift(approved=True, approvedBy="ada", abort=True)), approved, NOW)
+    assert isinstance(found, Change)
+    assert found.record.approved_at == 5.0
 
 
 def test_a_finished_shift_cannot_be_aborted() -> None:

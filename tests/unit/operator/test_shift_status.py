@@ -1,7 +1,11 @@
 """The status of a Shift: its plan as text and as data."""
 
+from dataclasses import replace
+
 from tandem.api.resources import SHIFT
 from tandem.api.shift import ShiftStatus
+from tandem.domain import keys
+from tandem.domain.records import MovesOfShift, MovesRecord
 from tandem.operator.statuses.common import Scene
 from tandem.operator.statuses.shift import shift_status
 from tests.support.manifests import shift
@@ -41,3 +45,28 @@ def test_a_shift_that_was_made_anew_under_its_name_shows_its_own_plan() -> None:
         entry = world.snapshot.shifts[NAME]
         shown.append(shift_status(Scene(world.snapshot, "east", world.mono), seen(shift()), entry).planned)
     assert [(plan.agents, plan.groups[0].agents) for plan in shown] == [(100, 100), (50, 50)]
+
+
+def test_those_who_came_back_after_an_abort_are_not_moved() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL)
+    world.settle()
+    world.change_shift(abort=True)
+    world.settle()
+    times = {"p50": 0.1, "p95": 0.2, "max": 0.3, "last_at": 0.0}
+    world.put(keys.moves("west", "hotel"), MovesRecord(shifts={NAME: MovesOfShift(agents=3, **times)}))
+    world.put(keys.moves("east", "hotel"), MovesRecord(shifts={NAME: MovesOfShift(agents=3, back=3, **times)}))
+    entry = world.snapshot.shifts[NAME]
+    status = shift_status(Scene(world.snapshot, "east", world.mono), seen(shift()), entry)
+    assert (status.progress.moved, status.progress.back, status.progress.text) == (3, 3, "3/10")
+
+
+def test_when_it_was_approved_is_shown() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL, approval="Manual")
+    world.settle()
+    entry = world.snapshot.shifts[NAME]
+    assert shift_status(Scene(world.snapshot, "east", world.mono), seen(shift()), entry).approved_at == ""
+    approved = replace(entry, record=entry.record.model_copy(update={"approved_at": 1_700_000_000.0}))
+    status = shift_status(Scene(world.snapshot, "east", world.mono), seen(shift()), approved)
+    assert status.approved_at == "2023-11-14T22:13:20Z"

@@ -13,7 +13,7 @@ from tandem.operator.statuses.common import Said, Scene
 from tandem.operator.statuses.site import site_status
 from tandem.operator.statuses.trunk import trunk_status
 from tests.support.manifests import site, trunk
-from tests.unit.domain.world import World
+from tests.unit.domain.world import World, site_spec
 from tests.unit.operator.objects import conditions, kstatus, message, seen
 
 TRUNK = "callcenter/hotel"
@@ -22,11 +22,18 @@ DECIDED_FROM = trunk_digest(TrunkSpec.model_validate(trunk()["spec"]))
 
 
 def scene(world: World, silent_s: float = 0.0) -> Scene:
-    return Scene(world.snapshot, "east", 1_700_000_000.0, silent_s, "no leader" if silent_s else "")
+    return Scene(world.snapshot, "east", 1_700_000_000.0, silent_s, "no leader" if silent_s else "", world.mono)
 
 
 def of_site(world: World, name: str = "east", *local: Said, **changes: Any) -> Any:
     return site_status(scene(world, **changes), seen(site(name)), Ledger(world.snapshot), local)
+
+
+def after(status: Any, world: World, now: float = 1_700_000_100.0) -> Any:
+    """The status of east that follows on `status`."""
+    shown = seen(site("east"), status=status.model_dump(mode="json", by_alias=True))
+    moment = Scene(world.snapshot, "east", now, mono=world.mono)
+    return site_status(moment, shown, Ledger(world.snapshot))
 
 
 def of_trunk(world: World, silent_s: float = 0.0) -> Any:
@@ -84,6 +91,42 @@ def test_a_healthy_site_says_what_it_carries_and_who_says_so() -> None:
     assert conditions(status)["Ready"] == ("True", "ProbesPass")
     assert conditions(status)["EngineAlive"] == ("True", "Heartbeat")
     assert of_site(world, "west").here is False
+
+
+def test_each_system_says_why_even_when_another_one_is_worse() -> None:
+    world = World(systems=("flight", "hotel"))
+    world.observe("west", "east", "flight", "softswitch", passes=False, since=1_700_000_000.0)
+    for observer in ("west", "witness"):
+        world.observe(observer, "east", "hotel", "cti", passes=False)
+    status = of_site(world)
+    flight, hotel = status.systems
+    assert (flight.verdict, flight.reason, flight.since) == ("Degraded", "AccusedByOne", "2023-11-14T22:13:20Z")
+    assert "west on the softswitch" in flight.message
+    assert (hotel.verdict, hotel.reason) == ("Suspect", "AccusedByTwo")
+    assert status.message == hotel.message
+
+
+def test_since_when_a_verdict_is_given_changes_with_the_verdict_only() -> None:
+    world = World()
+    first = of_site(world)
+    assert first.since == first.systems[0].since != ""
+    world.observe("witness", "east", "hotel", "cti", since=1_700_000_050.0)  # its engine was restarted
+    second = after(first, world)
+    assert second.since == first.since
+    world.publish(keys.SITE, "east", site_spec("east", "hotel", maintenance=True))
+    third = after(second, world)
+    assert (third.verdict, third.since) == ("Maintenance", "2023-11-14T22:15:00Z")
+    assert third.systems[0].since == third.since
+    again = after(third, world, 1_700_000_200.0)
+    assert again.since == third.since
+
+
+def test_a_dead_city_is_suspect_until_it_is_given_up() -> None:
+    world = World()
+    world.die("east")
+    assert (of_site(world).verdict, of_site(world).systems[0].verdict) == ("Suspect", "Suspect")
+    world.advance(2.1)
+    assert (of_site(world).verdict, of_site(world).systems[0].verdict) == ("Absent", "Absent")
 
 
 def test_a_suspect_site_names_its_accuser() -> None:

@@ -145,6 +145,43 @@ def test_a_silent_store_is_said_within_two_seconds_whenever_it_became_worth_sayi
     run_virtual(story())
 
 
+@pytest.mark.parametrize("tenths", range(0, 8, 2))
+def test_a_loss_that_time_confirms_is_shown_at_once(tenths: int) -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        world = World()
+        world.mono = died = loop.time()
+        world.die("east")
+        await asyncio.sleep(tenths / 10)
+        view = SimpleNamespace(
+            synced=SimpleNamespace(is_set=lambda: True),
+            silent_s=0.0,
+            trouble="",
+            clock=SimpleNamespace(now=loop.time, monotonic=loop.time),
+            snapshot=world.snapshot,
+            subscribe=lambda *_: Signal(),
+        )
+        table = Table()
+        table.update(seen(site("east")))
+        mirror = StatusMirror("east", table, cast("Any", view), cast("Any", None), LocalNotes())
+        said = []
+
+        async def write(due: list[tuple[Any, dict[str, Any]]]) -> None:
+            for east, status in due:
+                table.update(replace(east, status=status))
+                said.append((status["verdict"], loop.time() - died))
+
+        mirror._write = write  # type: ignore[method-assign]
+        running = asyncio.create_task(mirror.run())
+        await asyncio.sleep(4.0)
+        running.cancel()
+        [(before, _), (after, at)] = said
+        assert (before, after) == ("Suspect", "Absent")
+        assert 2.0 <= at < 2.6
+
+    run_virtual(story())
+
+
 def test_a_hold_is_told_while_a_move_is_young_and_mere_counts_are_not() -> None:
     world = a_world()
     world.shift(selector={"system": "hotel"}, to="west")

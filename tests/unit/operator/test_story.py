@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tandem.constants import FINISH_INTERVAL_S
+from tandem.constants import FINISH_INTERVAL_S, GATE_SETTLE_S, PACE_INTERVAL_S
 from tandem.domain import keys
-from tandem.domain.records import CoordinatorRecord, OrderRecord, TrunkRecord
+from tandem.domain.records import CoordinatorRecord, MovesOfShift, MovesRecord, OrderRecord, TrunkRecord
 from tandem.operator.story import LOOKED_AT, tales
 from tests.unit.domain.drill_world import DRILL, DrillWorld
 from tests.unit.domain.world import GROUP, World
@@ -269,3 +269,86 @@ def test_a_drill_that_comes_back_early_has_not_held() -> None:
 
     reasons = [reason for subject, reason, _ in told(world, its_shift_goes) if subject == f"Drill {DRILL}"]
     assert reasons == ["ComingBack"]
+
+
+def test_each_reason_for_which_a_shift_waits_is_told_once() -> None:
+    world = settled()
+    heard: list[tuple[str, str]] = []
+
+    def hear(step: Callable[[World], object]) -> None:
+        before = world.snapshot
+        step(world)
+        world.settle()
+        heard.extend(
+            (tale.reason, tale.message) for tale in tales(before, world.snapshot, "east") if tale.name == SHIFT
+        )
+
+    def away(world: World) -> None:
+        world.advance(FINISH_INTERVAL_S)
+        world.sessions("east", GROUP, dict.fromkeys(range(50), 1))
+        world.sessions("west", GROUP, dict.fromkeys(range(50, 60), 1))
+
+    hear(lambda world: world.shift(SHIFT, selector={"system": "hotel"}, to="west", waves=[50, 100]))
+    hear(away)
+    hear(lambda world: world.advance(GATE_SETTLE_S))
+    hear(lambda world: world.sessions("west", GROUP, dict.fromkeys(range(50, 61), 1)))  # the same gate, other numbers
+    hear(World.hold)
+    hear(lambda world: world.delete(keys.HOLD))
+    reasons = [(reason, message.partition(":")[0] if reason == "Waiting" else "") for reason, message in heard]
+    assert reasons == [
+        ("ShiftPlanned", ""),
+        ("MoveStarted", ""),
+        ("Waiting", "TooFewSignedIn"),
+        ("Waiting", "Held"),
+        ("Waiting", "TooFewSignedIn"),
+    ]
+
+
+def test_preparing_verifying_and_a_slow_target_are_told() -> None:
+    world = settled()
+    world.observe("west", "west", "hotel", "cti", passes=False)
+
+    def step(change: Callable[[World], object]) -> list[tuple[str, str]]:
+        found = told(world, lambda world: change(world) or world.settle())
+        return [(reason, message) for subject, reason, message in found if subject == f"Shift {SHIFT}"]
+
+    def approve(world: World) -> None:
+        world.healthy("west", "hotel")
+        world.shift(SHIFT, selector={"system": "hotel"}, to="west", pace=20, approval="Manual")
+        world.settle()
+        world.observe("west", "west", "hotel", "cti", passes=False)
+        world.change_shift(SHIFT, approved=True, approved_by="ada")
+
+    def slow(world: World) -> None:
+        world.advance(PACE_INTERVAL_S)
+        moves = MovesOfShift(agents=5, p50=1.5, p95=1.5, max=1.5, last_at=0, recent_p95=1.5)
+        world.put(keys.moves("west", "hotel"), MovesRecord(shifts={SHIFT: moves}))
+
+    found = step(approve)
+    assert [reason for reason, _ in found] == ["ShiftPlanned", "Approved", "Preparing", "Waiting"]
+    assert found[-1][1].startswith("TargetNotUsable: ")
+    assert [reason for reason, _ in step(lambda world: world.healthy("west", "hotel"))] == ["MoveStarted"]
+    assert step(slow) == [("SlowedDown", "the target is slow: 10.0 of 20 agents a second")]
+
+    def away(world: World) -> None:
+        world.advance(FINISH_INTERVAL_S)
+        world.sessions("east", GROUP, {})
+        world.sessions("west", GROUP, dict.fromkeys(range(100), 1))
+
+    assert [reason for reason, _ in step(away)] == ["Verifying"]
+
+
+def test_a_dead_city_is_told_as_suspect_and_when_time_has_confirmed_it_as_absent() -> None:
+    world = settled()
+    alive, then = world.snapshot, world.now
+    world.die("east")
+    dead, died = world.snapshot, world.now
+    assert [tale.reason for tale in tales(alive, dead, "east", then, died)] == ["SiteSuspect"]
+    world.advance(1.9)
+    assert list(tales(dead, dead, "east", died, world.now)) == []
+    early = world.now
+    world.advance(0.2)
+    assert [tale.reason for tale in tales(dead, dead, "east", early, world.now)] == ["SiteAbsent"]
+    late = world.now
+    world.advance(60)
+    assert list(tales(dead, dead, "east", late, world.now)) == []

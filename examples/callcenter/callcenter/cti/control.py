@@ -24,6 +24,7 @@ from callcenter.cti.wire import (
 )
 from callcenter.session.placements import PlaceAnswer, Placement
 from callcenter.session.priorities import Priorities
+from callcenter.version import VERSION
 
 LONGEST_WAIT: Final = 60.0
 """Seconds that a long poll may ask to wait."""
@@ -186,6 +187,7 @@ class ControlPort:
                 "identity": "Shared",
                 "maxRate": self._rate,
                 "impair": True,
+                "version": f"callcenter {VERSION}",
             }
         )
 

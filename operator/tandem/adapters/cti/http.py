@@ -19,6 +19,8 @@ ANSWER_S: Final = 2.0
 _CONFLICT: Final = 409
 _STRAY: Final = "Guest"
 """Cause of a move that no order made: a guest's, or a guest's way home."""
+_FAILOVER: Final = "Failover"
+"""Cause of a move that no ticket made: the client found its city lost."""
 
 
 class _Read(BaseModel):
@@ -107,6 +109,7 @@ class _Capabilities(_Read):
     identity: Literal["Shared", "PerSite"]
     max_rate: float = Field(ge=0, allow_inf_nan=False)
     impair: bool = False
+    version: str = ""
 
 
 class _Impaired(_Read):
@@ -150,6 +153,7 @@ class HttpCTI:
                 move.signed_in_at,
                 move.gap,
                 move.delay,
+                failed_over=move.cause == _FAILOVER,
             )
             for move in found.moves
             if move.cause != _STRAY

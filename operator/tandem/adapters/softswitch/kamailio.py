@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from tandem.adapters.json_http import JsonHttp
 from tandem.domain.placement import BucketMap
 from tandem.domain.records import PlacementRecord
-from tandem.engine.ports import SoftswitchState
+from tandem.engine.ports import AdapterError, SoftswitchState
 
 ANSWER_S: Final = 1.0
 """Seconds for one answer; half a millisecond is usual."""
@@ -83,13 +83,26 @@ class KamailioSoftswitch:
 
     def __init__(self, http: JsonHttp) -> None:
         self._http = http
+        self._version: str | None = None
+        self._uptime = 0
 
     async def state(self) -> SoftswitchState:
         uptime = self._http.read(_Uptime, await self._call("core.uptime"), "core.uptime")
+        if self._version is None or uptime.uptime < self._uptime:
+            self._version = await self._ask_version()
+        self._uptime = uptime.uptime
         # Counters, which are cheap at any size; `ul.dump` and the list of dialogs are not.
         fetched = await self._call("stats.fetchn", "usrloc:", "dialog:", "script:")
         counts = self._http.read(_Counts, fetched, "stats.fetchn")
-        return SoftswitchState(uptime.uptime, counts.registered, counts.calls)
+        return SoftswitchState(uptime.uptime, counts.registered, counts.calls, self._version)
+
+    async def _ask_version(self) -> str:
+        """Once for each life; nothing depends on it, so one that will not say it is none the worse."""
+        try:
+            said = await self._call("core.version")
+        except AdapterError:
+            return ""
+        return str(said[0] if isinstance(said, list) and said else said)
 
     async def push(
         self, site: str, numbers: Mapping[str, str], placements: Mapping[str, tuple[int, PlacementRecord]]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from tandem.api.common import Condition
-from tandem.domain.snapshot import Published, Snapshot
+from tandem.domain.snapshot import Instant, Published, Snapshot
 from tandem.domain.switch_times import moves_of
 from tandem.operator.objects import Seen
 from tandem.operator.settings import STORE_SILENT_S
@@ -26,6 +26,12 @@ class Scene:
     silent_s: float = 0.0
     """Seconds since the store stopped answering; 0 while it answers."""
     trouble: str = ""
+    mono: float | None = None
+    """The same moment on the monotonic clock of whoever took the snapshot; None: nothing is confirmed by time."""
+
+    @property
+    def instant(self) -> Instant | None:
+        return None if self.mono is None else Instant(self.mono, self.now)
 
     @property
     def blind(self) -> bool:
@@ -97,6 +103,9 @@ class Gaps:
     """Switch times of one Shift over all cities and systems where its agents arrived."""
 
     agents: int
+    """All of them, on either way."""
+    moved: int
+    back: int
     p50: str
     p95: str
     max: str
@@ -105,4 +114,6 @@ class Gaps:
 def gaps_of(snapshot: Snapshot, shift: str) -> Gaps | None:
     """The agents' own gaps in one Shift (`namespace/name`); None before anybody arrived."""
     found = moves_of(snapshot, shift)
-    return Gaps(found.agents, gap_text(found.p50), gap_text(found.p95), gap_text(found.max)) if found else None
+    if found is None:
+        return None
+    return Gaps(found.agents, found.moved, found.back, gap_text(found.p50), gap_text(found.p95), gap_text(found.max))

@@ -15,9 +15,9 @@ from tandem.api.drill import (
 from tandem.api.shift import SwitchTimes
 from tandem.domain.alarms import judgements, watch_of_drill
 from tandem.domain.drill_legs import figures
+from tandem.domain.drill_names import config_map_name
 from tandem.domain.drill_requests import parse_request
 from tandem.domain.records import DrillLegRecord, DrillRecord, DrillRunRecord
-from tandem.domain.report_words import config_map_name
 from tandem.domain.schedule import next_after
 from tandem.domain.snapshot import PublishedDrill, Snapshot
 from tandem.operator.objects import Seen
@@ -48,6 +48,7 @@ def drill_status(scene: Scene, seen: Seen, local: Sequence[Said] = ()) -> DrillS
         last_outcome=record.runs[0].outcome or "" if record.runs else "",
         last_success=rfc3339(record.last_success_at),
         last_request=DrillRequestStatus(id=record.request, answer=record.answer),
+        earlier_requests=tuple(DrillRequestStatus(id=one.id, answer=one.answer) for one in record.answered),
         reason=record.reason,
         message=record.message,
         observed_generation=seen.generation,

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 
 from tandem.api.agentgroup import AgentGroupSpec, AgentGroupStatus, LastShift, PlacementStatus, SiteCount
 from tandem.domain.buckets import parse_ranges
-from tandem.domain.capacity import Ledger
 from tandem.domain.digest import order_digest
+from tandem.domain.forecast import Forecast, people
 from tandem.domain.placement import Slot
-from tandem.domain.readiness import failover_readiness, people
+from tandem.domain.readiness import failover_readiness
 from tandem.domain.snapshot import Placed, Published, ShiftEntry, Snapshot
 from tandem.operator.objects import Seen
 from tandem.operator.statuses.common import Said, Scene, blindness, consistency, gaps_of, settle
@@ -16,11 +16,11 @@ UNDER_WAY = frozenset({"Publishing", "NotPlacedYet", "OrderPending", "Moving", "
 """Reasons of Ready=False that end by themselves, or by lifting a hold."""
 
 
-def group_status(scene: Scene, seen: Seen, ledger: Ledger, local: Iterable[Said] = ()) -> AgentGroupStatus:
+def group_status(scene: Scene, seen: Seen, forecast: Forecast, local: Iterable[Said] = ()) -> AgentGroupStatus:
     """The status of one AgentGroup.
 
     Args:
-        ledger: Load of every site, made once for all groups of a round.
+        forecast: What failovers would do, made once for all groups of a round.
         local: Conditions that only this cluster's operator knows.
     """
     snapshot, name = scene.snapshot, seen.name
@@ -36,7 +36,7 @@ def group_status(scene: Scene, seen: Seen, ledger: Ledger, local: Iterable[Said]
     if spec is not None and placed is not None:
         said.append(_overridden(spec, placed, shift))
     said.append(consistency(snapshot, published))
-    said.append(_failover(scene, seen.name, known, placed, ledger))
+    said.append(_failover(scene, seen.name, known, placed, forecast))
     return AgentGroupStatus(
         placement=_placement(snapshot, name, placed),
         sites=counts,
@@ -210,8 +210,8 @@ def _overridden(spec: AgentGroupSpec, placed: Placed, shift: ShiftEntry | None) 
     )
 
 
-def _failover(scene: Scene, name: str, spec: AgentGroupSpec | None, placed: Placed | None, ledger: Ledger) -> Said:
-    """Would the agents have somewhere to go if the site that has most of them were lost now?"""
+def _failover(scene: Scene, name: str, spec: AgentGroupSpec | None, placed: Placed | None, forecast: Forecast) -> Said:
+    """Would the agents have somewhere to go if a site that has some of them were lost now?"""
 
     def no(reason: str, message: str) -> Said:
         return Said("FailoverReady", "False", reason, message)
@@ -220,5 +220,5 @@ def _failover(scene: Scene, name: str, spec: AgentGroupSpec | None, placed: Plac
         return blindness(scene, "FailoverReady")
     if spec is None or placed is None:
         return no("NotPlacedYet", "the group has no placement, so there is nothing to fail over")
-    found = failover_readiness(scene.snapshot, name, spec, placed, ledger)
+    found = failover_readiness(scene.snapshot, name, spec, placed, forecast)
     return Said("FailoverReady", "True" if found.ready else "False", found.reason, found.message)

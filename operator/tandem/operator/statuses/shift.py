@@ -23,7 +23,7 @@ def shift_status(scene: Scene, seen: Seen, entry: ShiftEntry, local: Iterable[Sa
     record = entry.record
     gaps = gaps_of(scene.snapshot, entry.name)
     agents = sum(plan.agents for plan in record.plan)
-    moved = gaps.agents if gaps else 0
+    moved = gaps.moved if gaps else 0
     return ShiftStatus(
         phase=record.phase,
         to=record.spec.goal,
@@ -33,6 +33,7 @@ def shift_status(scene: Scene, seen: Seen, entry: ShiftEntry, local: Iterable[Sa
         progress=ShiftProgress(
             agents=agents,
             moved=moved,
+            back=gaps.back if gaps else 0,
             staying=sum(record.staying.values()),
             wave=record.wave,
             waves=record.waves,
@@ -44,6 +45,7 @@ def shift_status(scene: Scene, seen: Seen, entry: ShiftEntry, local: Iterable[Sa
         switch_times=SwitchTimes(p50=gaps.p50, p95=gaps.p95, max=gaps.max) if gaps else SwitchTimes(),
         gate_closed=record.gate,
         gate_closed_since=rfc3339(record.gate_since),
+        approved_at=rfc3339(record.approved_at),
         started_at=rfc3339(record.started_at),
         finished_at=rfc3339(record.finished_at),
         reason=record.reason,

@@ -1,6 +1,7 @@
 """Status of a Site: verdict, heartbeat, what it carries, who coordinates, whether all is held."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from tandem.api.site import ComponentHeartbeat, HoldStatus, SiteSpec, SiteStatus, SystemUse
 from tandem.domain.capacity import Ledger
@@ -19,8 +20,11 @@ def site_status(scene: Scene, seen: Seen, ledger: Ledger, local: Iterable[Said] 
     snapshot, name = scene.snapshot, seen.short_name
     published = snapshot.sites.get(name)
     spec = published.spec if published else None
-    verdict = site_verdict(snapshot, name)
-    systems = tuple(_use(scene, name, system.name, ledger) for system in spec.systems) if spec else ()
+    verdict = site_verdict(snapshot, name, scene.instant)
+    before = {use.get("name"): use for use in seen.status.get("systems") or ()}
+    systems = tuple(
+        _use(scene, name, system.name, ledger, before.get(system.name, {})) for system in (spec.systems if spec else ())
+    )
     hold = snapshot.hold.record if snapshot.hold else None
     said = [
         *_readiness(scene, seen, verdict, published),
@@ -32,6 +36,7 @@ def site_status(scene: Scene, seen: Seen, ledger: Ledger, local: Iterable[Said] 
         verdict=verdict.state.value,
         reason=verdict.reason,
         message=verdict.sentence,
+        since=_since(verdict, seen.status, scene.now),
         heartbeat=tuple(_heartbeat(component) for component in verdict.components),
         systems=systems,
         here=name == scene.site,
@@ -46,14 +51,25 @@ def site_status(scene: Scene, seen: Seen, ledger: Ledger, local: Iterable[Said] 
     )
 
 
-def _use(scene: Scene, site: str, system: str, ledger: Ledger) -> SystemUse:
+def _use(scene: Scene, site: str, system: str, ledger: Ledger, before: Mapping[str, Any]) -> SystemUse:
     report = scene.snapshot.report(site, system)
+    verdict = system_verdict(scene.snapshot, site, system, scene.instant)
     return SystemUse(
         name=system,
-        verdict=system_verdict(scene.snapshot, site, system).state.value,
+        verdict=verdict.state.value,
+        reason=verdict.reason,
+        message=verdict.sentence,
+        since=_since(verdict, before, scene.now),
         signed_in=sum(group.signed_in for group in report.groups.values()) if report else 0,
         capacity=ledger.capacity(site, system),
     )
+
+
+def _since(verdict: Verdict, before: Mapping[str, Any], now: float) -> str:
+    """Since when the verdict is this one: as in the status before while it is. New words for the same are no news."""
+    if before.get("verdict") == verdict.state.value and before.get("since"):
+        return str(before["since"])
+    return rfc3339(verdict.since or now)
 
 
 def _heartbeat(component: ComponentVerdict) -> ComponentHeartbeat:

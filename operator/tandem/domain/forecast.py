@@ -1,0 +1,160 @@
+"""Forecast: what a failover of each site would do with each group, by the rules of an emergency, without doing it.
+
+    groups at the site, most important first  --> rescue --> room that is given out is given out once
+    Manual groups                             --> after all others: a person needs longer
+
+One forecast serves all groups of a snapshot: a site's system is gone through once, when the first of them asks. Pure.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from tandem.domain.capacity import Ledger, agents_in
+from tandem.domain.decision import Draft
+from tandem.domain.loss import Loss
+from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.records import FailoverRecord
+from tandem.domain.rescue import importance, rescue, yielding
+from tandem.domain.snapshot import Instant, Snapshot
+from tandem.domain.words import accusers
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What would become of a group's buckets at a site, if that were lost."""
+
+    targets: Mapping[str, int]
+    """Buckets by the site that would get them."""
+    left: int = 0
+    """Buckets for which there would be no site."""
+    reason: Reason | None = None
+    """Why some are left."""
+    why: str = ""
+    """The same for a person: what each other site has to say."""
+
+
+class Forecast:
+    """Of one snapshot. Whoever shares it sees room given out once.
+
+    Args:
+        ledger: Loads to begin with; they are not changed, and must not change while this is used.
+    """
+
+    def __init__(self, snapshot: Snapshot, ledger: Ledger) -> None:
+        self._snapshot = snapshot
+        self._ledger = ledger
+        self._found: dict[tuple[str, str], Mapping[str, Prospect]] = {}
+        self._watchers: dict[tuple[str, str], frozenset[str]] = {}
+
+    def of(self, site: str, system: str, group: str) -> Prospect | None:
+        """What would become of a group if `system` were lost at `site`, or is to become of it where it is lost.
+
+        Returns: None where it has nobody.
+        """
+        settled = self.after_emergencies
+        if (site, system) not in self._found:
+            ledger = settled.copy()
+            ledger.forget_plans(yielding(self._snapshot, site, {system}))
+            self._found[site, system] = self._gone_through(ledger, site, system)
+        return self._found[site, system].get(group)
+
+    @cached_property
+    def after_emergencies(self) -> Ledger:
+        """Loads once the failovers that have not ended have done what they can."""
+        ledger = self._ledger.copy()
+        lost = dict(_emergencies(self._snapshot))
+        if lost:
+            yields = (yielding(self._snapshot, site, record.systems) for site, record in lost.items())
+            ledger.forget_plans(set().union(*yields))
+            for site, record in lost.items():
+                for system in record.systems:
+                    self._found[site, system] = self._gone_through(ledger, site, system, record.declined)
+            ledger.reserve_plans()
+        return ledger
+
+    def watchers(self, site: str, system: str) -> frozenset[str]:
+        """Locations that could call a system's city Absent, from different failure domains."""
+        if (site, system) not in self._watchers:
+            self._watchers[site, system] = accusers(self._snapshot, site, system)
+        return self._watchers[site, system]
+
+    def _gone_through(
+        self, ledger: Ledger, site: str, system: str, declined: tuple[str, ...] = ()
+    ) -> Mapping[str, Prospect]:
+        """Each group's prospect. Adds to the ledger what the groups get."""
+        snapshot, found = self._snapshot, {}
+        draft, now = Draft(snapshot, 0, 0.0), Instant(0.0, 0.0)
+        lost = Loss("Absent", "", 0.0, (), can_release=False)
+        names = [
+            name
+            for name, placed in snapshot.placements.items()
+            if placed.record.system == system and site in placed.map.touched_shares
+        ]
+        for name in sorted(names, key=lambda name: (_is_manual(snapshot, name), *importance(snapshot, name))):
+            rescued = rescue(draft, ledger, site, name, lost, "", now)
+            if rescued is None:
+                continue
+            if isinstance(rescued, Refusal):
+                buckets = snapshot.placements[name].map.touched_shares[site]
+                found[name] = Prospect({}, buckets, rescued.reason, self._elsewhere(draft, ledger, site, name))
+                continue
+            targets = Counter([slot.end for slot in rescued.moves.values()])
+            if rescued.left:
+                why = self._elsewhere(draft, ledger, site, name)
+                found[name] = Prospect(targets, rescued.left, Reason.CAPACITY_EXCEEDED, why)
+            else:
+                found[name] = Prospect(targets)
+            if name not in declined:
+                ledger.reserve(name, system, ledger.agents_of(name), rescued.after)
+        return found
+
+    def _elsewhere(self, draft: Draft, ledger: Ledger, site: str, name: str) -> str:
+        """What each other site of a group has to say, before this group gets anything."""
+        spec = self._snapshot.group(name)
+        if spec is None:
+            return f"no location has published what {name} may be moved to"
+        at_home = self._snapshot.placements[name].map.touched_shares[site]
+        agents = people(agents_in(at_home, spec.agents))
+        said = []
+        for other in spec.sites:
+            usable = draft.usability(other, spec.system)
+            if other == site:
+                continue
+            if not usable.usable:
+                said.append(usable.why)
+                continue
+            room = max(ledger.present(other, spec.system) - ledger.load(other, spec.system), 0)
+            not_ready = ledger.not_ready(other, spec.system)
+            said.append(
+                f"{spec.system} at {other} has room for {room} of the {agents} now at {site}"
+                + (f" ({not_ready})" if not_ready else "")
+            )
+        return "; ".join(said)
+
+
+def is_anybody_stranded(snapshot: Snapshot) -> bool:
+    """Whether a city whose failover has not ended still has buckets: their agents may be waiting for room."""
+    lost = dict(_emergencies(snapshot))
+    return any(
+        site in placed.map.touched_shares and placed.record.system in record.systems
+        for site, record in lost.items()
+        for placed in snapshot.placements.values()
+    )
+
+
+def _emergencies(snapshot: Snapshot) -> Iterator[tuple[str, FailoverRecord]]:
+    """Failovers that have not ended, in the order in which they are gone on with."""
+    for site, entry in sorted(snapshot.failovers.items()):
+        if entry.record.state == "Active":
+            yield site, entry.record
+
+
+def _is_manual(snapshot: Snapshot, name: str) -> bool:
+    spec = snapshot.group(name)
+    return spec is not None and spec.failover == "Manual"
+
+
+def people(count: int) -> str:
+    return "1 agent" if count == 1 else f"{count} agents"

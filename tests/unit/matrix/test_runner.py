@@ -1,0 +1,129 @@
+"""What the matrix's runner concludes from what it is told."""
+
+import asyncio
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.matrix import runner
+from tests.matrix.cases import CASES
+from tests.matrix.watcher import Phones
+
+PHONES = Phones({"51": "a", "61": "a", "62": "b"}, {"51": "east", "61": "west", "62": "west"})
+A, B = frozenset({"a"}), frozenset({"b"})
+CITY = next(case for case in CASES if case.name == "city powered off")
+SYSTEM = next(case for case in CASES if case.name == "CTI frozen")
+
+
+def plan(**weights: int) -> dict[str, Any]:
+    hosts = {"east": "198.18.0.11", "west": "198.18.0.12"}
+    return {"routes": [{"name": s, "target": f"{hosts[s]}:30560", "weight": w} for s, w in weights.items()]}
+
+
+def test_a_number_whose_calls_are_still_sent_to_the_lost_city_is_seen() -> None:
+    routes = {"800": plan(east=70, west=30), "801": plan(east=0, west=100), "802": plan(west=100)}
+    assert runner.numbers_led_to("198.18.0.11", routes) == ["800"]
+
+
+class Calls:
+    """What the carrier says: every call is answered by these extensions."""
+
+    def __init__(self, *extensions: str) -> None:
+        self._extensions = extensions
+        self.calls: dict[str, Mapping[str, Any]] = {}
+
+    async def look(self) -> None:
+        self.calls = {
+            ext: {"id": ext, "agent": ext, "placed_at": 1e12, "answered_at": 1e12, "fate": "active"}
+            for ext in self._extensions
+        }
+
+
+class Centre:
+    """A call centre whose carrier holds these routes."""
+
+    def __init__(self, *, dead: bool = True, **weights: int) -> None:
+        groups = tuple(SimpleNamespace(name=name, accounts=accounts) for name, accounts in (("n/a", A), ("n/b", B)))
+        self.quickstart = SimpleNamespace(groups=groups, numbers_of=lambda chosen: [group.name for group in chosen])
+        self.called: list[Any] = []
+        self.carrier = SimpleNamespace(routes=self._routes, load=self._load)
+        self.lab = SimpleNamespace(status=self._status)
+        self._dead, self._plan = dead, plan(**weights)
+
+    def accounts(self, groups: Any) -> frozenset[str]:
+        return frozenset().union(*(group.accounts for group in groups))
+
+    async def _routes(self) -> dict[str, Any]:
+        return {"800": self._plan}
+
+    async def _load(self, _: float, numbers: Any, *__: Any) -> None:
+        self.called.append(numbers)
+
+    async def load(self, rate: float) -> None:
+        assert rate == 0
+
+    async def _status(self) -> Any:
+        return SimpleNamespace(links_down={"east"} if self._dead else set(), cuts=frozenset())
+
+
+def judged(
+    monkeypatch: pytest.MonkeyPatch, centre: Centre, calls: Calls, case: Any = CITY, others: frozenset[str] = B
+) -> list[str]:
+    monkeypatch.setattr(runner, "TRUNKS_FOLLOW_WITHIN_S", 0.3)
+    monkeypatch.setattr(runner, "ROLL_CALL_WITHIN_S", 0.3)
+    scene: Any = SimpleNamespace(centre=centre)
+    return asyncio.run(runner._reached_meanwhile(case, scene, calls, PHONES, A, others))  # type: ignore[arg-type]
+
+
+def test_whoever_a_call_reaches_elsewhere_while_the_city_is_dead_is_well_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert judged(monkeypatch, Centre(west=100), Calls("61", "62")) == []
+
+
+def test_whoever_no_call_reaches_elsewhere_while_the_city_is_dead_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert judged(monkeypatch, Centre(west=100), Calls("51", "62")) == [
+        "while the fault was there, a is reached by no call"
+    ]
+
+
+def test_trunks_that_do_not_follow_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    (said,) = judged(monkeypatch, Centre(east=50, west=50), Calls("61", "62"))
+    assert "calls to 800 are still sent to east" in said
+
+
+@pytest.mark.parametrize(("case", "dead"), [(SYSTEM, True), (CITY, False)], ids=["one-system", "back-by-itself"])
+def test_a_city_that_is_there_may_have_calls(monkeypatch: pytest.MonkeyPatch, case: Any, dead: bool) -> None:
+    assert judged(monkeypatch, Centre(dead=dead, east=50, west=50), Calls("61", "62"), case) == []
+
+
+def test_nobody_is_called_who_is_not_expected_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    centre = Centre(west=100)
+    assert judged(monkeypatch, centre, Calls("61"), others=frozenset()) == []
+    assert centre.called == [["n/a"]]
+
+
+# -- in time
+
+
+def back(sign_in_at: float, within_s: float) -> float | None:
+    """What is said of an agent who lost east at 100 s and works at west from then on."""
+    event = SimpleNamespace(event="signed-in", account="a", at=sign_in_at)
+    observed = SimpleNamespace(look=lambda: None, site_of={"a": "west"}, events=[event])
+    scene: Any = SimpleNamespace(centre=SimpleNamespace(observed=observed))
+    return asyncio.run(runner._all_back(scene, A, within_s, since=100.0, lost=A))
+
+
+def test_the_time_is_that_of_the_last_sign_in_however_late_it_is_looked_at() -> None:
+    assert back(104.5, 6.0) == 4.5
+
+
+def test_whoever_works_later_than_the_bound_is_not_in_time() -> None:
+    assert back(106.5, 6.0) is None
+
+
+def test_the_bounds_are_the_promised_ones_and_two_seconds() -> None:
+    bounds = {case.name: case.within_s for case in CASES}
+    assert bounds["city powered off"] == 4.0 + 2.0
+    assert bounds["city powered off, with the coordinator"] == 5.0 + 2.0
+    assert bounds["CTI frozen"] == 7.0 + 2.0

@@ -1,0 +1,53 @@
+"""Replicas of this city's Deployments in an emergency: raised for those who wait for room as well."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from tandem.domain import keys
+from tandem.domain.records import ReplicasRecord
+from tandem.operator.deployments import Deployments
+from tandem.operator.mirror import LocalNotes
+from tandem.operator.objects import Table
+from tests.support.manifests import site
+from tests.unit.domain.test_replicas import a_world, east_dies, ready, west
+from tests.unit.domain.world import World
+from tests.unit.operator.objects import seen
+
+
+class OneCluster:
+    """Deployments that take whatever is applied."""
+
+    def __init__(self) -> None:
+        self.replicas: dict[str, int] = {}
+
+    async def get(self, path: str) -> dict[str, Any]:
+        return {"metadata": {}, "spec": {"replicas": self.replicas.get(path.rpartition("/")[2], 1)}}
+
+    async def apply(self, path: str, body: dict[str, Any], **_: Any) -> None:
+        if body["kind"] == "Deployment":
+            self.replicas[path.rpartition("/")[2]] = body["spec"]["replicas"]
+
+    async def merge(self, path: str, body: dict[str, Any], **_: Any) -> None:
+        """Annotations: nobody asks for them here."""
+
+
+async def raised(world: World, cluster: OneCluster) -> int:
+    """Replicas of west's softswitch after one look of its operator."""
+    table = Table()
+    table.update(seen(site("west", systems=west()["systems"])))
+    view = SimpleNamespace(
+        clock=SimpleNamespace(monotonic=lambda: world.mono), snapshot=world.snapshot, subscribe=lambda *_: None
+    )
+    await Deployments("west", table, view, cluster, LocalNotes()).round()  # type: ignore[arg-type]
+    return cluster.replicas.get("softswitch-hotel", 1)
+
+
+async def test_replicas_come_up_for_those_who_wait_until_nobody_does() -> None:
+    world, cluster = a_world(), OneCluster()
+    world.put(keys.replicas("west", "hotel"), ReplicasRecord(ready={"softswitch": 1}))
+    assert await raised(world, cluster) == 1
+    east_dies(world)
+    assert world.placement() == {"west": "0-39", "east": "40-99"}
+    ready(world, softswitch=await raised(world, cluster))
+    assert world.placement() == {"west": "0-99"}
+    assert await raised(world, cluster) == 3
