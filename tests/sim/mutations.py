@@ -64,6 +64,7 @@ _WORDS_ABOUT: Final = loss.words_about
 _HEARD: Final = gather._heard
 NO_PREMISE: Final = Premise("/tandem/v1/coordinator")
 _ALL_DRILL: Final = patch.object(scenario, "DRILLS", 1.0)
+_ALL_CROWDED: Final = patch.object(scenario, "CROWDED", 1.0)
 
 
 def _one_accuser() -> Sequence[Any]:
@@ -215,11 +216,11 @@ def _signed_in_ignored() -> Sequence[Any]:
     def init(self: Ledger, snapshot: Any) -> None:
         count(self, replace(snapshot, reports={}))
 
-    return [patch.object(Ledger, "__init__", init)]
+    return [patch.object(Ledger, "__init__", init), _ALL_CROWDED]
 
 
 def _reserved_ignored() -> Sequence[Any]:
-    return [patch.object(Ledger, "reserve_plans", lambda self: None)]
+    return [patch.object(Ledger, "reserve_plans", lambda self: None), _ALL_CROWDED]
 
 
 def _hold_ignored() -> Sequence[Any]:
@@ -563,8 +564,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("buckets finish without a report", ("OneFreshDoor",), _finished_unasked, _MOVED),
     Mutation("buckets never finish", ("Liveness",), _never_finished, _MOVED),
     Mutation("capacity has no end", ("WithinCapacity",), _boundless),
-    Mutation("who is signed in takes no room", ("WithinCapacity",), _signed_in_ignored),
-    Mutation("what Shifts may bring takes no room", ("WithinCapacity",), _reserved_ignored),
+    Mutation("who is signed in takes no room", ("WithinCapacity",), _signed_in_ignored, ("move",)),
+    Mutation("what Shifts may bring takes no room", ("WithinCapacity",), _reserved_ignored, ("move",)),
     Mutation("hold is ignored", ("HoldStopsAllThatIsNew",), _hold_ignored, (*_LOST, *_MOVED)),
     Mutation("a hold in the last moment is not seen", ("HoldStopsAllThatIsNew",), _late_hold, (*_MOVED, *_LOST)),
     Mutation("a city that is back in the last moment", ("NobodyMovedByMistake",), _late_return, ("disaster",)),
