@@ -6,6 +6,7 @@ operating system is handed to it here.
 
 import asyncio
 import json
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -96,6 +97,12 @@ class WatchedCentre(Centre):
     """Tells the promises' checkers what happens before it is carried out."""
 
     watcher: Callable[[Iterable[Out], float], None] | None = None
+    ticks: tuple[float, float] = (-math.inf, -math.inf)
+    """When it ticked last, and when before that, by its own clock."""
+
+    def tick(self, now: float) -> Effects:
+        self.ticks = (now, self.ticks[0])
+        return super().tick(now)
 
     def _spread(self, outs: Iterable[Out], now: float, effects: Effects) -> None:
         outs = list(outs)
@@ -135,6 +142,8 @@ class SimCti(app.Cti):
         self.lines: dict[int, Line] = {}
         self.confirmed_by = -1.0
         """True time at which the newest word was sent by which its engine has confirmed maps."""
+        self.life = f"{process.place}{process.disk.boots}"
+        """Tells its process from those before and after it."""
         self.signs_in = True
         """Else it answers everything but a request to be signed in."""
         config = Config(
@@ -238,6 +247,11 @@ class SimCti(app.Cti):
             question = self.centre.calls.list_request()
             switch = self.world.switches[self.site]
             self.process.scheduler.after(0.002, switch.say_hello, self, question["n"])
+
+    def pause(self, now: float) -> float:
+        """Seconds since it last looked who is waiting, at a moment at which it does (its own clock)."""
+        last, before = cast("WatchedCentre", self.centre).ticks
+        return now - (before if now == last else last)
 
     def hear(self, event: Mapping[str, Any]) -> None:
         """The softswitch says something."""

@@ -113,8 +113,9 @@ class SimProber(NetworkProber):
         if result.ok:
             return result
         here, there = self._process.place, process.place
-        runs = process.alive and self._world.powered(there) and self._world.network.both(here, there)
-        return replace(result, connects=runs)
+        network = self._world.network
+        passes = network.both(here, there) and not network.filtered[here, there]
+        return replace(result, connects=process.alive and self._world.powered(there) and passes)
 
     async def deep(self, cti: str, sip: str | None, agent: ProbeAgent, timeout: float) -> DeepResult:
         """The test agent's own protocol is made up: would it be signed in, would a call be taken."""

@@ -12,24 +12,25 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 from unittest.mock import patch
 
 from callcenter.cti import app
 from callcenter.cti.centre import Centre
-from callcenter.session import client, placements
+from callcenter.session import client, pacing, placements
 from callcenter.session.admission import Admission
 from callcenter.session.door import Door
 from callcenter.session.guests import GuestDoor
 from callcenter.session.placements import PlaceAnswer, PlacementBook
 from callcenter.session.server import SessionServer
-from tandem.domain import abort, drills, failover, finish, homecoming, keys, loss, orders, plan, shifts, waves
+from tandem.domain import abort, drills, failover, finish, gather, homecoming, keys, loss, orders, plan, shifts, waves
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.drill_turn import DrillTurn
 from tandem.domain.placement import BucketMap, Slot, fewest_moves, parse_moves
 from tandem.domain.schedule import latest_due, next_after
+from tandem.domain.snapshot import Heard
 from tandem.domain.words import Accusation
 from tandem.engine import coordinator, observer
 from tandem.engine.coordinator import Coordinator
@@ -60,8 +61,10 @@ class Mutation:
 
 _LOSS: Final = loss.loss
 _WORDS_ABOUT: Final = loss.words_about
+_HEARD: Final = gather._heard
 NO_PREMISE: Final = Premise("/tandem/v1/coordinator")
 _ALL_DRILL: Final = patch.object(scenario, "DRILLS", 1.0)
+_ALL_CROWDED: Final = patch.object(scenario, "CROWDED", 1.0)
 
 
 def _one_accuser() -> Sequence[Any]:
@@ -105,6 +108,40 @@ def _not_confirmed() -> Sequence[Any]:
         patch.object(loss, "words_about", words_about),
         patch.object(loss, "is_accused", lambda *about: True),
     ]
+
+
+@dataclass(frozen=True)
+class _Unforgiven(Heard):
+    """A word, with when its observer first spoke against it."""
+
+    accused_at: float = 0.0
+
+
+def _added_up() -> Sequence[Any]:
+    """An accusation that was taken back in between counts from the first time, and each failure."""
+
+    def heard(before: Any, new: Any) -> Any:
+        found = _HEARD(before, new)
+        accused_at = getattr(before, "accused_at", 0.0)
+        if found.record.state == "Fail":
+            accused_at = accused_at or found.seen_at
+            found = replace(found, seen_at=accused_at)
+        said = {field.name: getattr(found, field.name) for field in fields(Heard)}
+        return _Unforgiven(**said, accused_at=accused_at)
+
+    def words_about(*about: Any) -> Any:
+        return tuple(replace(word, firm=word.fails) for word in _WORDS_ABOUT(*about))
+
+    return [
+        patch.object(gather, "_heard", heard),
+        patch.object(loss, "words_about", words_about),
+        patch.object(loss, "is_accused", lambda *about: True),
+    ]
+
+
+def _down_at_once() -> Sequence[Any]:
+    """What is only restarted is not waited for."""
+    return [patch.object(loss, "DOWN_EXTRA_S", 0.0)]
 
 
 def _praise_ignored() -> Sequence[Any]:
@@ -170,6 +207,20 @@ def _never_finished() -> Sequence[Any]:
 
 def _boundless() -> Sequence[Any]:
     return [patch.object(Ledger, "capacity", lambda self, site, system: 1_000_000)]
+
+
+def _signed_in_ignored() -> Sequence[Any]:
+    """Whoever is signed in, guests too, takes no room; only buckets do."""
+    count = Ledger.__init__
+
+    def init(self: Ledger, snapshot: Any) -> None:
+        count(self, replace(snapshot, reports={}))
+
+    return [patch.object(Ledger, "__init__", init), _ALL_CROWDED]
+
+
+def _reserved_ignored() -> Sequence[Any]:
+    return [patch.object(Ledger, "reserve_plans", lambda self: None), _ALL_CROWDED]
 
 
 def _hold_ignored() -> Sequence[Any]:
@@ -434,14 +485,21 @@ def _blind_accuses() -> Sequence[Any]:
 
 
 def _guests_without_end() -> Sequence[Any]:
+    told = GuestDoor.set_capacity
+
     def set_capacity(self: GuestDoor, capacity: int) -> None:
-        self._borrower.capacity = 1_000
+        told(self, 1_000)
 
     return [patch.object(GuestDoor, "set_capacity", set_capacity)]
 
 
 def _all_at_once() -> Sequence[Any]:
     return [patch.object(Admission, "take", lambda self, now, **how: True)]
+
+
+def _half_a_second_saved_up() -> Sequence[Any]:
+    """After a quiet moment half a second's worth is let in at once."""
+    return [patch.object(pacing, "BURST_SECONDS", pacing.LATE_SECONDS)]
 
 
 _LOST: Final = ("disaster", "half")
@@ -471,10 +529,30 @@ def _told_before() -> Sequence[Any]:
     ]
 
 
+def _a_defect() -> Sequence[Any]:
+    """A rule fails on what it meets: here once somebody is to come home."""
+
+    def stable_since(*about: Any) -> float:
+        raise KeyError("stableFor")
+
+    return [patch.object(homecoming, "_stable_since", stable_since)]
+
+
+def _untellable() -> Sequence[Any]:
+    """What was decided cannot be put into words."""
+
+    def decided(*about: Any) -> Any:
+        raise KeyError("reason")
+
+    return [patch.object(coordinator, "decided", decided)]
+
+
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("one accuser is enough, whatever others say", ("NobodyMovedByMistake",), _one_accuser, ("half",)),
     Mutation("neither heartbeat nor praise counts", ("NobodyMovedByMistake",), _heartbeat_ignored, ("faults", "half")),
     Mutation("an accusation need not last", ("NobodyMovedByMistake",), _not_confirmed, ("half",)),
+    Mutation("an accusation that was taken back goes on", ("NobodyMovedByMistake",), _added_up, ("half",)),
+    Mutation("what is only restarted is given up", ("NobodyMovedByMistake",), _down_at_once, ("disaster",)),
     Mutation("words that speak for a city are not heard", ("NobodyMovedByMistake",), _praise_ignored, ("half",)),
     Mutation("void probes accuse, and need not last", ("NobodyMovedByMistake",), _void_accuses, ("half",)),
     Mutation("commits do not name their reign", ("OneWriter",), _no_epoch, _MOVED),
@@ -486,6 +564,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("buckets finish without a report", ("OneFreshDoor",), _finished_unasked, _MOVED),
     Mutation("buckets never finish", ("Liveness",), _never_finished, _MOVED),
     Mutation("capacity has no end", ("WithinCapacity",), _boundless),
+    Mutation("who is signed in takes no room", ("WithinCapacity",), _signed_in_ignored, ("move",)),
+    Mutation("what Shifts may bring takes no room", ("WithinCapacity",), _reserved_ignored, ("move",)),
     Mutation("hold is ignored", ("HoldStopsAllThatIsNew",), _hold_ignored, (*_LOST, *_MOVED)),
     Mutation("a hold in the last moment is not seen", ("HoldStopsAllThatIsNew",), _late_hold, (*_MOVED, *_LOST)),
     Mutation("a city that is back in the last moment", ("NobodyMovedByMistake",), _late_return, ("disaster",)),
@@ -507,6 +587,9 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("arrivals are not told", ("EveryPlacementIsTold",), _arrivals_untold, _MOVED),
     Mutation("a decision is told before it is made", ("EveryPlacementIsTold",), _told_before),
     Mutation("everybody is let in at once", ("PacedSignIns",), _all_at_once, ("disaster",)),
+    Mutation("half a second's worth is saved up", ("PacedSignIns",), _half_a_second_saved_up),
+    Mutation("a rule has a defect", ("NoDefects",), _a_defect, ("disaster",)),
+    Mutation("a decision cannot be told", ("NoDefects",), _untellable),
     Mutation("a Drill brings back shares, not buckets", ("DrillsRestore", "NobodyMovesUnasked"), _shares_restored),
     Mutation("a Drill that comes back early leaves its agents there", ("DrillsRestore",), _left_where_they_are),
     Mutation("a Drill is over before its agents are home", ("DrillsRestore",), _over_at_once),

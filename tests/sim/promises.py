@@ -19,11 +19,14 @@ from callcenter.session.placements import UNCONFIRMED_AFTER
 from tandem.api.common import duration_seconds
 from tandem.api.drill import DrillSpec
 from tandem.api.shift import ShiftSpec
+from tandem.api.site import HEARTBEAT_MS, Detection
+from tandem.constants import DOWN_EXTRA_S, LEASE_KEEPALIVE_S, LEASE_TTL_S
 from tandem.domain import keys
 from tandem.domain.placement import BucketMap, Slot
 from tandem.domain.plan import IN_THE_WAY
 from tandem.domain.reasons import Reason
 from tandem.domain.records import (
+    CoordinatorRecord,
     DrillDue,
     DrillRecord,
     DrillRunRecord,
@@ -37,10 +40,13 @@ from tandem.engine.ports import Change, KeyValue
 if TYPE_CHECKING:
     from tests.sim.cti import SimCti
     from tests.sim.person import Person
-    from tests.sim.world import World
+    from tests.sim.world import GroupPlan, World
 
 DRILL: Final = "callcenter/rehearsal"
 DRILL_NAME: Final = DRILL.partition("/")[2]
+
+BEGUN: Final = frozenset({"Moving", "Verifying", "Aborting"})
+"""Phases of a Shift that has moved somebody, and may bring him back."""
 
 LOOK_S: Final = 0.1
 """Seconds between two looks at the truth."""
@@ -48,13 +54,20 @@ LOOK_S: Final = 0.1
 RECENT_S: Final = 4.0
 """A failover's reasons must have been true within this time before it."""
 
-LASTED_S: Final = 1.3
-"""Seconds for which they must have been true in the last `LONG_S`: confirmAfter, less two probes' time."""
-
 LONG_S: Final = 9.0
 
 PROBE_S: Final = 1.0
 """Seconds that a probe takes to find out: interval and timeout."""
+
+OVERLOOKED_S: Final = 0.6
+"""Seconds for which a city may be well and nobody knows it: the last probe that failed may have begun just before, the
+next one begins an interval (0.5 s) later, and its news is a tenth of a second on its way."""
+
+STANDS_S: Final = HEARTBEAT_MS / 1000
+"""Most seconds for which the last word of somebody who has fallen silent stands."""
+
+BY_CLOCKS: Final = 1.01
+"""Clocks run by up to 0.45 % too fast or too slow, and two of them apart."""
 
 SETTLES_S: Final = 0.3
 """Seconds that a look at the truth, and news of it, may be late."""
@@ -132,6 +145,8 @@ class Truth(NamedTuple):
     """Locations that could not have reached its CTI, or not its softswitch."""
     broken: bool
     """Its CTI or its softswitch did not work, whoever asked."""
+    dark: frozenset[str]
+    """Locations that could neither find anything out nor say it: what they said last stood."""
 
 
 class Watch:
@@ -141,6 +156,8 @@ class Watch:
         self.world = world
         self.ordered = Ordered()
         self.epoch = 0
+        self.coordinator = ""
+        """Location of whoever reigns, or reigned last."""
         self.held = False
         self.heartbeats: set[str] = set()
         self.placements: dict[str, tuple[int, PlacementRecord, BucketMap]] = {}
@@ -213,6 +230,8 @@ class Watch:
         key, value = change.key, change.value
         if key == keys.COORDINATOR:
             self.epoch = value.create_revision if value else 0
+            if value is not None:
+                self.coordinator = CoordinatorRecord.model_validate_json(value.value).site
             self.world.note(f"coordinator {value.value.decode() if value else 'gone'}")
         elif key == keys.HOLD:
             self.held = value is not None
@@ -278,6 +297,8 @@ class Watch:
     def _look(self) -> None:
         world = self.world
         well = world.network.well
+        mute = {place: self._mute(place) for place in world.engines}
+        dark = frozenset(place for place, is_mute in mute.items() if is_mute)
         for city in world.cities:
             known = self.truth[city]
             broken = not all(self._work(city))
@@ -285,7 +306,7 @@ class Watch:
                 unseen = lame = _NOBODY
             else:
                 unseen, lame = (frozenset(self._unseen(city, wholly=wholly)) for wholly in (True, False))
-            known.append(Truth(world.scheduler.now, self._mute(city), unseen, lame, broken))
+            known.append(Truth(world.scheduler.now, mute[city], unseen, lame, broken, dark))
             while known[0].at < world.scheduler.now - LONG_S:
                 known.popleft()
         for ask in self.asked["looked"]:
@@ -533,24 +554,82 @@ class NoCallCut(Promise):
 
 
 class WithinCapacity(Promise):
-    """9. No commit gives a city more agents than it carries."""
+    """9. No commit gives a city more agents than it carries: signed in there, guests too, committed and reserved.
+
+    Of each group the most of the three counts: its guests may be the very agents whose buckets come. In an emergency
+    they are, so what fails over counts by its buckets; and what other Shifts have asked for comes later.
+    """
 
     name = "WithinCapacity"
 
+    KNOWN_S: Final = 1.5
+    """Seconds after which the coordinator knows who is signed in: a report waits for up to 0.5 s, the question for it
+    for 0.25 s, and a decision that was made on the one before may be refused once and made again."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch)
+        self._seen: deque[tuple[float, dict[tuple[str, str], int]]] = deque()
+
+    def looked(self) -> None:
+        now = self.world.scheduler.now
+        alive = [cti for cti in self.world.ctis.values() if cti.process.alive]
+        groups = [group.name for group in self.world.setting.groups]
+        self._seen.append(
+            (now, {(cti.site, group): cti.centre.server.count(group).signed_in for cti in alive for group in groups})
+        )
+        while self._seen[0][0] < now - self.KNOWN_S:
+            self._seen.popleft()
+
     def all_committed(self, commits: Sequence[Commit]) -> None:
-        agents = {group.name: group.agents for group in self.world.setting.groups}
         for site, capacity in self.world.setting.capacity.items():
-            grows = any(
-                commit.after.touched_shares.get(site, 0)
-                > (commit.before.touched_shares.get(site, 0) if commit.before else 0)
-                for commit in commits
-            )
-            load = sum(
-                math.ceil(placed.touched_shares.get(site, 0) * agents[group] / 100)
-                for group, (_, _, placed) in self.watch.placements.items()
-            )
-            if grows and load > capacity:
-                raise self.broken(f"{site} carries {capacity} agents and is given {load}")
+            growing = [commit for commit in commits if _touches(commit.after, site) > _touches(commit.before, site)]
+            if not growing:
+                continue
+            rescued = {commit.group for commit in growing if _failed_over(commit) is not None}
+            loads = {
+                group.name: self._load(site, group, emergency=group.name in rescued)
+                for group in self.world.setting.groups
+            }
+            if sum(loads.values()) > capacity:
+                raise self.broken(f"{site} carries {capacity} agents and is given {loads}")
+
+    def _load(self, site: str, group: "GroupPlan", *, emergency: bool) -> int:
+        committed = (
+            self._agents(group, self.watch.placements[group.name][2], site)
+            if group.name in self.watch.placements
+            else 0
+        )
+        if emergency:
+            return committed
+        return max(committed, self._reserved(site, group), self._signed_in(site, group.name))
+
+    def _signed_in(self, site: str, group: str) -> int:
+        """Who has been there for long enough to be known; nobody while those who would tell or hear it cannot."""
+        since = self.world.scheduler.now - self.KNOWN_S
+        tell = {site, self.watch.coordinator}
+        if any(tell & look.dark for look in self.watch.truth[site] if look.at >= since):
+            return 0
+        return min((signed_in.get((site, group), 0) for _, signed_in in self._seen), default=0)
+
+    def _reserved(self, site: str, group: "GroupPlan") -> int:
+        """What Shifts that have begun may still bring, or bring back."""
+        found = 0
+        for kv in self.world.cluster.range(keys.SHIFTS)[0]:
+            shift = ShiftRecord.model_validate_json(kv.value)
+            for plan in shift.plan if shift.phase in BEGUN else ():
+                if plan.group == group.name:
+                    maps = (BucketMap.parse(plan.before), BucketMap.parse(plan.after))
+                    found = max(found, *(self._agents(group, planned, site) for planned in maps))
+        return found
+
+    @staticmethod
+    def _agents(group: "GroupPlan", placed: BucketMap, site: str) -> int:
+        return math.ceil(_touches(placed, site) * group.agents / 100)
+
+
+def _touches(placed: BucketMap | None, site: str) -> int:
+    """Buckets that are at a site, on their way there, or on their way from there."""
+    return placed.touched_shares.get(site, 0) if placed is not None else 0
 
 
 class HoldStopsAllThatIsNew(Promise):
@@ -779,9 +858,18 @@ class ManualWaitsForAPerson(Promise):
 
 
 class NobodyMovedByMistake(Promise):
-    """3, 4. A city fails over only if it was truly broken, or could not write and two others could not reach it."""
+    """3, 4. A city fails over only if it was truly broken, or could not write and two others could not reach it.
+
+    And that without a break for as long as it has to be confirmed, as far as anybody can know: until the end of it has
+    been found out, `OVERLOOKED_S` later, it goes on.
+    """
 
     name = "NobodyMovedByMistake"
+
+    CONFIRM_S: Final = duration_seconds(Detection().confirm_after)
+    MUTE_S: Final = LEASE_TTL_S - LEASE_KEEPALIVE_S - 0.1
+    """Seconds for which a city whose heartbeat is gone wrote nothing: its lease, which it may have been about to renew
+    when it fell silent; and what it sent last was a tenth of a second on its way."""
 
     def committed(self, commit: Commit) -> None:
         site = _failed_over(commit)
@@ -789,20 +877,51 @@ class NobodyMovedByMistake(Promise):
             return
         known = self.watch.truth[site]
         if site in self.watch.heartbeats:
-            self._demand(site, "its CTI and its softswitch worked", [(t.at, t.broken) for t in known])
+            looks = [_Look(t.at, t.broken, site in t.dark) for t in known]
+            self._demand(site, "its CTI and its softswitch worked", self.CONFIRM_S + DOWN_EXTRA_S, looks)
             return
         others = [place for place in self.world.engines if place != site]
-        self._demand(site, "its engine could write", [(t.at, t.mute) for t in known])
+        # An engine that runs again has no heartbeat yet.
+        self._demand(site, "its engine could write", self.MUTE_S, [_Look(t.at, t.mute) for t in known], RECENT_S)
         for other in others:
-            self._demand(site, f"{other} could reach all of it", [(t.at, other in t.lame) for t in known])
+            looks = [_Look(t.at, other in t.lame, other in t.dark) for t in known]
+            self._demand(site, f"{other} could reach all of it", self.CONFIRM_S, looks)
             if not any(other in t.unseen for t in known if t.at >= self.world.scheduler.now - RECENT_S):
                 raise self.broken(f"{site} fails over, but {other} could reach something there")
 
-    def _demand(self, site: str, otherwise: str, looks: Sequence[tuple[float, bool]]) -> None:
+    def _demand(
+        self, site: str, otherwise: str, least: float, looks: Sequence["_Look"], ago: float = OVERLOOKED_S
+    ) -> None:
+        """That what is bad has been so for `least` seconds, until now or until `ago` seconds ago."""
         now = self.world.scheduler.now
-        lasted = sum(LOOK_S for _, bad in looks if bad)
-        if lasted < LASTED_S or not any(bad for at, bad in looks if at >= now - RECENT_S):
-            raise self.broken(f"{site} fails over, but {otherwise} (not so for {lasted:.1f} s of the last {LONG_S} s)")
+        runs = [(since, until) for since, until in _runs(looks) if until >= now - ago - LOOK_S]
+        lasted = max((min(until + OVERLOOKED_S, now) - since for since, until in runs), default=0.0)
+        if lasted < least / BY_CLOCKS - LOOK_S:
+            raise self.broken(
+                f"{site} fails over, but {otherwise} (not so for {lasted:.1f} s without a break until now)"
+            )
+
+
+class _Look(NamedTuple):
+    """One look at what was bad, or was not."""
+
+    at: float
+    bad: bool
+    dark: bool = False
+    """Whoever would have found out that it is good again could not, or could not say it."""
+
+
+def _runs(looks: Iterable[_Look]) -> list[tuple[float, float]]:
+    """From when to when it was bad, as far as anybody can know."""
+    runs: list[tuple[float, float]] = []
+    until = last = -math.inf
+    for at, bad, dark in looks:
+        known = at - until <= OVERLOOKED_S
+        if bad or (dark and known and at - last <= STANDS_S):
+            runs.append((runs.pop()[0] if known else at, at))
+            until = at
+        last = at if bad else last
+    return runs
 
 
 class OneShiftPerGroup(Promise):
@@ -1018,28 +1137,36 @@ class GuestsAsManyAsMayCome(Promise):
 
 
 class PacedSignIns(Promise):
-    """A CTI lets in no more than its stated rate, save what accrued while it came late."""
+    """A CTI lets in no more than its stated rate over any time, and what accrued while it looked at nobody.
+
+    Of any time that begins with somebody let in: the rate times the time, that one, and the rate times the pause
+    before it. The pause is what the CTI was late by, or the tenth of a second between two looks; at most half a second
+    counts, and to a door where nobody waited it is a twentieth.
+    """
 
     name = "PacedSignIns"
 
-    WINDOW_S: Final = 1.0
     LATE_S: Final = 0.5
-    """Seconds' worth that it may let in at once after it came late."""
+    QUIET_S: Final = 0.05
 
     def __init__(self, watch: Watch) -> None:
         super().__init__(watch)
-        self._offers: dict[tuple[str, str], deque[float]] = {}
+        self._offers: dict[str, deque[tuple[float, float]]] = {}
+        """Name of a CTI's life -> when somebody was let in, and the pause before that."""
 
     def offered(self, cti: "SimCti", now: float) -> None:
-        offers = self._offers.setdefault((cti.site, cti.centre.server.boot), deque())
-        offers.append(now)
-        while offers[0] <= now - self.WINDOW_S:
+        rate = self.world.setting.rate
+        offers = self._offers.setdefault(cti.life, deque())
+        offers.append((now, max(self.QUIET_S, min(cti.pause(now), self.LATE_S))))
+        while offers[0][0] < now - 2.0:
             offers.popleft()
-        most = self.world.setting.rate * (self.WINDOW_S + self.LATE_S) + 1
-        if len(offers) > most:
-            raise self.broken(
-                f"{cti.site} lets in {len(offers)} within {self.WINDOW_S:g} s: {self.world.setting.rate}/s"
-            )
+        for number, (since, pause) in enumerate(offers):
+            let_in, most = len(offers) - number, 1.0 + rate * (now - since + pause)
+            if let_in > most + 1e-6:
+                raise self.broken(
+                    f"{cti.site} lets in {let_in} within {now - since:.2f} s, {pause:.2f} s after its last look: "
+                    f"{rate:g}/s"
+                )
 
 
 class CallsOnlyToValidSessions(Promise):

@@ -37,6 +37,12 @@ LAST_MOMENTS: Final = 0.08
 LOST_WAYS: Final = 0.12
 """Share of the stories with a Shift in which nobody who is released can reach the target."""
 
+CROWDED: Final = 0.1
+"""Share of the stories with a Shift, and nothing worse, whose target is full of what is not committed there."""
+
+TWICE: Final = 0.5
+"""Share of the stories about a city that is not gone for long in which it is so twice."""
+
 DRILLS: Final = 0.12
 """Share of the stories in which somebody starts a Drill."""
 
@@ -140,6 +146,9 @@ class Scenario:
             stay = rng.choice(["Stay", "Force"])
             spec["drain"] = {"maxTalk": f"{rng.choice([1, 2])}s", "maxWrapUp": "1s", "onDeadline": stay}
         spec |= self._plan_lost_way(first) if _loses_its_way(world.seed) else {}
+        if self.theme == "move" and _is_crowded(world.seed):
+            self._plan_crowd(first, spec)
+            return
         self._at(first, lambda: world.shift("s1", **spec))
         if rng.random() < 0.3:
             self._at(first + rng.uniform(0.02, 3.0), lambda: world.abort("s1"))
@@ -164,6 +173,21 @@ class Scenario:
             self._at(first - 0.8 + 0.15 * number, lambda group=group: world.call_comes(leaves, group))  # type: ignore[misc]
         goal = {"to": to, "percent": 100, "placement": (), "evacuate": None, "waves": (50, 100)}
         return {**goal, "gates": {"signedIn": rng.choice([95, 100]), "patience": "5s"}}
+
+    def _plan_crowd(self, first: float, spec: dict[str, Any]) -> None:
+        """The target is full, and what fills it is not committed there: guests, or what another Shift may bring yet."""
+        world, (group, other_group) = self.world, self.setting.groups
+        (leaves,) = group.placement
+        spec |= {"to": world.other(leaves), "placement": (), "evacuate": None, "percent": 100}
+        some, others = ({"selector": {"names": [one.name.rpartition("/")[2]]}} for one in (group, other_group))
+        if Random(f"{world.seed}/guests").random() < 0.5:
+            ways = [way for floor in faults.FLOORS for way in ((floor, leaves), (leaves, floor))]
+            self._at(SETTLED_S, lambda: self._begin("floors cut off a city", 9.0, lambda: faults.cut(world, *ways)))
+            self._at(first + 5.0, lambda: world.shift("s1", **{**spec, **others, "waves": (100,)}))
+        else:
+            self._at(first, lambda: world.shift("s1", **{**spec, **some, "waves": (50, 100)}))
+            self._at(first + 0.3, lambda: world.shift("s2", **{**spec, **others, "waves": (100,)}))
+        self.ends = max(self.ends, first + 9.0)
 
     def _plan_hold_in_the_last_moment(self, first: float, rng: Random) -> None:
         """Who decides that somebody moves is stopped just before the commit, and everything is held meanwhile."""
@@ -293,6 +317,8 @@ class Scenario:
                 "filtered",
             ]
         )
+        if how == "not for long" and Random(f"{world.seed}/twice").random() < TWICE:
+            how, mute = "not for long, twice", 8.0
         if how != "filtered":
             self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, city)))
         match how:
@@ -307,6 +333,12 @@ class Scenario:
                 self._at(when, lambda: self._begin("probes of one place filtered", mute, blind_one))
             case "not for long":
                 self._at(when + 2.6, lambda: self._begin("city cut off", 1.1, lambda: faults.isolate(world, city)))
+            case "not for long, twice":
+                # In sum for long enough; in between everybody sees that it is back.
+                for begins in (2.2, 4.6):
+                    self._at(
+                        when + begins, lambda: self._begin("city cut off", 1.4, lambda: faults.isolate(world, city))
+                    )
             case "filtered":
                 # Its engine lives, writes, and says that all is well.
                 blind = lambda: faults.filter_probes(world, city)  # noqa: E731
@@ -518,6 +550,8 @@ def _draw(seed: int, rng: Random) -> tuple[Setting, float, str]:
     theme = rng.choices(list(THEMES), list(THEMES.values()))[0]
     if theme in SHIFTED and _loses_its_way(seed):
         setting = _many_in_one_place(setting)
+    elif theme == "move" and _is_crowded(seed):
+        setting = _two_in_one_place(setting)
     timed = _timed(seed)
     if timed is not None:
         timetable, begins = timed
@@ -536,6 +570,21 @@ def _timed(seed: int) -> tuple[Timetable, float] | None:
 def _loses_its_way(seed: int) -> bool:
     """From numbers of its own, as all that came later: the other stories stay what they were."""
     return Random(f"{seed}/lost way").random() < LOST_WAYS
+
+
+def _is_crowded(seed: int) -> bool:
+    return not _loses_its_way(seed) and Random(f"{seed}/crowded").random() < CROWDED
+
+
+def _two_in_one_place(setting: Setting) -> Setting:
+    """Two groups in one city; the other one has room for one of them, and takes as many guests as come."""
+    first = setting.groups[0]
+    home = max(CITIES, key=lambda city: first.placement.get(city, 0))
+    groups = (
+        replace(first, agents=10, placement={home: 100}),
+        GroupPlan("callcenter/help", 4, {home: 100}, {"skillGroup": "help"}),
+    )
+    return replace(setting, groups=groups, capacity={home: 28, World.other(home): 10}, guest_capacity=100)
 
 
 def _many_in_one_place(setting: Setting) -> Setting:

@@ -107,9 +107,9 @@ class RehearsedWords:
 
 @dataclass
 class _Kept:
-    """A silence that this engine keeps up. `boot`: of the CTI that was told."""
+    """A silence that this engine keeps up. `boot`: of the CTI that was told. `chosen`: None until it took a word."""
 
-    boot: str
+    boot: str = ""
     chosen: int | None = None
 
 
@@ -152,9 +152,11 @@ class Silencer:
     async def _keep(self, one: LossRehearsal) -> None:
         report = self._picture.snapshot.report(self._site, self._system)
         boot = report.boot if report is not None else ""
-        kept = self._kept.setdefault(one.run, _Kept(boot))
+        kept = self._kept.setdefault(one.run, _Kept())
         taken = False
-        # A CTI that has restarted knows of no silence: what it would begin now is another one.
+        if kept.chosen is None:
+            kept.boot = boot  # it may have restarted just before, and its report be that of its last life
+        # A CTI that has restarted since knows of no silence: what it would begin now is another one.
         if boot and kept.boot == boot:
             shares = {group: one.silence for group, system in sorted(one.groups.items()) if system == self._system}
             try:

@@ -239,6 +239,32 @@ def test_a_cti_that_cannot_be_silent_blocks_it() -> None:
     run_virtual(story())
 
 
+def test_a_cti_that_restarts_before_it_takes_a_word_is_told_by_its_new_name() -> None:
+    async def story() -> None:
+        cities = await ready()
+        cti = cities.cti("east")
+        take = cti.impair
+
+        async def restarted(boot: str, *word: Any) -> Any:
+            cti.impair = take  # type: ignore[method-assign]
+            cti.restart(disk=True)
+            for number in range(100):
+                cti.sign_in(GROUP, f"agent-{number:04d}")
+                cti.sign_in(OTHERS, f"other-{number:04d}")
+            return await take(boot, *word)
+
+        cti.impair = restarted  # type: ignore[method-assign]
+        command(cities)
+        assert len(await silent(cities, within=10.0)) == 20
+        await cities.until(lambda: phase(cities) == "Holding", within=20)
+        await cities.until(lambda: phase(cities) == "Waiting", within=HOLD_S + 20)
+        assert last(cities).outcome == "Succeeded", last(cities).message
+        assert_nobody_moved(cities)
+        await cities.stop()
+
+    run_virtual(story())
+
+
 def test_what_silent_clients_say_of_their_city_counts_for_nothing() -> None:
     async def story() -> None:
         cities = await ready()
