@@ -25,6 +25,11 @@ PREPARE_PATIENCE_S: Final = 300.0
 READY_UNKNOWN_S: Final = 10.0
 """Seconds for which such a Shift waits for a word on Ready replicas where nobody says anything of them."""
 
+READY_PATIENCE_S: Final = 60.0
+"""Seconds for which an emergency leaves agents behind because replicas elsewhere are not Ready. A Pod that can start is
+Ready by then; one that cannot (no node has room, somebody else owns the number, the Kubernetes API takes no writes) may
+never be, and a target with too many agents for its replicas is better than none."""
+
 READY_TTL_S: Final = 20.0
 """Seconds after which an operator's word on Ready replicas counts no more when it, or its Kubernetes API, is gone."""
 

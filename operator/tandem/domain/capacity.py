@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tandem.api.site import Scaling, System
-from tandem.constants import BUCKETS
+from tandem.constants import BUCKETS, READY_PATIENCE_S
 from tandem.domain.placement import BucketMap
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.snapshot import Snapshot
@@ -74,9 +74,14 @@ class Ledger:
             self.reserve(name, placed.record.system, self.agents_of(name), placed.map)
         self.reserve_plans()
 
-    def copy(self) -> "Ledger":
-        """One that can be added to by itself."""
+    def copy(self, *, all_ready: bool = False) -> "Ledger":
+        """One that can be added to by itself.
+
+        Args:
+            all_ready: Whether it takes replicas that are not Ready for such that are, even if this one does not.
+        """
         other = copy(self)
+        other._all_ready = self._all_ready or all_ready
         other._load = defaultdict(dict, {place: dict(loads) for place, loads in self._load.items()})
         other._total = defaultdict(int, self._total)
         return other
@@ -153,7 +158,8 @@ class Ledger:
             return ""
         return (
             f"its Ready replicas carry {present} of the {declared} agents that it declares, and more follow as "
-            "replicas come up; scaling.min says how many stand Ready at all times"
+            f"replicas come up; an emergency waits {READY_PATIENCE_S:.0f} s for these, then what is declared counts; "
+            "scaling.min says how many stand Ready at all times"
         )
 
     def room_in_buckets(
@@ -163,7 +169,7 @@ class Ledger:
 
         Args:
             taken: Agents of other groups who are promised this room, and not counted yet.
-            ready: Whether only what is Ready counts: for those who cannot wait for more.
+            ready: Whether only what is Ready counts (`present`): in an emergency.
         """
         carries = self.present(site, system) if ready else self.capacity(site, system)
         left = carries - self.load(site, system, without=group) - taken

@@ -38,6 +38,11 @@ class Question:
     def namespace(self) -> str:
         return self.published.name.partition("/")[0]
 
+    def forecast(self, ledger: Ledger) -> Forecast:
+        """What a failover would do. A Shift raises the replicas that it needs and waits until they are Ready; only a
+        rehearsed failover must do with those that are Ready already."""
+        return Forecast(self.snapshot, ledger.copy(all_ready=self.spec.failover is None), mono=self.now.mono)
+
 
 @dataclass(frozen=True)
 class Start:
@@ -64,7 +69,7 @@ def may_start(question: Question) -> Start | Refusal:
     plan, wishes = found
     out_s, back_s = longest_ways_s(question.spec, plan, wishes)
     start = Start(plan, {part.group: part.before for part in plan.groups}, out_s, back_s)
-    forecast = Forecast(question.snapshot, question.ledger)
+    forecast = question.forecast(question.ledger)
     for wish in wishes:
         readiness = failover_readiness(question.snapshot, wish.group, wish.spec, wish.placed, forecast)
         if wish.group in start.before and not readiness.ready:

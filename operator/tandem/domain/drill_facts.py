@@ -11,7 +11,6 @@ from tandem.constants import DRILL_EVENTS_KEPT
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.drill_checks import Question, Start
-from tandem.domain.forecast import Forecast
 from tandem.domain.placement import BucketMap
 from tandem.domain.readiness import failover_readiness
 from tandem.domain.records import (
@@ -85,7 +84,7 @@ def _checks(question: Question, start: Start) -> Iterable[CheckRecord]:
 def _ready(question: Question, start: Start) -> Iterable[CheckRecord]:
     """FailoverReady of its groups; those with the same words together."""
     snapshot = question.snapshot
-    forecast = Forecast(snapshot, Ledger(snapshot))
+    forecast = question.forecast(Ledger(snapshot))
     said: dict[str, list[str]] = {}
     examples: dict[str, str] = {}
     for group in sorted(start.before):

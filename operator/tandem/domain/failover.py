@@ -13,7 +13,7 @@ transaction: when one of them changes in the last moment, nobody is moved.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tandem.constants import QUARANTINE_FORGIVEN_S, TXN_OPERATIONS
+from tandem.constants import QUARANTINE_FORGIVEN_S, READY_PATIENCE_S, TXN_OPERATIONS
 from tandem.domain import keys
 from tandem.domain.approvals import (
     GROUPS_A_QUESTION,
@@ -303,6 +303,12 @@ class _Failover:
             f"failover {self._record.number}: {self._site} is {self._kind} ({self._record.message}); "
             f"{buckets} buckets of {len(batch.rescues)} groups go to {targets}"
         )
+        beyond = sorted({target for found in batch.rescues for target in found.beyond_ready})
+        if beyond:
+            sentence += (
+                f"; too few replicas at {' and '.join(beyond)} have become Ready within {READY_PATIENCE_S:.0f} s, so "
+                "what is declared there counts now"
+            )
         self._draft.commit(f"Site {self._site}", Reason.FAILED_OVER, sentence, batch.writes, tuple(batch.premises))
 
     def _ask(self, questions: list[Rescue]) -> None:

@@ -16,7 +16,7 @@ from tandem.domain.decision import Draft
 from tandem.domain.loss import Loss
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import FailoverRecord
-from tandem.domain.rescue import importance, rescue, yielding
+from tandem.domain.rescue import carried, importance, rescue, yielding
 from tandem.domain.snapshot import Instant, Snapshot
 from tandem.domain.words import accusers
 
@@ -40,10 +40,12 @@ class Forecast:
 
     Args:
         ledger: Loads to begin with; they are not changed, and must not change while this is used.
+        mono: Monotonic now, by which emergencies under way wait for Ready replicas; without it they go on waiting.
     """
 
-    def __init__(self, snapshot: Snapshot, ledger: Ledger) -> None:
+    def __init__(self, snapshot: Snapshot, ledger: Ledger, *, mono: float = 0.0) -> None:
         self._snapshot = snapshot
+        self._now = Instant(mono, 0.0)
         self._ledger = ledger
         self._found: dict[tuple[str, str], Mapping[str, Prospect]] = {}
         self._watchers: dict[tuple[str, str], frozenset[str]] = {}
@@ -85,7 +87,7 @@ class Forecast:
     ) -> Mapping[str, Prospect]:
         """Each group's prospect. Adds to the ledger what the groups get."""
         snapshot, found = self._snapshot, {}
-        draft, now = Draft(snapshot, 0, 0.0), Instant(0.0, 0.0)
+        draft = Draft(snapshot, 0, 0.0)
         lost = Loss("Absent", "", 0.0, (), can_release=False)
         names = [
             name
@@ -93,7 +95,7 @@ class Forecast:
             if placed.record.system == system and site in placed.map.touched_shares
         ]
         for name in sorted(names, key=lambda name: (_is_manual(snapshot, name), *importance(snapshot, name))):
-            rescued = rescue(draft, ledger, site, name, lost, "", now)
+            rescued = rescue(draft, ledger, site, name, lost, "", self._now)
             if rescued is None:
                 continue
             if isinstance(rescued, Refusal):
@@ -125,8 +127,8 @@ class Forecast:
             if not usable.usable:
                 said.append(usable.why)
                 continue
-            room = max(ledger.present(other, spec.system) - ledger.load(other, spec.system), 0)
-            not_ready = ledger.not_ready(other, spec.system)
+            carries, not_ready = carried(self._snapshot, ledger, site, spec.system, other, self._now)
+            room = max(carries - ledger.load(other, spec.system), 0)
             said.append(
                 f"{spec.system} at {other} has room for {room} of the {agents} now at {site}"
                 + (f" ({not_ready})" if not_ready else "")

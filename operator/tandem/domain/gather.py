@@ -45,6 +45,7 @@ from tandem.domain.report_model import DrillReportRecord
 from tandem.domain.snapshot import (
     DrillEntry,
     Entry,
+    FailoverEntry,
     Gone,
     Heard,
     Placed,
@@ -89,7 +90,7 @@ class Gatherer:
         self._drill_reports: dict[str, Entry[DrillReportRecord]] = {}
         self._digests: dict[_Pair, dict[str, str]] = {}
         self._routes: dict[str, Entry[TrunkRecord]] = {}
-        self._failovers: dict[str, Entry[FailoverRecord]] = {}
+        self._failovers: dict[str, FailoverEntry] = {}
         self._unreadable: set[str] = set()
         self._participants: frozenset[str] = frozenset()
         self._sites: dict[str, Published[SiteSpec]] = {}
@@ -305,8 +306,14 @@ class Gatherer:
         elif key.startswith(keys.TRUNKS):
             self._routes[key.removeprefix(keys.TRUNKS)] = entry(TrunkRecord)
         elif key.startswith(keys.FAILOVERS):
-            self._failovers[key.removeprefix(keys.FAILOVERS)] = entry(FailoverRecord)
+            self._read_failover(key.removeprefix(keys.FAILOVERS), entry(FailoverRecord))
             self._roll_call = True
+
+    def _read_failover(self, site: str, new: Entry[FailoverRecord]) -> None:
+        before, record, at = self._failovers.get(site), new.record, new.seen_at
+        known = before.since if before is not None and before.record.number == record.number else {}
+        since = {system: known.get(system, at) for system in record.systems} if record.state == "Active" else {}
+        self._failovers[site] = FailoverEntry(record, new.create_revision, new.mod_revision, at, since)
 
     def _read_shift(self, name: str, record: ShiftRecord, mod: int, at: float) -> None:
         before = self._shifts.get(name)

@@ -1,6 +1,6 @@
 """Rescue: where the buckets of a lost site go, group by group.
 
-Nobody is waited for:
+Nobody is waited for, but for replicas elsewhere that are not Ready, and that not for long (`patience_s`):
 
     Absent, or Down with its CTI    b: A    ->  b: B     at once: nobody there can be asked
     Down, and its CTI answers       b: A    ->  b: A>B   its CTI releases everybody
@@ -8,11 +8,12 @@ Nobody is waited for:
                                                          A is empty
 """
 
-from collections.abc import Container, Iterator, Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tandem.api.agentgroup import AgentGroupSpec, Drain
-from tandem.constants import DOWN_ACK_S
+from tandem.constants import DOWN_ACK_S, READY_PATIENCE_S
 from tandem.domain.capacity import Ledger, agents_in, no_capacity
 from tandem.domain.decision import Draft
 from tandem.domain.loss import Loss
@@ -34,6 +35,8 @@ class Rescue:
     drain: Drain
     left: int = 0
     """Buckets for which there is no room anywhere."""
+    beyond_ready: frozenset[str] = frozenset()
+    """Targets that get more than their Ready replicas bear."""
 
     @property
     def system(self) -> str:
@@ -65,6 +68,28 @@ def importance(snapshot: Snapshot, name: str) -> tuple[int, str]:
     return -(spec.priority if spec else 0), name
 
 
+def patience_s(snapshot: Snapshot, site: str, system: str, target: str, now: Instant) -> float:
+    """Seconds for which those of a lost site still wait for replicas of a target to be Ready; 0 or less: no longer.
+
+    Counted since this engine first saw the system lost, or the target back from an emergency of its own: nobody could
+    raise replicas there before.
+    """
+    entry, back = snapshot.failovers.get(site), snapshot.failovers.get(target)
+    since = entry.since.get(system) if entry is not None else None
+    if since is None:
+        return READY_PATIENCE_S
+    if back is not None and back.record.state == "Ended":
+        since = max(since, back.seen_at)
+    return since + READY_PATIENCE_S - now.mono
+
+
+def carried(snapshot: Snapshot, ledger: Ledger, site: str, system: str, target: str, now: Instant) -> tuple[int, str]:
+    """Agents that a target carries for a lost site, and why that is less than it declares; empty when it is not."""
+    if patience_s(snapshot, site, system, target, now) > 0:
+        return ledger.present(target, system), ledger.not_ready(target, system)
+    return ledger.capacity(target, system), ""
+
+
 def cause_of(site: str, number: int) -> str:
     """What a placement committed by a site's failover names as its cause."""
     return f"{FAILOVER}{site}-{number}"
@@ -89,8 +114,9 @@ def rescue(
     if not settled:
         lost = [bucket for bucket in lost if placed.map.slots[bucket].to]
     rest: list[int] = []
+    beyond_ready: frozenset[str] = frozenset()
     if lost:
-        room, unusable = _room(draft, ledger, spec, site, group)
+        room, unusable = _room(draft, ledger, spec, site, group, now)
         for bucket in lost:
             to = placed.map.slots[bucket].to
             if to and to in room:
@@ -102,16 +128,25 @@ def rescue(
             return Refusal(Reason.TARGET_NOT_USABLE, message)
         for bucket, target in zip(rest, _spread(room, len(rest)), strict=False):
             moves[bucket] = Slot(site, target) if why.can_release else Slot(target)
+        if any(bucket not in moves for bucket in rest):
+            _wake_for_declared(draft, ledger, site, spec.system, room, now)
         if not moves:
             first = next(iter(room))
             needs = agents_in(len(rest), spec.agents)
-            has = ledger.present(first, spec.system) - ledger.load(first, spec.system)
-            return no_capacity(first, spec.system, needs, has, ledger.not_ready(first, spec.system))
+            carries, not_ready = carried(draft.snapshot, ledger, site, spec.system, first, now)
+            has = carries - ledger.load(first, spec.system)
+            return no_capacity(first, spec.system, needs, has, not_ready)
+        given = Counter(moves[bucket].end for bucket in rest if bucket in moves)
+        beyond_ready = frozenset(
+            target
+            for target, buckets in given.items()
+            if buckets > _room_at(draft.snapshot, ledger, spec, group, target, ready=True)
+        )
     if not moves:
         return None
     left = sum(1 for bucket in rest if bucket not in moves)
     drain = FORCED if why.can_release else Drain()
-    return Rescue(group, placed, placed.map.change(moves), moves, drain, left)
+    return Rescue(group, placed, placed.map.change(moves), moves, drain, left, beyond_ready)
 
 
 def _at_once(placed: Placed, site: str) -> tuple[dict[int, Slot], list[int]]:
@@ -148,10 +183,23 @@ def _by_release(
     return moves, lost
 
 
-def _room(draft: Draft, ledger: Ledger, spec: AgentGroupSpec, site: str, name: str) -> tuple[dict[str, int], list[str]]:
+def _wake_for_declared(
+    draft: Draft, ledger: Ledger, site: str, system: str, targets: Iterable[str], now: Instant
+) -> None:
+    """Somebody is left behind: decide again when what a target declares begins to count."""
+    for target in targets:
+        left = patience_s(draft.snapshot, site, system, target, now)
+        if left > 0 and ledger.not_ready(target, system):
+            draft.wake(now.mono + left + 0.001)
+
+
+def _room(
+    draft: Draft, ledger: Ledger, spec: AgentGroupSpec, site: str, name: str, now: Instant
+) -> tuple[dict[str, int], list[str]]:
     """Buckets of this group that each usable site can take, in the order of spec.sites; and why others cannot.
 
-    It fills what is Ready: nobody waits for what may come up while it has room for some. The rest follow.
+    It fills what is Ready: nobody waits for what may come up while it has room for some. The rest follow, at the latest
+    when what is declared counts.
     A site whose own failover has not ended is taken only when there is no other.
     """
     snapshot = draft.snapshot
@@ -163,9 +211,14 @@ def _room(draft: Draft, ledger: Ledger, spec: AgentGroupSpec, site: str, name: s
         if not found.usable:
             unusable.append(found.why)
         elif not room or not failing(snapshot, other):
-            there = snapshot.placements[name].map.touched_shares.get(other, 0)
-            room[other] = ledger.room_in_buckets(other, spec.system, name, spec.agents, there, ready=True)
+            ready = patience_s(snapshot, site, spec.system, other, now) > 0
+            room[other] = _room_at(snapshot, ledger, spec, name, other, ready=ready)
     return room, unusable
+
+
+def _room_at(snapshot: Snapshot, ledger: Ledger, spec: AgentGroupSpec, name: str, target: str, *, ready: bool) -> int:
+    there = snapshot.placements[name].map.touched_shares.get(target, 0)
+    return ledger.room_in_buckets(target, spec.system, name, spec.agents, there, ready=ready)
 
 
 def _spread(room: Mapping[str, int], wanted: int) -> Iterator[str]:

@@ -74,6 +74,15 @@ class Heard(Entry[ObservationRecord]):
 
 
 @dataclass(frozen=True, slots=True)
+class FailoverEntry(Entry[FailoverRecord]):
+    """A city's last emergency."""
+
+    since: Mapping[str, float] = field(default_factory=dict)
+    """System -> when this engine first saw it lost in this very emergency (monotonic), however often the record has
+    changed since; empty once it has ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """An observer's word on a component that was taken back, or went with its observer. Monotonic times."""
 
@@ -238,7 +247,7 @@ class Snapshot:
     digests: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     """(kind, name) -> site -> digest of the spec that its operator read."""
     routes: Mapping[str, Entry[TrunkRecord]] = field(default_factory=dict)
-    failovers: Mapping[str, Entry[FailoverRecord]] = field(default_factory=dict)
+    failovers: Mapping[str, FailoverEntry] = field(default_factory=dict)
     """Site -> its last emergency."""
     absent_since: Mapping[str, float] = field(default_factory=dict)
     """Placed groups that no location publishes any more, since when (monotonic)."""

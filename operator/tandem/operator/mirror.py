@@ -150,7 +150,7 @@ class StatusMirror:
         now = self._view.clock.monotonic()
         scene = Scene(snapshot, self._site, self._view.clock.now(), self._view.silent_s, self._view.trouble, mono=now)
         ledger = Ledger(snapshot)
-        forecast = Forecast(snapshot, ledger)
+        forecast = Forecast(snapshot, ledger, mono=now)
         quiet = self._quiet.wanted(snapshot, now)
         self._some_wait = quiet
         for resource in RESOURCES:

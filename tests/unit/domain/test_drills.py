@@ -12,9 +12,10 @@ from tandem.domain import keys
 from tandem.domain.alarms import utc
 from tandem.domain.drill_requests import ANSWERS_KEPT
 from tandem.domain.reasons import Reason
-from tandem.domain.records import FailoverRecord
+from tandem.domain.records import FailoverRecord, ReplicasRecord
 from tandem.domain.schedule import next_after
 from tests.unit.domain.drill_world import ALL, DRILL, HOLD_S, MIXED, DrillWorld
+from tests.unit.domain.test_replicas import SCALE
 from tests.unit.domain.world import GROUP, site_spec
 
 TO_THE_HALF_HOUR_S = 800.0
@@ -488,6 +489,39 @@ def test_a_run_that_something_speaks_against_does_not_start_and_says_why(
     assert world.last.message
     assert world.placement() == before
     assert world.last.started_at == 0.0
+
+
+def on_a_scaled_target(**spec: Any) -> DrillWorld:
+    """West's softswitch carries forty with each replica, one of ten is Ready, and somebody asks for a run."""
+    world = DrillWorld(**spec)
+    site = site_spec("west", "hotel")
+    site["systems"][0]["softswitch"]["scaling"] = SCALE
+    world.publish(keys.SITE, "west", site)
+    world.put(keys.replicas("west", "hotel"), ReplicasRecord(ready={"softswitch": 1}))
+    world.command()
+    world.settle()
+    return world
+
+
+def test_a_run_whose_shift_raises_the_replicas_does_not_wait_for_them() -> None:
+    world = on_a_scaled_target()
+    assert world.state.phase == "Out", world.state.message
+    out = world.shift_record(world.run.out.shift)
+    assert (out.phase, out.reason) == ("Preparing", Reason.WAITING_FOR_REPLICAS)
+    assert "1 of 3 Ready" in out.message
+    (found,) = [check.found for check in world.run.facts.checks if "FailoverReady" in check.check]
+    assert found.startswith("1 of 1: RoomElsewhere")
+    world.put(keys.replicas("west", "hotel"), ReplicasRecord(ready={"softswitch": 3}))
+    world.settle()
+    world.travel("east", "west")
+    assert world.state.phase == "Holding"
+
+
+def test_a_rehearsed_failover_must_do_with_the_replicas_that_are_ready() -> None:
+    failover = {"kind": "Failover", "failover": {"site": "east"}, "shift": {"selector": {"system": "hotel"}}}
+    world = on_a_scaled_target(**failover)
+    assert (world.state.phase, world.state.reason) == ("Checking", Reason.NOT_FAILOVER_READY)
+    assert "its Ready replicas carry 40 of the 1500 agents" in world.state.message
 
 
 def test_a_window_that_the_ways_do_not_fit_in_is_named_with_how_long_they_may_take() -> None:

@@ -6,10 +6,11 @@ import pytest
 
 from tandem.api.shift import ShiftSpec
 from tandem.api.site import Scaling
-from tandem.constants import PREPARE_PATIENCE_S, READY_UNKNOWN_S
+from tandem.constants import PREPARE_PATIENCE_S, READY_PATIENCE_S, READY_UNKNOWN_S
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger, wanted_replicas
 from tandem.domain.forecast import Forecast
+from tandem.domain.gather import Gatherer
 from tandem.domain.preview import Asked, previews
 from tandem.domain.reasons import Reason
 from tandem.domain.records import ReplicasRecord, TargetTestRecord
@@ -180,7 +181,7 @@ def test_a_shift_does_not_wait_for_the_replicas_of_one_made_after_it() -> None:
     assert "3 of 5 Ready" in world.shift_record("callcenter/s3").message
 
 
-# -- emergencies wait for nobody: they fill what is Ready, and the rest follow
+# -- emergencies fill what is Ready, and the rest follow: as replicas come up, or after a while without
 
 
 def east_dies(world: World) -> World:
@@ -255,6 +256,155 @@ def test_where_no_more_may_be_raised_the_rest_is_not_left_behind() -> None:
     east_dies(world)
     assert world.placement() == {"west": "0-39", "east": "40-99"}
     ready(world, softswitch=2)
+    assert world.placement() == {"west": "0-99"}
+
+
+def stuck(scaling: dict[str, Any] | None = None) -> World:
+    """East is lost, one replica is Ready at west, and no more come up; the world is where the first forty are in."""
+    world = a_world(west(scaling))
+    ready(world, softswitch=1)
+    world.die("east")
+    world.advance(10.0)
+    world.settle()
+    assert world.placement() == {"west": "0-39", "east": "40-99"}
+    return world
+
+
+def test_replicas_that_do_not_come_leave_nobody_at_a_dead_city() -> None:
+    world = stuck()
+    woken = world.decide().wake_at
+    assert woken is not None
+    assert woken - world.mono == pytest.approx(READY_PATIENCE_S, abs=0.1)
+    world.advance(READY_PATIENCE_S - 0.1)
+    world.settle()
+    assert world.placement() == {"west": "0-39", "east": "40-99"}
+    world.advance(0.2)
+    (commit,) = world.settle()
+    assert world.placement() == {"west": "0-99"}
+    assert "60 buckets of 1 groups go to west" in commit.sentence
+    assert (
+        "too few replicas at west have become Ready within 60 s, so what is declared there counts now"
+        in commit.sentence
+    )
+    assert world.snapshot.failovers["east"].record.number == 1
+
+
+def test_who_finds_ready_replicas_after_that_is_not_told_that_he_did_not() -> None:
+    world = stuck()
+    world.advance(READY_PATIENCE_S - 1)
+    world.hold()
+    world.settle()
+    world.advance(2)
+    world.settle()
+    ready(world, softswitch=3)
+    assert world.placement() == {"west": "0-39", "east": "40-99"}
+    world.delete(keys.HOLD)
+    (commit,) = world.settle()
+    assert world.placement() == {"west": "0-99"}
+    assert "become Ready" not in commit.sentence
+
+
+def test_what_is_committed_meanwhile_prolongs_no_waiting() -> None:
+    world = stuck()
+    world.advance(READY_PATIENCE_S / 2)
+    ready(world, softswitch=2)
+    assert world.placement() == {"west": "0-79", "east": "80-99"}
+    record = world.snapshot.failovers["east"].record
+    world.put(keys.failover("east"), record.model_copy(update={"declined": ("sales/x",)}))
+    world.advance(READY_PATIENCE_S / 2 + 0.1)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_declared_capacity_is_still_the_most_and_is_what_is_told_then() -> None:
+    world = World()
+    spec = site_spec("west", "hotel", capacity=70)
+    spec["systems"][0]["softswitch"]["scaling"] = SCALE
+    world.publish(keys.SITE, "west", spec)
+    world.group({"east": 100})
+    world.settle()
+    ready(world, softswitch=1)
+    east_dies(world)
+    world.advance(READY_PATIENCE_S + 0.1)
+    world.settle()
+    assert world.placement() == {"west": "0-69", "east": "70-99"}
+    (note,) = [note for note in world.decide().notes if note.reason == Reason.CAPACITY_EXCEEDED]
+    assert "Ready" not in note.sentence
+    prospect = Forecast(world.snapshot, Ledger(world.snapshot), mono=world.mono).of("east", "hotel", GROUP)
+    assert prospect is not None
+    assert (prospect.left, "Ready" in prospect.why) == (30, False)
+
+
+def test_another_coordinator_that_has_watched_counts_on_and_one_that_starts_counts_anew() -> None:
+    world = stuck()
+    world.advance(READY_PATIENCE_S - 1)
+    world.delete(keys.COORDINATOR)
+    world.put(keys.COORDINATOR, world.record_of_another_coordinator())
+    world.advance(1.1)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+    world = stuck()
+    world.advance(READY_PATIENCE_S - 1)
+    world.gatherer = Gatherer()
+    for key, (value, created, modified) in sorted(world.store.items(), key=lambda item: item[1][2]):
+        world.gatherer.apply(key, value, created, modified, world.mono)
+    world.advance(READY_PATIENCE_S - 0.1)
+    world.settle()
+    assert world.placement() == {"west": "0-39", "east": "40-99"}
+    world.advance(0.2)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_a_system_that_is_lost_later_waits_for_its_own_time() -> None:
+    world = World(systems=("flight", "hotel"))
+    spec = site_spec("west", "flight", "hotel")
+    spec["systems"][1]["softswitch"]["scaling"] = SCALE
+    world.publish(keys.SITE, "west", spec)
+    world.group({"east": 100})
+    world.group({"east": 100}, "callcenter/flight-north-sales", system="flight")
+    world.settle()
+    ready(world, softswitch=1)
+    for observer in ("east", "west", "witness"):
+        world.observe(observer, "east", "flight", "cti", passes=False)
+    world.advance(10.0)
+    world.settle()
+    assert world.snapshot.failovers["east"].record.systems == ("flight",)
+    world.advance(READY_PATIENCE_S + 1)
+    for observer in ("east", "west", "witness"):
+        world.observe(observer, "east", "hotel", "cti", passes=False)
+    world.advance(10.0)
+    world.settle()
+    assert world.snapshot.failovers["east"].record.systems == ("flight", "hotel")
+    assert world.placement() == {"west": "0-39", "east": "40-99"}
+    world.advance(READY_PATIENCE_S + 0.1)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
+def test_a_target_that_was_lost_itself_has_that_time_from_its_return() -> None:
+    world = a_world()
+    ready(world, softswitch=1)
+    world.die("west", seen_by=("east", "witness"))
+    world.advance(10.0)
+    world.settle()
+    world.die("east", seen_by=("witness",))
+    for component in ("softswitch", "cti"):
+        world.observe("north", "east", "hotel", component, passes=False)
+    world.advance(10.0)
+    world.settle()
+    assert world.placement() == {"east": "0-99"}
+    assert world.snapshot.failovers["east"].record.state == "Active"
+    world.advance(READY_PATIENCE_S + 1)
+    world.come_back("west")
+    for component in ("softswitch", "cti"):
+        world.observe("west", "east", "hotel", component, passes=False)
+    world.settle()
+    world.advance(10.0)
+    world.settle()
+    assert world.placement() == {"west": "0-39", "east": "40-99"}
+    world.advance(READY_PATIENCE_S)
+    world.settle()
     assert world.placement() == {"west": "0-99"}
 
 
