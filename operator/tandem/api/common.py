@@ -2,11 +2,20 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, JsonValue
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    JsonValue,
+    ValidationInfo,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, core_schema
 
@@ -100,13 +109,16 @@ def rules(*validations: dict[str, JsonValue]) -> Schema:
 
 @dataclass(frozen=True)
 class Within:
-    """Bounds of a Duration, as `Annotated[Duration, Within(...)]`: for the API server and for the second check here."""
+    """Bounds of a Duration, as `Annotated[Duration, Within(...)]`: for the API server and for the second check here.
+
+    What was stored before the bounds were these counts as the nearest of them (`Written.stored`).
+    """
 
     least: str
     most: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+        return core_schema.with_info_after_validator_function(self._checked, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         bounds = cel(
@@ -115,8 +127,11 @@ class Within:
         )
         return {**handler(schema), **rules(bounds)}
 
-    def _checked(self, text: str) -> str:
-        if not duration_seconds(self.least) <= duration_seconds(text) <= duration_seconds(self.most):
+    def _checked(self, text: str, info: ValidationInfo) -> str:
+        seconds = duration_seconds(text)
+        if not duration_seconds(self.least) <= seconds <= duration_seconds(self.most):
+            if is_stored(info):
+                return self.least if seconds < duration_seconds(self.least) else self.most
             raise ValueError(f"{text} is outside {self.least} to {self.most}; choose another time")
         return text
 
@@ -179,12 +194,32 @@ def twice(values: Iterable[str]) -> str | None:
     return None
 
 
+_STORED: Final = {"stored": True}
+"""Validation context of what is read from the store."""
+
+
+def is_stored(info: ValidationInfo) -> bool:
+    """Whether what is validated was read from the store: it was admitted once, perhaps by another version's rules."""
+    return info.context is _STORED
+
+
 class Written(BaseModel):
     """What people write: unknown fields are refused."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
     )
+
+    @classmethod
+    def stored(cls, spec: Mapping[str, Any]) -> Self:
+        """The spec as an engine reads it from the store, where a location of another version may have put it.
+
+        A city must not lose its rescue to an upgrade: what only a newer version knows is ignored, and the limits of
+        times are not asked. They are kept where a spec is applied.
+
+        Raises: ValidationError when it makes no sense all the same.
+        """
+        return cls.model_validate(spec, extra="ignore", context=_STORED)
 
 
 class Reported(BaseModel):

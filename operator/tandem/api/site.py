@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, model_validator
 
 from tandem.api.common import (
     Conditions,
@@ -18,10 +18,14 @@ from tandem.api.common import (
     cel,
     duration_seconds,
     immutable,
+    is_stored,
     list_map,
     rules,
     twice,
 )
+
+DEFAULT_LEASE: Final = "2700ms"
+"""The lease of a CTI whose Site names none."""
 
 
 class Scaling(Written):
@@ -82,10 +86,12 @@ class CTI(Written):
     url: Url = Field(alias="url", description="URL that clients and outside observers use.")
     control_url: Url = Field(alias="controlURL", description="URL of the CTI contract, reached from this city only.")
     capacity: CTICapacity = Field(description="What it can bear.")
-    lease: Annotated[Duration, Within("100ms", "1m")] = Field(
-        default="2700ms",
+    # No default: the API server would write it into every Site, and an engine of the version before, which does not
+    # know the field, would read none of them.
+    lease: Annotated[Duration, Within("100ms", "1m")] | None = Field(
+        default=None,
         description="How long a session outlives its last answered ping, as this CTI is configured: nobody works"
-        " elsewhere before.",
+        f" elsewhere before. {DEFAULT_LEASE} where it is not given.",
     )
     scaling: Scaling = Field(default=Scaling(), description="Who changes its replicas.")
 
@@ -135,7 +141,9 @@ class Detection(Written):
     target: Duration = Field(default="10s", description="Everybody of a lost city is to work again within this.")
 
     @model_validator(mode="after")
-    def _two_failures(self) -> Self:
+    def _two_failures(self, info: ValidationInfo) -> Self:
+        if is_stored(info):
+            return self  # Two failures are needed all the same (`Rule.of`); they are only known later.
         if _milliseconds(self.confirm_after) < _milliseconds(self.interval) + _milliseconds(self.timeout):
             raise ValueError(
                 f"confirmAfter is {self.confirm_after}, but interval {self.interval} + timeout {self.timeout} are more:"
@@ -157,7 +165,8 @@ LEASE_DRIFT_PERCENT: Final = 1
 _MS: Final = "duration(self.detection.{}).getMilliseconds()"
 _INTERVAL, _TIMEOUT, _CONFIRM_AFTER, _TARGET = map(_MS.format, ("interval", "timeout", "confirmAfter", "target"))
 _CONFIRMED: Final = f"({_INTERVAL} + {_TIMEOUT} + {_CONFIRM_AFTER})"
-_LAPSED: Final = f"(duration(s.cti.lease).getMilliseconds() * {100 + LEASE_DRIFT_PERCENT} / 100)"
+_LEASE: Final = f"(has(s.cti.lease) ? s.cti.lease : '{DEFAULT_LEASE}')"
+_LAPSED: Final = f"(duration({_LEASE}).getMilliseconds() * {100 + LEASE_DRIFT_PERCENT} / 100)"
 _FULL_HOUSE: Final = "(s.cti.capacity.agents * 1000 / s.cti.capacity.signInsPerSecond)"
 _NEEDED: Final = f"([{_CONFIRMED}, {_LAPSED}, {HEARTBEAT_MS}].max() + {ACT_MS} + {_FULL_HOUSE})"
 _TOO_SLOW: Final = f"{_NEEDED} > {_TARGET}"
@@ -172,7 +181,7 @@ _WHY_ARGUMENTS: Final = ", ".join(
     (
         *("self.detection.target", "s.name", _NEEDED),
         *(_CONFIRMED, "self.detection.interval", "self.detection.timeout", "self.detection.confirmAfter"),
-        *(_LAPSED, "s.cti.lease"),
+        *(_LAPSED, _LEASE),
         *(_FULL_HOUSE, "s.cti.capacity.agents", "s.cti.capacity.signInsPerSecond"),
     )
 )
@@ -204,9 +213,13 @@ def rescue(detection: Detection, system: System) -> Rescue:
     capacity = system.cti.capacity
     return Rescue(
         confirmed=sum(map(_milliseconds, (detection.interval, detection.timeout, detection.confirm_after))),
-        lapsed=_milliseconds(system.cti.lease) * (100 + LEASE_DRIFT_PERCENT) // 100,
+        lapsed=_milliseconds(_lease(system)) * (100 + LEASE_DRIFT_PERCENT) // 100,
         full_house=capacity.agents * 1000 // capacity.sign_ins_per_second,
     )
+
+
+def _lease(system: System) -> str:
+    return system.cti.lease or DEFAULT_LEASE
 
 
 def _milliseconds(duration: str) -> int:
@@ -218,7 +231,7 @@ def _why(detection: Detection, system: System, times: Rescue) -> str:
     return _WHY % (
         *(detection.target, system.name, times.needed),
         *(times.confirmed, detection.interval, detection.timeout, detection.confirm_after),
-        *(times.lapsed, system.cti.lease),
+        *(times.lapsed, _lease(system)),
         *(times.full_house, system.cti.capacity.agents, system.cti.capacity.sign_ins_per_second),
     )
 
@@ -269,7 +282,7 @@ class SiteSpec(Written):
     maintenance: bool = Field(default=False, description="Planned work: no planned move onto this site.")
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _fits_together(self, info: ValidationInfo) -> Self:
         if (name := twice(system.name for system in self.systems)) is not None:
             raise ValueError(f"systems names {name} twice; name each system once")
         if self.role == "Witness" and self.systems:
@@ -281,6 +294,8 @@ class SiteSpec(Written):
             raise ValueError(f"guestCapacity is {self.guest_capacity}, but a Witness admits nobody; remove it")
         if self.role == "Active" and not self.systems:
             raise ValueError("systems: an Active site lists at least one system; add one, or make the role Witness")
+        if is_stored(info):
+            return self  # Better rescued too late for its target than not at all.
         for system in self.systems:
             times = rescue(self.detection, system)
             if times.needed > _milliseconds(self.detection.target):

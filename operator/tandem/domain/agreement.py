@@ -59,7 +59,7 @@ class Agreement:
                 order_digest=before.order_digest if before else "",
             )
         try:
-            spec = model.model_validate(self.record.spec)
+            spec = model.stored(self.record.spec)
         except ValidationError as error:
             return Published(
                 name=self.name,

@@ -37,6 +37,8 @@ def published_drill(
     message = "" if agreed else f"{name} differs between {' and '.join(sites)}; apply the same manifest to each of them"
     if agreed:
         try:
+            # Strictly, unlike what a rescue needs (`Written.stored`): a run whose conditions this version knows only in
+            # part had better wait for the upgrade. One under way has all it needs in its record.
             spec = DrillSpec.model_validate(voices[sites[0]].record.spec)
         except ValidationError as error:
             agreed = False

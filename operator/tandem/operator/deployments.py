@@ -21,7 +21,7 @@ from tandem.domain.snapshot import Snapshot
 from tandem.engine.picture import Picture
 from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError, TakenError
 from tandem.operator.mirror import LocalNotes
-from tandem.operator.objects import Key, Table
+from tandem.operator.objects import Key, Table, own_site
 from tandem.operator.scaling import BEFORE, Lever, Turn, lever, next_turn
 from tandem.operator.settings import FIELD_MANAGER, FIELD_MANAGER_SCALE
 from tandem.operator.statuses.common import Said
@@ -99,11 +99,10 @@ class Deployments:
 
     async def round(self) -> None:
         """One pass over the own Site's systems."""
-        seen = self._table.get(SITE.plural, self._site)
-        spec = seen.spec if seen else None
-        if not isinstance(spec, SiteSpec):
-            return
         snapshot = self._view.snapshot
+        spec = own_site(self._table, snapshot, self._site)
+        if spec is None:
+            return
         # With those who wait for room after an emergency: it fills what is Ready, and nobody else would raise the rest.
         ledger = Forecast(snapshot, Ledger(snapshot, all_ready=True)).after_emergencies
         for system in spec.systems:

@@ -12,7 +12,9 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from tandem.api.common import MIRRORED, ORDER_ID, Written
-from tandem.api.resources import Resource
+from tandem.api.resources import SITE, Resource
+from tandem.api.site import SiteSpec
+from tandem.domain.snapshot import Snapshot
 
 STAYS_IN_FORCE: Final = " (the last good one stays in force)"
 """End of a sentence on what is wrong with an object; not true of one that nobody has applied yet."""
@@ -158,3 +160,14 @@ class Table:
         self.listed.add(plural)
         names = set(listed)
         return [seen for seen in self.of(plural) if seen.key not in names and seen.version <= version]
+
+
+def own_site(table: Table, snapshot: Snapshot, name: str) -> SiteSpec | None:
+    """This cluster's own Site; while the one applied is not valid, the last good one, which stays in force.
+
+    None: it is not applied here, or there has been no good one.
+    """
+    seen = table.get(SITE.plural, name)
+    if seen is None:
+        return None
+    return seen.spec if isinstance(seen.spec, SiteSpec) else snapshot.site(name)

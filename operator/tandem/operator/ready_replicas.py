@@ -10,8 +10,7 @@ import asyncio
 import logging
 from typing import Final
 
-from tandem.api.resources import SITE
-from tandem.api.site import SiteSpec, System
+from tandem.api.site import System
 from tandem.constants import READY_TTL_S
 from tandem.domain import keys
 from tandem.domain.capacity import scaled_parts
@@ -21,7 +20,7 @@ from tandem.domain.target_tests import targets_of
 from tandem.engine.picture import Picture
 from tandem.engine.publisher import Publisher
 from tandem.operator.cluster import ApiError, Cluster
-from tandem.operator.objects import Table
+from tandem.operator.objects import Table, own_site
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +55,8 @@ class ReadyReplicas:
 
     async def round(self) -> None:
         """One look at each of them."""
-        seen = self._table.get(SITE.plural, self._site)
-        spec = seen.spec if seen else None
-        if not isinstance(spec, SiteSpec):
+        spec = own_site(self._table, self._view.snapshot, self._site)
+        if spec is None:
             return
         deployments = {deployment for system in spec.systems for _, deployment, _ in scaled_parts(system)}
         await asyncio.gather(*(self._look(deployment) for deployment in sorted(deployments)))

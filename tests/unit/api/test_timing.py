@@ -3,20 +3,22 @@
 import pytest
 from pydantic import ValidationError
 
+from tandem.api.crd import structural
 from tandem.api.site import Detection, SiteSpec, rescue
 from tandem.domain.streaks import Rule
 from tests.support.manifests import site, system
 
 
-def cti(agents: int, per_second: int, lease: str = "2700ms") -> dict[str, object]:
+def cti(agents: int, per_second: int, lease: str | None = None) -> dict[str, object]:
     capacity = {"agents": agents, "signInsPerSecond": per_second}
-    return system(cti={**system()["cti"], "capacity": capacity, "lease": lease})
+    return system(cti={**system()["cti"], "capacity": capacity, **({"lease": lease} if lease else {})})
 
 
 @pytest.mark.parametrize(
     ("detection", "lease", "agents", "per_second", "needed"),
     [
         pytest.param({}, "2700ms", 1000, 1000, 4900, id="heartbeat-is-slowest"),
+        pytest.param({}, None, 1000, 1000, 4900, id="no-lease-is-given"),
         pytest.param({"confirmAfter": "4s"}, "2700ms", 1000, 1000, 6400, id="confirmation-is-slowest"),
         pytest.param({}, "2700ms", 1500, 500, 6900, id="sign-ins-are-slow"),
         pytest.param({"interval": "2s", "confirmAfter": "2500ms"}, "2700ms", 1000, 1000, 6400, id="a-slow-pace"),
@@ -24,7 +26,7 @@ def cti(agents: int, per_second: int, lease: str = "2700ms") -> dict[str, object
     ],
 )
 def test_the_bound_follows_from_the_figures(
-    detection: dict[str, str], lease: str, agents: int, per_second: int, needed: int
+    detection: dict[str, str], lease: str | None, agents: int, per_second: int, needed: int
 ) -> None:
     spec = SiteSpec.model_validate(site(systems=[cti(agents, per_second, lease)], detection=detection)["spec"])
     assert rescue(spec.detection, spec.systems[0]).needed == needed
@@ -95,3 +97,43 @@ def test_times_that_would_stop_an_engine_or_make_a_hiccup_a_loss_are_refused(
 )
 def test_confirmation_may_be_as_short_as_two_failures_take(detection: dict[str, str]) -> None:
     Detection.model_validate(detection)
+
+
+def test_a_lease_that_is_not_given_is_counted_and_written_nowhere() -> None:
+    """A field that somebody else fills in is one that an engine of the version before does not know."""
+    with pytest.raises(ValidationError, match=r"2727 ms \(lease 2700ms \+ 1 in 100\)"):
+        SiteSpec.model_validate(site(systems=[cti(1000, 1000)], detection={"target": "4s"})["spec"])
+    spec = SiteSpec.model_validate(site(systems=[cti(1000, 1000)])["spec"])
+    assert "lease" not in spec.model_dump(by_alias=True, exclude_none=True)["systems"][0]["cti"]
+    systems = structural(SiteSpec)["properties"]["systems"]  # type: ignore[call-overload,index]
+    assert "default" not in systems["items"]["properties"]["cti"]["properties"]["lease"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        pytest.param({"interval": "50ms"}, {"interval": "100ms"}, id="too-short"),
+        pytest.param({"timeout": "2m"}, {"timeout": "1m"}, id="too-long"),
+        pytest.param({"confirmAfter": "0s"}, {"confirm_after": "200ms"}, id="none"),
+        pytest.param(
+            {"interval": "2s", "timeout": "1s", "confirmAfter": "2s"},
+            {"interval": "2s", "timeout": "1s", "confirm_after": "2s"},
+            id="confirmed-too-soon",
+        ),
+        pytest.param({"target": "1s"}, {"target": "1s"}, id="a-target-that-cannot-be-kept"),
+    ],
+)
+def test_what_is_stored_already_counts_as_the_nearest_that_is_allowed(
+    written: dict[str, str], read: dict[str, str]
+) -> None:
+    manifest = site(systems=[cti(1000, 1000)], detection=written)["spec"]
+    with pytest.raises(ValidationError):
+        SiteSpec.model_validate(manifest)
+    detection = SiteSpec.stored(manifest).detection
+    assert {name: getattr(detection, name) for name in read} == read
+
+
+def test_what_makes_no_sense_is_read_from_the_store_as_little_as_it_is_admitted() -> None:
+    for wrong in (site(systems=[]), site(systems=[system(), system()]), site(detection={"interval": "soon"})):
+        with pytest.raises(ValidationError):
+            SiteSpec.stored(wrong["spec"])

@@ -3,6 +3,7 @@
 import pytest
 
 from tandem.domain import keys
+from tandem.domain.gather import Gatherer
 from tandem.domain.reasons import Reason
 from tests.unit.domain.world import GROUP, World, group_spec, site_spec
 
@@ -83,7 +84,7 @@ def test_a_site_whose_copies_differ_is_what_it_says_of_itself() -> None:
         (group_spec({"east": 100}, sites=["east", "east"]), Reason.SITE_TWICE, ["sites", "east", "once"]),
         (group_spec({"east": 100}, waves=[50, 20]), Reason.WAVES_NOT_RISING, ["waves", "50"]),
         (group_spec({"east": 100}, pace=-1), Reason.INVALID_SPEC, ["spec.pace", "-1"]),
-        (group_spec({"east": 100}, colour="red"), Reason.INVALID_SPEC, ["spec.colour", "red"]),
+        (group_spec({"east": 100}, drain={"maxTalk": "long"}), Reason.INVALID_SPEC, ["spec.drain.maxTalk", "long"]),
     ],
 )
 def test_a_spec_that_cannot_be_read_is_refused_with_field_value_and_remedy(
@@ -95,3 +96,46 @@ def test_a_spec_that_cannot_be_read_is_refused_with_field_value_and_remedy(
     assert refusal is not None
     assert refusal.reason == reason
     assert all(word in refusal.message for word in words), refusal.message
+
+
+def another_engine_reads(world: World) -> None:
+    """The engine that goes on was just started: it knows the store, and nothing that was agreed before."""
+    world.gatherer = Gatherer()
+    for key, (value, created, modified) in world.store.items():
+        world.gatherer.apply(key, value, created, modified, world.mono)
+
+
+def test_what_only_a_newer_version_knows_is_ignored_and_the_rest_is_read() -> None:
+    world = World()
+    newer = site_spec("east", "hotel", tariff="night")
+    newer["systems"][0]["cti"]["colour"] = "red"
+    world.publish(keys.SITE, "east", newer)
+    world.group({"east": 100}, mood="good")
+    another_engine_reads(world)
+    site, group = world.snapshot.sites["east"], world.snapshot.groups[GROUP]
+    assert (site.consistent, site.invalid, group.consistent, group.invalid) == (True, None, True, None)
+    assert site.spec is not None
+    assert group.spec is not None
+    assert (site.spec.systems[0].cti.capacity.agents, group.spec.agents) == (1500, 100)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"detection": {"interval": "2s", "timeout": "1s", "confirmAfter": "2s"}}, id="confirmed-too-soon"),
+        pytest.param({"detection": {"interval": "50ms"}}, id="an-interval-too-short"),
+        pytest.param({"detection": {"interval": "0s", "timeout": "0s", "confirmAfter": "0s"}}, id="zero"),
+        pytest.param({"detection": {"target": "3s"}}, id="a-target-that-cannot-be-kept"),
+        pytest.param({"power": {"watts": 5}}, id="a-field-of-a-newer-version"),
+    ],
+)
+def test_a_city_that_other_rules_admitted_is_rescued(changes: dict[str, dict[str, object]]) -> None:
+    world = World()
+    world.publish(keys.SITE, "east", site_spec("east", "hotel", **changes))
+    world.group({"east": 100})
+    world.settle()
+    another_engine_reads(world)
+    world.die("east")
+    world.advance(3.0)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}

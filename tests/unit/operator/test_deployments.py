@@ -31,10 +31,10 @@ class OneCluster:
         """Annotations: nobody asks for them here."""
 
 
-async def raised(world: World, cluster: OneCluster) -> int:
-    """Replicas of west's softswitch after one look of its operator."""
+async def raised(world: World, cluster: OneCluster, **changes: Any) -> int:
+    """Replicas of west's softswitch after one look of its operator, with these changes to the Site that is applied."""
     table = Table()
-    table.update(seen(site("west", systems=west()["systems"])))
+    table.update(seen(site("west", systems=west()["systems"], **changes)))
     view = SimpleNamespace(
         clock=SimpleNamespace(monotonic=lambda: world.mono), snapshot=world.snapshot, subscribe=lambda *_: None
     )
@@ -51,3 +51,10 @@ async def test_replicas_come_up_for_those_who_wait_until_nobody_does() -> None:
     ready(world, softswitch=await raised(world, cluster))
     assert world.placement() == {"west": "0-99"}
     assert await raised(world, cluster) == 3
+
+
+async def test_they_come_up_as_well_where_newer_rules_refuse_the_site_that_is_applied() -> None:
+    world, cluster = a_world(), OneCluster()
+    ready(world, softswitch=1)
+    east_dies(world)
+    assert await raised(world, cluster, detection={"interval": "50ms"}) == 3

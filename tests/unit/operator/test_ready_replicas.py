@@ -17,6 +17,7 @@ from tests.unit.domain.world import World, site_spec
 from tests.unit.operator.objects import seen
 
 SCALE = {"mode": "Scale", "agentsPerReplica": 20, "min": 1, "max": 4}
+SCALED = {**system()["softswitch"], "scaling": SCALE}
 KEY = keys.replicas("east", "hotel")
 
 
@@ -143,4 +144,19 @@ async def test_a_site_that_does_not_scale_any_more_has_nothing_to_tell() -> None
     stage = Stage(softswitch=SCALE)
     await stage.look()
     stage.site(version="8")
+    assert await stage.look() is None
+
+
+async def test_a_site_that_newer_rules_refuse_is_counted_as_it_is_stored() -> None:
+    """An upgrade with narrower bounds must not leave a city without a word on its replicas."""
+    stage = Stage(softswitch=SCALE)
+    world = World()
+    world.publish(keys.SITE, "east", site("east", systems=[system(softswitch=SCALED)])["spec"])
+    stage.view.snapshot = world.snapshot
+    refused = site("east", systems=[system(softswitch=SCALED)], detection={"interval": "50ms"})
+    stage.table.update(seen(refused, resourceVersion="8"))
+    assert stage.table.objects["sites", "east"].spec is None
+    assert await stage.look() == {"softswitch": 2}
+    stage.table.remove(stage.table.objects["sites", "east"])
+    stage.words.said.clear()
     assert await stage.look() is None
