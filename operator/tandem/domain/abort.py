@@ -11,15 +11,16 @@ coordinator that dies is continued by the next one; what is still to go back is 
 from collections.abc import Iterator, Mapping
 
 from tandem.constants import PATIENCE_S
-from tandem.domain.pace import Leaving, pace_now, planned_agents, split
+from tandem.domain.outlook import longest_s
+from tandem.domain.pace import Leaving, needed_s, pace_now, split
 from tandem.domain.placement import Slot, parse_moves
 from tandem.domain.plan import hold_refusal, unusable_target
 from tandem.domain.reasons import Reason
 from tandem.domain.records import GroupPlan, ShiftRecord
 from tandem.domain.slowing import keep_pace
 from tandem.domain.snapshot import Placed
-from tandem.domain.turn import Turn, cause_of, deadline_s, placement_by, room_beside
-from tandem.domain.wave_measures import wave_moves
+from tandem.domain.turn import Turn, cause_of, placement_by, room_beside
+from tandem.domain.wave_measures import entering, moved_to, wave_moves
 
 Slots = Mapping[int, Slot]
 
@@ -95,19 +96,19 @@ def _leaving(record: ShiftRecord) -> Iterator[Leaving]:
     """Agents whom this wave of the way back may have; of the first one nobody knows beforehand, so all of them."""
     wave = record.back_wave
     for plan in record.plan:
-        whole = parse_moves(plan.moves)
-        part = wave_moves(plan, wave) if wave else whole
+        part = wave_moves(plan, wave) if wave else parse_moves(plan.moves)
         if part:
-            sites = frozenset(slot.to for slot in part.values())
-            yield Leaving(plan.group, plan.system, plan.agents * len(part) / len(whole), sites)
+            yield Leaving(plan.group, plan.system, entering(plan, part))
 
 
 def _on_their_way(turn: Turn, wave: int) -> bool:
     """Whether agents are still going back who have not been waited for long enough."""
+    record = turn.record
+    leaving_s = needed_s(pace_now(record), list(_leaving(record)), moved_to(record.plan))
     for plan, placed in _own_groups(turn):
         if not any(True for _ in _returning(plan, placed, wave)):
             continue
-        late = turn.in_phase_for - deadline_s(turn.record, placed.record.drain, planned_agents(turn.record))
+        late = turn.in_phase_for - longest_s(placed.record.drain, leaving_s)
         if late < 0:
             turn.draft.wake(turn.now.mono - late + 0.001)
             return True

@@ -16,7 +16,8 @@ from tandem.domain.distribution import merged, share_reached
 from tandem.domain.drill_names import stem
 from tandem.domain.evacuation import evacuated
 from tandem.domain.outlook import longest_s
-from tandem.domain.placement import BucketMap
+from tandem.domain.pace import Leaving, needed_s
+from tandem.domain.placement import BucketMap, parse_moves
 from tandem.domain.plan import Plan, Wish, groups_in_the_way, make_plan
 from tandem.domain.published import SHARES, share_text
 from tandem.domain.reasons import Reason, Refusal
@@ -24,6 +25,7 @@ from tandem.domain.records import DrillLegRecord, DrillRunRecord, MovesOfShift, 
 from tandem.domain.selection import wishes_of
 from tandem.domain.snapshot import Instant, Snapshot
 from tandem.domain.switch_times import moves_of
+from tandem.domain.wave_measures import entering
 
 DRILL_CAUSE = "Drill/"
 
@@ -120,9 +122,10 @@ def longest_ways_s(spec: DrillSpec, plan: Plan, wishes: Sequence[Wish]) -> tuple
     if spec.failover is None:
         return move_s, move_s  # the same waves, pace and drain
     # A failover goes at once when it is confirmed; it comes back by waves, at a pace.
-    agents = sum(part.agents for part in plan.groups)
+    leaving = [Leaving(part.group, part.system, entering(part, parse_moves(part.moves))) for part in plan.groups]
+    leaving_s = needed_s(spec.shift.pace, leaving, {})
     going = {part.group for part in plan.groups}
-    waits = [longest_s(wish.drain, spec.shift.pace, agents) for wish in wishes if wish.group in going]
+    waits = [longest_s(wish.drain, leaving_s) for wish in wishes if wish.group in going]
     return REHEARSAL_MOST_S + move_s, len(spec.shift.waves) * max(move_s, *waits)
 
 

@@ -30,9 +30,11 @@ from tandem.domain.buckets import parse_ranges
 from tandem.domain.capabilities import of_the_leaving_side, of_the_receiving_side
 from tandem.domain.capacity import Ledger, wanted_replicas
 from tandem.domain.gates import patience_text, stated, stated_alarms
+from tandem.domain.pace import needed_s
 from tandem.domain.placement import BucketMap
 from tandem.domain.records import GroupPlan, GroupReport
 from tandem.domain.snapshot import Snapshot
+from tandem.domain.wave_measures import leaving_in
 
 GROUPS_IN_TEXT: Final = 20
 """Groups that the text names; the data has all of them."""
@@ -101,10 +103,9 @@ def groups_in(plans: Iterable[GroupPlan]) -> tuple[GroupInPlan, ...]:
     )
 
 
-def longest_s(drain: Drain, pace: float, agents: float) -> float:
-    """Seconds that a wave may take: the longest call and wrap-up, and the time that its pace needs."""
-    wait = duration_seconds(drain.max_talk) + duration_seconds(drain.max_wrap_up)
-    wait += agents / pace if pace else 0.0
+def longest_s(drain: Drain, leaving_s: float) -> float:
+    """Seconds that a wave may take: the longest call and wrap-up, and the time that its pace needs (`needed_s`)."""
+    wait = duration_seconds(drain.max_talk) + duration_seconds(drain.max_wrap_up) + leaving_s
     return wait + (FORCE_GRACE_S if drain.on_deadline == "Force" else STAY_GRACE_S)
 
 
@@ -130,15 +131,18 @@ def _waves(snapshot: Snapshot, goings: Sequence[Going]) -> list[_Wave]:
     for number in range(max(len(going.plan.waves) for going in goings)):
         taking_part = [going for going in goings if number < len(going.plan.waves) and going.plan.waves[number]]
         arriving: dict[Place, float] = defaultdict(float)
+        there: dict[Place, float] = defaultdict(float)
         agents = 0.0
         for going in taking_part:
             for direction, ranges in going.plan.waves[number].items():
-                place = (direction.partition(">")[2], going.system)
+                leaves, _, enters = direction.partition(">")
+                place = (enters, going.system)
                 here = parse_ranges(ranges)
                 buckets_moved += len(here)
                 count = sum(going.agents.get(bucket, 0.0) for bucket in here)
                 agents += count
                 arriving[place] += count
+                there[(leaves, going.system)] += count
         # Each place has its part of the pace, which is that of all of them together.
         rates = {
             place: min(count, pace * count / agents if pace else count, _rate(snapshot, place))
@@ -150,7 +154,8 @@ def _waves(snapshot: Snapshot, goings: Sequence[Going]) -> list[_Wave]:
         # By buckets at night, when nobody is there.
         moved += agents
         share = moved / whole if whole else buckets_moved / buckets
-        longest = max(longest_s(going.drain, pace, agents) for going in taking_part)
+        leaving_s = needed_s(pace, list(leaving_in((going.plan for going in goings), number + 1)), there)
+        longest = max(longest_s(going.drain, leaving_s) for going in taking_part)
         shown = WaveInPlan(
             percent=round(100 * share),
             groups=len(taking_part),

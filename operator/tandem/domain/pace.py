@@ -4,7 +4,7 @@ A CTI releases by what its groups' placements say. One that knows moves keeps `t
 that does not keeps each group's own part. Both add up to the pace of the Shift, whoever carries it out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,10 +18,13 @@ class Leaving:
 
     group: str
     system: str
-    agents: float
-    """How many leave, as far as the plan knows: the weight of its part."""
-    sites: frozenset[str]
-    """Sites that they leave, each with a CTI of its own."""
+    sites: Mapping[str, float]
+    """Sites that they leave, each with a CTI of its own, and how many leave there, as far as the plan knows."""
+
+    @property
+    def agents(self) -> float:
+        """How many leave in all: the weight of its part."""
+        return sum(self.sites.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,27 @@ def split(pace: float, leaving: Sequence[Leaving]) -> dict[str, GroupPace]:
         together = pace * systems[one.system] / whole / len(ctis[one.system])
         found[one.group] = GroupPace(together * weights[one.group] / systems[one.system], together)
     return found
+
+
+def needed_s(pace: float, leaving: Sequence[Leaving], there: Mapping[tuple[str, str], float]) -> float:
+    """Seconds until the last CTI has let all of its agents go, each by its own part of the pace; 0: no limit.
+
+    Parts of a system's CTIs are equal, whoever has more agents, so the fullest of them decides.
+
+    Args:
+        there: Agents of this wave at a site's system, as counted; the plan's own number counts where it is higher.
+    """
+    planned: dict[tuple[str, str], float] = {}
+    together: dict[tuple[str, str], float] = {}
+    paces = split(pace, leaving)
+    for one in leaving:
+        for site, agents in one.sites.items():
+            place = (site, one.system)
+            planned[place] = planned.get(place, 0.0) + agents
+            together[place] = paces[one.group].together
+    return max(
+        (max(planned[place], there.get(place, 0.0)) / part for place, part in together.items() if part), default=0.0
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,7 @@ class WaveBase(Record):
     """What cities had counted when a wave began. Counts of a CTI begin anew when it restarts."""
 
     agents: int = Field(default=0, description="Agents of the wave signed in where they leave.")
+    agents_at: dict[str, int] = Field(default_factory=dict, description="The same by `site/system` that they leave.")
     released: dict[str, int] = Field(
         default_factory=dict, description="By group: agents released so far by the CTIs that it leaves, if they count."
     )

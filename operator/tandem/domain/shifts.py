@@ -30,12 +30,11 @@ from tandem.domain.slowing import keep_pace
 from tandem.domain.snapshot import Instant, ShiftEntry, Snapshot
 from tandem.domain.target_tests import targets_of, untested
 from tandem.domain.turn import Turn
-from tandem.domain.wave_measures import alarmed, measured
+from tandem.domain.wave_measures import alarmed, leaving_in, measured
 from tandem.domain.waves import (
     announced_maintenance,
     commit_wave,
     full_target,
-    leaving_in,
     may_start,
     missing_replicas,
     start_wave,
@@ -191,7 +190,7 @@ def moving(turn: Turn) -> None:
         turn.become(Reason.WAVE_STARTED, wave_text(record, record.wave))
         commit_wave(turn, record.wave)
         return
-    if record.spec.pace and keep_pace(turn, list(leaving_in(record, record.wave)), targets_of(record)):
+    if record.spec.pace and keep_pace(turn, list(leaving_in(record.plan, record.wave)), targets_of(record)):
         return
     staying = staying_now(turn)
     if staying is None:

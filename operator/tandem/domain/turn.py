@@ -3,13 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from tandem.api.agentgroup import Drain
 from tandem.constants import TXN_OPERATIONS
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
-from tandem.domain.outlook import longest_s
-from tandem.domain.pace import GroupPace, pace_now
+from tandem.domain.pace import GroupPace
 from tandem.domain.placement import Moves
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import PlacementRecord, Record, ShiftRecord
@@ -93,12 +91,3 @@ def placement_by(turn: Turn, group: str, placed: Placed, pace: GroupPace) -> Pla
 def room_beside(targets: set[tuple[str, str]]) -> int:
     """Groups that fit into one transaction together with what else must be written and compared."""
     return TXN_OPERATIONS - _OTHERS - _WORDS * len(targets)
-
-
-def deadline_s(record: ShiftRecord, drain: Drain, agents: float) -> float:
-    """Seconds that a wave of either way may take: the longest call and wrap-up, and the time its pace needs.
-
-    Args:
-        agents: Most that this wave may have.
-    """
-    return longest_s(drain, pace_now(record), agents)

@@ -1,9 +1,11 @@
 """What a wave has shown: who was released and has signed in, how fast, and how calls go at the target."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from tandem.domain.alarms import alarms_refusal, watch_of_shift
 from tandem.domain.gates import Measured
+from tandem.domain.pace import Leaving
 from tandem.domain.placement import Moves, parse_moves
 from tandem.domain.reasons import Refusal
 from tandem.domain.records import GroupPlan, GroupReport, ShiftRecord, WaveBase
@@ -16,13 +18,42 @@ def wave_moves(plan: GroupPlan, wave: int) -> Moves:
     return parse_moves(plan.waves[wave - 1]) if 0 < wave <= len(plan.waves) else {}
 
 
+def leaving_in(plans: Iterable[GroupPlan], wave: int) -> Iterator[Leaving]:
+    """What leaves in this wave, as planned: the same however many transactions it takes to start it."""
+    for plan in plans:
+        moves = wave_moves(plan, wave)
+        if moves:
+            yield Leaving(plan.group, plan.system, _spread(plan, [slot.site for slot in moves.values()]))
+
+
+def entering(plan: GroupPlan, moves: Moves) -> dict[str, float]:
+    """Planned agents of some of a group's buckets by the site that they enter."""
+    return _spread(plan, [slot.to for slot in moves.values()])
+
+
+def _spread(plan: GroupPlan, sites: Sequence[str]) -> dict[str, float]:
+    """A group's planned agents by the sites of some of its buckets: each bucket has as many as any other."""
+    whole = len(parse_moves(plan.moves))
+    return {site: plan.agents * count / whole for site, count in Counter(sites).items()}
+
+
+def moved_to(plans: Iterable[GroupPlan]) -> dict[tuple[str, str], float]:
+    """Planned agents of a whole Shift by site and system that they enter: most that a way back may find there."""
+    found: dict[tuple[str, str], float] = {}
+    for plan in plans:
+        for site, agents in entering(plan, parse_moves(plan.moves)).items():
+            found[(site, plan.system)] = found.get((site, plan.system), 0.0) + agents
+    return found
+
+
 def base_of(snapshot: Snapshot, record: ShiftRecord, wave: int) -> WaveBase:
     """What is counted now, as this wave begins."""
-    agents = 0
+    agents: Counter[str] = Counter()
     released: dict[str, int] = {}
     for plan, moves in _taking_part(record, wave):
         reports = _left(snapshot, plan, moves)
-        agents += sum(_in_buckets(report, moves, site) for site, report in reports.items())
+        for site, report in reports.items():
+            agents[_name((site, plan.system))] += _in_buckets(report, moves, site)
         total = _released(reports.values())
         if total is not None:
             released[plan.group] = total
@@ -32,7 +63,15 @@ def base_of(snapshot: Snapshot, record: ShiftRecord, wave: int) -> WaveBase:
         calls = _calls(snapshot, place)
         if calls is not None:
             answered[_name(place)], unanswered[_name(place)] = calls
-    return WaveBase(agents=agents, released=released, answered=answered, unanswered=unanswered)
+    return WaveBase(
+        agents=agents.total(), agents_at=dict(agents), released=released, answered=answered, unanswered=unanswered
+    )
+
+
+def there_at_start(record: ShiftRecord) -> dict[tuple[str, str], float]:
+    """Agents of the wave under way by site and system that they leave, as counted when it began."""
+    found = ((key.partition("/"), agents) for key, agents in record.base.agents_at.items())
+    return {(site, system): float(agents) for (site, _, system), agents in found}
 
 
 def measured(snapshot: Snapshot, entry: ShiftEntry, record: ShiftRecord, now: Instant) -> Measured:

@@ -9,8 +9,9 @@ from tandem.domain import keys
 from tandem.domain.alarms import alarms_evidence, watch_of_shift
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Premise
-from tandem.domain.pace import Leaving, pace_now, planned_agents, split
-from tandem.domain.placement import BucketMap, Slot, parse_moves
+from tandem.domain.outlook import longest_s
+from tandem.domain.pace import needed_s, pace_now, planned_agents, split
+from tandem.domain.placement import BucketMap, Slot
 from tandem.domain.plan import hold_refusal, inconsistent_refusal, maintenance_refusal, unusable_target
 from tandem.domain.quarantine import quarantined
 from tandem.domain.reasons import Reason, Refusal
@@ -18,8 +19,8 @@ from tandem.domain.records import GroupPlan, ShiftRecord
 from tandem.domain.replicas import replicas_missing
 from tandem.domain.snapshot import Placed
 from tandem.domain.target_tests import targets_of
-from tandem.domain.turn import Turn, deadline_s, placement_by, room_beside
-from tandem.domain.wave_measures import base_of, wave_moves
+from tandem.domain.turn import Turn, placement_by, room_beside
+from tandem.domain.wave_measures import base_of, leaving_in, there_at_start, wave_moves
 
 _MOST_COPIES: Final = 24
 """Premises for copies of the targets' Sites in one transaction."""
@@ -88,21 +89,12 @@ def commit_wave(turn: Turn, wave: int) -> None:
     targets = _targets(turn)
     turn.premises += _sites_as_read(turn)
     turn.room = room_beside(targets) - len(turn.premises)
-    paces = split(pace_now(turn.record), list(leaving_in(turn.record, wave)))
+    paces = split(pace_now(turn.record), list(leaving_in(turn.record.plan, wave)))
     for plan, placed, moves in to_start(turn, wave):
         turn.place(plan.group, placed, moves, placement_by(turn, plan.group, placed, paces[plan.group]))
     turn.reason = Reason.WAVE_STARTED
     turn.premises.append(turn.draft.no_hold)
     turn.premises.extend(turn.draft.still_usable(targets))
-
-
-def leaving_in(record: ShiftRecord, wave: int) -> Iterator[Leaving]:
-    """What leaves in this wave, as planned: the same however many transactions it takes to start it."""
-    for plan in record.plan:
-        moves = wave_moves(plan, wave)
-        if moves:
-            agents = plan.agents * len(moves) / len(parse_moves(plan.moves))
-            yield Leaving(plan.group, plan.system, agents, frozenset(slot.site for slot in moves.values()))
 
 
 def _sites_as_read(turn: Turn) -> list[Premise]:
@@ -198,8 +190,9 @@ def staying_now(turn: Turn) -> Staying | None:
     by_group: dict[str, int] = dict(turn.record.staying)
     accounts = set(turn.record.accounts_staying)
     # By the plan, which spreads a group's agents over its buckets, or as many as were there when the wave began.
-    planned = sum(one.agents for one in leaving_in(turn.record, turn.record.wave))
-    agents = max(planned, turn.record.base.agents)
+    leaving_s = needed_s(
+        pace_now(turn.record), list(leaving_in(turn.record.plan, turn.record.wave)), there_at_start(turn.record)
+    )
     for plan in turn.record.plan:
         placed = turn.snapshot.placements.get(plan.group)
         if placed is None:
@@ -208,7 +201,7 @@ def staying_now(turn: Turn) -> Staying | None:
         leaving = {bucket: slot for bucket, slot in wave_moves(plan, turn.record.wave).items() if slots[bucket] == slot}
         if not leaving:
             continue
-        deadline = deadline_s(turn.record, placed.record.drain, agents)
+        deadline = longest_s(placed.record.drain, leaving_s)
         if turn.in_phase_for < deadline:
             turn.draft.wake(turn.entry.since + deadline + 0.001)
             return None

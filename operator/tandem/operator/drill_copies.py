@@ -2,7 +2,9 @@
 
 applied elsewhere and not here  -> a copy is made here after a moment (the same manifest may be on its way), labelled
                                    tandem.dev/mirrored
-spec changed where it is applied -> the copy is changed; it stays the same object, for reports belong to it
+spec changed where it is applied -> the copy is changed; it stays the same object, for reports belong to it. Where the
+                                   operator may not change it, the copy says so: a person may delete it, not the
+                                   operator, for its reports would go
 deleted wherever it was applied -> the copy goes, once nobody is away by it any more
 spec of a copy changed here     -> it is a copy no more: somebody applies this Drill here as well
 
@@ -10,6 +12,7 @@ What people applied is never touched.
 """
 
 import logging
+import re
 from collections.abc import Awaitable
 from typing import Any, Final
 
@@ -20,16 +23,21 @@ from tandem.domain import keys
 from tandem.domain.digest import spec_digest
 from tandem.domain.snapshot import PublishedDrill
 from tandem.engine.picture import Picture
-from tandem.operator.cluster import ApiError, Cluster, MissingError, TakenError, path_of
+from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError, TakenError, path_of
+from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Seen, Table
 from tandem.operator.settings import STORE_SILENT_S
+from tandem.operator.statuses.common import Said
 
 log = logging.getLogger(__name__)
 
+CONDITION: Final = "CopyFollows"
 COPY_AFTER_S: Final = 5.0
 """Seconds that a Drill must have been published before it is copied: manifests go to one cluster after the other."""
 _AGAIN_S: Final = 60.0
 """Seconds after which a copy that was refused is tried again: there may never be such a namespace."""
+_NO_RIGHT: Final = re.compile(r" cannot patch resource ")
+"""How the API server says that a role is missing; admission refuses as well."""
 _LOOK_S: Final = 2.0
 """Seconds between two looks: the end of COPY_AFTER_S is not a change of anything."""
 
@@ -83,11 +91,12 @@ def _pointer(field: str, key: str) -> str:
 class DrillCopies:
     """Keeps the copies in this cluster. One task: `run`."""
 
-    def __init__(self, site: str, table: Table, view: Picture, cluster: Cluster) -> None:
+    def __init__(self, site: str, table: Table, view: Picture, cluster: Cluster, notes: LocalNotes) -> None:
         self._site = site
         self._table = table
         self._view = view
         self._cluster = cluster
+        self._notes = notes
         self._wake = view.subscribe(keys.SPECS, keys.DRILLS)
         self._later: dict[str, float] = {}
 
@@ -117,18 +126,38 @@ class DrillCopies:
         seen = self._table.get(DRILL.plural, published.name)
         now = self._view.clock.monotonic()
         if spec is None or self._site in published.voices:
+            if seen is not None:
+                self._notes.unsay(seen.key, CONDITION)
             return  # Applied here; or just deleted here, and the store is about to learn of it.
         if now < self._later.get(published.name, 0.0):
             return
         if seen is not None:
             if is_copy(seen) and seen.annotations.get(COPY_OF) != digest_of(spec):
-                await self._cluster.change(path_of(DRILL, published.name), changes_of(seen, published, spec))
-                log.info("the copy of Drill %s follows its spec in %s", published.name, published.voices[0])
+                await self._follow(seen, published, spec)
+            self._notes.unsay(seen.key, CONDITION)
         elif now - published.since >= COPY_AFTER_S:
             namespace = published.name.partition("/")[0]
             path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{DRILL.plural}"
             await self._cluster.post(path, copy_of(published, spec))
             log.info("Drill %s, applied in %s, is shown here", published.name, published.voices[0])
+
+    async def _follow(self, seen: Seen, published: PublishedDrill, spec: DrillSpec) -> None:
+        """Make the copy one of this spec. Raises ApiError; one that was refused is said on the copy."""
+        where = published.voices[0]
+        try:
+            await self._cluster.change(path_of(DRILL, published.name), changes_of(seen, published, spec))
+        except RefusedError as error:
+            no_right = _NO_RIGHT.search(str(error)) is not None
+            remedy = ""
+            if no_right:
+                remedy = (
+                    "; the chart grants it with policies.install. Or delete this copy: it is made anew within a minute "
+                    "as the Drill is now, and the reports kept here go with it"
+                )
+            message = f"this copy shows an earlier spec than {where} has, by which the Drill runs: {error}{remedy}"
+            self._notes.say(seen.key, Said(CONDITION, "False", "NotAllowed" if no_right else "Failed", message))
+            raise
+        log.info("the copy of Drill %s follows its spec in %s", published.name, where)
 
     def _under_way(self, name: str) -> bool:
         entry = self._view.snapshot.drills.get(name)

@@ -62,7 +62,7 @@ class Operator:
         self.hold = HoldDesk(settings.site, store, clock, self._hold_complaint)
         self.mirror = StatusMirror(settings.site, self.table, self.view, cluster, self.notes)
         self.shifts = ShiftExchange(settings.site, self.table, self.view, store, cluster, self.notes)
-        self.drills = DrillCopies(settings.site, self.table, self.view, cluster)
+        self.drills = DrillCopies(settings.site, self.table, self.view, cluster, self.notes)
         self.reports = DrillReports(self.table, self.view, cluster, self.notes)
         self.deployments = Deployments(settings.site, self.table, self.view, cluster, self.notes)
         self.words = LeasedWords(

@@ -73,4 +73,12 @@ async def test_a_softswitch_that_does_not_say_its_version_is_none_the_worse() ->
     softswitch = KamailioSoftswitch(http)  # type: ignore[arg-type]
     found = [await softswitch.state() for _ in range(3)]
     assert [(one.uptime, one.version) for one in found] == [(100, "")] * 3
-    assert http.asked.count("core.version") == 1
+
+
+async def test_a_softswitch_that_could_not_say_its_version_is_asked_again() -> None:
+    http = Answers(**kamailio(100, {"error": {"code": 500, "message": "busy"}}))
+    softswitch = KamailioSoftswitch(http)  # type: ignore[arg-type]
+    assert (await softswitch.state()).version == ""
+    http.answers = kamailio(110, {"result": "kamailio 5.6.3"})
+    assert [(await softswitch.state()).version for _ in range(2)] == ["kamailio 5.6.3"] * 2
+    assert http.asked.count("core.version") == 2

@@ -124,6 +124,14 @@ def test_reports_of_drills_may_be_made_and_deleted_where_it_is_said_and_nothing_
     assert all(one["subjects"][0]["name"] == "tandem" for one in bindings)
 
 
+@pytest.mark.parametrize("policies", [True, False])
+def test_drills_may_be_changed_only_with_the_policy_that_holds_it_to_copies(policies: bool) -> None:
+    rendered = render(values(policies={"install": policies}))
+    (operator,) = [one for one in of_kind(rendered, "ClusterRole") if one["metadata"]["name"] == "tandem-operator"]
+    assert any("drills" in rule["resources"] and "patch" in rule["verbs"] for rule in operator["rules"]) is policies
+    assert any(found["metadata"]["name"] == "tandem-own-drills" for found in of_kind(rendered, POLICIES)) is policies
+
+
 def test_every_policy_is_bound_and_denies(objects: list[dict[str, Any]]) -> None:
     bound = {
         found["spec"]["policyName"]: found["spec"]["validationActions"]

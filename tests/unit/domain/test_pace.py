@@ -4,25 +4,23 @@ import pytest
 
 from tandem.constants import FINISH_INTERVAL_S, PACE_GROUPS_PER_S, PACE_INTERVAL_S, TXN_OPERATIONS
 from tandem.domain import keys
-from tandem.domain.pace import GroupPace, Leaving, Reception, next_pace, split
+from tandem.domain.pace import GroupPace, Leaving, Reception, needed_s, next_pace, split
 from tandem.domain.records import MovesOfShift, MovesRecord, PlacementRecord
 from tests.unit.domain.world import World
 
-EAST = frozenset({"east"})
-
 
 def test_without_a_pace_nobody_is_held_back() -> None:
-    assert split(0, [Leaving("g", "hotel", 10, EAST)]) == {"g": GroupPace(0.0, 0.0)}
+    assert split(0, [Leaving("g", "hotel", {"east": 10})]) == {"g": GroupPace(0.0, 0.0)}
 
 
 @pytest.mark.parametrize(
     "leaving",
     [
-        pytest.param([Leaving("a", "hotel", 100, EAST)], id="one-group"),
-        pytest.param([Leaving(f"g{n}", "hotel", 5, EAST) for n in range(200)], id="two-hundred-groups"),
-        pytest.param([Leaving("a", "hotel", 90, EAST), Leaving("b", "flight", 10, EAST)], id="two-systems"),
-        pytest.param([Leaving("a", "hotel", 90, frozenset({"east", "north"}))], id="from-two-sites"),
-        pytest.param([Leaving("a", "hotel", 0, EAST), Leaving("b", "hotel", 0, EAST)], id="at-night"),
+        pytest.param([Leaving("a", "hotel", {"east": 100})], id="one-group"),
+        pytest.param([Leaving(f"g{n}", "hotel", {"east": 5}) for n in range(200)], id="two-hundred-groups"),
+        pytest.param([Leaving("a", "hotel", {"east": 90}), Leaving("b", "flight", {"east": 10})], id="two-systems"),
+        pytest.param([Leaving("a", "hotel", {"east": 60, "north": 30})], id="from-two-sites"),
+        pytest.param([Leaving("a", "hotel", {"east": 0}), Leaving("b", "hotel", {"east": 0})], id="at-night"),
     ],
 )
 def test_all_parts_add_up_to_the_pace(leaving: list[Leaving]) -> None:
@@ -35,8 +33,37 @@ def test_all_parts_add_up_to_the_pace(leaving: list[Leaving]) -> None:
 
 
 def test_each_group_has_its_part_by_its_agents() -> None:
-    found = split(10, [Leaving("small", "hotel", 10, EAST), Leaving("big", "hotel", 90, EAST)])
+    found = split(10, [Leaving("small", "hotel", {"east": 10}), Leaving("big", "hotel", {"east": 90})])
     assert found == {"small": GroupPace(1.0, 10.0), "big": GroupPace(9.0, 10.0)}
+
+
+@pytest.mark.parametrize(
+    ("pace", "leaving", "there", "seconds"),
+    [
+        pytest.param(5, [Leaving("a", "hotel", {"east": 1000})], {}, 200, id="from-one-site"),
+        pytest.param(5, [Leaving("a", "hotel", {"east": 500, "north": 500})], {}, 200, id="evenly-from-two"),
+        pytest.param(5, [Leaving("a", "hotel", {"east": 900, "north": 100})], {}, 360, id="unevenly-from-two"),
+        pytest.param(
+            5, [Leaving("a", "hotel", {"east": 900}), Leaving("b", "hotel", {"north": 100})], {}, 360, id="by-groups"
+        ),
+        pytest.param(
+            5, [Leaving("a", "hotel", {"east": 90}), Leaving("b", "flight", {"east": 10})], {}, 20, id="two-systems"
+        ),
+        pytest.param(
+            5,
+            [Leaving("a", "hotel", {"east": 500, "north": 500})],
+            {("east", "hotel"): 900.0, ("north", "hotel"): 100.0, ("west", "hotel"): 5000.0},
+            360,
+            id="more-than-planned-are-there",
+        ),
+        pytest.param(0, [Leaving("a", "hotel", {"east": 1000})], {}, 0, id="no-pace"),
+        pytest.param(5, [], {}, 0, id="nobody"),
+    ],
+)
+def test_a_wave_needs_as_long_as_the_cti_with_most_of_its_agents(
+    pace: float, leaving: list[Leaving], there: dict[tuple[str, str], float], seconds: float
+) -> None:
+    assert needed_s(pace, leaving, there) == pytest.approx(seconds)
 
 
 def two_groups(**spec: object) -> World:

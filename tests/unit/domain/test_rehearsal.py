@@ -1,16 +1,22 @@
 """A rehearsed failover: whose words count for what, what is committed on them, and what ends it."""
 
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tandem.constants import DOWN_EXTRA_S, REHEARSAL_MOST_S, TXN_OPERATIONS
+from tandem.api.agentgroup import Drain
+from tandem.api.drill import DrillSpec
+from tandem.api.shift import ShiftPlan
+from tandem.constants import DOWN_EXTRA_S, REHEARSAL_MOST_S, STAY_GRACE_S, TXN_OPERATIONS
 from tandem.domain import keys
 from tandem.domain.capabilities import CTICapabilities
+from tandem.domain.drill_legs import longest_ways_s
 from tandem.domain.reasons import Reason
 from tandem.domain.records import (
     FailoverRecord,
+    GroupPlan,
     GroupReport,
     RehearsedRecord,
     SystemReport,
@@ -295,6 +301,19 @@ def test_its_windows_hold_the_way_out_at_once_and_the_way_back_by_waves(waves: t
     world.settle()
     assert (world.state.phase == "Out") is starts, world.state.message
     assert starts or world.state.reason == Reason.OUTSIDE_WINDOWS
+
+
+def test_its_way_back_has_the_time_that_the_fullest_of_its_ctis_needs() -> None:
+    """Of 100 agents 90 come back from west and 10 from north, each at half of the pace of 1: 180 s in every wave."""
+    moves = {"east>west": "0-89", "east>north": "90-99"}
+    part = GroupPlan(
+        group=GROUP, system="hotel", agents=100, to="west", moves=moves, waves=(moves,), before={}, after={}
+    )
+    plan = SimpleNamespace(groups=(part,), planned=ShiftPlan(longest="20s"))
+    drain = Drain.model_validate({"maxTalk": "10s", "maxWrapUp": "5s"})
+    spec = DrillSpec.model_validate({**SPEC, "shift": {**SPEC["shift"], "pace": 1, "waves": [50, 100]}})  # type: ignore[dict-item]
+    _, back_s = longest_ways_s(spec, plan, [SimpleNamespace(group=GROUP, drain=drain)])  # type: ignore[arg-type, list-item]
+    assert back_s == 2 * (180 + 15 + STAY_GRACE_S)
 
 
 def _shift() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tandem.api.common import duration_seconds
 from tandem.constants import (
     FINISH_INTERVAL_S,
     FORCE_GRACE_S,
@@ -16,6 +17,7 @@ from tandem.constants import (
 from tandem.domain import decide, keys
 from tandem.domain.reasons import Reason
 from tandem.domain.records import ShiftRecord
+from tests.unit.domain.test_failover import three_cities
 from tests.unit.domain.world import GROUP, World, site_spec
 
 SHIFT = "callcenter/s1"
@@ -479,6 +481,34 @@ def test_a_pace_gives_the_wave_the_time_it_needs() -> None:
     world.advance(0.2)
     world.settle()
     assert world.shift_record().reason == Reason.AGENTS_STAY
+
+
+@pytest.mark.parametrize(
+    ("home", "east", "north"),
+    [
+        pytest.param({"east": "0-89", "north": "90-99"}, dict.fromkeys(range(90), 1), {90: 10}, id="by-the-map"),
+        pytest.param({"east": "0-49", "north": "50-99"}, {0: 90}, {50: 10}, id="in-fact"),
+    ],
+)
+def test_agents_who_leave_unevenly_have_the_time_that_the_fullest_cti_needs(
+    home: dict[str, str], east: dict[int, int], north: dict[int, int]
+) -> None:
+    """Each of two CTIs has half of the pace of 1: 90 agents of one of them take 180 s, whatever the other has."""
+    world = three_cities()
+    world.put(keys.placement(GROUP), world.record().model_copy(update={"map": home}))
+    world.sessions("east", GROUP, east)
+    world.sessions("north", GROUP, north)
+    world.shift(**ALL_HOTEL, pace=1, drain={"maxTalk": "10s", "maxWrapUp": "5s"})
+    world.settle()
+    assert world.record().together_pace == 0.5
+    waits = 180 + 15 + STAY_GRACE_S
+    assert duration_seconds(world.shift_record().planned.longest) == round(waits + VERIFY_S)
+    world.advance(waits - 0.1)
+    world.settle()
+    assert world.shift_record().phase == "Moving"
+    world.advance(0.2)
+    world.settle()
+    assert world.shift_record().phase != "Moving"
 
 
 def test_each_wave_has_the_time_that_its_own_agents_need() -> None:

@@ -14,6 +14,7 @@ from tandem.engine.ports import KeyValue
 from tandem.engine.wakeup import Signal
 from tandem.operator.cluster import ApiError, RefusedError, TakenError
 from tandem.operator.drill_copies import DrillCopies, copy_of, digest_of, is_copy
+from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Table
 from tandem.operator.publish import differs, record_of
 from tests.support.manifests import annotated, drill
@@ -127,7 +128,8 @@ class Scene:
             subscribe=lambda *_: Signal(),
             clock=SimpleNamespace(monotonic=lambda: self.now),
         )
-        self.copies = DrillCopies("east", self.table, view, self.api)  # type: ignore[arg-type]
+        self.notes = LocalNotes()
+        self.copies = DrillCopies("east", self.table, view, self.api, self.notes)  # type: ignore[arg-type]
 
     def applied(self, **changes: Any) -> None:
         """West's manifest is this one."""
@@ -193,3 +195,42 @@ async def test_a_change_that_was_refused_is_tried_again(refusal: ApiError, secon
         assert await scene.round() == spec()
     scene.now += seconds
     assert await scene.round() == spec(hold="1h")
+
+
+NO_RIGHT = (
+    'drills.tandem.dev "monthly" is forbidden: User "system:serviceaccount:tandem-system:tandem" cannot patch resource '
+    '"drills" in API group "tandem.dev" in the namespace "callcenter"'
+)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason", "remedy"), [(NO_RIGHT, "NotAllowed", True), ("no such field", "Failed", False)]
+)
+async def test_a_copy_that_may_not_follow_says_so_until_it_does(refusal: str, reason: str, remedy: bool) -> None:
+    scene = Scene()
+    await scene.copied()
+    key = (DRILL.plural, "callcenter/monthly")
+    assert scene.notes.of(key) == []
+    scene.applied(hold="1h")
+    scene.api.refusals = [RefusedError(refusal)]
+    assert await scene.round() == spec()  # and it was not deleted: `Api.delete`
+    (said,) = scene.notes.of(key)
+    assert (said.type, said.status, said.reason) == ("CopyFollows", "False", reason)
+    assert refusal in said.message
+    assert "an earlier spec than west has" in said.message
+    assert ("delete this copy" in said.message, "policies.install" in said.message) == (remedy, remedy)
+    scene.now += 60
+    assert await scene.round() == spec(hold="1h")
+    assert scene.notes.of(key) == []
+
+
+async def test_a_copy_that_could_not_follow_is_none_any_more_once_it_is_applied_here() -> None:
+    scene = Scene()
+    await scene.copied()
+    scene.applied(hold="1h")
+    scene.api.refusals = [RefusedError(NO_RIGHT)]
+    await scene.round()
+    published = PublishedDrill("callcenter/monthly", spec(hold="1h"), True, "", 0.0, ("east", "west"), {}, ())
+    scene.snapshot.drill_specs = {published.name: published}
+    await scene.copies.round()
+    assert scene.notes.of((DRILL.plural, "callcenter/monthly")) == []

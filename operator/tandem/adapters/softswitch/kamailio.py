@@ -94,14 +94,14 @@ class KamailioSoftswitch:
         # Counters, which are cheap at any size; `ul.dump` and the list of dialogs are not.
         fetched = await self._call("stats.fetchn", "usrloc:", "dialog:", "script:")
         counts = self._http.read(_Counts, fetched, "stats.fetchn")
-        return SoftswitchState(uptime.uptime, counts.registered, counts.calls, self._version)
+        return SoftswitchState(uptime.uptime, counts.registered, counts.calls, self._version or "")
 
-    async def _ask_version(self) -> str:
-        """Once for each life; nothing depends on it, so one that will not say it is none the worse."""
+    async def _ask_version(self) -> str | None:
+        """Until it has been said, once in each life; nothing depends on it, so None, to be asked again, is no error."""
         try:
             said = await self._call("core.version")
         except AdapterError:
-            return ""
+            return None
         return str(said[0] if isinstance(said, list) and said else said)
 
     async def push(
