@@ -35,7 +35,7 @@ from tandem.domain.drill_turn import DrillTurn, ended
 from tandem.domain.placement import BucketMap
 from tandem.domain.plan import reserve
 from tandem.domain.quarantine import failing
-from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.reasons import GATE_REASONS, Reason, Refusal
 from tandem.domain.records import DrillAnswerRecord, DrillDue, DrillLegRecord, DrillRecord, DrillRunRecord
 from tandem.domain.schedule import latest_due, next_after
 from tandem.domain.snapshot import DrillEntry, Instant, ShiftEntry, Snapshot
@@ -423,23 +423,14 @@ PHASES: Final[dict[str, Callable[[DrillTurn], None]]] = {
 
 # -- what phases share
 
-_WAITS: Final = frozenset(
-    {
-        Reason.HELD,
-        Reason.SPEC_NOT_CONSISTENT,
-        Reason.MAINTENANCE,
-        Reason.QUARANTINED,
-        Reason.TARGET_NOT_USABLE,
-        Reason.WAITING_FOR_REPLICAS,
-        Reason.TARGET_TEST_FAILED,
-        Reason.TOO_FEW_SIGNED_IN,
-        Reason.SIGN_INS_TOO_SLOW,
-        Reason.CALLS_NOT_TAKEN,
-        Reason.ALARM_FIRING,
-        Reason.ALARM_PENDING,
-        Reason.ALARM_UNKNOWN,
-    }
-)
+_WAITS: Final = GATE_REASONS | {
+    Reason.HELD,
+    Reason.SPEC_NOT_CONSISTENT,
+    Reason.MAINTENANCE,
+    Reason.QUARANTINED,
+    Reason.TARGET_NOT_USABLE,
+    Reason.WAITING_FOR_REPLICAS,
+}
 """Reasons of a Shift that waits for the world, or for a person."""
 
 

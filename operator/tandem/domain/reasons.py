@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Reason(StrEnum):
@@ -96,6 +97,20 @@ class Reason(StrEnum):
     FAILOVER_REHEARSED = "FailoverRehearsed"
     LOSS_NOT_CONFIRMED = "LossNotConfirmed"
     REHEARSAL_ENDED = "RehearsalEnded"
+
+
+GATE_REASONS: Final = frozenset(
+    {
+        Reason.TARGET_TEST_FAILED,
+        Reason.TOO_FEW_SIGNED_IN,
+        Reason.SIGN_INS_TOO_SLOW,
+        Reason.CALLS_NOT_TAKEN,
+        Reason.ALARM_FIRING,
+        Reason.ALARM_PENDING,
+        Reason.ALARM_UNKNOWN,
+    }
+)
+"""Why a wave does not begin though nothing forbids it: what was measured. `Observing` is no news: it ends by itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from tandem.api.shift import FINISHED
 from tandem.domain import keys
 from tandem.domain.abort import going_back
 from tandem.domain.history import WAITS
-from tandem.domain.reasons import Reason
+from tandem.domain.reasons import GATE_REASONS, Reason
 from tandem.domain.records import DrillRunRecord, ShiftRecord
 from tandem.domain.snapshot import DrillEntry, Instant, ShiftEntry, Snapshot
 from tandem.domain.verdicts import State, next_confirmation, site_verdict
@@ -153,16 +153,7 @@ def _wait_of(record: ShiftRecord) -> str:
     return record.reason if waits else ""
 
 
-_WAITS: Final = WAITS | {
-    Reason.TARGET_TEST_FAILED,
-    Reason.OBSERVING,
-    Reason.TOO_FEW_SIGNED_IN,
-    Reason.SIGN_INS_TOO_SLOW,
-    Reason.CALLS_NOT_TAKEN,
-    Reason.ALARM_FIRING,
-    Reason.ALARM_PENDING,
-    Reason.ALARM_UNKNOWN,
-}
+_WAITS: Final = WAITS | GATE_REASONS | {Reason.OBSERVING}
 """Reasons for which a Shift waits, gates included. Every Shift waits for its target's test: that is no news."""
 
 _NEWS: Final = {
