@@ -6,7 +6,7 @@ The CTI that agents leave chooses them and lets them go; the one that they enter
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from tandem.domain.reasons import Reason, Refusal
 
@@ -17,7 +17,7 @@ class CTICapabilities(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     selection: Literal["Bucket", "AgentList", "Count", "WholeGroup"] = "Bucket"
-    percent_step: int = 1
+    percent_step: int = Field(default=1, ge=1)
     drain: bool = True
     forced: bool = True
     admission: Literal["Door", "Push", "None"] = "Door"
@@ -48,7 +48,7 @@ def of_the_leaving_side(found: CTICapabilities, *, forced: bool) -> Iterable[Sta
     else:
         yield False, "a group leaves as a whole: no canary, no waves, no percentages"
     if found.percent_step > 1:
-        yield False, f"shares change in steps of {found.percent_step} %"
+        yield False, f"shares change in steps of {found.percent_step} %: waves are rounded up to them"
     if forced:
         yield True, "nobody is waited for: agents leave in the middle of a call, which goes on"
     else:
@@ -75,8 +75,13 @@ def of_the_receiving_side(found: CTICapabilities) -> Iterable[Statement]:
         yield False, "agents have another identity there than at the site that they leave"
 
 
-def unsupported(found: CTICapabilities, where: str, *, forced: bool, whole: bool) -> Refusal | None:
-    """Why the CTI at `where` cannot let agents go as planned. `whole`: all of the group leaves at once."""
+def unsupported(found: CTICapabilities, where: str, *, forced: bool, whole: bool, leaving: int) -> Refusal | None:
+    """Why the CTI at `where` cannot let agents go as planned.
+
+    Args:
+        whole: Whether all of the group leaves at once.
+        leaving: Percent of the group that leaves there in all.
+    """
     if forced and not found.forced:
         why, remedy = "cannot make agents leave in the middle of a call", "use mode Graceful"
     elif not forced and not found.drain:
@@ -86,6 +91,10 @@ def unsupported(found: CTICapabilities, where: str, *, forced: bool, whole: bool
         )
     elif found.selection == "WholeGroup" and not whole:
         why, remedy = "moves a group as a whole only", "set percent to 100 and waves to [100]"
+    elif leaving % found.percent_step:
+        step = found.percent_step
+        why = f"changes a share in steps of {step} % only, and {leaving} % of the group would leave"
+        remedy = f"choose percent (or the shares) so that a multiple of {step} leaves"
     else:
         return None
     return Refusal(Reason.UNSUPPORTED_BY_CTI, f"the CTI of {where} {why}; {remedy}")

@@ -215,6 +215,8 @@ class Part:
     """Waves are widened for each system by itself: each has its own softswitch and CTI to be tried."""
     rank: int = 0
     """Parts of a lower rank are done before those of a higher one begin."""
+    step: int = 1
+    """Buckets, each one per cent of the group, by which its CTI can change a share: waves are rounded up to them."""
 
 
 def split_waves(parts: Sequence[Part], percents: Sequence[int]) -> tuple[tuple[dict[int, Slot], ...], ...]:
@@ -246,6 +248,13 @@ def split_waves(parts: Sequence[Part], percents: Sequence[int]) -> tuple[tuple[d
             cuts.append(ends)
     for members in systems.values():
         _join_small_end(cuts, members, counted)
+    cuts = [
+        [
+            min(-(-end // part.step) * part.step, len(order))
+            for end, part, order in zip(cut, parts, ordered, strict=True)
+        ]
+        for cut in cuts
+    ]
     # One system's small end may have been all that there was in a wave: a wave in which nobody moves is none.
     cuts = [cut for cut, before in zip(cuts, [None, *cuts], strict=False) if cut != before]
     waves = [

@@ -74,6 +74,8 @@ class _Group:
     after: BucketMap
     agents: Mapping[int, float]
     """Agents per moving bucket: those signed in; where the city does not report, those expected."""
+    step: int
+    """Percent by which the CTIs that it leaves can change a share."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ def make_plan(
             return Refusal(Reason.STILL_MOVING, message, temporary=True)
         if moves:
             after = wish.placed.map.change({bucket: Slot(move.to) for bucket, move in moves.items()})
-            groups.append(_Group(wish, moves, after, _agents_per_bucket(snapshot, wish, moves)))
+            agents = _agents_per_bucket(snapshot, wish, moves)
+            groups.append(_Group(wish, moves, after, agents, _step(snapshot, wish, moves)))
     if not groups:
         names = ", ".join(wish.group for wish in wishes)
         return Refusal(Reason.NOTHING_TO_MOVE, f"{names}: every bucket is where it is wanted, or on its way there")
@@ -163,7 +166,10 @@ def unsupported_by_cti(request: _Request) -> Refusal | None:
             if report is None or report.capabilities is None:
                 continue  # nobody knows: the plan says so
             whole = site not in group.after.touched_shares and len(group.wish.waves) == 1
-            refusal = unsupported(report.capabilities, f"{system} at {site}", forced=group.wish.forced, whole=whole)
+            leaving = sum(move.site == site for move in group.moves.values())
+            refusal = unsupported(
+                report.capabilities, f"{system} at {site}", forced=group.wish.forced, whole=whole, leaving=leaving
+            )
             if refusal is not None:
                 return refusal
     return None
@@ -277,9 +283,15 @@ def _agents_per_bucket(snapshot: Snapshot, wish: Wish, moves: Moves) -> dict[int
     return found
 
 
+def _step(snapshot: Snapshot, wish: Wish, moves: Moves) -> int:
+    reports = (snapshot.report(site, wish.spec.system) for site in {move.site for move in moves.values()})
+    return max((found.capabilities.percent_step for found in reports if found and found.capabilities), default=1)
+
+
 def _group_plans(groups: Sequence[_Group]) -> tuple[GroupPlan, ...]:
     parts = [
-        Part(group.moves, _present_or_expected(group), group.wish.spec.system, group.wish.rank) for group in groups
+        Part(group.moves, _present_or_expected(group), group.wish.spec.system, group.wish.rank, group.step)
+        for group in groups
     ]
     waves = split_waves(parts, groups[0].wish.waves)
     return tuple(_group_plan(group, waves_of) for group, waves_of in zip(groups, waves, strict=True))

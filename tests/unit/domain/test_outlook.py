@@ -8,6 +8,7 @@ from tandem.api.shift import AgentLoad, Load, RateInPlan, ShiftPlan
 from tandem.domain import keys
 from tandem.domain.capabilities import CTICapabilities
 from tandem.domain.outlook import GROUPS_IN_TEXT, groups_in
+from tandem.domain.placement import parse_moves
 from tandem.domain.reasons import Reason
 from tandem.domain.records import ShiftRecord
 from tests.unit.domain.world import GROUP, World, site_spec
@@ -178,6 +179,7 @@ def test_a_cti_that_can_do_everything_leaves_no_limit_but_that_nobody_tries_it()
         ({"drain": False}, {}, "use mode Forced"),
         ({"selection": "WholeGroup"}, {"percent": 50}, "set percent to 100 and waves to [100]"),
         ({"selection": "WholeGroup"}, {"waves": [5, 100]}, "set percent to 100 and waves to [100]"),
+        ({"percent_step": 10}, {"percent": 25}, "choose percent (or the shares) so that a multiple of 10 leaves"),
     ],
 )
 def test_what_the_cti_cannot_do_is_refused(capabilities: dict[str, Any], spec: dict[str, Any], words: str) -> None:
@@ -187,6 +189,13 @@ def test_what_the_cti_cannot_do_is_refused(capabilities: dict[str, Any], spec: d
     assert (record.phase, record.reason) == ("Failed", Reason.UNSUPPORTED_BY_CTI)
     assert "the CTI of hotel at east" in record.message
     assert words in record.message
+
+
+def test_waves_are_rounded_up_to_what_the_cti_can_do() -> None:
+    world = a_world()
+    say(world, "east", capabilities=CTICapabilities(percent_step=20))
+    record = planned(world, waves=[5, 50, 100])
+    assert [[len(parse_moves(wave)) for wave in plan.waves] for plan in record.plan] == [[20, 40, 40]]
 
 
 def test_a_cti_that_moves_groups_as_a_whole_moves_a_group_as_a_whole() -> None:

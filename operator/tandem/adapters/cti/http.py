@@ -99,7 +99,7 @@ class _Capabilities(_Read):
     model_config = ConfigDict(alias_generator=to_camel)
 
     selection: Literal["Bucket", "AgentList", "Count", "WholeGroup"]
-    percent_step: int
+    percent_step: int = Field(ge=1)
     drain: bool
     forced: bool
     admission: Literal["Door", "Push", "None"]
