@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from tandem.api.common import duration_seconds, duration_text
 from tandem.api.drill import DrillSpec
 from tandem.domain.alarms import alarms_refusal, watch_of_drill
 from tandem.domain.capacity import Ledger
-from tandem.domain.drill_legs import longest_ways_s, overbooked, plan_out
+from tandem.domain.drill_legs import least_run_s, longest_ways_s, overbooked, plan_out, shift_record, way_out
 from tandem.domain.forecast import Forecast
 from tandem.domain.placement import BucketMap
 from tandem.domain.plan import Plan, hold_refusal
@@ -16,9 +17,10 @@ from tandem.domain.quarantine import quarantined
 from tandem.domain.readiness import failover_readiness
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import DrillRecord
+from tandem.domain.selection import wishes_of
 from tandem.domain.snapshot import DrillEntry, Instant, PublishedDrill, Snapshot
 from tandem.domain.verdicts import State, site_verdict
-from tandem.domain.windows import windows_refusal
+from tandem.domain.windows import longest_opening_s, windows_refusal
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,25 @@ class Start:
     """Seconds that the way out takes at most."""
     back_s: float
     """The same of the way back."""
+
+
+def never_fits(snapshot: Snapshot, namespace: str, spec: DrillSpec, now: Instant) -> Refusal | None:
+    """Windows that can hold no run of this Drill, whenever it is due and however few agents there are."""
+    opening_s = longest_opening_s(spec.windows)
+    if opening_s == inf:
+        return None
+    wishes = wishes_of(snapshot, namespace, shift_record(snapshot, way_out(spec.shift, spec.failover), "", now))
+    if isinstance(wishes, Refusal):
+        return None  # It says so when it is due.
+    least_s = least_run_s(spec, wishes)
+    if least_s < opening_s:
+        return None
+    message = (
+        f"spec.windows leaves at most {duration_text(opening_s)} in one piece, and a run has to fit into it with at "
+        f"least {duration_text(least_s)}: {spec.hold} there, and on both ways maxTalk and maxWrapUp of who may be in a "
+        "call; widen the windows, shorten spec.hold, or state a shorter spec.shift.drain"
+    )
+    return Refusal(Reason.OUTSIDE_WINDOWS, message)
 
 
 def world_refusal(question: Question) -> Refusal | None:

@@ -8,7 +8,7 @@ from tandem.api.common import duration_seconds
 from tandem.api.drill import DrillSpec, LostSite, Rehearsal
 from tandem.api.gates import Gates
 from tandem.api.shift import ShiftSpec
-from tandem.constants import REHEARSAL_MOST_S
+from tandem.constants import REHEARSAL_MOST_S, VERIFY_S
 from tandem.domain import keys
 from tandem.domain.buckets import format_ranges
 from tandem.domain.capacity import Ledger, no_capacity
@@ -127,6 +127,12 @@ def longest_ways_s(spec: DrillSpec, plan: Plan, wishes: Sequence[Wish]) -> tuple
     going = {part.group for part in plan.groups}
     waits = [longest_s(wish.drain, leaving_s) for wish in wishes if wish.group in going]
     return REHEARSAL_MOST_S + move_s, len(spec.shift.waves) * max(move_s, *waits)
+
+
+def least_run_s(spec: DrillSpec, wishes: Sequence[Wish]) -> float:
+    """Seconds that the windows have to hold whatever is planned: one wave each way, and no time for a pace."""
+    way_s = min((longest_s(wish.drain, 0.0) for wish in wishes), default=0.0) + VERIFY_S
+    return duration_seconds(spec.hold) + 2 * way_s + (REHEARSAL_MOST_S if spec.failover is not None else 0.0)
 
 
 def plan_back(snapshot: Snapshot, ledger: Ledger, run: DrillRunRecord, busy: Mapping[str, str]) -> Plan | Refusal:

@@ -1,7 +1,9 @@
 """Windows: whether a Drill may run from now until it is over."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import pairwise
+from math import inf
 from zoneinfo import ZoneInfo
 
 from tandem.api.drill import WEEKDAYS, Window, Windows
@@ -9,6 +11,8 @@ from tandem.domain.reasons import Reason, Refusal
 
 _DAY = timedelta(days=1)
 _MINUTE_S = 60
+_WEEK_S = 7 * 86_400
+_DAYS_LOOKED_AT = 16  # two weeks and a bit: a piece may reach from one into the next
 
 
 def covers(window: Window, local: datetime) -> bool:
@@ -19,14 +23,40 @@ def covers(window: Window, local: datetime) -> bool:
         day = begin.isoformat()
         if (window.first_date and day < window.first_date) or (window.last_date and day > window.last_date):
             continue
-        start = datetime.combine(begin, time.fromisoformat(window.from_))
-        whole_day = window.until == "24:00"
-        end = datetime.combine(begin, time() if whole_day else time.fromisoformat(window.until))
-        if whole_day or end <= start:
-            end += _DAY
+        start, end = _span(window, begin)
         if start <= local < end:
             return True
     return False
+
+
+def _span(window: Window, begin: date) -> tuple[datetime, datetime]:
+    """The window that begins on this day."""
+    start = datetime.combine(begin, time.fromisoformat(window.from_))
+    whole_day = window.until == "24:00"
+    end = datetime.combine(begin, time() if whole_day else time.fromisoformat(window.until))
+    return start, end + _DAY if whole_day or end <= start else end
+
+
+@lru_cache(maxsize=256)
+def longest_opening_s(windows: Windows) -> float:
+    """Most seconds in one piece that the windows of any week leave, by the clock on the wall; inf: no end.
+
+    Never too little: dates only take from what the days of the week leave, so those of `allowed` are not looked at,
+    and what is blocked on some dates only is left out.
+    """
+    allowed = [window.model_copy(update={"first_date": None, "last_date": None}) for window in windows.allowed]
+    blocked = [window for window in windows.blocked if not window.first_date and not window.last_date]
+    days = [date(2024, 1, 1) + _DAY * day for day in range(_DAYS_LOOKED_AT)]  # begins on a Monday; any would do
+    spans = [_span(window, day) for window in (*allowed, *blocked) for day in days]
+    first_at, end_at = (datetime.combine(day, time()) for day in (days[1], days[-1]))  # the day before reaches into it
+    edges = {first_at, end_at} | {edge for span in spans for edge in span if first_at < edge < end_at}
+    longest = piece = 0.0
+    for first, then in pairwise(sorted(edges)):
+        is_open = not allowed or any(covers(window, first) for window in allowed)
+        is_open = is_open and not any(covers(window, first) for window in blocked)
+        piece = piece + (then - first).total_seconds() if is_open else 0.0
+        longest = max(longest, piece)
+    return inf if longest >= _WEEK_S else longest
 
 
 def windows_refusal(windows: Windows, zone: str, start: float, lasts_s: float, what: str) -> Refusal | None:

@@ -14,12 +14,13 @@ from tandem.api.drill import (
 )
 from tandem.api.shift import SwitchTimes
 from tandem.domain.alarms import judgements, watch_of_drill
+from tandem.domain.drill_checks import never_fits
 from tandem.domain.drill_legs import figures
 from tandem.domain.drill_names import config_map_name
 from tandem.domain.drill_requests import parse_request
 from tandem.domain.records import DrillLegRecord, DrillRecord, DrillRunRecord
 from tandem.domain.schedule import next_after
-from tandem.domain.snapshot import PublishedDrill, Snapshot
+from tandem.domain.snapshot import Instant, PublishedDrill, Snapshot
 from tandem.operator.objects import Seen
 from tandem.operator.statuses.common import Said, Scene, blindness, gap_text, rfc3339, settle
 
@@ -121,6 +122,10 @@ def _readiness(scene: Scene, seen: Seen, published: PublishedDrill | None, recor
         return _not("Reconciling", "Publishing", "the locations have not read this Drill yet")
     if not published.consistent:
         return _not("Stalled", "SpecNotConsistent", published.message)
+    if record.run is None:
+        never = never_fits(scene.snapshot, seen.namespace, seen.spec, Instant(0.0, scene.now))
+        if never is not None:
+            return _not("Stalled", "WindowsTooShort", never.message)
     return [Said("Ready", "True", record.reason or "Waiting", record.message or "waits for its time")]
 
 
