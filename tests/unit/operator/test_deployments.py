@@ -8,17 +8,16 @@ import pytest
 
 from tandem.domain import keys
 from tandem.domain.records import ReplicasRecord
-from tandem.engine.picture import Picture
 from tandem.engine.ports import Delete, Put
 from tandem.operator.deployments import Deployments
 from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Table
 from tests.support.manifests import site
-from tests.support.memory_store import MemoryEtcd
 from tests.unit.domain.test_replicas import a_world, east_dies, ready, west
 from tests.unit.domain.world import World
-from tests.unit.engine.virtual import VirtualClock, run_virtual
+from tests.unit.engine.virtual import run_virtual
 from tests.unit.operator.objects import seen
+from tests.unit.operator.on_store import OnStore
 
 
 class OneCluster:
@@ -67,25 +66,15 @@ async def test_they_come_up_as_well_where_newer_rules_refuse_the_site_that_is_ap
     assert await raised(world, cluster, detection={"interval": "50ms"}) == 3
 
 
-class Running:
-    """West's operator at its work, on a store of its own."""
+class Running(OnStore):
+    """West's operator at its work."""
 
     def __init__(self) -> None:
-        self.cluster, self.etcd, table = OneCluster(), MemoryEtcd(VirtualClock()), Table()
-        table.update(seen(site("west", systems=west()["systems"])))
-        self.view = Picture(self.etcd.client(), VirtualClock())
-        self.deployments = Deployments("west", table, self.view, self.cluster, LocalNotes())  # type: ignore[arg-type]
+        super().__init__()
+        self.cluster = OneCluster()
+        self.table.update(seen(site("west", systems=west()["systems"])))
+        self.work_with(Deployments("west", self.table, self.view, self.cluster, LocalNotes()))  # type: ignore[arg-type]
         self._written: dict[str, bytes] = {}
-
-    async def __aenter__(self) -> "Running":
-        self._tasks = [asyncio.create_task(run) for run in (self.view.run(), self.deployments.run())]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.etcd.aclose()
 
     def write(self, world: World) -> set[str]:
         """Bring the store to what the world's has; returns the keys that have changed."""
