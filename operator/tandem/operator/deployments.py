@@ -35,8 +35,9 @@ _LONG_MOVE_S: Final = 10.0
 """Seconds for which a system's patches wait while agents of it are on their way. They are for a CTI's next start, and
 each wakes up the cluster's controllers at the worst moment."""
 _SCALE_INTERVAL_S: Final = 5.0
+"""Seconds between two looks at a Deployment's replicas while no more of them are needed."""
 _REFUSED_S: Final = 30.0
-"""Seconds before something that was refused is tried again."""
+"""Seconds before something that was refused is tried again; replicas sooner, when more of them are needed."""
 
 
 def map_document(snapshot: Snapshot, system: str) -> dict[str, Any]:
@@ -178,10 +179,13 @@ class Deployments:
     async def _scale(self, deployment: str, scaling: Scaling, load: int) -> None:
         found = lever(scaling.mode, deployment)
         what = f"replicas of {deployment}"
-        if found is None or self._not_before.get(what, 0.0) > self._view.clock.monotonic():
-            return
-        self._not_before[what] = self._view.clock.monotonic() + _SCALE_INTERVAL_S
         wanted = wanted_replicas(load, scaling)
+        # An emergency, which needs more than at the last look, waits for no interval: not even after a refusal.
+        is_more = wanted > self._most_needed.get(what, (wanted, 0.0))[0]
+        now_s = self._view.clock.monotonic()
+        if found is None or (self._not_before.get(what, 0.0) > now_s and not is_more):
+            return
+        self._not_before[what] = now_s + _SCALE_INTERVAL_S
         calm_s = self._calm(what, wanted)
         try:
             now = await self._cluster.get(found.path)

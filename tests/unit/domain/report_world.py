@@ -58,6 +58,22 @@ class Journey:
     def arrived(self) -> float:
         return self.left + self.gap
 
+    def arrival(
+        self, source: str, to: str, *, at: float, gap: float, delay: DelayRecord, failed_over: bool = False
+    ) -> ArrivalRecord:
+        """What the CTI of the city `to` tells of it: signed in there at `at`, after `gap` seconds without a city."""
+        return ArrivalRecord(
+            account=self.account,
+            group=self.group,
+            bucket=self.bucket,
+            came_from=source,
+            to=to,
+            gap=gap,
+            at=at,
+            delay=delay,
+            failed_over=failed_over,
+        )
+
 
 def journeys(count: int, seed: int, rate: float = 1000.0) -> list[Journey]:
     """Most wait for their turn, one in twelve is in a call, and a few have no open connection to the other city."""
@@ -225,35 +241,14 @@ class ReportWorld(DrillWorld):
             self.write(out_since + 2.73, one, "lost", source, cause="Silent")
             self.write(there, one, "signed-in", other, cause="failover", gap=round(there - out_since, 6))
             delay = DelayRecord(kept=None, door_seconds=0.9, standby=True)
-            tally.add(
-                ArrivalRecord(
-                    account=one.account,
-                    group=one.group,
-                    bucket=one.bucket,
-                    came_from=source,
-                    to=other,
-                    gap=round(there - out_since, 4),
-                    at=there,
-                    delay=delay,
-                    failed_over=True,
-                )
-            )
+            gap = round(there - out_since, 4)
+            tally.add(one.arrival(source, other, at=there, gap=gap, delay=delay, failed_over=True))
         for one in arrived:
             self.write(commit + one.left, one, "released", source, to=other)
             self.write(commit + one.arrived, one, "signed-in", other, cause="ticket")
             kept = KeptRecord(call=one.call, wrapup=one.wrapup, turn=max(one.left - one.call - one.wrapup, 0.0))
-            tally.add(
-                ArrivalRecord(
-                    account=one.account,
-                    group=one.group,
-                    bucket=one.bucket,
-                    came_from=source,
-                    to=other,
-                    gap=one.gap,
-                    at=commit + one.arrived,
-                    delay=DelayRecord(kept=kept, door_seconds=0.0, standby=one.standby),
-                )
-            )
+            delay = DelayRecord(kept=kept, door_seconds=0.0, standby=one.standby)
+            tally.add(one.arrival(source, other, at=commit + one.arrived, gap=one.gap, delay=delay))
         self.advance(max((one.arrived for one in arrived), default=0.0) + 2.5)
         for site, group in itertools.product(self.cities, GROUPS):
             self.cut[site, group] += self.cut_per_way

@@ -78,15 +78,22 @@ def test_a_coordinator_that_is_lost_is_continued_by_the_next_one(stage: str) -> 
     assert len(world.snapshot.shifts) == 2
 
 
+def comes_back_after(world: DrillWorld, seconds: float) -> None:
+    """The hold time ends then: not 0.1 s earlier, and no later than 0.1 s after."""
+    world.advance(seconds - 0.1)
+    world.settle()
+    assert world.state.phase == "Holding"
+    world.advance(0.2)
+    world.settle()
+    assert world.state.phase == "Back"
+
+
 def test_the_hold_time_counts_on_when_an_engine_that_has_watched_takes_over() -> None:
     world = DrillWorld().holding()
     world.advance(HOLD_S - 10)
     world.successor()
     world.settle()
-    assert world.state.phase == "Holding"
-    world.advance(10.1)
-    world.settle()
-    assert world.state.phase == "Back"
+    comes_back_after(world, 10)
 
 
 def test_an_engine_that_has_not_watched_counts_the_hold_time_anew() -> None:
@@ -95,24 +102,14 @@ def test_an_engine_that_has_not_watched_counts_the_hold_time_anew() -> None:
     world.advance(HOLD_S - 10)
     world.another_coordinator()
     world.settle()
-    world.advance(HOLD_S - 0.1)
-    world.settle()
-    assert world.state.phase == "Holding"
-    world.advance(0.2)
-    world.settle()
-    assert world.state.phase == "Back"
+    comes_back_after(world, HOLD_S)
 
 
 @pytest.mark.parametrize("step", [3600.0, -3600.0])
 def test_a_wall_clock_that_is_set_shortens_no_hold_and_prolongs_none(step: float) -> None:
     world = DrillWorld().holding()
     world.wall_ahead = step
-    world.advance(HOLD_S - 0.1)
-    world.settle()
-    assert world.state.phase == "Holding"
-    world.advance(0.2)
-    world.settle()
-    assert world.state.phase == "Back"
+    comes_back_after(world, HOLD_S)
 
 
 @pytest.mark.parametrize("step", [3600.0, -3600.0])

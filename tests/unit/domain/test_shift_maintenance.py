@@ -7,7 +7,7 @@ import pytest
 from tandem.constants import PREPARE_PATIENCE_S, TXN_OPERATIONS
 from tandem.domain import keys
 from tandem.domain.reasons import Reason
-from tests.unit.domain.test_shifts import ALL_HOTEL, a_world, leave, two_waves
+from tests.unit.domain.test_shifts import ALL_HOTEL, a_world, leave, many_groups, two_waves
 from tests.unit.domain.world import GROUP, World, site_spec
 
 
@@ -89,14 +89,9 @@ def test_between_waves_the_next_one_waits(change: Callable[[World], None], reaso
     assert world.placement() == {"east>west": "0-89", "west": "90-99"}
 
 
-def many_groups() -> tuple[World, list[str]]:
-    """More groups than one transaction starts; the first one is committed."""
-    world = World()
-    names = [f"callcenter/g{number:03d}" for number in range(150)]
-    for name in names:
-        world.group({"east": 100}, name=name, agents=1)
-    world.settle()
-    world.shift(**ALL_HOTEL)
+def some_of_many_groups() -> tuple[World, list[str]]:
+    """A wave of more groups than one transaction starts, whose first transaction is committed; the groups' names."""
+    world, names = many_groups()
     (commit,) = world.decide().commits
     assert len(commit.premises) <= TXN_OPERATIONS
     assert world.commit(commit)
@@ -105,7 +100,7 @@ def many_groups() -> tuple[World, list[str]]:
 
 @pytest.mark.parametrize(("change", "reason"), [(announce, Reason.MAINTENANCE), (differ, Reason.SPEC_NOT_CONSISTENT)])
 def test_groups_of_a_wave_that_have_not_started_wait(change: Callable[[World], None], reason: Reason) -> None:
-    world, names = many_groups()
+    world, names = some_of_many_groups()
     change(world)
     world.settle()
     assert world.shift_record().reason == reason

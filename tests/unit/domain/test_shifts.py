@@ -85,13 +85,19 @@ def test_waves_follow_each_other_when_the_one_before_has_left() -> None:
     assert world.shift_record().wave == 2
 
 
-def test_a_shift_of_many_groups_starts_them_all_in_transactions_that_fit() -> None:
+def many_groups() -> tuple[World, list[str]]:
+    """A Shift of more groups than one transaction starts, before its first transaction; the groups' names."""
     world = World()
     names = [f"callcenter/g{number:03d}" for number in range(150)]
     for name in names:
         world.group({"east": 100}, name=name, agents=1)
     world.settle()
     world.shift(**ALL_HOTEL)
+    return world, names
+
+
+def test_a_shift_of_many_groups_starts_them_all_in_transactions_that_fit() -> None:
+    world, names = many_groups()
     commits = world.settle()
     assert all(world.placement(name) == {"east>west": "0-99"} for name in names)
     assert len(commits) == 2

@@ -15,13 +15,19 @@ def moves(cities: Cities, site: str) -> MovesRecord:
     return entry.record if entry else MovesRecord()
 
 
-async def there_and_back() -> Cities:
+async def at_east() -> Cities:
+    """Running cities; thirty agents are signed in at east."""
     cities = Cities()
     await cities.start()
     cities.group({"east": 100})
     await cities.until(lambda: cities.placement() == {"east": "0-99"})
     cities.sign_in("east", 30)
     await asyncio.sleep(1.0)
+    return cities
+
+
+async def there_and_back() -> Cities:
+    cities = await at_east()
     for share in ({"west": 100}, {"east": 100}):
         cities.group(share)
         await cities.until(lambda: len(cities.phases()) > 0 and set(cities.phases()) == {"Completed"})
@@ -99,12 +105,7 @@ def test_a_cti_that_restarted_and_counted_further_than_before_between_two_looks_
 
 def test_who_comes_back_after_an_abort_is_counted_as_that() -> None:
     async def story() -> None:
-        cities = Cities()
-        await cities.start()
-        cities.group({"east": 100})
-        await cities.until(lambda: cities.placement() == {"east": "0-99"})
-        cities.sign_in("east", 30)
-        await asyncio.sleep(1.0)
+        cities = await at_east()
         cities.group({"west": 100}, waves=[50, 100], gates={"observe": "1h"})
         await cities.until(lambda: sum(found.agents for found in moves(cities, "west").shifts.values()) > 0)
         (name,) = cities.snapshot.shifts

@@ -1,17 +1,23 @@
-"""Replicas of this city's Deployments in an emergency: raised for those who wait for room as well."""
+"""Replicas of this city's Deployments in an emergency: raised for those who wait for room as well, and at once."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from tandem.domain import keys
 from tandem.domain.records import ReplicasRecord
+from tandem.engine.ports import Delete, Put
 from tandem.operator.deployments import Deployments
 from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Table
 from tests.support.manifests import site
 from tests.unit.domain.test_replicas import a_world, east_dies, ready, west
 from tests.unit.domain.world import World
+from tests.unit.engine.virtual import run_virtual
 from tests.unit.operator.objects import seen
+from tests.unit.operator.on_store import OnStore
 
 
 class OneCluster:
@@ -58,3 +64,45 @@ async def test_they_come_up_as_well_where_newer_rules_refuse_the_site_that_is_ap
     ready(world, softswitch=1)
     east_dies(world)
     assert await raised(world, cluster, detection={"interval": "50ms"}) == 3
+
+
+class Running(OnStore):
+    """West's operator at its work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cluster = OneCluster()
+        self.table.update(seen(site("west", systems=west()["systems"])))
+        self.work_with(Deployments("west", self.table, self.view, self.cluster, LocalNotes()))  # type: ignore[arg-type]
+        self._written: dict[str, bytes] = {}
+
+    def write(self, world: World) -> set[str]:
+        """Bring the store to what the world's has; returns the keys that have changed."""
+        wanted = {key: value for key, (value, _, _) in world.store.items()}
+        changed = {key for key in wanted.keys() | self._written.keys() if wanted.get(key) != self._written.get(key)}
+        for key in sorted(changed):
+            self.etcd.txn([], [Put(key, wanted[key]) if key in wanted else Delete(key)])
+        self._written = wanted
+        return changed
+
+
+@pytest.mark.parametrize("quiet_s", [12.5, 13.5, 14.5, 15.5, 16.5, 17.5])
+def test_they_are_raised_at_once_however_long_ago_it_last_looked(quiet_s: float) -> None:
+    """West is full, so nobody is placed there at first: the failover alone tells that more are needed."""
+
+    async def story() -> None:
+        world = a_world()
+        world.group({"west": 100}, "callcenter/hotel-south", agents=40)
+        world.settle()
+        ready(world, softswitch=1)
+        async with Running() as running:
+            running.write(world)
+            await asyncio.sleep(quiet_s)
+            assert running.cluster.replicas == {}
+            east_dies(world)
+            looked_at = (keys.SPECS, keys.PLACEMENTS, keys.FAILOVERS)
+            assert {key for key in running.write(world) if key.startswith(looked_at)} == {keys.failover("east")}
+            await asyncio.sleep(1.1)
+            assert running.cluster.replicas == {"softswitch-hotel": 4}
+
+    run_virtual(story())

@@ -9,41 +9,26 @@ import pytest
 
 from tandem.domain import keys
 from tandem.domain.records import HistoryRecord, HoldRecord, SpecRecord
-from tandem.engine.picture import Picture
 from tandem.engine.ports import Put
 from tandem.errors import ConfigError
 from tandem.operator.hold import HoldDesk, HoldRequest, parse_request
-from tandem.operator.objects import Table
 from tandem.operator.publish import Publisher, differs, record_of
 from tests.support.manifests import annotated, group, site
-from tests.support.memory_store import Fate, MemoryEtcd, MemoryStore
+from tests.support.memory_store import Fate, MemoryEtcd
 from tests.unit.engine.virtual import VirtualClock, run_virtual
 from tests.unit.operator.objects import seen
+from tests.unit.operator.on_store import OnStore
 
 SALES = keys.spec("east", keys.AGENT_GROUP, "callcenter/sales")
 
 
-class Rig:
+class Rig(OnStore):
     """A publisher with its table and view, running."""
 
     def __init__(self) -> None:
-        self.clock = VirtualClock()
-        self.etcd = MemoryEtcd(self.clock)
-        self.store: MemoryStore = self.etcd.client(lambda: 0.004)
-        self.table = Table()
-        self.view = Picture(self.store, self.clock)
+        super().__init__()
         self.publisher = Publisher("east", self.table, self.view, self.store)
-        self.tasks: list[asyncio.Task[None]] = []
-
-    async def __aenter__(self) -> "Rig":
-        self.tasks = [asyncio.create_task(run) for run in (self.view.run(), self.publisher.run())]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        await self.etcd.aclose()
+        self.work_with(self.publisher)
 
     def show(self, manifest: dict[str, Any], version: int, **metadata: Any) -> None:
         """The API shows this object."""

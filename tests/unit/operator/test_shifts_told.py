@@ -8,15 +8,14 @@ import pytest
 from tandem.api.resources import SHIFT
 from tandem.domain import keys
 from tandem.domain.records import HistoryRecord, ShiftRecord
-from tandem.engine.picture import Picture
 from tandem.engine.ports import Put
 from tandem.operator.mirror import LocalNotes
-from tandem.operator.objects import Table
 from tandem.operator.shifts import ShiftExchange
 from tests.support.manifests import shift
-from tests.support.memory_store import Fate, MemoryEtcd
-from tests.unit.engine.virtual import VirtualClock, run_virtual
+from tests.support.memory_store import Fate
+from tests.unit.engine.virtual import run_virtual
 from tests.unit.operator.objects import seen
+from tests.unit.operator.on_store import OnStore
 
 NAME = "callcenter/to-west"
 KEY = keys.shift(NAME)
@@ -27,27 +26,14 @@ class NoCluster:
         raise AssertionError(f"nothing is shown here: {path}")
 
 
-class Rig:
+class Rig(OnStore):
     """The exchange of one cluster, running on a store of its own."""
 
     def __init__(self) -> None:
-        self.etcd = MemoryEtcd(VirtualClock())
-        self.store = self.etcd.client(lambda: 0.004)
-        self.table = Table()
-        self.view = Picture(self.store, VirtualClock())
+        super().__init__()
         self.exchange = ShiftExchange("east", self.table, self.view, self.store, NoCluster(), LocalNotes())  # type: ignore[arg-type]
         self.table.vanished(SHIFT.plural, [], 0)
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def __aenter__(self) -> "Rig":
-        self._tasks = [asyncio.create_task(run) for run in (self.view.run(), self.exchange.run())]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.etcd.aclose()
+        self.work_with(self.exchange)
 
     async def show(self, version: int, **spec: Any) -> None:
         """The API shows the Shift so."""
