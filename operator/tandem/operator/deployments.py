@@ -81,7 +81,7 @@ class Deployments:
         self._view = view
         self._cluster = cluster
         self._notes = notes
-        self._changed = view.subscribe(keys.SPECS, keys.PLACEMENTS, keys.FAILOVERS)
+        self._changed = view.subscribe(keys.SPECS, keys.PLACEMENTS, keys.FAILOVERS, keys.SHIFTS)
         self._done: dict[str, object] = {}
         self._patched: set[str] = set()
         self._waits_since: dict[str, float] = {}

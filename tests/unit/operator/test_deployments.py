@@ -106,3 +106,26 @@ def test_they_are_raised_at_once_however_long_ago_it_last_looked(quiet_s: float)
             assert running.cluster.replicas == {"softswitch-hotel": 4}
 
     run_virtual(story())
+
+
+@pytest.mark.parametrize("quiet_s", [12.5, 14.5, 16.5])
+def test_a_planned_shift_raises_them_at_once(quiet_s: float) -> None:
+    """Its agents are waited for by nobody else: the first wave begins when the replicas are Ready."""
+
+    async def story() -> None:
+        world = a_world()
+        world.settle()
+        ready(world, softswitch=1)
+        async with Running() as running:
+            running.write(world)
+            await asyncio.sleep(quiet_s)
+            world.shift(selector={"system": "hotel"}, to="west")
+            running.write(world)
+            await asyncio.sleep(2.5)
+            assert running.cluster.replicas == {}, "it is not planned yet"
+            world.settle()
+            running.write(world)
+            await asyncio.sleep(1.1)
+            assert running.cluster.replicas == {"softswitch-hotel": 3}
+
+    run_virtual(story())
