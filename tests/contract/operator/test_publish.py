@@ -46,6 +46,7 @@ async def test_specs_are_published_and_a_second_apply_changes_nothing(
         await asyncio.sleep(1.5)
         assert await everything(store) == before
     assert set(before) == {
+        keys.operator("east"),
         keys.spec("east", keys.SITE, "east"),
         keys.spec("east", keys.SITE, "west"),
         keys.spec("east", keys.SITE, "witness"),
