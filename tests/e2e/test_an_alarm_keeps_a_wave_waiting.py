@@ -23,8 +23,8 @@ TRUNK_NUMBER = "8001001"
 async def share_of_west(centre: CallCentre) -> float:
     """Percent of new calls that the carrier sends to west first."""
     routes = (await centre.carrier.routes())[TRUNK_NUMBER]["routes"]
-    west = sum(route["weight"] for route in routes if route["target"].startswith(CITIES["west"].address + ":"))
-    return 100.0 * float(west) / sum(route["weight"] for route in routes)
+    west = sum(route["weight"] for route in routes if route["target"].startswith(f"{CITIES['west'].address}:"))
+    return 100.0 * float(west) / float(sum(route["weight"] for route in routes))
 
 
 async def test_no_wave_begins_while_an_alarm_fires_and_the_shift_says_which(
