@@ -226,6 +226,26 @@ def test_a_bye_into_a_forgotten_dialog_is_a_failure() -> None:
     assert world.caller.ends == [CallEnd(EndKind.FAILED, 481)]
 
 
+def test_a_goodbye_that_was_long_under_way_is_accepted_by_whoever_has_given_the_call_up_meanwhile() -> None:
+    world = World()
+    call = world.talk()
+    world.net.drop = lambda _: True
+    results: list[int] = []
+    call.probe(results.append)
+    call.hangup()
+    world.run(10)
+    world.callee.call.give_up(408)
+    world.run(10)
+    # From the one that gave up nothing arrives any more: its own goodbye would end the call in good order as well.
+    world.net.drop = lambda d: d.summary == "BYE" and d.source[0] == PHONE
+    world.run(4)
+    assert world.caller.ends == [CallEnd(EndKind.LOCAL_BYE, 200)]
+    assert world.callee.events.ends == [CallEnd(EndKind.FAILED, 408)]
+    assert "481 OPTIONS" in world.net.summaries(), "that it was given up is not kept a secret"
+    world.run(60)
+    assert (world.carrier.dialogs, world.phone.dialogs, world.net.scheduler.pending) == (0, 0, 0)
+
+
 def test_a_bye_that_nobody_answers_is_a_failure() -> None:
     world = World()
     call = world.talk()

@@ -122,17 +122,25 @@ class Call:
         self._stack.request(self.dialog.request("OPTIONS"), self.dialog.next_hop(), _Answered(result))
 
     def give_up(self, code: int) -> None:
-        """End a call that is known to be broken: BYE as a courtesy, `on_ended(FAILED, code)` at once."""
+        """End a call that is known to be broken: BYE as a courtesy, `on_ended(FAILED, code)` at once.
+
+        A BYE of the other side still gets its 200 for as long as it may be repeated: it may have been under way for
+        longer than we cared to wait, and whoever sent it has hung up in good order.
+        """
         if self.state is CallState.TALKING:
             self.hangup(reason=f'SIP;cause={code};text="call lost"')
-        self._end(CallEnd(EndKind.FAILED, code))
+        self._end(CallEnd(EndKind.FAILED, code), keep_for=TRANSACTION_TIMEOUT)
 
     # -- requests of the dialog --------------------------------------------------------------------------------------
 
     def on_request(self, transaction: ServerTransaction) -> None:
         """A request inside the dialog (DialogUser)."""
         request = transaction.request
-        if self.dialog is None or not self.dialog.belongs(request):
+        if (
+            self.dialog is None
+            or not self.dialog.belongs(request)
+            or (self.state is CallState.ENDED and request.method != "BYE")
+        ):
             self._stack.refuse(transaction, 481)
         elif not self.dialog.in_order(request):
             self._stack.refuse(transaction, 500)
@@ -214,13 +222,20 @@ class Call:
             self._answer_timer.cancel()
             self._answer_timer = None
 
-    def _end(self, end: CallEnd) -> None:
+    def _end(self, end: CallEnd, *, keep_for: float = 0.0) -> None:
+        """`keep_for`: seconds for which the stack still hands us this dialog's requests."""
         if self.state is CallState.ENDED:
             return
         self.state = CallState.ENDED
         self._stop_answer()
-        self._stack.remove_dialog(self.call_id, self.local_tag)
+        if keep_for:
+            self._stack.scheduler.call_later(keep_for, self._forget)
+        else:
+            self._forget()
         self._listener.on_ended(self, end)
+
+    def _forget(self) -> None:
+        self._stack.remove_dialog(self.call_id, self.local_tag)
 
 
 class OutgoingCall(Call):
