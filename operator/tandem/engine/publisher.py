@@ -9,7 +9,8 @@ sooner than a crash does. Its successor need not wait for that: a key belongs to
 Another process of the same location may write the same keys: one that stood still and was replaced wakes up. What it
 wrote goes with its lease. And a write that nobody answered may be applied late, after what was said since: a weaker
 accusation after the firm one, a word that was taken back. So each key is looked after: one that is not on our lease, or
-is not as we say it, is written again.
+is not as we say it, is written again. Another value on our lease that is newer than what we wrote last is such a late
+write for certain; else it may be that our own has not come round yet, and has to be seen twice.
 """
 
 import asyncio
@@ -24,7 +25,10 @@ from tandem.engine.wakeup import Signal
 log = logging.getLogger(__name__)
 
 _RETRY_S = 0.2
-_LOOK_S = 1.0  # between two looks at what the store shows of us; what is wrong twice is written again
+_GLANCE_S = 0.25  # between two looks for late writes: until one is mended, others decide by what was long ago
+_LOOKS_EVERY = (
+    4  # glances; a look is at everything that the store shows of us, and what is wrong twice is written again
+)
 
 Held = Callable[[], Mapping[str, KeyValue] | None]
 """What the store shows now, by key; None while that is not known."""
@@ -53,6 +57,7 @@ class Publisher:
         self._leased: dict[str, bytes] = {}
         self._kept: dict[str, bytes] = {}  # to be written once, without lease
         self._dirty: set[str] = set()
+        self._written: dict[str, int] = {}  # key -> revision of our last write of it
         self._signal = Signal()
         self._lease = 0
 
@@ -123,18 +128,35 @@ class Publisher:
     async def _look_after(self) -> None:
         """Write again what the store shows otherwise than we say it, or goes with somebody else's lease."""
         wrong: dict[str, int] = {}
+        glances = 0
         while True:
-            await self._clock.sleep(_LOOK_S)
+            await self._clock.sleep(_GLANCE_S)
             held = self._held()
             if held is None:
                 continue
-            now = self._wrong(held)
-            # Once may only mean that our own write has not come round yet.
-            if again := {key for key, what in now.items() if wrong.get(key) == what}:
+            again = self._late(held)
+            glances += 1
+            if glances % _LOOKS_EVERY == 0:
+                now = self._wrong(held)
+                # Once may only mean that our own write has not come round yet.
+                again |= {key for key, what in now.items() if wrong.get(key) == what}
+                wrong = {key: what for key, what in now.items() if key not in again}
+            if again:
                 log.warning("the store has not what this engine says of %s: written again", ", ".join(sorted(again)))
                 self._dirty |= again
                 self._signal.give()
-            wrong = {key: what for key, what in now.items() if key not in again}
+
+    def _late(self, held: Mapping[str, KeyValue]) -> set[str]:
+        """Keys with another value on our lease that was applied after our last write of them was acknowledged."""
+        return {
+            key
+            for key, value in self._leased.items()
+            if key not in self._dirty
+            and (kv := held.get(key)) is not None
+            and kv.lease == self._lease
+            and kv.value != value
+            and kv.mod_revision > self._written.get(key, kv.mod_revision)
+        }
 
     def _wrong(self, held: Mapping[str, KeyValue]) -> dict[str, int]:
         """Key -> revision of a write of ours that should not stand any more; 0: it is not ours, or not there."""
@@ -161,7 +183,7 @@ class Publisher:
         writes.extend(Put(key, value) for key, value in kept.items())
         said = {key: self._leased.get(key) for key in keys}
         try:
-            await self._store.txn([], writes)
+            written = await self._store.txn([], writes)
         except LeaseLostError:
             raise
         except StoreError as error:
@@ -169,5 +191,6 @@ class Publisher:
             log.debug("publishing failed: %s", error)
             await self._clock.sleep(_RETRY_S)
             return
+        self._written.update(dict.fromkeys(keys, written.revision))
         self._dirty -= {key for key, value in said.items() if self._leased.get(key) == value}
         self._kept = {key: value for key, value in self._kept.items() if kept.get(key) != value}

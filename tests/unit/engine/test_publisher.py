@@ -198,7 +198,7 @@ def test_a_write_of_its_own_that_is_applied_late_does_not_stand() -> None:
         publisher.say(KEY, heartbeat("2"))
         await asyncio.sleep(0.1)
         written_late(etcd, heartbeat("1"), lease)
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(0.3)
         found = etcd.get(KEY)
         assert found is not None
         assert b'"2"' in found.value
