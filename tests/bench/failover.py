@@ -191,18 +191,21 @@ def summary(found: Mapping[str, Sequence[Rescue]]) -> dict[str, Any]:
         "what": "a city is lost; seconds from then on",
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": machine.describe(),
-        "kinds": {
-            kind: {
-                "what": KINDS[kind].words,
-                "goal": goal_of(kind, max((run.agents for run in runs), default=0)),
-                "agents": max((run.agents for run in runs), default=0),
-                "phases": {name: _spread([asdict(run.phases)[name] for run in runs]) for name in PHASES},
-                "kept": _kept(runs, goal_of(kind, max((run.agents for run in runs), default=0))),
-                "incomplete": sum(1 for run in runs if not run.complete),
-                "runs": [rescue_json(run) for run in runs],
-            }
-            for kind, runs in found.items()
-        },
+        "kinds": {kind: _summary_of(kind, runs) for kind, runs in found.items()},
+    }
+
+
+def _summary_of(kind: str, runs: Sequence[Rescue]) -> dict[str, Any]:
+    agents = max((run.agents for run in runs), default=0)
+    goal = goal_of(kind, agents)
+    return {
+        "what": KINDS[kind].words,
+        "goal": goal,
+        "agents": agents,
+        "phases": {name: _spread([asdict(run.phases)[name] for run in runs]) for name in PHASES},
+        "kept": _kept(runs, goal),
+        "incomplete": sum(1 for run in runs if not run.complete),
+        "runs": [rescue_json(run) for run in runs],
     }
 
 

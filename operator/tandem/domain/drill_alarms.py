@@ -26,17 +26,9 @@ def heed_alarms(turn: DrillTurn) -> None:
         return
     if not turn.run.unwatched_since:
         turn.change_run(unwatched_since=turn.now.wall)
-    left = ALARM_PATIENCE_S - _unwatched_for(turn)
+    left = ALARM_PATIENCE_S - turn.known_for("unwatched_since")
     if left > 0:
         turn.draft.wake(turn.now.mono + left + 0.001)
         return
     message = f"nobody has been able to watch it for {ALARM_PATIENCE_S:.0f} s: outcome {blind[0].sentence}"
     turn.come_back_early("Failed", Reason.ALARM_UNKNOWN, message)
-
-
-def _unwatched_for(turn: DrillTurn) -> float:
-    """Seconds for which this engine has seen that nobody can ask: wall clocks are set."""
-    seen = turn.entry.record.run if turn.entry else None
-    if turn.entry is None or seen is None or seen.unwatched_since != turn.run.unwatched_since:
-        return 0.0
-    return turn.now.mono - turn.entry.unwatched_since

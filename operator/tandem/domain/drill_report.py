@@ -189,10 +189,7 @@ def way(snapshot: Snapshot, run: DrillRunRecord, name: Literal["Out", "Back"]) -
 
 
 def _gaps(found: ArrivalsOfShift, leg: DrillLegRecord) -> Spread | None:
-    spread = _spread_of(found.gaps, found)
-    if spread is None and leg.moved:
-        return Spread(p50=leg.p50, p95=leg.p95, max=leg.max)
-    return spread
+    return _spread_of(found.gaps, found) or _spread(leg)
 
 
 def _spread_of(bins: dict[int, int], found: ArrivalsOfShift) -> Spread | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 from tandem.api.drill import DrillSpec, Outcome
 from tandem.constants import DRILL_REPORTS_KEPT
@@ -56,6 +56,16 @@ class DrillTurn:
         """The run under way."""
         assert self.record.run is not None
         return self.record.run
+
+    def known_for(self, since: Literal["waiting_since", "unwatched_since"]) -> float:
+        """Seconds for which this engine has known this moment of the run by its own clock, for wall clocks are set.
+
+        0: it is new, or there is none.
+        """
+        seen, at = self.entry.record.run if self.entry else None, getattr(self.run, since)
+        if self.entry is None or seen is None or not at or getattr(seen, since) != at:
+            return 0.0
+        return self.now.mono - float(getattr(self.entry, since))
 
     def become(self, reason: Reason | str, message: str, **changes: object) -> None:
         self.reason = Reason(reason)

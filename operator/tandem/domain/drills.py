@@ -300,7 +300,7 @@ def out(turn: DrillTurn) -> None:
     heed_alarms(turn)
     if not shift.finished:
         _follow(turn, shift)
-        if _waited(turn) > PREPARE_PATIENCE_S:
+        if turn.known_for("waiting_since") > PREPARE_PATIENCE_S:
             # Nobody watches at night: half of them there and half of them here is no place to stay.
             message = f"Shift {shift.short_name} could not go on for {PREPARE_PATIENCE_S:.0f} s: {shift.record.message}"
             turn.come_back_early("Failed", _known(shift.record.reason), message)
@@ -357,7 +357,7 @@ def _come_back(turn: DrillTurn) -> None:
                 _judge(turn, found.message)
             return
         _kept(turn, found.reason)
-        if _waited(turn) > PREPARE_PATIENCE_S:
+        if turn.known_for("waiting_since") > PREPARE_PATIENCE_S:
             outcome: Outcome = "CapacityCheckFailed" if found.reason is Reason.CAPACITY_EXCEEDED else "Failed"
             turn.finish(
                 outcome, found.reason, f"gave up to come back after {PREPARE_PATIENCE_S:.0f} s: {found.message}"
@@ -470,14 +470,6 @@ def _kept(turn: DrillTurn, reason: Reason) -> None:
     since = 0.0 if reason is Reason.HELD else turn.run.waiting_since or turn.now.wall
     if since != turn.run.waiting_since:
         turn.change_run(waiting_since=since)
-
-
-def _waited(turn: DrillTurn) -> float:
-    """Seconds for which this engine has seen that the world keeps it from going on."""
-    seen = turn.entry.record.run if turn.entry else None
-    if turn.entry is None or seen is None or not seen.waiting_since or seen.waiting_since != turn.run.waiting_since:
-        return 0.0
-    return turn.now.mono - turn.entry.waiting_since
 
 
 def _abort(turn: DrillTurn, shift: ShiftEntry) -> None:

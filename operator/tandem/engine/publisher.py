@@ -26,9 +26,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 0.2
 _GLANCE_S = 0.25  # between two looks for late writes: until one is mended, others decide by what was long ago
-_LOOKS_EVERY = (
-    4  # glances; a look is at everything that the store shows of us, and what is wrong twice is written again
-)
+_LOOKS_EVERY = 4  # glances; a look is at all that the store shows of us, and what is wrong twice is written again
 
 Held = Callable[[], Mapping[str, KeyValue] | None]
 """What the store shows now, by key; None while that is not known."""

@@ -10,6 +10,7 @@ ApiError (a DependencyError: waiting may help)
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +49,11 @@ class TakenError(ApiError):
 
 class RefusedError(ApiError):
     """The API understood and says no."""
+
+    @property
+    def lacks_right(self) -> bool:
+        """Whether a role is missing; quotas, admission and a namespace that ends are refusals as well."""
+        return re.search(r" cannot [a-z]+ resource ", str(self)) is not None
 
 
 class Cluster:

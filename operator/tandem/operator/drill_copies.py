@@ -12,7 +12,6 @@ What people applied is never touched.
 """
 
 import logging
-import re
 from collections.abc import Awaitable
 from typing import Any, Final
 
@@ -36,8 +35,6 @@ COPY_AFTER_S: Final = 5.0
 """Seconds that a Drill must have been published before it is copied: manifests go to one cluster after the other."""
 _AGAIN_S: Final = 60.0
 """Seconds after which a copy that was refused is tried again: there may never be such a namespace."""
-_NO_RIGHT: Final = re.compile(r" cannot patch resource ")
-"""How the API server says that a role is missing; admission refuses as well."""
 _LOOK_S: Final = 2.0
 """Seconds between two looks: the end of COPY_AFTER_S is not a change of anything."""
 
@@ -147,15 +144,16 @@ class DrillCopies:
         try:
             await self._cluster.change(path_of(DRILL, published.name), changes_of(seen, published, spec))
         except RefusedError as error:
-            no_right = _NO_RIGHT.search(str(error)) is not None
             remedy = ""
-            if no_right:
+            if error.lacks_right:
                 remedy = (
                     "; the chart grants it with policies.install. Or delete this copy: it is made anew within a minute "
                     "as the Drill is now, and the reports kept here go with it"
                 )
             message = f"this copy shows an earlier spec than {where} has, by which the Drill runs: {error}{remedy}"
-            self._notes.say(seen.key, Said(CONDITION, "False", "NotAllowed" if no_right else "Failed", message))
+            self._notes.say(
+                seen.key, Said(CONDITION, "False", "NotAllowed" if error.lacks_right else "Failed", message)
+            )
             raise
         log.info("the copy of Drill %s follows its spec in %s", published.name, where)
 

@@ -11,7 +11,6 @@ The operator may make and delete ConfigMaps there, and read none: others' may ho
 
 import contextlib
 import logging
-import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -40,8 +39,6 @@ _LOOK_S: Final = 10.0
 _REFUSED_S: Final = 60.0
 _CLOCKS_S: Final = 60.0
 """Seconds by which the clocks of a coordinator and of an API server may differ."""
-_NO_RIGHT: Final = re.compile(r" cannot (create|delete) resource ")
-"""How the API server says that a role is missing; quotas, admission and a namespace that ends are refusals as well."""
 _FORGOTTEN: Final = "tandem.dev/drill"
 """Label that names the Drill of a report."""
 
@@ -153,7 +150,7 @@ class DrillReports:
 
     def _complain(self, seen: Seen, error: ApiError) -> None:
         remedy = ""
-        if isinstance(error, RefusedError) and _NO_RIGHT.search(str(error)):
+        if isinstance(error, RefusedError) and error.lacks_right:
             remedy = f"; add {seen.namespace} to the chart's drillReports.namespaces"
         message = f"reports are not kept here: {error}{remedy}"
         log.warning("Drill %s: %s", seen.name, message)
