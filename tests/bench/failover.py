@@ -68,6 +68,9 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 FORGIVE_TRIES: Final = 5
 
+WORST_AFTER_MEDIAN_S: Final = 1.5
+"""How much later than the median the worst of several runs may be, seconds, if it is not within the goal itself."""
+
 GOAL_MANY_S: Final = 10.0
 """The same for more than 1,000 agents, whatever dies with their city."""
 
@@ -180,9 +183,12 @@ async def _home(centre: CallCentre, name: str) -> None:
 
 
 def _kept(runs: Sequence[Rescue], goal: float) -> bool:
-    """Whether everybody came back in every run, and in half of them within the goal."""
-    last = _spread([run.phases.last_sign_in for run in runs])["median"]
-    return all(run.complete for run in runs) and last is not None and last <= goal
+    """Whether everybody came back in every run, in half of them within the goal, and in the others not much later."""
+    last = _spread([run.phases.last_sign_in for run in runs])
+    median, worst = last["median"], last["worst"]
+    if median is None or worst is None or not all(run.complete for run in runs):
+        return False
+    return median <= goal and worst <= max(goal, median + WORST_AFTER_MEDIAN_S)
 
 
 def summary(found: Mapping[str, Sequence[Rescue]]) -> dict[str, Any]:
