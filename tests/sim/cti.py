@@ -149,7 +149,7 @@ class SimCti(app.Cti):
         config = Config(
             site=self.site,
             system="hotel",
-            peers=(Peer(world.other(self.site), "http://peer"),),
+            peers=tuple(Peer(city, "http://peer") for city in self._others()),
             directory=Path("/directory"),
             ticket_secret=b"a secret of the system",
             peer_secret="peer",
@@ -172,14 +172,19 @@ class SimCti(app.Cti):
         centre = cast("WatchedCentre", self.centre)
         centre.watcher = lambda outs, now: world.watch.cti_outs(self, outs, now)
 
+    def _others(self) -> tuple[str, ...]:
+        """The other cities; to the first of them calls may be relayed."""
+        first = self.world.other(self.site)
+        return (first, *(city for city in self.world.cities if city not in (self.site, first)))
+
     def run(self) -> None:
         """Begin, within the process."""
         loop = self.process.loop
         self._alive_at = self.now()
         self._tasks = [loop.create_task(task) for task in (self._tick(), self._maps.run(), self._keep_loans())]
         self._tasks.append(loop.create_task(self._list_calls()))
-        if self.site == self.world.cities[0]:
-            self._tasks.append(loop.create_task(self._connect_to_peer()))
+        own = self.world.cities.index(self.site)
+        self._tasks += [loop.create_task(self._connect_to_peer(city)) for city in self.world.cities[own + 1 :]]
         for task in self._tasks:
             task.add_done_callback(self._ended)
         switch = self.world.switches[self.site]
@@ -214,9 +219,8 @@ class SimCti(app.Cti):
 
     # -- the line between the CTIs
 
-    async def _connect_to_peer(self) -> None:
+    async def _connect_to_peer(self, place: str) -> None:
         world = self.world
-        place = world.other(self.site)
         while True:
             there: list[_Socket] = []
 

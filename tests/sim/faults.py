@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 Undo = Callable[[], object]
 
-CITIES: Final = ("east", "west")
-PLACES: Final = (*CITIES, "witness")
 FLOORS: Final = ("floor-a", "floor-b")
 
 
@@ -47,44 +45,44 @@ def cut(world: "World", *pairs: tuple[str, str]) -> Undo:
     return undo
 
 
-def isolate(world: "World", place: str, from_whom: tuple[str, ...] = (*PLACES, *FLOORS)) -> Undo:
-    """Cut off from everyone named, both ways; whatever runs there goes on."""
-    others = [other for other in from_whom if other != place]
+def isolate(world: "World", place: str, from_whom: tuple[str, ...] = ()) -> Undo:
+    """Cut off from everyone named, or from everyone, both ways; whatever runs there goes on."""
+    others = [other for other in from_whom or (*world.places, *FLOORS) if other != place]
     return cut(world, *[(place, other) for other in others], *[(other, place) for other in others])
 
 
-def _pair(rng: Random) -> tuple[str, str]:
-    a, b = rng.sample(PLACES, 2)
+def _pair(world: "World", rng: Random) -> tuple[str, str]:
+    a, b = rng.sample(world.places, 2)
     return a, b
 
 
 def link_cut(world: "World", rng: Random) -> Undo:
-    a, b = _pair(rng)
+    a, b = _pair(world, rng)
     return cut(world, (a, b), (b, a))
 
 
 def link_cut_one_way(world: "World", rng: Random) -> Undo:
-    return cut(world, _pair(rng))
+    return cut(world, _pair(world, rng))
 
 
 def floor_cut_off_a_city(world: "World", rng: Random) -> Undo:
-    floor, city = rng.choice(FLOORS), rng.choice(CITIES)
+    floor, city = rng.choice(FLOORS), rng.choice(world.cities)
     return cut(world, (floor, city), (city, floor))
 
 
 def floor_cut_one_way(world: "World", rng: Random) -> Undo:
-    ends = [rng.choice(FLOORS), rng.choice(CITIES)]
+    ends = [rng.choice(FLOORS), rng.choice(world.cities)]
     rng.shuffle(ends)
     return cut(world, (ends[0], ends[1]))
 
 
 def place_cut_off(world: "World", rng: Random) -> Undo:
     """From the other locations; the floors still reach it."""
-    return isolate(world, rng.choice(PLACES), PLACES)
+    return isolate(world, rng.choice(world.places), world.places)
 
 
 def flapping_link(world: "World", rng: Random) -> Undo:
-    a, b = _pair(rng)
+    a, b = _pair(world, rng)
     going_on = True
     undo: list[Undo] = []
 
@@ -106,14 +104,14 @@ def flapping_link(world: "World", rng: Random) -> Undo:
     return end
 
 
-def filter_probes(world: "World", city: str, from_whom: tuple[str, ...] = PLACES) -> Undo:
+def filter_probes(world: "World", city: str) -> Undo:
     """Nothing there answers those who probe it from outside, and it works all the same."""
-    return _filter(world, [(other, city) for other in from_whom if other != city])
+    return _filter(world, [(other, city) for other in world.others(city)])
 
 
 def go_blind(world: "World", place: str) -> Undo:
     """Nobody answers the probes of this place any more, and it writes all the same."""
-    return _filter(world, [(place, other) for other in PLACES if other != place])
+    return _filter(world, [(place, other) for other in world.others(place)])
 
 
 def _filter(world: "World", ways: list[tuple[str, str]]) -> Undo:
@@ -126,11 +124,11 @@ def _filter(world: "World", ways: list[tuple[str, str]]) -> Undo:
 
 
 def probes_filtered(world: "World", rng: Random) -> Undo:
-    return filter_probes(world, rng.choice(CITIES))
+    return filter_probes(world, rng.choice(world.cities))
 
 
 def slow_link(world: "World", rng: Random) -> Undo:
-    a, b = _pair(rng)
+    a, b = _pair(world, rng)
     world.network.slow[a, b] += 1
 
     def undo() -> None:
@@ -186,7 +184,7 @@ def kill_cti_of(world: "World", city: str) -> Undo:
 
 def two_engines(world: "World", rng: Random) -> Undo:
     """One stands still, another is started in its place, and then the first wakes up and goes on as if nothing was."""
-    place = rng.choice(PLACES)
+    place = rng.choice(world.places)
     old = world.engines[place].process
     if not old.alive:
         return _nothing
@@ -196,7 +194,7 @@ def two_engines(world: "World", rng: Random) -> Undo:
 
 
 def engine_stands_still(world: "World", rng: Random) -> Undo:
-    return _stall(world.engines[rng.choice(PLACES)].process, rng, 8.0)
+    return _stall(world.engines[rng.choice(world.places)].process, rng, 8.0)
 
 
 def coordinator_stands_still(world: "World", rng: Random) -> Undo:
@@ -226,7 +224,7 @@ def coordinator_stops_in_a_commit(world: "World", rng: Random) -> Undo:
 
 def engine_stops_in_a_push(world: "World", rng: Random) -> Undo:
     """Half of the time another is started beside it meanwhile, since nobody could see what became of the first."""
-    city = rng.choice(CITIES)
+    city = rng.choice(world.cities)
     old = world.engines[city].process
     replaced = rng.random() < 0.5
 
@@ -250,19 +248,19 @@ def engine_stops_in_a_push(world: "World", rng: Random) -> Undo:
 
 def engine_stops_at_a_word(world: "World", rng: Random) -> Undo:
     """What it has to say of others is old when it is said."""
-    return _stop(world.engines[rng.choice(PLACES)].process, "word", rng.uniform(0.3, 5.0))
+    return _stop(world.engines[rng.choice(world.places)].process, "word", rng.uniform(0.3, 5.0))
 
 
 def cti_stands_still(world: "World", rng: Random) -> Undo:
-    return _stall(world.ctis[rng.choice(CITIES)].process, rng, 5.0)
+    return _stall(world.ctis[rng.choice(world.cities)].process, rng, 5.0)
 
 
 def switch_stands_still(world: "World", rng: Random) -> Undo:
-    return _stall(world.switches[rng.choice(CITIES)].process, rng, 5.0)
+    return _stall(world.switches[rng.choice(world.cities)].process, rng, 5.0)
 
 
 def member_stands_still(world: "World", rng: Random) -> Undo:
-    return _stall(world.cluster.members[rng.choice(PLACES)], rng, 6.0)
+    return _stall(world.cluster.members[rng.choice(world.places)], rng, 6.0)
 
 
 def client_stands_still(world: "World", rng: Random) -> Undo:
@@ -270,21 +268,21 @@ def client_stands_still(world: "World", rng: Random) -> Undo:
 
 
 def engine_dies(world: "World", rng: Random) -> Undo:
-    return kill_engine_of(world, rng.choice(PLACES))
+    return kill_engine_of(world, rng.choice(world.places))
 
 
 def coordinator_dies(world: "World", rng: Random) -> Undo:
-    place = next((place for place, engine in world.engines.items() if engine.election._reign), "witness")
+    place = next((place for place, engine in world.engines.items() if engine.election._reign), world.places[-1])
     return kill_engine_of(world, place)
 
 
 def cti_dies(world: "World", rng: Random) -> Undo:
-    return kill_cti_of(world, rng.choice(CITIES))
+    return kill_cti_of(world, rng.choice(world.cities))
 
 
 def cti_starts_with_an_old_disk(world: "World", rng: Random) -> Undo:
     """It dies, and the disk that it comes back with is one from before this fault, or an empty one."""
-    city = rng.choice(CITIES)
+    city = rng.choice(world.cities)
     old = dict(world.disks[city].placements) if rng.random() < 0.8 else {}
     quick = rng.random() < 0.5
     if quick:
@@ -309,7 +307,7 @@ def cti_signs_nobody_in_at(world: "World", city: str) -> Undo:
 
 
 def cti_signs_nobody_in(world: "World", rng: Random) -> Undo:
-    return cti_signs_nobody_in_at(world, rng.choice(CITIES))
+    return cti_signs_nobody_in_at(world, rng.choice(world.cities))
 
 
 def switch_refuses_calls_at(world: "World", city: str) -> Undo:
@@ -319,7 +317,7 @@ def switch_refuses_calls_at(world: "World", city: str) -> Undo:
 
 
 def switch_refuses_calls(world: "World", rng: Random) -> Undo:
-    return switch_refuses_calls_at(world, rng.choice(CITIES))
+    return switch_refuses_calls_at(world, rng.choice(world.cities))
 
 
 def kill_switch_of(world: "World", city: str) -> Undo:
@@ -344,7 +342,7 @@ BREAKDOWNS: Final = {
 
 
 def switch_dies(world: "World", rng: Random) -> Undo:
-    return kill_switch_of(world, rng.choice(CITIES))
+    return kill_switch_of(world, rng.choice(world.cities))
 
 
 def clock_steps(world: "World", rng: Random) -> Undo:
@@ -359,13 +357,13 @@ def clock_steps(world: "World", rng: Random) -> Undo:
 
 
 def member_dies(world: "World", rng: Random) -> Undo:
-    place = rng.choice(PLACES)
+    place = rng.choice(world.places)
     world.kill_member(place)
     return lambda: world.start_member(place)
 
 
 def quorum_lost(world: "World", rng: Random) -> Undo:
-    places = rng.sample(PLACES, 2)
+    places = rng.sample(world.places, 2)
     for place in places:
         world.kill_member(place)
     return lambda: [world.start_member(place) for place in places]
@@ -384,7 +382,7 @@ def store_compacts(world: "World", rng: Random) -> Undo:
 
 def leader_moves(world: "World", rng: Random) -> Undo:
     """Another member leads, in order: what was on its way is dropped or comes late."""
-    able = [place for place in PLACES if world.cluster.has_majority(place)]
+    able = [place for place in world.places if world.cluster.has_majority(place)]
     if able:
         world.cluster.leader = rng.choice(able)
         world.cluster.renew_all(world.scheduler.now)
@@ -396,7 +394,7 @@ def leader_moves(world: "World", rng: Random) -> Undo:
 
 def connections_break(world: "World", rng: Random) -> Undo:
     """Some clients' connections end; one end, the other or both are told."""
-    city = rng.choice(CITIES)
+    city = rng.choice(world.cities)
     for person in world.people.values():
         if rng.random() < 0.5:
             person.reset(city, client_told=rng.random() < 0.7, city_told=rng.random() < 0.5)
@@ -422,7 +420,7 @@ def desktops_restart(world: "World", rng: Random) -> Undo:
 
 
 def place_powered_off(world: "World", rng: Random) -> Undo:
-    place = rng.choice(PLACES)
+    place = rng.choice(world.places)
     world.power_off(place)
     return lambda: world.power_on(place)
 

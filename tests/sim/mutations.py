@@ -24,7 +24,21 @@ from callcenter.session.door import Door
 from callcenter.session.guests import GuestDoor
 from callcenter.session.placements import PlaceAnswer, PlacementBook
 from callcenter.session.server import SessionServer
-from tandem.domain import abort, drills, failover, finish, gather, homecoming, keys, loss, orders, plan, shifts, waves
+from tandem.domain import (
+    abort,
+    drills,
+    failover,
+    finish,
+    gather,
+    homecoming,
+    keys,
+    loss,
+    orders,
+    plan,
+    rescue,
+    shifts,
+    waves,
+)
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.drill_turn import DrillTurn
@@ -64,6 +78,7 @@ _WORDS_ABOUT: Final = loss.words_about
 _HEARD: Final = gather._heard
 NO_PREMISE: Final = Premise("/tandem/v1/coordinator")
 _ALL_DRILL: Final = patch.object(scenario, "DRILLS", 1.0)
+_ALL_WIDE: Final = patch.object(scenario, "WIDE", 1.0)
 _ALL_CROWDED: Final = patch.object(scenario, "CROWDED", 1.0)
 
 
@@ -538,6 +553,16 @@ def _a_defect() -> Sequence[Any]:
     return [patch.object(homecoming, "_stable_since", stable_since)]
 
 
+def _one_city_filled() -> Sequence[Any]:
+    """Where several cities could share what was lost, the first one gets what it carries, and the others nothing."""
+
+    def spread(room: dict[str, int], wanted: int) -> Iterator[str]:
+        first = next(iter(room))
+        yield from [first] * min(room[first], wanted)
+
+    return [_ALL_WIDE, patch.object(rescue, "_spread", spread)]
+
+
 def _untellable() -> Sequence[Any]:
     """What was decided cannot be put into words."""
 
@@ -578,6 +603,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("phones ring for anybody", ("CallsOnlyToValidSessions",), _calls_to_anybody),
     Mutation("a newer map ends sessions", ("FailStatic",), _a_map_ends_sessions, ("disaster",)),
     Mutation("no city is ever given up", ("LostCitiesAreLeft",), _nobody_given_up, ("disaster",)),
+    Mutation("a lost city's groups go to one city, or stay", ("LostCitiesAreLeft",), _one_city_filled, ("disaster",)),
     Mutation("Shifts go on in an emergency", ("EmergencyEndsShifts",), _shifts_go_on, ("disaster while",)),
     Mutation("an abort brings back who was not moved", ("NobodyMovesUnasked",), _aborted_beyond, ("move",)),
     Mutation("gates are always open", ("GatesKeepWaves",), _gates_open, _MOVED),

@@ -1,4 +1,4 @@
-"""The network between cities, witness and floors: late, lossy, cut, one way or both.
+"""The network between locations and floors: late, lossy, cut, one way or both.
 
 TCP's promises hold within a connection: nothing is lost and nothing overtakes, but it may come seconds late, when the
 other end has long given up. Between connections, and for datagrams, nothing is promised.

@@ -7,9 +7,9 @@ Tandem believes.
 
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from callcenter.session.door import Door
@@ -172,6 +172,7 @@ class Watch:
         self.asked = {event: _askers(promises, event) for event in EVENTS}
         """Event -> what the promises that it matters to have to say to it."""
         self.fail_static = next(promise for promise in promises if isinstance(promise, FailStatic))
+        self.within_capacity = next(promise for promise in promises if isinstance(promise, WithinCapacity))
         self.commits: Counter[str] = Counter()
         world.scheduler.after(LOOK_S, self._look)
 
@@ -456,13 +457,15 @@ class NeverInTwoPlaces(Promise):
         self._look(cti, person.account)
 
     def _look(self, cti: "SimCti", account: str) -> None:
-        other = self.world.ctis[self.world.other(cti.site)]
-        if other.process.alive and other.centre.server.valid(account, other.process.monotonic()):
+        for other in self.world.ctis.values():
+            alive = other is not cti and other.process.alive
+            if not alive or not other.centre.server.valid(account, other.process.monotonic()):
+                continue
             here = cti.centre.server
             seat = here._t.seats.get(account)
             begins = seat is not None and seat.offer is not None and seat.offer.real
             if begins or here.valid(account, cti.process.monotonic()):
-                raise self.broken(f"{account} has a session in east and in west")
+                raise self.broken(f"{account} has a session in {cti.site} and in {other.site}")
 
 
 class OneFreshDoor(Promise):
@@ -483,9 +486,11 @@ class OneFreshDoor(Promise):
             self._look()
 
     def _look(self) -> None:
-        ctis = [cti for cti in self.world.ctis.values() if cti.process.alive and not self._asleep(cti)]
-        if len(ctis) < 2:
-            return
+        awake = [cti for cti in self.world.ctis.values() if cti.process.alive and not self._asleep(cti)]
+        for ctis in combinations(awake, 2):
+            self._compare(ctis)
+
+    def _compare(self, ctis: tuple["SimCti", "SimCti"]) -> None:
         for group in self.watch.placements:
             a, b = (cti.centre.server.book.get(group) for cti in ctis)
             if a is None or b is None or a.revision == b.revision or a.places == b.places:
@@ -592,6 +597,12 @@ class WithinCapacity(Promise):
             }
             if sum(loads.values()) > capacity:
                 raise self.broken(f"{site} carries {capacity} agents and is given {loads}")
+
+    def room(self, site: str, rescued: Container[str]) -> int:
+        """Agents of groups to be rescued whom a city can take beside all that it may have to carry."""
+        setting = self.world.setting
+        loads = sum(self._load(site, group, emergency=group.name in rescued) for group in setting.groups)
+        return max(setting.capacity[site] - loads, 0)
 
     def _load(self, site: str, group: "GroupPlan", *, emergency: bool) -> int:
         committed = (
@@ -1108,18 +1119,29 @@ class LostCitiesAreLeft(Promise):
             all(world.engines[place].process.serves and world.cluster.serves(place) for place in others)
             and all(world.cluster.members[place].serves for place in others)
             and network.both(*others)
-            and all(watch._work(world.other(city)))
+            and all(all(watch._work(other)) for other in world.cities if other != city)
         )
 
     def _judge(self, city: str) -> None:
-        setting = self.world.setting
-        if setting.capacity[self.world.other(city)] < sum(group.agents for group in setting.groups):
-            return
-        for group in setting.groups:
+        left = {}
+        for group in self.world.setting.groups:
             placed = self.watch.placements.get(group.name)
-            manual = group.more.get("failover") == "Manual"
-            if placed is not None and not manual and any(slot.site == city for slot in placed[2].slots):
-                raise self.broken(f"{city} has been gone for {self.SOON_S:g} s and {group.name} is still placed there")
+            buckets = sum(slot.site == city for slot in placed[2].slots) if placed is not None else 0
+            if buckets and group.more.get("failover") != "Manual":
+                left[group.name] = math.ceil(buckets * group.agents / 100)
+        if left and self._have_room(city, left):
+            raise self.broken(f"{city} has been gone for {self.SOON_S:g} s and {left} agents are still placed there")
+
+    def _have_room(self, city: str, left: Mapping[str, int]) -> bool:
+        """Whether any other city carries everybody there is, or the others together have room for these agents too."""
+        setting = self.world.setting
+        others = [other for other in self.world.cities if other != city]
+        if min(setting.capacity[other] for other in others) >= sum(group.agents for group in setting.groups):
+            return True
+        # Where a failover has not ended nobody is put without need. Buckets are rounded, of each group in each city.
+        well = [other for other in others if self.watch.failovers.get(other, FailoverRecord()).state == "Ended"]
+        rounded = len(setting.groups) * len(others)
+        return sum(self.watch.within_capacity.room(other, left) for other in well) - rounded >= sum(left.values())
 
 
 class GuestsAsManyAsMayCome(Promise):

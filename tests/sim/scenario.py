@@ -18,7 +18,7 @@ from tests.sim.cti import operating_system_replaced
 from tests.sim.promises import BrokenPromiseError
 from tests.sim.scheduler import WALL_EPOCH
 from tests.sim.timetable import TIMETABLES, Timetable
-from tests.sim.world import CITIES, WITNESS_SITE, GroupPlan, Setting, World
+from tests.sim.world import THREE_CITIES, TWO_CITIES, WITNESS_SITE, GroupPlan, Setting, World
 
 SETTLED_S: Final = 4.5
 """Seconds from the start until everybody works, in which nothing happens."""
@@ -51,6 +51,9 @@ FAILOVERS: Final = 0.4
 
 SCHEDULED: Final = 0.35
 """Share of the Drills that start by their schedule."""
+
+WIDE: Final = 0.15
+"""Share of the stories with a third city instead of the witness."""
 
 
 @dataclass
@@ -103,7 +106,7 @@ class Scenario:
             self._plan_hold_in_the_last_moment(first, Random(f"{self.world.seed}/last moment"))
         if self.theme == "order":
             group = rng.choice(self.setting.groups)
-            ordered = _shares(rng)
+            ordered = _shares(rng, self.setting.cities)
             self._at(first, lambda: self.world.order(group, ordered, 1))
             if rng.random() < 0.3:
                 self._at(first + rng.uniform(1.0, 5.0), lambda: self.world.apply_again(group, ordered, 1))
@@ -127,9 +130,9 @@ class Scenario:
 
     def _plan_shift(self, first: float) -> None:
         rng, world = self.rng, self.world
-        to = rng.choice(CITIES)
+        to = rng.choice(world.cities)
         spec: dict[str, Any] = {"selector": {"system": "hotel"}}
-        spec |= _goal(to, rng.choice([100, 100, 60, 30]), Random(f"{world.seed}/goal"))
+        spec |= _goal(self.setting, to, rng.choice([100, 100, 60, 30]), Random(f"{world.seed}/goal"))
         spec["waves"] = rng.choice([(100,), (100,), (20, 100), (10, 50, 100)])
         spec["pace"] = rng.choice([0, 0, 10])
         # From numbers of their own: the stories stay what they were.
@@ -208,7 +211,7 @@ class Scenario:
         world = self.world
         if rng.random() > DRILLS:
             return
-        rehearsal = {"selector": {"system": "hotel"}, "to": rng.choice(CITIES), "percent": rng.choice([100, 60])}
+        rehearsal = {"selector": {"system": "hotel"}, "to": rng.choice(world.cities), "percent": rng.choice([100, 60])}
         rehearsal["waves"] = rng.choice([(100,), (20, 100)])
         # What took long stays so: a wave that a fault slowed down would hold a way home up until a person looks.
         rehearsal["gates"] = {"signInTime": "0s", "patience": "5s"}
@@ -217,20 +220,20 @@ class Scenario:
         if kind.random() < FAILOVERS:
             lost = {"site": world.other(rehearsal.pop("to")), "silence": kind.choice([25, 50, 100])}
             spec |= {"kind": "Failover", "failover": lost, "shift": {**rehearsal, "percent": 100}}
-        self._at(SETTLED_S - 1.0, lambda: world.drill(spec, rng.choice([CITIES, CITIES, CITIES[:1]])))
+        self._at(SETTLED_S - 1.0, lambda: world.drill(spec, rng.choice([world.cities, world.cities, world.cities[:1]])))
         begins = first + rng.uniform(-1.5, 1.0)
         timed = _timed(world.seed)
         if timed is None:
-            self._at(begins, lambda: world.drill_command("run", rng.choice(CITIES)))
+            self._at(begins, lambda: world.drill_command("run", rng.choice(world.cities)))
         else:
             timetable, begins = timed
             spec |= {"schedule": timetable.schedule, "timeZone": timetable.zone}
             spec["startingDeadline"] = kind.choice(["10s", "10m"])
             world.watch.ordered.due_at = timetable.due
             if kind.random() < 0.3:  # and somebody starts it too
-                self._at(begins + kind.uniform(-1.0, 4.0), lambda: world.drill_command("run", rng.choice(CITIES)))
+                self._at(begins + kind.uniform(-1.0, 4.0), lambda: world.drill_command("run", rng.choice(world.cities)))
         if rng.random() < 0.25:
-            self._at(begins + rng.uniform(0.1, 5.0), lambda: world.drill_command("abort", rng.choice(CITIES)))
+            self._at(begins + rng.uniform(0.1, 5.0), lambda: world.drill_command("abort", rng.choice(world.cities)))
 
     def _plan_stops(self, first: float) -> None:
         """Who decides or pushes is stopped in the middle of it, and goes on when the others have long gone on."""
@@ -244,7 +247,7 @@ class Scenario:
         kind = next(kind for kind in faults.KINDS if kind.begin is faults.coordinator_stops_in_a_commit)
         self._at(first - 0.05 + rng.choice([0.0, rng.uniform(0.0, 3.0)]), lambda: self._strike(kind))
         if rng.random() < 0.6:  # and there is nobody to take the office, or not at once
-            for place in faults.PLACES:
+            for place in self.world.places:
                 self._at(first + rng.uniform(0.0, 1.0), lambda place=place: self._no_deputy(place, lasts))  # type: ignore[misc]
 
     def _no_deputy(self, place: str, lasts: float) -> None:
@@ -254,8 +257,11 @@ class Scenario:
 
     def _plan_disaster(self, when: float) -> None:
         rng, world = self.rng, self.world
-        city = rng.choice(CITIES)
+        city = rng.choice(world.cities)
         lasts = rng.uniform(3.0, 11.0)
+        if len(world.cities) > 2:  # for long enough to see that what one city cannot take goes to the other
+            lasts += 4.0
+            self.ends = max(self.ends, when + lasts)
         if rng.random() < 0.25:  # with the coordinator, the store's leader, or both in the lost city
             self._at(SETTLED_S - 1.0, lambda: self._lead_from(city, rng.random() < 0.6, rng.random() < 0.6))
         if rng.random() < 0.15:
@@ -273,7 +279,7 @@ class Scenario:
         elif kind == "city cut off":
             self._at(when, lambda: self._begin(kind, lasts, lambda: faults.isolate(world, city)))
         else:
-            self._at(when, lambda: self._begin(kind, lasts + 3.0, lambda: faults.isolate(world, city, faults.PLACES)))
+            self._at(when, lambda: self._begin(kind, lasts + 3.0, lambda: faults.isolate(world, city, world.places)))
             for _ in range(2):  # some of them lose it later, when the other door is open, and it does not know
                 self._at(
                     when + rng.uniform(2.5, 6.0),
@@ -302,14 +308,14 @@ class Scenario:
     def _plan_half_truth(self, when: float) -> None:
         """Something speaks for a city being lost, and not enough: nobody may be moved."""
         rng, world = self.rng, self.world
-        city = rng.choice(CITIES)
-        one, other = rng.sample([world.other(city), WITNESS_SITE], 2)
+        city = rng.choice(world.cities)
+        one, other = rng.sample(world.others(city), 2)
         mute = rng.uniform(4.0, 8.0)
         later = when + rng.uniform(0.0, 3.0)
         how = rng.choice(
             [
                 "one accuser",
-                "one accuser, and a witness that is gone",
+                "one accuser, and the other place gone",
                 "one accuser, and one that reaches nobody",
                 "not for long",
                 "half of it",
@@ -324,7 +330,7 @@ class Scenario:
         match how:
             case "one accuser":
                 self._at(later, lambda: self._begin("link cut", mute, lambda: faults.isolate(world, city, (one,))))
-            case "one accuser, and a witness that is gone":
+            case "one accuser, and the other place gone":
                 self._at(later, lambda: self._begin("link cut", mute, lambda: faults.isolate(world, city, (one,))))
                 self._at(when, lambda: self._begin("engine dies", mute, lambda: faults.kill_engine_of(world, other)))
             case "one accuser, and one that reaches nobody":
@@ -364,7 +370,7 @@ class Scenario:
             world.cluster.leader = city
             world.cluster.renew_all(world.scheduler.now)
         if coordinator:
-            for place in (WITNESS_SITE, world.other(city)):
+            for place in world.others(city):
                 engine = world.engines[place]
                 if engine.election._reign:
                     world.kill_engine(place)
@@ -406,11 +412,11 @@ class Scenario:
         world.calls_stop = True
         if world.watch.held:
             world.unhold()
-        for place in (*CITIES, WITNESS_SITE):
+        for place in world.places:
             world.power_on(place)
             world.start_member(place)
             world.scheduler.after(0.5, world.start_engine, place)
-        for city in CITIES:
+        for city in world.cities:
             world.scheduler.after(0.5, world.start_switch, city)
             world.scheduler.after(0.5, world.start_cti, city)
 
@@ -480,19 +486,22 @@ class Scenario:
         return due is not None and after < due < min(clocks) - 1.0
 
 
-def _goal(to: str, percent: int, rng: Random) -> dict[str, Any]:
+def _goal(setting: Setting, to: str, percent: int, rng: Random) -> dict[str, Any]:
     """Where a Shift takes its groups: to one city, to both by shares, or away from one."""
     kind = rng.choices(["to", "placement", "evacuate"], [7, 2, 1])[0]
     if kind == "placement":
-        return {"placement": [{"site": site, "percent": share} for site, share in _shares(rng).items()]}
+        return {"placement": [{"site": site, "percent": share} for site, share in _shares(rng, setting.cities).items()]}
     if kind == "evacuate":
-        return {"evacuate": World.other(to)}
+        return {"evacuate": setting.other(to)}
     return {"to": to, "percent": percent}
 
 
-def _shares(rng: Random) -> dict[str, int]:
-    percent = rng.choice([0, 30, 50, 70, 100])
-    return {site: share for site, share in (("east", percent), ("west", 100 - percent)) if share}
+def _shares(rng: Random, cities: tuple[str, ...] = TWO_CITIES) -> dict[str, int]:
+    left, found = 100, {}
+    for city in cities[:-1]:
+        found[city] = left * rng.choice([0, 30, 50, 70, 100]) // 100
+        left -= found[city]
+    return {city: share for city, share in {**found, cities[-1]: left}.items() if share}
 
 
 def _emergencies(rng: Random) -> dict[str, Any]:
@@ -514,8 +523,8 @@ def _setting(rng: Random) -> Setting:
     groups = [replace(group, more={**group.more, **_emergencies(rng)}) for group in groups]
     total = sum(group.agents for group in groups)
     roomy = rng.random() < 0.75
-    here = {city: sum(-(-g.agents * g.placement.get(city, 0) // 100) for g in groups) for city in CITIES}
-    capacity = {city: 2 * total if roomy else max(here[city] + rng.randint(0, 3), 1) for city in CITIES}
+    here = {city: sum(_agents(group, city) for group in groups) for city in TWO_CITIES}
+    capacity = {city: 2 * total if roomy else max(here[city] + rng.randint(0, 3), 1) for city in TWO_CITIES}
     return Setting(
         groups=tuple(groups),
         capacity=capacity,
@@ -524,7 +533,7 @@ def _setting(rng: Random) -> Setting:
         drift=rng.choice([0.0, 0.0, 0.0045]),
         deep_probes=rng.choice(["None", "SignIn", "SignInAndCall"]),
         calls_per_s=rng.choice([0.0, 0.5, 1.0]),
-        starts_s={place: rng.uniform(0.0, 0.6) for place in rng.sample((*CITIES, WITNESS_SITE), 2)},
+        starts_s={place: rng.uniform(0.0, 0.6) for place in rng.sample((*TWO_CITIES, WITNESS_SITE), 2)},
     )
 
 
@@ -546,6 +555,7 @@ SHIFTED: Final = ("move", "move, stopped midway", "disaster while moving")
 def _draw(seed: int, rng: Random) -> tuple[Setting, float, str]:
     """What is so from the start, when faults end, and what the story is about."""
     setting = _limited(_setting(rng), Random(f"{seed}/limits"))
+    setting = _widened(setting, Random(f"{seed}/third city"))
     ends = SETTLED_S + rng.uniform(7.0, 13.0)
     theme = rng.choices(list(THEMES), list(THEMES.values()))[0]
     if theme in SHIFTED and _loses_its_way(seed):
@@ -577,28 +587,61 @@ def _is_crowded(seed: int) -> bool:
 
 
 def _two_in_one_place(setting: Setting) -> Setting:
-    """Two groups in one city; the other one has room for one of them, and takes as many guests as come."""
+    """Two groups in one city; each other one has room for one of them, and takes as many guests as come."""
     first = setting.groups[0]
-    home = max(CITIES, key=lambda city: first.placement.get(city, 0))
+    home = max(setting.cities, key=lambda city: first.placement.get(city, 0))
     groups = (
         replace(first, agents=10, placement={home: 100}),
-        GroupPlan("callcenter/help", 4, {home: 100}, {"skillGroup": "help"}),
+        GroupPlan("callcenter/help", 4, {home: 100}, {"skillGroup": "help", "sites": setting.cities}),
     )
-    return replace(setting, groups=groups, capacity={home: 28, World.other(home): 10}, guest_capacity=100)
+    capacity = {city: 28 if city == home else 10 for city in setting.cities}
+    return replace(setting, groups=groups, capacity=capacity, guest_capacity=100)
 
 
 def _many_in_one_place(setting: Setting) -> Setting:
-    """Enough agents of the first group for two waves, all in one city, and room for everybody in both."""
+    """Enough agents of the first group for two waves, all in one city, and room for everybody in each."""
     first, *others = setting.groups
-    home = max(CITIES, key=lambda city: first.placement.get(city, 0))
+    home = max(setting.cities, key=lambda city: first.placement.get(city, 0))
     groups = (replace(first, agents=12, placement={home: 100}), *others)
     room = 2 * sum(group.agents for group in groups)
-    return replace(setting, groups=groups, capacity=dict.fromkeys(CITIES, room))
+    return replace(setting, groups=groups, capacity=dict.fromkeys(setting.cities, room))
 
 
 def _limited(setting: Setting, rng: Random) -> Setting:
     """Some cities take few guests, and some let their agents in slowly."""
     return replace(setting, guest_capacity=rng.choice([100, 100, 2]), rate=rng.choice([500.0, 500.0, 6.0]))
+
+
+def _widened(setting: Setting, rng: Random) -> Setting:
+    """In some stories agents work in the third place as well; then what is lost may have to be shared between two."""
+    if rng.random() > WIDE:
+        return setting
+    groups = tuple(
+        replace(
+            group,
+            placement=rng.choice(
+                [group.placement, {"north": 100}, _shares(rng, THREE_CITIES), {"east": 34, "west": 33, "north": 33}]
+            ),
+            more={**group.more, "sites": THREE_CITIES},
+        )
+        for group in setting.groups
+    )
+    here = {city: sum(_agents(group, city) for group in groups) for city in THREE_CITIES}
+    total = sum(here.values())
+    # Room for everybody everywhere; for half of any lost city; or for a few.
+    more = rng.choice([2 * total, -(-max(here.values()) // 2) + 2 * len(groups), rng.randint(0, 3)])
+    return replace(
+        setting,
+        groups=groups,
+        cities=THREE_CITIES,
+        capacity={city: max(here[city] + more, 1) for city in THREE_CITIES},
+        starts_s={"north" if place == WITNESS_SITE else place: after for place, after in setting.starts_s.items()},
+    )
+
+
+def _agents(group: GroupPlan, city: str) -> int:
+    """How many of a group's agents are placed there at most."""
+    return -(-group.agents * group.placement.get(city, 0) // 100)
 
 
 def play(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
@@ -612,6 +655,7 @@ def _play(seed: int, tell: Callable[[str], None] | None) -> Outcome:
     outcome = Outcome(seed)
     scenario = Scenario(seed, tell)
     world = scenario.world
+    world.stats["stories of three cities"] = len(world.cities) > 2
     try:
         scenario.play()
         outcome.healed_in_s = scenario.healed_in

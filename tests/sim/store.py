@@ -1,4 +1,4 @@
-"""An etcd stretched over east, west and the witness: linearizable while a leader has a majority, and nothing more.
+"""An etcd stretched over three places: linearizable while a leader has a majority, and nothing more.
 
 A request goes to a member (the local one first), from there to the leader, and is applied when a majority has it. What
 gets lost on the way there was never applied; what gets lost on the way back was; what waited for a leader is applied

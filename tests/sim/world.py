@@ -1,4 +1,4 @@
-"""Two cities, a witness and two floors with everything that runs there, and what can happen to them.
+"""Two cities and a witness, or three cities, and two floors with everything that runs there, and what can befall them.
 
 One seed decides everything: clocks, delays, who is where. `run(seconds)` lets time pass; the rest happens in between.
 """
@@ -30,9 +30,13 @@ from tests.sim.store import Cluster
 from tests.sim.switch import Switch
 from tests.unit.domain.world import WITNESS, group_spec, site_spec
 
-CITIES: Final = ("east", "west")
+TWO_CITIES: Final = ("east", "west")
+"""Most stories have these, and a witness."""
+
+THREE_CITIES: Final = (*TWO_CITIES, "north")
+"""Some have these, and none: agents work in all three places."""
+
 WITNESS_SITE: Final = "witness"
-PLACES: Final = (*CITIES, WITNESS_SITE)
 FLOORS: Final = ("floor-a", "floor-b")
 
 
@@ -51,6 +55,7 @@ class Setting:
     """What is so from the start."""
 
     groups: tuple[GroupPlan, ...]
+    cities: tuple[str, ...] = field(default=TWO_CITIES, kw_only=True)
     capacity: Mapping[str, int]
     timing: Timing = field(default_factory=Timing)
     far_s: float = 0.006
@@ -68,50 +73,58 @@ class Setting:
     wall_s: float = 0.0
     """Seconds from `WALL_EPOCH` to the time of day at which the story begins."""
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Three locations, each with an engine and a member of the store."""
+        return self.cities if len(self.cities) > 2 else (*self.cities, WITNESS_SITE)
+
+    def other(self, city: str) -> str:
+        """Another city: the next one, in a circle."""
+        return self.cities[(self.cities.index(city) + 1) % len(self.cities)]
+
 
 @lru_cache(maxsize=64)
-def directory_of(sizes: tuple[tuple[str, int], ...]) -> Directory:
+def directory_of(sizes: tuple[tuple[str, int], ...], cities: tuple[str, ...]) -> Directory:
     groups = [GroupSize(name, "hotel", agents) for name, agents in sizes]
-    return generate(groups, cities=list(CITIES), realm="callcenter", seed="sim")
+    return generate(groups, cities=list(cities), realm="callcenter", seed="sim")
 
 
 class World:
-    cities = CITIES
-
     def __init__(self, seed: int, setting: Setting, *, tell: Callable[[str], None] | None = None) -> None:
         self.seed = seed
         self.setting = setting
+        self.cities, self.places = setting.cities, setting.places
         self.timing = setting.timing
         self.rng = Random(f"{seed}/world")
         self.scheduler = scheduler = Scheduler()
         self.network = Network(scheduler, Random(f"{seed}/network"), setting.far_s)
-        self.cluster = Cluster(scheduler, self.network, Random(f"{seed}/store"), PLACES)
+        self.cluster = Cluster(scheduler, self.network, Random(f"{seed}/store"), self.places)
         self.stats: Counter[str] = Counter()
         self.answered = 0
         self._tell = tell
         self._trace = sha256()
         self._numbers = 0
         self._off: set[str] = set()
-        self.clocks = {place: self._clock() for place in (*PLACES, *FLOORS)}
-        self.directory = directory_of(tuple((group.name, group.agents) for group in setting.groups))
+        self.clocks = {place: self._clock() for place in (*self.places, *FLOORS)}
+        self.directory = directory_of(tuple((group.name, group.agents) for group in setting.groups), self.cities)
         self.watch = Watch(self)
         self.cluster.listeners += [self.watch.store_applied, self._answer_questions]
         self._asked: set[str] = set()
         self._answers = Random(f"{seed}/answers")
-        self.disks = {city: Disk() for city in CITIES}
-        self.switches = {city: self._new_switch(city) for city in CITIES}
+        self.disks = {city: Disk() for city in self.cities}
+        self.switches = {city: self._new_switch(city) for city in self.cities}
         self.ctis: dict[str, SimCti] = {}
-        for city in CITIES:
+        for city in self.cities:
             self.ctis[city] = self._new_cti(city)
-        self.engines = {place: self._new_engine(place) for place in PLACES}
+        self.engines = {place: self._new_engine(place) for place in self.places}
         self.beside: list[Process] = []
         """Engines that were replaced, and may go on beside their successors."""
         self.people: dict[str, Person] = {}
         self.by_extension: dict[str, Person] = {}
         self._move_in()
-        for city in CITIES:
+        for city in self.cities:
             self.ctis[city].process.call(self.ctis[city].run)
-        for place in PLACES:
+        for place in self.places:
             engine = self.engines[place]
             scheduler.after(setting.starts_s.get(place, 0.0), engine.process.call, engine.run)
         self._declare()
@@ -161,23 +174,23 @@ class World:
 
     def _declare(self) -> None:
         writes: list[Put | Delete] = []
-        for city in CITIES:
+        for city in self.cities:
             spec = site_spec(
                 city, "hotel", capacity=self.setting.capacity[city], guestCapacity=self.setting.guest_capacity
             )
             spec["systems"][0]["deepProbes"] = self.setting.deep_probes
             writes += self._copies(keys.SITE, city, spec)
-        writes += self._copies(keys.SITE, WITNESS_SITE, WITNESS)
+        if WITNESS_SITE in self.places:
+            writes += self._copies(keys.SITE, WITNESS_SITE, WITNESS)
         for group in self.setting.groups:
             spec = group_spec(group.placement, agents=group.agents, **group.more)
             writes += self._copies(keys.AGENT_GROUP, group.name, spec)
         self.cluster.now_txn(writes)
 
-    @staticmethod
-    def _copies(kind: str, name: str, spec: dict[str, Any], order_id: str = "") -> list[Put | Delete]:
-        """What the operators of both cities publish of one object."""
+    def _copies(self, kind: str, name: str, spec: dict[str, Any], order_id: str = "") -> list[Put | Delete]:
+        """What the operators of all cities publish of one object."""
         record = SpecRecord(digest=spec_digest(spec, {}), spec=spec, order_id=order_id)
-        return [Put(keys.spec(city, kind, name), record.encode()) for city in CITIES]
+        return [Put(keys.spec(city, kind, name), record.encode()) for city in self.cities]
 
     # -- running
 
@@ -202,9 +215,12 @@ class World:
     def digest(self) -> str:
         return f"{self._trace.hexdigest()[:16]}-{self.scheduler.steps}"
 
-    @staticmethod
-    def other(city: str) -> str:
-        return CITIES[1] if city == CITIES[0] else CITIES[0]
+    def other(self, city: str) -> str:
+        return self.setting.other(city)
+
+    def others(self, place: str) -> tuple[str, ...]:
+        """The other locations."""
+        return tuple(other for other in self.places if other != place)
 
     # -- what people do
 
@@ -220,10 +236,13 @@ class World:
         self.write(what, Put(key, record.encode()))
 
     def shift(self, name: str, **spec: Any) -> None:
-        now = self.engines[WITNESS_SITE].process.now()
-        record = ShiftRecord.model_validate({"spec": spec, "created_at": now, "created_in": CITIES[0]})
+        record = ShiftRecord.model_validate({"spec": spec, "created_at": self._today(), "created_in": self.cities[0]})
         self.watch.ordered.shifts[name] = record
         self.put(f"Shift {name}: {spec}", keys.shift(f"callcenter/{name}"), record)
+
+    def _today(self) -> float:
+        """Somebody's wall clock."""
+        return self.engines[self.places[-1]].process.now()
 
     def drill(self, spec: dict[str, Any], by: Sequence[str]) -> None:
         """A Drill, applied in these cities."""
@@ -237,7 +256,7 @@ class World:
         asked = {"id": f"{action}-{self.number()}", "action": action, "by": "ada"}
         if action == "run":
             self.watch.ordered.runs.add(asked["id"])
-        request = json.dumps({**asked, "at": self.engines[WITNESS_SITE].process.now()})
+        request = json.dumps({**asked, "at": self._today()})
         key = keys.spec(city, keys.DRILL, DRILL)
         kv = self.cluster.get(key)
         if kv is not None:
@@ -280,7 +299,7 @@ class World:
             self.put(f"{key} {'approved' if yes else 'declined'}", key, record.model_copy(update={"spec": spec}))
 
     def apply_again(self, group: GroupPlan, placement: Mapping[str, int], number: int) -> None:
-        """A tool applies the same manifest once more, in the two clusters one after the other."""
+        """A tool applies the same manifest once more, in one cluster after the other."""
         spec = group_spec(placement, agents=group.agents, **group.more)
         order_id = str(number) if number else ""
         for write in self._copies(keys.AGENT_GROUP, group.name, spec, order_id):
@@ -304,7 +323,7 @@ class World:
         if self.calls_stop:
             return
         group = self.rng.choice(self.setting.groups)
-        city = self.rng.choice(CITIES)
+        city = self.rng.choice(self.cities)
         self.call_comes(city, group.name)
         self.scheduler.after(self.rng.expovariate(self.setting.calls_per_s), self._calls_come)
 
@@ -378,11 +397,11 @@ class World:
         if place in self._off:
             return
         self._off.add(place)
-        for other in (*PLACES, *FLOORS):
+        for other in (*self.places, *FLOORS):
             if other != place:
                 self.network.cut(place, other)
                 self.network.cut(other, place)
-        if place in CITIES:
+        if place in self.cities:
             self.kill_switch(place)
             self.kill_cti(place)
         for process in self.scheduler.processes:
@@ -393,12 +412,12 @@ class World:
         if place not in self._off:
             return
         self._off.discard(place)
-        for other in (*PLACES, *FLOORS):
+        for other in (*self.places, *FLOORS):
             if other != place:
                 self.network.mend(place, other)
                 self.network.mend(other, place)
         self.start_member(place)
         self.scheduler.after(self.rng.uniform(0.0, 1.0), self.start_engine, place)
-        if place in CITIES:
+        if place in self.cities:
             self.scheduler.after(self.rng.uniform(0.0, 1.0), self.start_switch, place)
             self.scheduler.after(self.rng.uniform(0.0, 1.0), self.start_cti, place)
