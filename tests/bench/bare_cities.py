@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -162,7 +163,7 @@ class BareCities:
             part.start(self.parts[CITIES[1 - CITIES.index(city)], system])
         for part in self.parts.values():
             url = f"{part.control_url}/healthz"
-            wait_until(lambda url=url: get(url) is not None, within=_START_S, what=f"{url} answers")
+            wait_until(partial(_answers, url), within=_START_S, what=f"{url} answers")
         for location in LOCATIONS:
             self.engines[location] = Process(
                 ["-m", "tandem.engine.main"], self.folder / f"engine-{location}.log", self._engine_environment(location)
@@ -280,3 +281,7 @@ class BareCities:
 
 def _port(url: str) -> str:
     return url.rpartition(":")[2]
+
+
+def _answers(url: str) -> bool:
+    return get(url) is not None

@@ -43,7 +43,7 @@ SYSTEMS: Final = ("hotel", "flight")
 AGENTS: Final = 50
 """Agents of each group."""
 
-_SPEC: Final = {"selector": {"region": "north"}, "to": "west"}
+_SPEC: Final[dict[str, Any]] = {"selector": {"region": "north"}, "to": "west"}
 _NAME: Final = "callcenter/to-west"
 
 STEPS: Final = ("plan", "decision", "answer", "status")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -168,4 +169,4 @@ async def test_flux_does_not_fight_a_failover(centre: CallCentre, gitops: GitOps
     centre.observed.look()
     assert centre.observed.at("west", accounts) == len(accounts)
     for city in CITIES:
-        await until(f"{city} says who has the last word", lambda city=city: says(centre, city), timeout=15)
+        await until(f"{city} says who has the last word", partial(says, centre, city), timeout=15)

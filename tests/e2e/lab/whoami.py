@@ -120,8 +120,8 @@ async def install(lab: Lab) -> None:
     """Put the pod into every city and wait until it answers."""
     for city in CITIES.values():
         await kubectl(lab, city.name, "apply", "-f", "-", stdin=manifests(city))
-    for city in CITIES:
-        await kubectl(lab, city, "-n", NAMESPACE, "rollout", "status", "deployment/whoami", "--timeout=60s")
+    for name in CITIES:
+        await kubectl(lab, name, "-n", NAMESPACE, "rollout", "status", "deployment/whoami", "--timeout=60s")
 
 
 async def kubectl(lab: Lab, city: str, *arguments: str, stdin: str | None = None) -> str:
