@@ -216,7 +216,20 @@ class Part:
     rank: int = 0
     """Parts of a lower rank are done before those of a higher one begin."""
     step: int = 1
-    """Buckets, each one per cent of the group, by which its CTI can change a share: waves are rounded up to them."""
+    """Buckets, each one per cent of the group, by which its CTIs can change a share: waves are rounded up to them."""
+
+    def in_order(self) -> list[int]:
+        """Its buckets as they leave, highest first; a step's worth of one site at a time: each loses whole steps."""
+        highest_first = sorted(self.moves, reverse=True)
+        if self.step == 1:
+            return highest_first
+        sites: dict[str, list[int]] = {}
+        for bucket in highest_first:
+            sites.setdefault(self.moves[bucket].site, []).append(bucket)
+        steps = [own[first : first + self.step] for own in sites.values() for first in range(0, len(own), self.step)]
+        # What is less than a step comes last: no wave before it is shifted by it.
+        steps.sort(key=lambda own: (len(own) == self.step, own), reverse=True)
+        return [bucket for own in steps for bucket in own]
 
 
 def split_waves(parts: Sequence[Part], percents: Sequence[int]) -> tuple[tuple[dict[int, Slot], ...], ...]:
@@ -228,7 +241,7 @@ def split_waves(parts: Sequence[Part], percents: Sequence[int]) -> tuple[tuple[d
         last is widened, over all parts of a system together, to hold at least MIN_WAVE_AGENTS of it; a last one that
         would hold fewer joins the one before.
     """
-    ordered = [sorted(part.moves, reverse=True) for part in parts]
+    ordered = [part.in_order() for part in parts]
     # Agents in the first n buckets of each part: a wave is widened often, and counted by subtraction.
     counted = [
         (0.0, *accumulate(part.agents.get(b, 0.0) for b in order)) for part, order in zip(parts, ordered, strict=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import lcm
 from typing import Final
 
 from tandem.api.agentgroup import AgentGroupSpec, Drain
@@ -285,7 +286,7 @@ def _agents_per_bucket(snapshot: Snapshot, wish: Wish, moves: Moves) -> dict[int
 
 def _step(snapshot: Snapshot, wish: Wish, moves: Moves) -> int:
     reports = (snapshot.report(site, wish.spec.system) for site in {move.site for move in moves.values()})
-    return max((found.capabilities.percent_step for found in reports if found and found.capabilities), default=1)
+    return lcm(*(found.capabilities.percent_step for found in reports if found and found.capabilities))
 
 
 def _group_plans(groups: Sequence[_Group]) -> tuple[GroupPlan, ...]:

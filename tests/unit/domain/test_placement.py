@@ -229,3 +229,22 @@ def test_a_small_end_that_was_all_of_a_wave_leaves_no_wave_in_which_nobody_moves
         waves = split_waves((small, big), percents)
         for number in range(max(map(len, waves))):
             assert any(number < len(of_part) and of_part[number] for of_part in waves), (percents, number)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(1, 99), unique=True, max_size=5).map(lambda cuts: (*sorted(cuts), 100)),
+    st.sampled_from([2, 5, 10]),
+    st.permutations(range(10)),
+    st.integers(1, 9),
+)
+def test_of_each_city_that_a_group_leaves_waves_take_whole_steps(
+    waves: tuple[int, ...], step: int, tenths: list[int], of_east: int
+) -> None:
+    # A CTI that changes shares in steps of 5 % is never asked for 3 %, although east and west together lose 5.
+    site_of = {bucket: "east" if tenths.index(bucket % 10) < of_east else "west" for bucket in range(100)}
+    move = {bucket: Slot(site, "north") for bucket, site in site_of.items()}
+    (found,) = split_waves([Part(move, dict.fromkeys(range(100), 1.0), step=step)], waves)
+    for wave in found:
+        assert all(count % step == 0 for count in Counter(site_of[bucket] for bucket in wave).values())
+    assert Counter(bucket for wave in found for bucket in wave) == Counter(list(move))
