@@ -11,6 +11,9 @@ wrote goes with its lease. And a write that nobody answered may be applied late,
 accusation after the firm one, a word that was taken back. So each key is looked after: one that is not on our lease, or
 is not as we say it, is written again. Another value on our lease that is newer than what we wrote last is such a late
 write for certain; else it may be that our own has not come round yet, and has to be seen twice.
+
+What is kept without lease may as well be a successor's. There a late write is known by its value: one that we have
+sent, that nobody acknowledged, and that is not the newest.
 """
 
 import asyncio
@@ -54,6 +57,8 @@ class Publisher:
         self._held = held
         self._leased: dict[str, bytes] = {}
         self._kept: dict[str, bytes] = {}  # to be written once, without lease
+        self._kept_newest: dict[str, bytes] = {}
+        self._doubtful: dict[str, set[int]] = {}  # key -> hashes of kept values that may be applied late
         self._dirty: set[str] = set()
         self._written: dict[str, int] = {}  # key -> revision of our last write of it
         self._signal = Signal()
@@ -75,7 +80,10 @@ class Publisher:
 
     def keep(self, key: str, record: Record) -> None:
         """Publish without lease: it stays when the engine is gone."""
-        self._kept[key] = record.encode()
+        self._keep(key, record.encode())
+
+    def _keep(self, key: str, value: bytes) -> None:
+        self._kept[key] = self._kept_newest[key] = value
         self._signal.give()
 
     async def run(self) -> None:
@@ -132,6 +140,8 @@ class Publisher:
             held = self._held()
             if held is None:
                 continue
+            for key in self._kept_late(held):
+                self._keep(key, self._kept_newest[key])
             again = self._late(held)
             glances += 1
             if glances % _LOOKS_EVERY == 0:
@@ -155,6 +165,18 @@ class Publisher:
             and kv.value != value
             and kv.mod_revision > self._written.get(key, kv.mod_revision)
         }
+
+    def _kept_late(self, held: Mapping[str, KeyValue]) -> list[str]:
+        """Kept keys with a value of ours that nobody acknowledged, applied after the newest, which somebody did."""
+        return [
+            key
+            for key, doubtful in self._doubtful.items()
+            if key not in self._kept
+            and (kv := held.get(key)) is not None
+            and kv.mod_revision > self._written.get(key, kv.mod_revision)
+            and kv.value != self._kept_newest[key]
+            and hash(kv.value) in doubtful
+        ]
 
     def _wrong(self, held: Mapping[str, KeyValue]) -> dict[str, int]:
         """Key -> revision of a write of ours that should not stand any more; 0: it is not ours, or not there."""
@@ -187,8 +209,10 @@ class Publisher:
         except StoreError as error:
             # Perhaps applied, perhaps not; these keys are only ours, so writing them again is right either way.
             log.debug("publishing failed: %s", error)
+            for key, kept_value in kept.items():
+                self._doubtful.setdefault(key, set()).add(hash(kept_value))
             await self._clock.sleep(_RETRY_S)
             return
-        self._written.update(dict.fromkeys(keys, written.revision))
+        self._written.update(dict.fromkeys((*keys, *kept), written.revision))
         self._dirty -= {key for key, value in said.items() if self._leased.get(key) == value}
         self._kept = {key: value for key, value in self._kept.items() if kept.get(key) != value}

@@ -223,6 +223,27 @@ def test_what_was_taken_back_does_not_come_back_by_a_late_write() -> None:
     with_publisher(story)
 
 
+def test_of_what_is_kept_a_late_write_of_its_own_does_not_stand_and_a_successors_does() -> None:
+    key = keys.hold_request("east")
+    first, newest, successors = (HoldRequestRecord(id=name) for name in ("first", "newest", "successor's"))
+
+    async def story(etcd: MemoryEtcd, store: MemoryStore, publisher: Publisher) -> None:
+        await asyncio.sleep(0.1)
+        store.fates = [Fate.LOST]
+        publisher.keep(key, first)
+        await asyncio.sleep(0.001)
+        publisher.keep(key, newest)
+        await asyncio.sleep(6.0)
+        for late, stands in ((first, newest), (successors, successors)):
+            etcd.txn([], [Put(key, late.encode())])
+            await asyncio.sleep(0.6)
+            found = etcd.get(key)
+            assert found is not None
+            assert found.value == stands.encode()
+
+    with_publisher(story)
+
+
 def test_what_changes_all_the_time_is_not_taken_for_a_late_write() -> None:
     """The picture may show the value before, whenever it is looked at."""
 
