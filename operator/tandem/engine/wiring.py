@@ -105,6 +105,6 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
                 "alarms": alarms.run,
                 "trunks": trunks.run,
                 "history": HistoryKeeper(store, election, clock).run,
-                "store-leadership": StoreLeadership(settings.site, picture, store.lead, clock).run,
+                "store-leadership": StoreLeadership(settings.site, picture, store, clock).run,
             },
         )

@@ -156,17 +156,23 @@ class StoreClient:
         except LeaseLostError:
             return  # which is what was wanted
 
-    async def lead(self, *, timeout: float = 1.0) -> bool:
-        """Let the local member, the first of the endpoints, lead the store. True when it took over just now.
+    async def leader(self, *, timeout: float = 1.0) -> int:
+        """ID of the member that leads the store when it is not the local one, the first of the endpoints; else 0.
 
-        Raises: StoreError when a member does not answer, or does not know a leader.
+        Raises: StoreError when the local member does not answer.
         """
         local = await self._status(self._members[0], timeout)
-        if local.leader in (0, local.header.member_id):
-            return False
+        return 0 if local.leader == local.header.member_id else local.leader
+
+    async def lead(self, instead_of: int, *, timeout: float = 1.0) -> bool:
+        """Let the local member lead the store instead of another one, by its ID. False when that one is not found.
+
+        Raises: StoreError when the local member does not answer.
+        """
+        local = await self._status(self._members[0], timeout)
         for member in self._members[1:]:
             with contextlib.suppress(StoreError):
-                if (await self._status(member, timeout)).header.member_id == local.leader:
+                if (await self._status(member, timeout)).header.member_id == instead_of:
                     wish = TransferRequest(targetID=local.header.member_id)
                     await member.post("maintenance/transfer-leadership", wish.encode(), timeout)
                     return True

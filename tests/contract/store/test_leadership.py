@@ -13,9 +13,13 @@ async def test_the_local_member_leads_when_it_is_asked_to(three: EtcdCluster) ->
     local = (leader + 1) % 3
     async with three.client(local) as store:
         lease = await store.grant(5.0)
-        assert await store.lead()
+        other = await store.leader()
+        assert other
+        assert not await store.lead(instead_of=other + 1), "nobody has this ID"
+        assert three.leader() == leader
+        assert await store.lead(instead_of=other)
         assert three.leader() == local
-        assert not await store.lead(), "it leads already"
+        assert not await store.leader(), "it leads already"
         await store.txn([], [Put("/test/leadership", b"x", lease)])
         assert await store.keepalive(lease) > 0
 
@@ -23,7 +27,10 @@ async def test_the_local_member_leads_when_it_is_asked_to(three: EtcdCluster) ->
 async def test_a_local_member_that_is_gone_takes_no_lead(three: EtcdCluster) -> None:
     local = (three.leader() + 1) % 3
     async with three.client(local) as store:
+        other = await store.leader()
         three.kill(local)
         with pytest.raises(StoreError):
-            await store.lead()
+            await store.leader()
+        with pytest.raises(StoreError):
+            await store.lead(instead_of=other)
         assert three.leader() != local

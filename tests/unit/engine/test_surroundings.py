@@ -4,7 +4,7 @@ import pytest
 
 from tandem.domain import keys
 from tandem.domain.records import HeartbeatRecord
-from tandem.engine.surroundings import around
+from tandem.engine.surroundings import TROUBLED_S, around
 from tests.unit.domain.world import World
 
 
@@ -29,3 +29,11 @@ def test_a_move_is_no_time_to_change_the_coordinator(moving: bool, under_way: bo
         world.shift(selector={"system": "hotel"}, to="west")
         world.settle()
     assert around(world.snapshot, "east", world.mono).under_way == under_way
+
+
+def test_nor_is_the_moment_in_which_a_city_may_be_lost() -> None:
+    world = World()
+    world.observe("west", "east", "hotel", "cti", passes=False)
+    said_at = world.mono
+    assert around(world.snapshot, "west", said_at + TROUBLED_S - 0.1).under_way
+    assert not around(world.snapshot, "west", said_at + TROUBLED_S).under_way
