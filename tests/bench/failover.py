@@ -3,6 +3,7 @@
     make bench           three deaths of each kind, behind the bench of moves
     make bench RUNS=10   ten of each
     python -m tests.bench.failover --agents 10000 --runs 10
+    python -m tests.bench.failover --calls 20   with so many new calls a second, for the first one that is answered
 
 Five kinds. Its power goes off while it holds neither the coordinator nor the leader of the store, or the leader, or
 both; or its CTIs stand still while its engine goes on writing (Down); and, as the
@@ -86,13 +87,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=3, help="deaths of each kind (default %(default)s)")
     parser.add_argument("--agents", type=int, default=1000, help="agents of the lost city (default %(default)s)")
     parser.add_argument("--kinds", default=",".join(KINDS), help="which kinds (default %(default)s)")
+    parser.add_argument("--calls", type=float, default=0.0, help="new calls a second meanwhile (default: idle agents)")
     options = parser.parse_args(argv)
     say = Storyteller(lambda line: print(line, flush=True))
     kinds = options.kinds.split(",")
     found: dict[str, list[Rescue]] = {kind: [] for kind in kinds}
     failed = False
     try:
-        asyncio.run(_run(options.runs, options.agents, kinds, say, found))
+        asyncio.run(_run(options.runs, options.agents, kinds, options.calls, say, found))
     except (DemoError, LabError) as e:
         print(f"bench: {e}", file=sys.stderr)
         failed = True
@@ -113,7 +115,9 @@ COLOURS: Final = ("#0b6e8f", "#e07a1f", "#5b8c3a", "#8a4f9e", "#7a8790")
 """One per kind."""
 
 
-async def _run(runs: int, agents: int, kinds: Sequence[str], say: Storyteller, found: dict[str, list[Rescue]]) -> None:
+async def _run(
+    runs: int, agents: int, kinds: Sequence[str], calls: float, say: Storyteller, found: dict[str, list[Rescue]]
+) -> None:
     """Every loss is put into `found` when it is over: an hour's figures do not depend on the last of them."""
     clear(WORK)
     cities = lab.current()
@@ -125,9 +129,13 @@ async def _run(runs: int, agents: int, kinds: Sequence[str], say: Storyteller, f
         for number in range(runs):
             for kind in (kind for kind in kinds if kind != BASELINE):
                 say(f"--- {kind}, {number + 1} of {runs}: {KINDS[kind].words}")
+                if calls:
+                    await centre.load(calls)
                 await _arrange(leadership, kind)
                 strike = _frozen_ctis(centre) if kind == "down" else centre.power_of(CITY)
                 found[kind].append(await centre.lose(CITY, strike))
+                if calls:  # those of the lost city end by the carrier's time-outs
+                    await centre.quiet(timeout=90)
                 await centre.restore(CITY, strike)
                 await _home(centre, f"{kind}-{number}")
         await leadership.aclose()
@@ -229,7 +237,7 @@ def table(document: Mapping[str, Any]) -> str:
         rows = [
             (name.replace("_", " "), seconds(spread["median"]), seconds(spread["worst"]))
             for name, spread in kind["phases"].items()
-            if name != "first_call"
+            if name != "first_call" or spread["median"] is not None
         ]
         counted = f"{kind['agents']} agents, {len(kind['runs'])} times, {kind['incomplete']} incomplete"
         title = f"{kind['what']}: {counted}; goal {kind['goal']:g} s"
