@@ -156,7 +156,7 @@ async def test_force_at_the_deadline_moves_who_still_talks_and_the_calls_go_on(c
         there = centre.observed.at("west", begun.accounts - talking)
         return there == len(begun.accounts - talking), f"{there} are there"
 
-    await until("who does not talk is there", others_moved, timeout=MAX_TALK_S)
+    await until("who does not talk is there", others_moved, timeout=15)
     assert centre.observed.at("east", talking) == len(talking), "whoever talks was to have the time that drain gives"
     await centre.finish(begun, timeout=15)
 
