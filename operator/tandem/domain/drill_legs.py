@@ -160,19 +160,28 @@ def plan_back(snapshot: Snapshot, ledger: Ledger, run: DrillRunRecord, busy: Map
         )
     if not wishes:
         return Refusal(Reason.NOTHING_TO_MOVE, "none of its groups is where this run has put it")
-    return overbooked(snapshot, ledger, run.before) or make_plan(snapshot, ledger, "", busy, wishes)
+    return overbooked(snapshot, ledger, run.before, coming_back=True) or make_plan(snapshot, ledger, "", busy, wishes)
 
 
-def overbooked(snapshot: Snapshot, ledger: Ledger, maps: Mapping[str, Mapping[str, str]]) -> Refusal | None:
+def overbooked(
+    snapshot: Snapshot, ledger: Ledger, maps: Mapping[str, Mapping[str, str]], *, coming_back: bool = False
+) -> Refusal | None:
     """Refuse while a site of the starting maps has more agents, present or reserved, than it can carry.
 
     The room of a run's agents at home is reserved for as long as they are away, so it is not missing unless the site
     can carry less than before, or an emergency has taken it.
+
+    Args:
+        coming_back: Whether only sites count that get somebody back: to one that gives some up it is a relief.
     """
     for group, encoded in sorted(maps.items()):
         placed = snapshot.placements.get(group)
-        for site in sorted(BucketMap.parse(encoded).end_shares) if placed else ():
-            system = placed.record.system if placed else ""
+        if placed is None:
+            continue
+        system, now = placed.record.system, placed.map.end_shares
+        for site, share in sorted(BucketMap.parse(encoded).end_shares.items()):
+            if coming_back and share <= now.get(site, 0):
+                continue
             load, most = ledger.load(site, system), ledger.capacity(site, system)
             if load > most:
                 refusal = no_capacity(site, system, load - most, 0)

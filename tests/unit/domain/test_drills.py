@@ -321,12 +321,12 @@ def full_west(world: DrillWorld) -> None:
     world.settle()
 
 
-def overbooked_home(world: DrillWorld) -> None:
+def overbooked_home(world: DrillWorld, site: str = "east") -> None:
     """East can carry less than it has; west has room."""
-    spec = site_spec("east", "hotel")
+    spec = site_spec(site, "hotel")
     for part in ("softswitch", "cti"):
         spec["systems"][0][part]["capacity"]["agents"] = 90
-    world.publish(keys.SITE, "east", spec)
+    world.publish(keys.SITE, site, spec)
 
 
 def other_drill(world: DrillWorld) -> None:
@@ -822,6 +822,14 @@ def test_a_home_that_can_carry_less_than_before_gets_nobody_back_and_says_who_st
     assert world.outcome() == ("CapacityCheckFailed", Reason.CAPACITY_EXCEEDED)
     assert "buckets 0-99 at west" in world.last.message
     assert "A Shift brings them back" in world.last.message
+
+
+def test_a_city_that_has_too_many_gives_those_up_who_go_home() -> None:
+    world = DrillWorld({"east": "0-59", "west": "60-99"}).holding()
+    overbooked_home(world, "west")
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    assert world.state.phase == "Back", world.state.message
 
 
 def test_a_group_that_somebody_else_has_placed_meanwhile_is_left_alone_and_named() -> None:
