@@ -47,13 +47,15 @@ def moved_to(plans: Iterable[GroupPlan]) -> dict[tuple[str, str], float]:
 
 
 def base_of(snapshot: Snapshot, record: ShiftRecord, wave: int) -> WaveBase:
-    """What is counted now, as this wave begins."""
+    """What is counted now, as this wave begins; of a city whose engine is silent at this moment, what was planned."""
     agents: Counter[str] = Counter()
     released: dict[str, int] = {}
     for plan, moves in _taking_part(record, wave):
         reports = _left(snapshot, plan, moves)
+        planned = _spread(plan, [slot.site for slot in moves.values()])
         for site, report in reports.items():
-            agents[_name((site, plan.system))] += _in_buckets(report, moves, site)
+            counted = round(planned[site]) if report is None else _in_buckets(report, moves, site)
+            agents[_name((site, plan.system))] += counted
         total = _released(reports.values())
         if total is not None:
             released[plan.group] = total

@@ -168,6 +168,33 @@ def test_what_a_city_said_while_they_were_leaving_opens_no_gate_when_it_is_said_
     assert world.shift_record().wave == 2
 
 
+def test_a_wave_that_began_while_the_city_it_leaves_was_silent_is_judged_by_what_was_planned() -> None:
+    """Its engine stands still: nobody knows how many its CTI had released before."""
+    world = World()
+    world.group({"east": 100})
+    world.settle()
+    world.sessions("east", GROUP, dict.fromkeys(range(100), 1))
+    world.shift(selector={"system": "hotel"}, to=WEST, waves=[10, 100])
+    world.hold()
+    world.settle()
+    world.delete(keys.report("east", "hotel"))
+    world.delete(keys.HOLD)
+    world.settle()
+    assert world.placement() == {"east": "0-89", "east>west": "90-99"}
+    world.advance(FINISH_INTERVAL_S)
+    world.sessions("east", GROUP, dict.fromkeys(range(90), 1))
+    report(world, "east", released=1010)
+    report(world, WEST)
+    world.settle()
+    world.advance(GATE_SETTLE_S + 0.1)
+    world.settle()
+    assert world.shift_record().wave == 1
+    assert "of the 10 agents" in world.shift_record().message
+    arrivals(world, 9)
+    world.settle()
+    assert world.shift_record().wave == 2
+
+
 def test_guests_in_the_old_city_have_left_it_though_its_counts_are_not_known() -> None:
     world = a_world()
     arrivals(world, 3)
