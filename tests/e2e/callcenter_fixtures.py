@@ -84,15 +84,20 @@ async def _forgive(running: CallCentre, city: str) -> None:
 
 def shift(running: CallCentre, groups: tuple[Group, ...], *, to: str, city: str = "east", **spec: Any) -> Order:
     """A Shift of these groups, in one wave unless said otherwise, as a file of its own to apply in one city."""
-    name = f"e2e-{next(_numbers)}"
     names = [group.name.partition("/")[2] for group in groups]
+    return shift_as(groups, to, city, selector={"names": names}, to=to, **spec)
+
+
+def shift_as(groups: tuple[Group, ...], arrive_at: str, city: str = "east", **spec: Any) -> Order:
+    """The same, whatever its goal; `arrive_at`: where those of its groups arrive who move."""
+    name = f"e2e-{next(_numbers)}"
     manifest = {
         "apiVersion": "tandem.dev/v1alpha1",
         "kind": "Shift",
         "metadata": {"name": name, "namespace": "callcenter"},
-        "spec": {"selector": {"names": names}, "to": to, "waves": [100], **spec},
+        "spec": {"waves": [100], **spec},
     }
-    return Order(name, write(f"shifts/{name}", manifest), (city,), groups, to, with_calls=False)
+    return Order(name, write(f"shifts/{name}", manifest), (city,), groups, arrive_at, with_calls=False)
 
 
 def write(name: str, *manifests: Mapping[str, Any]) -> Path:

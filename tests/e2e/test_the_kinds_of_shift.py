@@ -11,23 +11,12 @@ from demo.waiting import until
 from tandem.api.shift import FINISHED
 from tandem.domain.placement import BucketMap
 from tests.e2e.alarm_fixtures import ON_BREAK, alarm, set_off
-from tests.e2e.callcenter_fixtures import manifest_of, shift, write
+from tests.e2e.callcenter_fixtures import manifest_of, shift, shift_as
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 TALK_S: Final = 40.0
 MAX_TALK_S: Final = 3.0
-
-
-def told(centre: CallCentre, name: str, groups: tuple[Group, ...], to: str, **spec: Any) -> Order:
-    """A Shift with a goal of its own, applied in east. `to`: where the groups' agents who move arrive."""
-    manifest = {
-        "apiVersion": "tandem.dev/v1alpha1",
-        "kind": "Shift",
-        "metadata": {"name": name, "namespace": "callcenter"},
-        "spec": {"waves": [100], **spec},
-    }
-    return Order(name, write(f"shifts/{name}", manifest), ("east",), groups, to, with_calls=False)
 
 
 async def status_of(centre: CallCentre, order: Order) -> dict[str, Any]:
@@ -79,7 +68,7 @@ async def test_shares_leave_each_site_its_part_of_a_group(centre: CallCentre) ->
     accounts = centre.accounts([group])
     shares = [{"site": "east", "percent": 60}, {"site": "west", "percent": 40}]
     selector = {"names": ["hotel-north-sales"]}
-    order = told(centre, "e2e-shares", (group,), "west", selector=selector, placement=shares)
+    order = shift_as((group,), "west", selector=selector, placement=shares)
 
     await centre.begin(order)
     status = await ended(centre, order, timeout=40)
@@ -99,7 +88,7 @@ async def test_an_evacuation_empties_a_site_the_important_first_and_cuts_no_call
     await centre.load(4, groups)
     await centre.calls_reach(10, groups)
     # Of its waves the first is filled from the top: the groups of priority 200 are in it before all others.
-    order = told(centre, "e2e-evacuation", groups, "west", evacuate="east", waves=[30, 100])
+    order = shift_as(groups, "west", evacuate="east", waves=[30, 100])
 
     begun = await centre.begin(order)
     await centre.finish(begun, timeout=90)

@@ -55,8 +55,8 @@ class Setting:
     """What is so from the start."""
 
     groups: tuple[GroupPlan, ...]
-    cities: tuple[str, ...] = field(default=TWO_CITIES, kw_only=True)
     capacity: Mapping[str, int]
+    cities: tuple[str, ...] = TWO_CITIES
     timing: Timing = field(default_factory=Timing)
     far_s: float = 0.006
     drift: float = 0.0

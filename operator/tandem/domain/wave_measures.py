@@ -23,7 +23,12 @@ def leaving_in(plans: Iterable[GroupPlan], wave: int) -> Iterator[Leaving]:
     for plan in plans:
         moves = wave_moves(plan, wave)
         if moves:
-            yield Leaving(plan.group, plan.system, _spread(plan, [slot.site for slot in moves.values()]))
+            yield Leaving(plan.group, plan.system, leaving(plan, moves))
+
+
+def leaving(plan: GroupPlan, moves: Moves) -> dict[str, float]:
+    """Planned agents of some of a group's buckets by the site that they leave."""
+    return _spread(plan, [slot.site for slot in moves.values()])
 
 
 def entering(plan: GroupPlan, moves: Moves) -> dict[str, float]:
@@ -52,7 +57,7 @@ def base_of(snapshot: Snapshot, record: ShiftRecord, wave: int) -> WaveBase:
     released: dict[str, int] = {}
     for plan, moves in _taking_part(record, wave):
         reports = _left(snapshot, plan, moves)
-        planned = _spread(plan, [slot.site for slot in moves.values()])
+        planned = leaving(plan, moves)
         for site, report in reports.items():
             counted = round(planned[site]) if report is None else _in_buckets(report, moves, site)
             agents[_name((site, plan.system))] += counted

@@ -56,8 +56,7 @@ class Publisher:
         self._clock = clock
         self._held = held
         self._leased: dict[str, bytes] = {}
-        self._kept: dict[str, bytes] = {}  # to be written once, without lease
-        self._kept_newest: dict[str, bytes] = {}
+        self._kept: dict[str, bytes] = {}  # without lease
         self._doubtful: dict[str, set[int]] = {}  # key -> hashes of kept values that may be applied late
         self._dirty: set[str] = set()
         self._written: dict[str, int] = {}  # key -> revision of our last write of it
@@ -80,10 +79,8 @@ class Publisher:
 
     def keep(self, key: str, record: Record) -> None:
         """Publish without lease: it stays when the engine is gone."""
-        self._keep(key, record.encode())
-
-    def _keep(self, key: str, value: bytes) -> None:
-        self._kept[key] = self._kept_newest[key] = value
+        self._kept[key] = record.encode()
+        self._dirty.add(key)
         self._signal.give()
 
     async def run(self) -> None:
@@ -140,9 +137,7 @@ class Publisher:
             held = self._held()
             if held is None:
                 continue
-            for key in self._kept_late(held):
-                self._keep(key, self._kept_newest[key])
-            again = self._late(held)
+            again = self._late(held) | self._kept_late(held)
             glances += 1
             if glances % _LOOKS_EVERY == 0:
                 now = self._wrong(held)
@@ -166,17 +161,17 @@ class Publisher:
             and kv.mod_revision > self._written.get(key, kv.mod_revision)
         }
 
-    def _kept_late(self, held: Mapping[str, KeyValue]) -> list[str]:
+    def _kept_late(self, held: Mapping[str, KeyValue]) -> set[str]:
         """Kept keys with a value of ours that nobody acknowledged, applied after the newest, which somebody did."""
-        return [
+        return {
             key
             for key, doubtful in self._doubtful.items()
-            if key not in self._kept
+            if key not in self._dirty
             and (kv := held.get(key)) is not None
             and kv.mod_revision > self._written.get(key, kv.mod_revision)
-            and kv.value != self._kept_newest[key]
+            and kv.value != self._kept[key]
             and hash(kv.value) in doubtful
-        ]
+        }
 
     def _wrong(self, held: Mapping[str, KeyValue]) -> dict[str, int]:
         """Key -> revision of a write of ours that should not stand any more; 0: it is not ours, or not there."""
@@ -190,18 +185,15 @@ class Publisher:
     async def _write(self) -> None:
         while True:
             await self._signal.wait()
-            while self._dirty or self._kept:
+            while self._dirty:
                 await self._write_some()
 
     async def _write_some(self) -> None:
-        keys = sorted(self._dirty)[:TXN_OPERATIONS]
-        kept = dict(list(self._kept.items())[: TXN_OPERATIONS - len(keys)])
+        said = {key: self._value(key) for key in sorted(self._dirty)[:TXN_OPERATIONS]}
         writes: list[Put | Delete] = []
-        for key in keys:
-            value = self._leased.get(key)
-            writes.append(Delete(key) if value is None else Put(key, value, self._lease))
-        writes.extend(Put(key, value) for key, value in kept.items())
-        said = {key: self._leased.get(key) for key in keys}
+        for key, value in said.items():
+            lease = 0 if key in self._kept else self._lease
+            writes.append(Delete(key) if value is None else Put(key, value, lease))
         try:
             written = await self._store.txn([], writes)
         except LeaseLostError:
@@ -209,10 +201,13 @@ class Publisher:
         except StoreError as error:
             # Perhaps applied, perhaps not; these keys are only ours, so writing them again is right either way.
             log.debug("publishing failed: %s", error)
-            for key, kept_value in kept.items():
-                self._doubtful.setdefault(key, set()).add(hash(kept_value))
+            for key in said.keys() & self._kept.keys():
+                self._doubtful.setdefault(key, set()).add(hash(said[key]))
             await self._clock.sleep(_RETRY_S)
             return
-        self._written.update(dict.fromkeys((*keys, *kept), written.revision))
-        self._dirty -= {key for key, value in said.items() if self._leased.get(key) == value}
-        self._kept = {key: value for key, value in self._kept.items() if kept.get(key) != value}
+        self._written.update(dict.fromkeys(said, written.revision))
+        self._dirty -= {key for key, value in said.items() if self._value(key) == value}
+
+    def _value(self, key: str) -> bytes | None:
+        """What is to stand there; None: nothing."""
+        return self._leased.get(key, self._kept.get(key))

@@ -25,7 +25,7 @@ class Surroundings:
     witness_alive_s: float | None = None
     """Seconds for which this engine has seen a witness's heartbeat key without a break; None when there is none."""
     under_way: bool = False
-    """Whether something is being moved: no time to change the coordinator."""
+    """Whether something is being moved, or a city may just have been lost: no time to change the coordinator."""
 
 
 def deference(around: Surroundings, last_holder: str) -> float:
