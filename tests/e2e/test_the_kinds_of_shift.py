@@ -97,6 +97,9 @@ async def test_an_evacuation_empties_a_site_the_important_first_and_cuts_no_call
     status = await ended(centre, order, timeout=10)
     assert status["phase"] == "Completed", status
     assert set(status["groups"]) == {group.name for group in groups}
+    left = [site["newCallsPerSecond"] for site in status["planned"]["sites"] if site["site"] == "east"]
+    assert left
+    assert all(float(rate["before"]) >= 0 and rate["after"] == "0.0" and rate["most"] == 200 for rate in left), left
     assert all("east" not in commit.sites | commit.leaving_to for commit in centre.commits.newest.values())
     first = [
         commit

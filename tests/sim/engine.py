@@ -234,7 +234,9 @@ class SimSoftswitch:
 
     async def state(self) -> SoftswitchState:
         found: SoftswitchState = await self._ask(
-            lambda switch: SoftswitchState(int(switch.process.monotonic() - switch.started), 0, len(switch.calls))
+            lambda switch: SoftswitchState(
+                int(switch.process.monotonic() - switch.started), 0, len(switch.calls), placed=switch.placed
+            )
         )
         return found
 

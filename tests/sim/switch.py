@@ -37,6 +37,8 @@ class Switch:
         self.started = process.monotonic()
         self.takes_calls = True
         """Else it answers OPTIONS and refuses every call."""
+        self.placed = 0
+        """Calls that it has taken since its start."""
         self._labels = 0
 
     def talking(self, extension: str) -> bool:
@@ -84,6 +86,7 @@ class Switch:
         if not self.takes_calls:
             self._handed_back(Call(call_id, group, hop, queued_at, origin=origin))
             return
+        self.placed += 1
         self.calls[call_id] = Call(call_id, group, hop, queued_at, label=self._labels, origin=origin)
         self._waits(self.calls[call_id], "call")
 

@@ -287,6 +287,14 @@ class AgentLoad(Load):
     most: int = Field(default=0, description="What it carries.")
 
 
+class CallRateInPlan(Reported):
+    """New calls a second."""
+
+    before: str = Field(default="", description="Now, measured over ten seconds, like 4.2; empty: not measured.")
+    after: str = Field(default="", description="Afterwards, like 0.7, if calls follow the agents; empty: not known.")
+    most: int = Field(default=0, description="What the site states.")
+
+
 class RateInPlan(Reported):
     """A rate that the move needs."""
 
@@ -311,7 +319,9 @@ class SiteInPlan(Reported):
     agents: AgentLoad = Field(default=AgentLoad(), description="Agents planned there, other Shifts' included.")
     sign_ins_per_second: RateInPlan = Field(default=RateInPlan(), description="Sign-ins a second.")
     calls: Load = Field(default=Load(), description="Calls in progress; afterwards: if calls follow the agents.")
-    calls_per_second: int = Field(default=0, description="New calls a second that its softswitch bears.")
+    new_calls_per_second: CallRateInPlan = Field(
+        default=CallRateInPlan(), description="New calls a second at its softswitch."
+    )
     replicas: tuple[ReplicasInPlan, ...] = Field(
         default=(), description="Replicas that the agents need.", json_schema_extra=list_map("part")
     )

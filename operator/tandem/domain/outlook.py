@@ -16,6 +16,7 @@ from tandem.api.common import duration_seconds, duration_text
 from tandem.api.gates import Gates
 from tandem.api.shift import (
     AgentLoad,
+    CallRateInPlan,
     GroupInPlan,
     Load,
     RateInPlan,
@@ -199,6 +200,8 @@ class _Change:
     leaving: float = 0.0
     load: int = 0
     calls: float = 0.0
+    new_calls: float | None = 0.0
+    """A second; None: somewhere that it depends on they are not measured."""
 
 
 def _sites(snapshot: Snapshot, ledger: Ledger, goings: Sequence[Going], waves: Sequence[_Wave]) -> Iterator[SiteInPlan]:
@@ -214,15 +217,20 @@ def _sites(snapshot: Snapshot, ledger: Ledger, goings: Sequence[Going], waves: S
             will_be = ledger.will_be(site, going.system, going.plan.group, going.expected, after.get(site, 0))
             changes[(site, going.system)].load += will_be - ledger.load_of(site, going.system, going.plan.group)
     for (left, entered), agents in ways.items():
-        calls_moved = agents * _calls_per_agent(snapshot, left)
         changes[left].leaving += agents
-        changes[left].calls -= calls_moved
         changes[entered].arriving += agents
-        changes[entered].calls += calls_moved
+        share = _share_of_agents(snapshot, left, agents)
+        report = snapshot.report(*left)
+        new_calls = report.calls_per_second if report else None
+        for change, part in ((changes[left], -share), (changes[entered], share)):
+            change.calls += part * report.calls if report else 0.0
+            change.new_calls = _known_sum(change.new_calls, None if new_calls is None else part * new_calls)
     for (site, name), change in sorted(changes.items()):
         system = snapshot.system(site, name)
         before = ledger.load(site, name)
-        calls = report.calls if (report := snapshot.report(site, name)) else 0
+        report = snapshot.report(site, name)
+        calls = report.calls if report else 0
+        new_calls = report.calls_per_second if report else None
         peak = max((wave.rates.get((site, name), 0.0) for wave in waves), default=0.0)
         yield SiteInPlan(
             site=site,
@@ -232,15 +240,28 @@ def _sites(snapshot: Snapshot, ledger: Ledger, goings: Sequence[Going], waves: S
             agents=AgentLoad(before=before, after=before + change.load, most=ledger.capacity(site, name)),
             sign_ins_per_second=RateInPlan(expected=round(peak), most=round(_rate(snapshot, (site, name)))),
             calls=Load(before=calls, after=max(round(calls + change.calls), 0)),
-            calls_per_second=system.softswitch.capacity.calls_per_second if system else 0,
+            new_calls_per_second=CallRateInPlan(
+                before=_rate_text(new_calls),
+                after=_rate_text(_known_sum(new_calls, change.new_calls)),
+                most=system.softswitch.capacity.calls_per_second if system else 0,
+            ),
             replicas=tuple(_replicas(system, before, before + change.load)) if system else (),
         )
 
 
-def _calls_per_agent(snapshot: Snapshot, place: Place) -> float:
+def _share_of_agents(snapshot: Snapshot, place: Place, agents: float) -> float:
+    """What `agents` are of all who are signed in there: as much of its calls is taken to follow them."""
     report = snapshot.report(*place)
     signed_in = sum(group.signed_in for group in report.groups.values()) if report else 0
-    return report.calls / signed_in if report and signed_in else 0.0
+    return agents / signed_in if signed_in else 0.0
+
+
+def _known_sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
+
+
+def _rate_text(a_second: float | None) -> str:
+    return "" if a_second is None else f"{max(a_second, 0.0):.1f}"
 
 
 def _replicas(system: System, before: int, after: int) -> Iterator[ReplicasInPlan]:
@@ -399,16 +420,21 @@ def _site_line(site: SiteInPlan) -> str:
     rate = site.sign_ins_per_second
     if rate.expected:
         parts.append(f"up to {rate.expected} sign-ins a second of {rate.most}")
-    parts.append(
-        f"{site.calls.before} calls now, about {site.calls.after} afterwards, at most {site.calls_per_second} new ones "
-        "a second"
-    )
+    parts.append(f"{site.calls.before} calls now, about {site.calls.after} afterwards")
+    parts.append(_new_calls(site.new_calls_per_second))
     parts += [
         f"replicas of the {part.part}: {part.before} needed now, {part.after} afterwards ({part.scaling})"
         for part in site.replicas
         if part.scaling != "None"
     ]
     return f"{site.system} at {site.site}: {'; '.join(parts)}."
+
+
+def _new_calls(rate: CallRateInPlan) -> str:
+    if not rate.before:
+        return f"new calls a second not measured, at most {rate.most}"
+    afterwards = f"about {rate.after}" if rate.after else "not known how many"
+    return f"{rate.before} new calls a second of {rate.most} now, {afterwards} afterwards"
 
 
 def _shares(encoded: Mapping[str, str]) -> str:

@@ -411,6 +411,9 @@ class SystemReport(Record):
     softswitch_revision: int = Field(default=0, description="Newest placement revision the softswitch holds.")
     registered: int = 0
     calls: int = 0
+    calls_per_second: float | None = Field(
+        default=None, description="New calls a second at the softswitch, over ten seconds; None: not measured."
+    )
     capabilities: CTICapabilities | None = Field(default=None, description="Of this CTI; None: not asked yet.")
     sign_in_rate: float = Field(default=0.0, description="Sign-ins a second that the CTI bears now; 0: unsaid.")
     at: float = 0.0

@@ -238,8 +238,11 @@ class SoftswitchState:
     uptime: int
     registered: int
     calls: int
+    """In progress, those that wait included."""
     version: str = ""
     """In its own words; empty: it does not say."""
+    placed: int | None = None
+    """Calls since its start; None: it does not say."""
 
 
 class SoftswitchAdapter(Protocol):

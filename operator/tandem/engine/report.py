@@ -47,6 +47,8 @@ class Reporter:
         self._sign_in_rate = 0.0
         self._softswitch = SoftswitchState(0, 0, 0)
         self._softswitch_revision = 0
+        self._calls_per_second: float | None = None
+        self._softswitch_said: tuple[object, ...] = (0, 0, 0, None)
         self._signal = Signal()
         self._dirty = False
         self._urgent_at: float | None = None
@@ -86,11 +88,13 @@ class Reporter:
             self._sign_in_rate = rate
             self._changed(False)
 
-    def softswitch(self, state: SoftswitchState, revision: int) -> None:
-        old = (self._softswitch.registered, self._softswitch.calls, self._softswitch_revision)
+    def softswitch(self, state: SoftswitchState, revision: int, calls_per_second: float | None) -> None:
+        """What the softswitch says, the revision that it holds of every group, and its new calls a second."""
+        said = (state.registered, state.calls, revision, calls_per_second)
         restarted = state.uptime < self._softswitch.uptime
-        self._softswitch, self._softswitch_revision = state, revision
-        if restarted or old != (state.registered, state.calls, revision):
+        self._softswitch, self._softswitch_revision, self._calls_per_second = state, revision, calls_per_second
+        if restarted or said != self._softswitch_said:
+            self._softswitch_said = said
             self._changed(False)
 
     async def run(self) -> None:
@@ -131,6 +135,7 @@ class Reporter:
             softswitch_revision=self._softswitch_revision,
             registered=self._softswitch.registered,
             calls=self._softswitch.calls,
+            calls_per_second=self._calls_per_second,
             capabilities=self._capabilities,
             sign_in_rate=self._sign_in_rate,
             at=self._clock.now(),

@@ -7,6 +7,7 @@ import logging
 
 from tandem.constants import REPAIR_INTERVAL_S, SOFTSWITCH_INTERVAL_S
 from tandem.domain import keys
+from tandem.domain.call_rate import CallRate
 from tandem.domain.probe_agents import probe_agent
 from tandem.domain.snapshot import Placed, Snapshot
 from tandem.engine.picture import Picture
@@ -53,6 +54,7 @@ class SoftswitchLink:
         self._numbers: dict[str, str] | None = None
         self._state: SoftswitchState | None = None
         self._state_at = 0.0
+        self._rate = CallRate()
         self._checked_at = 0.0
         self._failing = False
         self._found: tuple[Snapshot, dict[str, str], dict[str, Placed]] | None = None
@@ -90,6 +92,7 @@ class SoftswitchLink:
             self._failing = False
             self._forget()
         self._state, self._state_at = state, now
+        self._rate.counted(now, state.placed)
         if now - self._checked_at >= REPAIR_INTERVAL_S:
             self._checked_at = now
             self._held = dict(await self._adapter.held())
@@ -99,6 +102,7 @@ class SoftswitchLink:
     def _forget(self) -> None:
         self._held = {}
         self._numbers = None
+        self._rate = CallRate()
 
     async def _push(self) -> bool:
         """Push what may differ, and read back what has a revision. True when something was pushed."""
@@ -122,7 +126,8 @@ class SoftswitchLink:
         _, placements = self._wanted()
         held = {name: self._held.get(name, 0) for name in placements}
         behind = [held[name] for name, placed in placements.items() if held[name] < placed.revision]
-        self._reporter.softswitch(self._state, min(behind, default=max(held.values(), default=0)))
+        revision = min(behind, default=max(held.values(), default=0))
+        self._reporter.softswitch(self._state, revision, self._rate.a_second)
 
     def _wanted(self) -> tuple[dict[str, str], dict[str, Placed]]:
         """This system's numbers and placements; looked for once in each snapshot: there may be a thousand of each."""

@@ -175,7 +175,7 @@ async def test_nobody_at_work_notices_anything_and_nothing_is_counted(
             for _ in range(10):
                 assert worked(await city.probe(prober)) == (True, True)
                 counted.append(await adapter.state())
-            assert {(state.registered, state.calls) for state in counted} == {(0, 0)}
+            assert {(state.registered, state.calls, state.placed) for state in counted} == {(0, 0, 0)}
             _, status = await engine.get("/v1/status")
             assert list(status["groups"]) == [GROUP]
             assert status["groups"][GROUP] == before

@@ -124,6 +124,28 @@ async def test_draining_refuses_what_is_new_and_keeps_what_is_there(
     assert (await phone.register()).code == 200
 
 
+async def test_each_call_is_counted_as_placed_once_however_often_it_waits(
+    east: Softswitch, floor: Floor, cti: CtiClient
+) -> None:
+    def placed() -> int:
+        return int(east.rpc("stats.fetchn", "dialog:")["dialog.processed_dialogs"])
+
+    before = placed()
+    phone = await floor.registered(east, 34)
+    call = floor.call(east)
+    waits = await cti.expect("call", callid=call.call_id)
+    cti.ring(waits, "510099")  # a phone that is not there: it waits again
+    waits = await cti.expect("failed", callid=call.call_id)
+    cti.ring(waits, phone.extension)
+    callee = phone.answer(await phone.ringing(call.call_id))
+    caller = await call.answered()
+    await floor.phones.request("ACK", call.call_id)
+    assert placed() == before + 1
+    await caller.hang_up(callee)
+    assert (await floor.call(east, "4930900299").final()).code == 404
+    assert placed() == before + 1
+
+
 async def test_a_call_survives_the_cti(east: Softswitch, floor: Floor) -> None:
     cti = await CtiClient.connect(east.evapi)
     caller, callee = await floor.talk(east, cti, await floor.registered(east, 32))

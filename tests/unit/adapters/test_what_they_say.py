@@ -75,6 +75,17 @@ async def test_a_softswitch_that_does_not_say_its_version_is_none_the_worse() ->
     assert [(one.uptime, one.version) for one in found] == [(100, "")] * 3
 
 
+async def test_test_calls_are_none_of_the_calls_placed_and_who_does_not_count_says_so() -> None:
+    http = Answers(**kamailio(100, {"result": "kamailio 5.6.3"}))
+    softswitch = KamailioSoftswitch(http)  # type: ignore[arg-type]
+    assert (await softswitch.state()).placed is None
+    counts = http.answers["stats_fetchn"]["result"]
+    counts["dialog.processed_dialogs"] = 70
+    assert (await softswitch.state()).placed == 70
+    counts["script.test_calls_placed"] = 30
+    assert (await softswitch.state()).placed == 40
+
+
 async def test_a_softswitch_that_could_not_say_its_version_is_asked_again() -> None:
     http = Answers(**kamailio(100, {"error": {"code": 500, "message": "busy"}}))
     softswitch = KamailioSoftswitch(http)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tandem.api.shift import AgentLoad, Load, RateInPlan, ShiftPlan
+from tandem.api.shift import AgentLoad, CallRateInPlan, Load, RateInPlan, ShiftPlan
 from tandem.domain import keys
 from tandem.domain.capabilities import CTICapabilities
 from tandem.domain.outlook import GROUPS_IN_TEXT, groups_in
@@ -100,14 +100,58 @@ def test_at_night_waves_are_told_by_their_buckets() -> None:
 
 def test_each_sites_load_is_told_before_and_after_with_what_it_carries() -> None:
     world = a_world(agents=200)
-    say(world, "east", calls=30)
+    say(world, "east", calls=30, calls_per_second=4.5)
+    say(world, "west", calls_per_second=0.0)
     east, west = forecast(world, percent=40).sites
     assert (east.leaving, east.arriving, west.leaving, west.arriving) == (40, 0, 0, 40)
     assert east.agents == AgentLoad(before=200, after=120, most=1500)
     assert west.agents == AgentLoad(before=0, after=80, most=1500)
     assert (east.calls, west.calls) == (Load(before=30, after=18), Load(before=0, after=12))
-    assert west.calls_per_second == 100
+    assert east.new_calls_per_second == CallRateInPlan(before="4.5", after="2.7", most=100)
+    assert west.new_calls_per_second == CallRateInPlan(before="0.0", after="1.8", most=100)
     assert (east.sign_ins_per_second.expected, west.sign_ins_per_second.expected) == (0, 40)
+
+
+@pytest.mark.parametrize(
+    ("measured", "rates", "lines"),
+    [
+        pytest.param(
+            {"east": 4.5, "west": 0.2},
+            [("4.5", "0.0"), ("0.2", "4.7")],
+            [
+                "4.5 new calls a second of 100 now, about 0.0 afterwards",
+                "0.2 new calls a second of 100 now, about 4.7 af",
+            ],
+            id="at-both",
+        ),
+        pytest.param(
+            {"west": 0.2},
+            [("", ""), ("0.2", "")],
+            [
+                "new calls a second not measured, at most 100",
+                "0.2 new calls a second of 100 now, not known how many aft",
+            ],
+            id="not-where-they-leave",
+        ),
+        pytest.param(
+            {"east": 4.5},
+            [("4.5", "0.0"), ("", "")],
+            ["4.5 new calls a second of 100 now, about 0.0 afterwards", "new calls a second not measured, at most 100"],
+            id="not-where-they-go",
+        ),
+    ],
+)
+def test_new_calls_a_second_that_nobody_measures_are_not_made_up(
+    measured: dict[str, float], rates: list[tuple[str, str]], lines: list[str]
+) -> None:
+    world = a_world()
+    for city, rate in measured.items():
+        say(world, city, calls_per_second=rate)
+    record = planned(world)
+    told = [(site.new_calls_per_second.before, site.new_calls_per_second.after) for site in record.planned.sites]
+    assert told == rates
+    for number, line in enumerate(lines):
+        assert line in record.plan_text[2 + number]
 
 
 def test_the_load_of_several_groups_is_told_together() -> None:

@@ -243,10 +243,10 @@ def test_the_plan_can_be_read_before_anything_moves() -> None:
     assert record.plan_text == (
         "Move about 10 agents of 1 group to west in 1 wave.",
         "As fast as the CTI takes them: about 2s while nobody is in a call, 35m7s at most.",
-        "hotel at east: about 10 leave; 100 of 1500 agents planned now, 0 afterwards; 0 calls now, about 0 afterwards, "
-        "at most 100 new ones a second.",
+        "hotel at east: about 10 leave; 100 of 1500 agents planned now, 0 afterwards; 0 calls now, about 0 afterwards; "
+        "new calls a second not measured, at most 100.",
         "hotel at west: about 10 arrive; 0 of 1500 agents planned now, 100 afterwards; up to 10 sign-ins a second of "
-        "1000; 0 calls now, about 0 afterwards, at most 100 new ones a second.",
+        "1000; 0 calls now, about 0 afterwards; new calls a second not measured, at most 100.",
         "Agents in a call move after it (at most 30m) and its wrap-up (at most 5m); "
         "those beyond stay until their call has ended.",
         *(f"Gate: {gate}." for gate in record.planned.gates),

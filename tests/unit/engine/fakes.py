@@ -289,15 +289,17 @@ class FakeSoftswitch:
         self.numbers: dict[str, str] = {}
         self.placements: dict[str, int] = {}
         self.pushes = 0
+        self.placed: int | None = 0
         self.down = False
 
     def restart(self) -> None:
         self.started = asyncio.get_running_loop().time()
+        self.placed = 0
         self.numbers, self.placements = {}, {}
 
     async def state(self) -> SoftswitchState:
         self._answer()
-        return SoftswitchState(int(asyncio.get_running_loop().time() - self.started), 0, 0)
+        return SoftswitchState(int(asyncio.get_running_loop().time() - self.started), 0, 0, placed=self.placed)
 
     async def push(
         self, site: str, numbers: Mapping[str, str], placements: Mapping[str, tuple[int, PlacementRecord]]

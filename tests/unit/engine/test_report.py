@@ -111,9 +111,22 @@ def test_nothing_new_is_not_reported() -> None:
         revision = bench.etcd.revision
         for _ in range(20):
             bench.say(group(b7=5, b50=5))
-            bench.reporter.softswitch(SoftswitchState(0, 0, 0), 0)
+            bench.reporter.softswitch(SoftswitchState(0, 0, 0), 0, None)
             await asyncio.sleep(0.3)
         assert bench.etcd.revision == revision
+
+    with_bench(story)
+
+
+def test_another_rate_of_new_calls_is_reported_and_the_same_one_is_not() -> None:
+    async def story(bench: Bench) -> None:
+        for rate, writes in ((0.4, 1), (0.4, 0), (0.5, 1)):
+            revision = bench.etcd.revision
+            bench.reporter.softswitch(SoftswitchState(0, 0, 0), 0, rate)
+            await asyncio.sleep(1.0)
+            assert bench.etcd.revision - revision == writes
+        assert bench.report is not None
+        assert bench.report.calls_per_second == 0.5
 
     with_bench(story)
 
@@ -131,7 +144,7 @@ def test_a_new_boot_is_reported_at_once_and_forgets_the_groups_of_the_last() -> 
 def test_a_cti_that_is_lost_has_no_report_and_its_softswitch_alone_makes_none() -> None:
     async def story(bench: Bench) -> None:
         bench.reporter.cti_lost()
-        bench.reporter.softswitch(SoftswitchState(1, 2, 3), 0)
+        bench.reporter.softswitch(SoftswitchState(1, 2, 3), 0, None)
         await asyncio.sleep(2.0)
         assert bench.report is None
 

@@ -94,3 +94,24 @@ def test_the_report_says_which_revision_the_softswitch_holds() -> None:
         await cities.stop()
 
     run_virtual(story())
+
+
+def test_new_calls_a_second_are_reported_and_a_restart_is_no_flood_of_them() -> None:
+    async def story() -> None:
+        cities, softswitch = await ready()
+
+        def reported() -> float | None:
+            report = cities.snapshot.report("east", "hotel")
+            return report.calls_per_second if report else None
+
+        for _ in range(30):
+            softswitch.placed = (softswitch.placed or 0) + 4
+            await asyncio.sleep(1.0)
+        assert reported() == 4.0
+        softswitch.restart()
+        softswitch.placed = 1000  # as if carriers had come back with everything at once, before anybody looked
+        assert await cities.until(lambda: reported() is None) < 3.0
+        assert await cities.until(lambda: reported() == 0.0, within=15.0) > 8.0
+        await cities.stop()
+
+    run_virtual(story())

@@ -65,9 +65,11 @@ class _Counts(_Read):
     all_registered: int = Field(alias="usrloc.registered_users")
     active: int = Field(alias="dialog.active_dialogs")
     not_answered: int = Field(alias="dialog.early_dialogs")
+    since_start: int | None = Field(default=None, alias="dialog.processed_dialogs")
     # Tandem's own test phones and their calls count nowhere. A configuration that knows of none has none of these.
     test_phones: int = Field(default=0, alias="usrloc.test_phones_users")
     test_calls: int = Field(default=0, alias="script.test_calls")
+    test_calls_since_start: int = Field(default=0, alias="script.test_calls_placed")
 
     @property
     def registered(self) -> int:
@@ -76,6 +78,10 @@ class _Counts(_Read):
     @property
     def calls(self) -> int:
         return max(self.active + self.not_answered - self.test_calls, 0)
+
+    @property
+    def placed(self) -> int | None:
+        return None if self.since_start is None else max(self.since_start - self.test_calls_since_start, 0)
 
 
 class KamailioSoftswitch:
@@ -94,7 +100,7 @@ class KamailioSoftswitch:
         # Counters, which are cheap at any size; `ul.dump` and the list of dialogs are not.
         fetched = await self._call("stats.fetchn", "usrloc:", "dialog:", "script:")
         counts = self._http.read(_Counts, fetched, "stats.fetchn")
-        return SoftswitchState(uptime.uptime, counts.registered, counts.calls, self._version or "")
+        return SoftswitchState(uptime.uptime, counts.registered, counts.calls, self._version or "", counts.placed)
 
     async def _ask_version(self) -> str | None:
         """Until it has been said, once in each life; nothing depends on it, so None, to be asked again, is no error."""
