@@ -55,6 +55,8 @@ def exposition(
     metric("calls_waiting", "gauge", "Calls in the groups' queues.", _calls_waiting(snapshot))
     metric("registered_phones", "gauge", "Phones registered at a site's softswitch.", _registered(snapshot))
     metric("calls", "gauge", "Calls at a site's softswitch.", _calls(snapshot))
+    text = "New calls a second at a site's softswitch, over ten seconds; missing where nobody measures them."
+    metric("new_calls_per_second", "gauge", text, _new_calls(snapshot))
     metric("buckets", "gauge", "Buckets per group and slot, A>B for those on their way.", _buckets(snapshot))
     metric("shifts", "gauge", "Shifts by phase.", _shifts(snapshot))
     metric("moved_agents", "gauge", "Agents who arrived by a Shift.", _moved(snapshot))
@@ -150,6 +152,12 @@ def _registered(snapshot: Snapshot) -> Iterable[Sample]:
 def _calls(snapshot: Snapshot) -> Iterable[Sample]:
     for (site, system), entry in sorted(snapshot.reports.items()):
         yield {"site": site, "system": system}, entry.record.calls
+
+
+def _new_calls(snapshot: Snapshot) -> Iterable[Sample]:
+    for (site, system), entry in sorted(snapshot.reports.items()):
+        if entry.record.calls_per_second is not None:
+            yield {"site": site, "system": system}, entry.record.calls_per_second
 
 
 def _buckets(snapshot: Snapshot) -> Iterable[Sample]:

@@ -37,7 +37,10 @@ def test_metrics_tell_verdicts_coordinator_moves_and_decisions() -> None:
     figures.decide_seconds.extend([0.001, 0.002, 0.003])
     world = a_world()
     group = GroupReport(signed_in=3, talking=2, calls_waiting=4)
-    world.put(keys.report("east", "hotel"), SystemReport(boot="b", groups={GROUP: group}, registered=9, calls=5))
+    world.put(
+        keys.report("east", "hotel"),
+        SystemReport(boot="b", groups={GROUP: group}, registered=9, calls=5, calls_per_second=1.5),
+    )
     text = exposition("witness", world.snapshot, world.now, figures, store_live=True, epoch=17, void_probes=2)
     lines = text.splitlines()
     for line in (
@@ -53,6 +56,7 @@ def test_metrics_tell_verdicts_coordinator_moves_and_decisions() -> None:
         f'tandem_calls_waiting{{site="east",system="hotel",group="{GROUP}"}} 4',
         'tandem_registered_phones{site="east",system="hotel"} 9',
         'tandem_calls{site="east",system="hotel"} 5',
+        'tandem_new_calls_per_second{site="east",system="hotel"} 1.5',
         f'tandem_buckets{{group="{GROUP}",slot="east>west"}} 60',
         'tandem_shifts{phase="Moving"} 1',
         'tandem_moved_agents{site="west",system="hotel",shift="callcenter/s1"} 7',
