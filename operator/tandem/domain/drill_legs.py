@@ -20,6 +20,7 @@ from tandem.domain.pace import Leaving, needed_s
 from tandem.domain.placement import BucketMap, parse_moves
 from tandem.domain.plan import Plan, Wish, groups_in_the_way, make_plan
 from tandem.domain.published import SHARES, share_text
+from tandem.domain.quarantine import quarantined
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import DrillLegRecord, DrillRunRecord, MovesOfShift, ShiftRecord
 from tandem.domain.selection import wishes_of
@@ -135,15 +136,20 @@ def least_run_s(spec: DrillSpec, wishes: Sequence[Wish]) -> float:
     return duration_seconds(spec.hold) + 2 * way_s + (REHEARSAL_MOST_S if spec.failover is not None else 0.0)
 
 
-def plan_back(snapshot: Snapshot, ledger: Ledger, run: DrillRunRecord, busy: Mapping[str, str]) -> Plan | Refusal:
+def plan_back(
+    snapshot: Snapshot, ledger: Ledger, run: DrillRunRecord, busy: Mapping[str, str], now: Instant
+) -> Plan | Refusal:
     """The plan of the way back: bucket by bucket to where each was, of groups that nobody else has moved since."""
     wishes = []
+    homes: set[str] = set()
     for group, before in run.before.items():
         placed = snapshot.placements.get(group)
         spec = snapshot.group(group)
         if placed is None or spec is None or placed.record.cause != cause_of(run.out.shift):
             continue
         home = BucketMap.parse(before)
+        here = placed.map.end_shares
+        homes |= {site for site, share in home.end_shares.items() if share > here.get(site, 0)}
         drain = run.shift.drain or spec.drain
         wishes.append(
             Wish(
@@ -160,7 +166,9 @@ def plan_back(snapshot: Snapshot, ledger: Ledger, run: DrillRunRecord, busy: Map
         )
     if not wishes:
         return Refusal(Reason.NOTHING_TO_MOVE, "none of its groups is where this run has put it")
-    return overbooked(snapshot, ledger, run.before, coming_back=True) or make_plan(snapshot, ledger, "", busy, wishes)
+    barred = next((refusal for site in sorted(homes) if (refusal := quarantined(snapshot, site, now))), None)
+    refusal = barred or overbooked(snapshot, ledger, run.before, coming_back=True)
+    return refusal or make_plan(snapshot, ledger, "", busy, wishes)
 
 
 def overbooked(

@@ -328,7 +328,7 @@ def _hold(turn: DrillTurn) -> None:
 
 def holding(turn: DrillTurn) -> None:
     run = turn.run
-    lost = next((site for site in sorted(_sites(run)) if failing(turn.snapshot, site)), None)
+    lost = next((site for site in sorted(_sites(run)) if _fails_its_groups(turn.snapshot, site, run)), None)
     if lost is not None:
         message = f"{lost} has failed, and an emergency comes before a rehearsal; nobody is moved by it any more"
         turn.finish("Interrupted", Reason.FAILED_OVER, message)
@@ -348,7 +348,7 @@ def holding(turn: DrillTurn) -> None:
 def _come_back(turn: DrillTurn) -> None:
     run = turn.run
     busy = {group: owner for group, owner in turn.draft.busy.items() if owner != turn.subject}
-    found = plan_back(turn.snapshot, turn.ledger, run, busy)
+    found = plan_back(turn.snapshot, turn.ledger, run, busy, turn.now)
     if isinstance(found, Refusal):
         if found.reason is Reason.NOTHING_TO_MOVE:
             if out_of_place(turn.snapshot, run.before):
@@ -357,7 +357,9 @@ def _come_back(turn: DrillTurn) -> None:
                 _judge(turn, found.message)
             return
         _kept(turn, found.reason)
-        if turn.known_for("waiting_since") > PREPARE_PATIENCE_S:
+        # In quarantine for another system: that ends, and its agents work where they are. People may want them earlier.
+        given_up = found.reason is not Reason.QUARANTINED or run.outcome is not None
+        if given_up and turn.known_for("waiting_since") > PREPARE_PATIENCE_S:
             outcome: Outcome = "CapacityCheckFailed" if found.reason is Reason.CAPACITY_EXCEEDED else "Failed"
             turn.finish(
                 outcome, found.reason, f"gave up to come back after {PREPARE_PATIENCE_S:.0f} s: {found.message}"
@@ -485,6 +487,15 @@ def _abort(turn: DrillTurn, shift: ShiftEntry) -> None:
 def _sites(run: DrillRunRecord) -> set[str]:
     homes = {site for encoded in run.before.values() for site in BucketMap.parse(encoded).end_shares}
     return homes | set(run.goals)
+
+
+def _fails_its_groups(snapshot: Snapshot, site: str, run: DrillRunRecord) -> bool:
+    """Whether an emergency of this site is one of a system that the run has groups of."""
+    if not failing(snapshot, site):
+        return False
+    placed = (snapshot.placements.get(group) for group in run.before)
+    systems = {one.record.system for one in placed if one is not None}
+    return not systems.isdisjoint(snapshot.failovers[site].record.systems)
 
 
 def _known(text: str) -> Reason:

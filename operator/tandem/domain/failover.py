@@ -226,7 +226,9 @@ class _Failover:
 
     def _part(self, found: Rescue) -> tuple[dict[str, Record | None], list[Premise]]:
         """One group's part: its placement, the end of its Shifts, and what both rest on."""
-        changes = {"map": found.after.encode(), "cause": self._cause, "pace": 0, "drain": found.drain}
+        # The pace of the last planned move is none of an emergency's.
+        unpaced = {"pace": 0.0, "together": "", "together_pace": 0.0}
+        changes = {"map": found.after.encode(), "cause": self._cause, "drain": found.drain, **unpaced}
         record = self._draft.stamp(found.placed.record.model_copy(update=changes))
         writes: dict[str, Record | None] = {keys.placement(found.group): record}
         premises = [self._draft.placement(found.placed, found.group)]

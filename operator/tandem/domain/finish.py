@@ -4,7 +4,7 @@ Buckets that empty before the last one of a group are in no hurry: their agents 
 each of them would be pushed, reported and shown in every location while the others are still on their way.
 
 "Says" is the point. The city's report must be there (it is on its engine's lease: none is not an empty one), must
-speak of this very map or a newer one, and must name no session in the bucket. Only then does B's door open for fresh
+speak of this very map, and must name no session in the bucket. Only then does B's door open for fresh
 sign-ins, so at most one door is ever open. Hold does not stop this: buckets already on their way finish.
 """
 

@@ -161,7 +161,7 @@ def _by_release(
     draft: Draft, site: str, group: str, placed: Placed, cause: str, now: Instant
 ) -> tuple[dict[int, Slot], list[int]]:
     report = draft.snapshot.group_report(site, placed.record.system, group)
-    acknowledged = report is not None and report.revision >= placed.revision
+    acknowledged = report is not None and report.revision == placed.revision
     ordered = placed.record.cause == cause
     patience = DOWN_ACK_S - (now.mono - placed.seen_at)
     moves: dict[int, Slot] = {}

@@ -21,8 +21,14 @@ MIXED = {"east": "0-9,20-79", "west": "10-19,80-99"}
 class DrillWorld(World):
     """One group, ten of its agents signed in at east; `monthly` rehearses the move of everybody to west."""
 
-    def __init__(self, placement: dict[str, str] | None = None, capacity: int = 1500, **spec: Any) -> None:
-        super().__init__(capacity=capacity)
+    def __init__(
+        self,
+        placement: dict[str, str] | None = None,
+        capacity: int = 1500,
+        systems: tuple[str, ...] = ("hotel",),
+        **spec: Any,
+    ) -> None:
+        super().__init__(capacity=capacity, systems=systems)
         for observer in self.cities:
             self.observe(observer, "witness", "", "engine")
         self.group({"east": 100})

@@ -67,6 +67,16 @@ def test_its_agents_are_released_and_nobody_is_waited_for(component: str) -> Non
     assert world.snapshot.placements[OTHER].revision == others
 
 
+def test_the_pace_of_an_old_move_is_none_of_the_emergencys() -> None:
+    world = a_world()
+    world.shift(selector={"names": [GROUP.rpartition("/")[2]]}, to="west", percent=40, pace=2, waves=[100])
+    world.settle()
+    assert (world.record().together, world.record().together_pace) == ("callcenter/s1", 2.0)
+    confirmed(world).settle()
+    assert world.placement() == {"east>west": "0-99"}
+    assert (world.record().pace, world.record().together, world.record().together_pace) == (0.0, "", 0.0)
+
+
 def test_it_is_suspect_until_that_is_confirmed() -> None:
     world = a_world()
     breaks(world, "softswitch")
@@ -122,7 +132,18 @@ def test_a_cti_that_takes_the_order_is_waited_for_until_it_is_empty() -> None:
     assert world.snapshot.failovers["east"].record.number == 1
 
 
-@pytest.mark.parametrize("silent", [stops_reporting, lambda world: None], ids=["no-report", "an-older-report"])
+def reports_a_map_of_another_store(world: World) -> None:
+    report = world.snapshot.report("east", "hotel")
+    assert report is not None
+    groups = {GROUP: report.groups[GROUP].model_copy(update={"revision": 10**6})}
+    world.put(keys.report("east", "hotel"), report.model_copy(update={"groups": groups}))
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [stops_reporting, lambda world: None, reports_a_map_of_another_store],
+    ids=["no-report", "an-older-report", "a-newer-map"],
+)
 def test_a_cti_that_does_not_take_it_in_time_is_not_waited_for(silent: Callable[[World], None]) -> None:
     world = a_world()
     silent(world)

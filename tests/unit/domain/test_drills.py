@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tandem.constants import FINISH_INTERVAL_S, GATE_SETTLE_S, PATIENCE_S, PREPARE_PATIENCE_S
+from tandem.constants import FINISH_INTERVAL_S, GATE_SETTLE_S, PATIENCE_S, PREPARE_PATIENCE_S, QUARANTINE_S
 from tandem.domain import keys
 from tandem.domain.alarms import utc
 from tandem.domain.drill_requests import ANSWERS_KEPT
@@ -790,6 +790,53 @@ def test_an_emergency_that_does_not_concern_its_groups_leaves_it_alone() -> None
     world.put(keys.failover("north"), FailoverRecord(number=1, state="Active"))
     world.settle()
     assert world.state.phase == "Holding"
+
+
+def flight_fails(world: DrillWorld, city: str, *, works: bool = False) -> None:
+    """Its softswitch for flight, which the Drill has no group of; or that works again."""
+    for observer in (*world.cities, "witness"):
+        world.observe(observer, city, "flight", "softswitch", passes=works)
+    world.advance(60)
+    world.settle()
+    assert (world.snapshot.failovers[city].record.state == "Active") == (not works)
+
+
+@pytest.mark.parametrize("city", ["east", "west"])
+def test_an_emergency_of_another_system_leaves_it_there_and_it_comes_home_after_the_quarantine(city: str) -> None:
+    world = DrillWorld(systems=("hotel", "flight"))
+    world.group({"east": 50, "west": 50}, name="callcenter/flight", system="flight")
+    world.settle()
+    world.holding()
+    flight_fails(world, city)
+    assert world.state.phase == "Holding"
+    world.advance(HOLD_S + 2 * PREPARE_PATIENCE_S)
+    world.settle()
+    if city == "east":
+        assert (world.state.phase, world.state.reason) == ("Holding", Reason.QUARANTINED)
+        assert "cannot come back yet: east has failed" in world.state.message
+        flight_fails(world, city, works=True)
+        assert world.state.phase == "Holding", "it may fail again at once"
+        world.advance(QUARANTINE_S)
+        world.settle()
+    assert world.state.phase == "Back", "to leave a city in quarantine is nothing that anybody forbids"
+    world.travel("west", "east")
+    assert world.outcome()[0] == "Succeeded"
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_who_wants_it_home_from_a_quarantine_gets_an_end_instead() -> None:
+    world = DrillWorld(systems=("hotel", "flight"))
+    world.group({"east": 50, "west": 50}, name="callcenter/flight", system="flight")
+    world.settle()
+    world.holding()
+    flight_fails(world, "east")
+    world.command("abort", number="2")
+    world.settle()
+    assert world.state.phase == "Holding"
+    world.advance(PREPARE_PATIENCE_S + 1)
+    world.settle()
+    assert world.outcome()[0] == "Interrupted"
+    assert "gave up to come back" in world.last.message
 
 
 # -- others, meanwhile
