@@ -131,7 +131,7 @@ def _finish(turn: Turn) -> None:
         parts.append(f"agents of {', '.join(staying)} in a call follow when it has ended")
     if turn.record.aborted_for:
         parts.append(f"it went back by itself: {turn.record.aborted_for}")
-    turn.become(Reason.ROLLED_BACK, "; ".join(parts), phase="RolledBack")
+    turn.become(Reason.ROLLED_BACK, "; ".join(parts), phase="RolledBack", staying={}, accounts_staying=())
 
 
 def _text(turn: Turn, wave: int) -> str:

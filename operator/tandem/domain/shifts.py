@@ -10,7 +10,7 @@ whose wave does not fit into the transaction follows in the next turn: "to start
 so a coordinator that dies half-way through is continued by the next one, and nobody is moved twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from tandem.api.common import duration_seconds
@@ -23,7 +23,7 @@ from tandem.domain.gates import first_closed
 from tandem.domain.pace import planned_agents
 from tandem.domain.plan import conflict_refusal, reserve
 from tandem.domain.reasons import Reason, Refusal
-from tandem.domain.records import Record, ShiftRecord
+from tandem.domain.records import Record
 from tandem.domain.rehearsal import rehearse
 from tandem.domain.selection import plan_shift, wishes_of
 from tandem.domain.slowing import keep_pace
@@ -39,6 +39,7 @@ from tandem.domain.waves import (
     missing_replicas,
     start_wave,
     staying_now,
+    still_staying,
     to_start,
     wave_text,
 )
@@ -247,7 +248,8 @@ def verifying(turn: Turn) -> None:
         turn.become(Reason.ABORTING, going_back(record), phase="Aborting")
         return
     agents = planned_agents(record)
-    staying = sum(record.staying.values())
+    still = still_staying(turn)
+    staying = sum(still.by_group.values())
     there = arrivals(turn.snapshot, turn.entry.name)
     missing = agents - staying - there
     if missing > 0 and turn.in_phase_for < VERIFY_S:
@@ -261,9 +263,9 @@ def verifying(turn: Turn) -> None:
         parts.append(f"{missing} of the {agents} planned signed out or were not signed in")
     if staying:
         reason = Reason.AGENTS_STAY
-        counted = ", ".join(f"{group} {count}" for group, count in sorted(record.staying.items()) if count)
-        parts.append(f"{staying} stay where they are until their call has ended: {counted}{_names(record)}")
-    turn.become(reason, "; ".join(parts), phase="Completed")
+        counted = ", ".join(f"{group} {count}" for group, count in sorted(still.by_group.items()))
+        parts.append(f"{staying} stay where they are until their call has ended: {counted}{_names(still.accounts)}")
+    turn.become(reason, "; ".join(parts), phase="Completed", **still.changes)
 
 
 PHASES: Final[dict[str, Callable[[Turn], None]]] = {
@@ -296,9 +298,8 @@ def _outdated(turn: Turn) -> Refusal | None:
     return None
 
 
-def _names(record: ShiftRecord) -> str:
+def _names(names: Sequence[str]) -> str:
     """The first of those who stay, by name; the status has them all."""
-    names = record.accounts_staying
     if not names:
         return ""
     more = f" and {len(names) - NAMED_IN_MESSAGE} more" if len(names) > NAMED_IN_MESSAGE else ""

@@ -40,7 +40,7 @@ def to_start(turn: Turn, wave: int) -> Iterator[tuple[GroupPlan, Placed, dict[in
 
 @dataclass(frozen=True, slots=True)
 class Staying:
-    """Agents beyond the deadline, of all waves so far."""
+    """Agents of the waves so far who have not left, beyond the deadline."""
 
     by_group: Mapping[str, int]
     accounts: tuple[str, ...] = ()
@@ -187,8 +187,6 @@ def _groups_of_later_shifts(turn: Turn) -> set[str]:
 
 def staying_now(turn: Turn) -> Staying | None:
     """Agents beyond the deadline once every bucket of this wave has left or is late; None: not yet."""
-    by_group: dict[str, int] = dict(turn.record.staying)
-    accounts = set(turn.record.accounts_staying)
     # By the plan, which spreads a group's agents over its buckets, or as many as were there when the wave began.
     leaving_s = needed_s(
         pace_now(turn.record), list(leaving_in(turn.record.plan, turn.record.wave)), there_at_start(turn.record)
@@ -205,11 +203,28 @@ def staying_now(turn: Turn) -> Staying | None:
         if turn.in_phase_for < deadline:
             turn.draft.wake(turn.entry.since + deadline + 0.001)
             return None
-        for site in {slot.site for slot in leaving.values()}:
-            report = turn.snapshot.group_report(site, plan.system, plan.group)
-            if report is None:
-                continue
-            count = sum(report.buckets.get(str(bucket), 0) for bucket, slot in leaving.items() if slot.site == site)
-            by_group[plan.group] = by_group.get(plan.group, 0) + count
-            accounts.update(report.staying)
+    return still_staying(turn)
+
+
+def still_staying(turn: Turn) -> Staying:
+    """Agents of the waves so far who have not left, counted anew: a call beyond the deadline ends as well."""
+    by_group: dict[str, int] = {}
+    accounts: set[str] = set()
+    for plan in turn.record.plan:
+        placed = turn.snapshot.placements.get(plan.group)
+        if placed is None:
+            continue
+        begun = [wave_moves(plan, wave) for wave in range(1, turn.record.wave + 1)]
+        slots = placed.map.slots
+        leaving = {bucket: slot for moves in begun for bucket, slot in moves.items() if slots[bucket] == slot}
+        sites = {slot.site for slot in leaving.values()}
+        reports = [turn.snapshot.group_report(site, plan.system, plan.group) for site in sorted(sites)]
+        known = [report for report in reports if report is not None]
+        count = sum(report.buckets.get(str(bucket), 0) for report in known for bucket in leaving)
+        if len(known) < len(reports):  # as many as were last known; they are in their calls all the same
+            count = max(count, turn.record.staying.get(plan.group, 0))
+            accounts.update(turn.record.accounts_staying)
+        if count:
+            by_group[plan.group] = count
+            accounts.update(*(report.staying for report in known))
     return Staying(by_group, tuple(sorted(accounts)[:MOST_ACCOUNTS_NAMED]))

@@ -462,6 +462,67 @@ def test_those_in_a_call_beyond_the_deadline_stay_and_are_named() -> None:
     assert record.staying == {GROUP: 2}
     assert record.accounts_staying == ("agent0007", "agent0042")
     assert f"{GROUP} 2 (agent0007, agent0042)" in record.message
+
+
+def a_wave_behind_someone_who_stays() -> World:
+    """Wave 2 of 2 has begun, nobody of it has left; an agent of wave 1 (bucket 9) is in a call beyond the deadline."""
+    world = a_world(drain={"maxTalk": "10s", "maxWrapUp": "5s"})
+    open_gates = {"signedIn": 0, "signInTime": "0s", "callSuccess": 0, "observe": "0s"}
+    world.shift(**ALL_HOTEL | {"waves": [50, 100], "gates": open_gates})
+    world.settle()
+    leave(world, dict.fromkeys((0, 1, 2, 3, 4, 9), 1))
+    world.advance(15.0 + STAY_GRACE_S)
+    leave(world, dict.fromkeys((0, 1, 2, 3, 4, 9), 1), staying=("agent0009",))
+    record = world.shift_record()
+    assert (record.wave, record.staying, record.accounts_staying) == (2, {GROUP: 1}, ("agent0009",))
+    return world
+
+
+def test_who_stayed_and_has_left_since_is_not_said_to_stay() -> None:
+    world = a_wave_behind_someone_who_stays()
+    leave(world, {})
+    world.arrived("west", SHIFT, 9)
+    world.advance(VERIFY_S + 1)
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.reason) == ("Completed", Reason.AGENTS_MISSING), (
+        "the one who did not arrive is another"
+    )
+    assert (record.staying, record.accounts_staying) == ({}, ())
+
+
+def test_who_still_stays_at_the_end_is_named_with_those_of_later_waves() -> None:
+    world = a_wave_behind_someone_who_stays()
+    leave(world, {3: 1, 9: 1}, staying=("agent0009",))
+    world.advance(15.0 + STAY_GRACE_S)
+    leave(world, {3: 1, 9: 1}, staying=("agent0003", "agent0009"))
+    world.arrived("west", SHIFT, 8)
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.reason) == ("Completed", Reason.AGENTS_STAY)
+    assert (record.staying, record.accounts_staying) == ({GROUP: 2}, ("agent0003", "agent0009"))
+
+
+def test_while_a_city_says_nothing_those_who_stayed_there_are_still_counted() -> None:
+    world = a_wave_behind_someone_who_stays()
+    world.arrived("west", SHIFT, 9)
+    leave(world, {9: 1}, staying=("agent0009",))
+    world.advance(15.0 + STAY_GRACE_S)
+    world.delete(keys.report("east", "hotel"))
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.staying, record.accounts_staying) == ("Completed", {GROUP: 1}, ("agent0009",))
+
+
+def test_nobody_stays_after_a_way_back() -> None:
+    world = a_wave_behind_someone_who_stays()
+    world.change_shift(abort=True)
+    for _ in range(4):
+        world.settle()
+        leave(world, dict.fromkeys(range(10), 1))
+        world.advance(60)
+    record = world.shift_record()
+    assert (record.phase, record.staying, record.accounts_staying) == ("RolledBack", {}, ())
     assert world.placement() == {"west": "0-3,5-99", "east>west": "4"}
     leave(world, {})
     assert world.placement() == {"west": "0-99"}
