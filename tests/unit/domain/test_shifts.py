@@ -462,6 +462,9 @@ def test_those_in_a_call_beyond_the_deadline_stay_and_are_named() -> None:
     assert record.staying == {GROUP: 2}
     assert record.accounts_staying == ("agent0007", "agent0042")
     assert f"{GROUP} 2 (agent0007, agent0042)" in record.message
+    assert world.placement() == {"west": "0-3,5-99", "east>west": "4"}
+    leave(world, {})
+    assert world.placement() == {"west": "0-99"}
 
 
 def a_wave_behind_someone_who_stays() -> World:
@@ -523,9 +526,6 @@ def test_nobody_stays_after_a_way_back() -> None:
         world.advance(60)
     record = world.shift_record()
     assert (record.phase, record.staying, record.accounts_staying) == ("RolledBack", {}, ())
-    assert world.placement() == {"west": "0-3,5-99", "east>west": "4"}
-    leave(world, {})
-    assert world.placement() == {"west": "0-99"}
 
 
 def test_a_city_that_stops_reporting_does_not_empty_its_buckets() -> None:
