@@ -92,6 +92,9 @@ GATE_SETTLE_S: Final = 2.0
 VERIFY_S: Final = 5.0
 """Seconds after the last bucket for the last agents to arrive; then the Shift completes and says who is missing."""
 
+END_SHOWN_S: Final = 30.0
+"""Seconds for which a Shift that is over is kept at least, so that every cluster sees how it ended."""
+
 MOST_ACCOUNTS_NAMED: Final = 100
 """Accounts that a Shift names as staying beyond its deadline; more are counted only."""
 

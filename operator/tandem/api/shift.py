@@ -170,8 +170,9 @@ class ShiftSpec(Written):
     ttl_seconds_after_finished: int | None = Field(
         default=None,
         ge=0,
-        description="Seconds after its end until the Shift is deleted in every cluster (never within two minutes of its"
-        " creation); without it, it stays. Applied again afterwards it moves nobody, until that object is deleted.",
+        description="Seconds after its end until the Shift is deleted in every cluster (30 at least, and never within"
+        " two minutes of its creation); without it, it stays. Applied again afterwards it moves nobody, until that"
+        " object is deleted.",
     )
     abort: bool = Field(
         default=False,

@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
-from tandem.constants import FORGET_AFTER_S, ORDER_SHIFTS_KEPT, PATIENCE_S, RAN_KEPT, SHIFTS_KEPT
+from tandem.constants import END_SHOWN_S, FORGET_AFTER_S, ORDER_SHIFTS_KEPT, PATIENCE_S, RAN_KEPT, SHIFTS_KEPT
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Decision, Draft, Premise
@@ -107,13 +107,14 @@ def _expire(draft: Draft, now: Instant) -> None:
     """Delete finished Shifts whose `ttlSecondsAfterFinished` is over.
 
     Never while a cluster's operator might still take the object for a new one that the store has not heard of: it does
-    that for PATIENCE_S. By the clocks for people, as they say when it ended.
+    that for PATIENCE_S. Nor before every cluster has seen how it ended. By the clocks for people, as they say when that
+    was.
     """
     for shift in draft.snapshot.shifts.values():
         record, ttl = shift.record, shift.record.spec.ttl_seconds_after_finished
         if ttl is None or not shift.finished or keys.shift(shift.name) in draft.written:
             continue
-        left = max(record.finished_at + ttl, record.created_at + 2 * PATIENCE_S) - now.wall
+        left = max(record.finished_at + max(ttl, END_SHOWN_S), record.created_at + 2 * PATIENCE_S) - now.wall
         if left > 0:
             draft.wake(now.mono + left + 0.001)
         else:

@@ -32,7 +32,7 @@ from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Seen, Table, seconds
 from tandem.operator.settings import STORE_SILENT_S
 from tandem.operator.statuses.common import Said
-from tandem.operator.statuses.shift import failed_here, ran_before, waiting_here
+from tandem.operator.statuses.shift import ended, failed_here, ran_before, waiting_here
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +71,13 @@ class Past:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """This very Shift ended while nobody looked here, and its record has been tidied away: say here how."""
+
+    ran: RanRecord
+
+
+@dataclass(frozen=True)
 class Drop:
     """Delete the mirrored object here."""
 
@@ -82,7 +89,7 @@ class Foreign:
     message: str
 
 
-Exchange = Create | Change | Fail | Past | Drop | Foreign | None
+Exchange = Create | Change | Fail | Past | Ended | Drop | Foreign | None
 
 
 def exchange(seen: Seen, record: ShiftRecord | None, now: float, ran: RanRecord | None = None) -> Exchange:
@@ -100,8 +107,8 @@ def exchange(seen: Seen, record: ShiftRecord | None, now: float, ran: RanRecord 
         if phase in FINISHED:
             # History that people made stays, unless they said for how long.
             return Drop() if seen.mirrored or _outlived(seen, now) else None
-        if ran is not None and not seen.mirrored:
-            return Past(ran)
+        if ran is not None:
+            return Drop() if seen.mirrored else Ended(ran) if _is_of_that_run(seen, ran) else Past(ran)
         if seen.mirrored or phase not in (None, "", "Pending"):
             return Fail(FORGOTTEN, "the store has forgotten this Shift, so nobody carries it on")
         if not isinstance(spec, ShiftSpec):
@@ -125,6 +132,11 @@ def exchange(seen: Seen, record: ShiftRecord | None, now: float, ran: RanRecord 
         return None
     approved_at = now if merged.approved and not record.spec.approved else record.approved_at
     return Change(record.model_copy(update={"spec": merged, "approved_at": approved_at}))
+
+
+def _is_of_that_run(seen: Seen, ran: RanRecord) -> bool:
+    """Whether an object is the Shift that has run, rather than one applied again after it."""
+    return seen.status.get("phase") not in (None, "", "Pending") or seen.created_at < ran.finished_at
 
 
 def _outlived(seen: Seen, now: float) -> bool:
@@ -254,6 +266,9 @@ class ShiftExchange:
             return True
         if isinstance(found, Past):
             self._notes.show(seen.key, ran_before(seen, found.ran, now))
+            return True
+        if isinstance(found, Ended):
+            self._notes.show(seen.key, ended(seen, found.ran, now))
             return True
         self._notes.show(seen.key, None)
         if isinstance(found, Create):

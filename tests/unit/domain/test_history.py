@@ -2,7 +2,7 @@
 
 import pytest
 
-from tandem.constants import PATIENCE_S, RAN_KEPT, SHIFTS_KEPT
+from tandem.constants import END_SHOWN_S, PATIENCE_S, RAN_KEPT, SHIFTS_KEPT
 from tandem.domain import keys
 from tandem.domain.records import RanRecord
 from tests.unit.domain.world import World
@@ -50,6 +50,21 @@ def test_a_shift_is_not_forgotten_while_a_cluster_might_take_its_object_for_a_ne
     world.advance(2 * PATIENCE_S - 1)
     world.settle()
     assert "callcenter/s1" in world.snapshot.shifts
+    world.advance(1.1)
+    world.settle()
+    assert "callcenter/s1" not in world.snapshot.shifts
+
+
+def test_the_end_of_a_long_shift_is_shown_before_it_goes() -> None:
+    world = a_world()
+    world.shift(selector={"system": "hotel"}, to="west", ttlSecondsAfterFinished=0, approval="Manual")
+    world.settle()
+    world.advance(LONG)
+    world.change_shift(abort=True)
+    world.settle()
+    world.advance(END_SHOWN_S - 1)
+    world.settle()
+    assert world.shift_record().phase == "RolledBack"
     world.advance(1.1)
     world.settle()
     assert "callcenter/s1" not in world.snapshot.shifts

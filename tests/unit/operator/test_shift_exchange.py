@@ -8,8 +8,8 @@ import pytest
 from tandem.api.shift import FINISHED, ShiftSpec
 from tandem.constants import PATIENCE_S
 from tandem.domain.records import RanRecord, ShiftRecord
-from tandem.operator.shifts import Change, Create, Drop, Fail, Foreign, Past, exchange, fixed, manifest, merge
-from tandem.operator.statuses.shift import ran_before
+from tandem.operator.shifts import Change, Create, Drop, Ended, Fail, Foreign, Past, exchange, fixed, manifest, merge
+from tandem.operator.statuses.shift import ended, ran_before
 from tests.support.manifests import shift
 from tests.unit.operator.objects import CREATED_AT, seen
 
@@ -181,6 +181,27 @@ def test_its_object_says_what_became_of_it_and_is_left_alone() -> None:
         assert {condition.type: condition.status for condition in status.conditions}["Ready"] == ready
         shown = seen(shift(ttlSecondsAfterFinished=1), status=status.model_dump(by_alias=True))
         assert exchange(shown, None, NOW + 1e6, ran(phase)) is None
+
+
+MISSED = ran().model_copy(update={"finished_at": CREATED_AT + 0.5})
+
+
+@pytest.mark.parametrize(
+    "status", [{"phase": "Moving"}, {"phase": "Verifying"}, {}], ids=["moving", "verifying", "none"]
+)
+def test_an_end_that_this_cluster_has_missed_is_shown_and_counts_for_its_time_to_live(status: dict[str, str]) -> None:
+    wanted = seen(shift(ttlSecondsAfterFinished=4), status=status)
+    assert exchange(wanted, None, NOW, MISSED) == Ended(MISSED)
+    shown = ended(wanted, MISSED, NOW)
+    assert (shown.phase, shown.reason, shown.message) == ("Completed", "Completed", "12 agents arrived at west")
+    later = seen(shift(ttlSecondsAfterFinished=4), status=shown.model_dump(by_alias=True))
+    assert exchange(later, None, MISSED.finished_at + 3.0, MISSED) is None
+    assert exchange(later, None, MISSED.finished_at + 5.0, MISSED) == Drop()
+
+
+@pytest.mark.parametrize("phase", ["", "Moving", "Completed"])
+def test_the_mirrored_object_of_an_end_that_was_missed_goes(phase: str) -> None:
+    assert exchange(seen(shift(), labels=MIRRORED, status={"phase": phase}), None, NOW, MISSED) == Drop()
 
 
 def test_history_that_is_still_there_stays_history() -> None:

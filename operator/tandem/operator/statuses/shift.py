@@ -114,15 +114,24 @@ def ran_before(seen: Seen, ran: RanRecord, now: float) -> ShiftStatus:
         f"a Shift of this name has run and was over at {when} ({ran.phase}: {ran.message}); it does not move anybody "
         "again. Create it under another name, or delete it first"
     )
-    reason = Reason.ALREADY_RUN
+    return _what_it_was(seen, ran, Reason.ALREADY_RUN, message, now)
+
+
+def ended(seen: Seen, ran: RanRecord, now: float) -> ShiftStatus:
+    """A Shift whose end this cluster learns of when its record is gone."""
+    return _what_it_was(seen, ran, ran.phase, ran.message, now)
+
+
+def _what_it_was(seen: Seen, ran: RanRecord, reason: str, message: str, now: float) -> ShiftStatus:
     said = [Said("Ready", "True", reason, message)]
     if ran.phase != "Completed":
         said = [Said("Ready", "False", reason, message), Said("Stalled", "True", reason, message)]
     return ShiftStatus(
         phase=ran.phase,
+        to=_goal(seen),
         reason=reason,
         message=message,
-        finished_at=when,
+        finished_at=rfc3339(ran.finished_at),
         observed_generation=seen.generation,
         conditions=settle(said, seen, seen.generation, now),
     )
