@@ -1219,6 +1219,8 @@ class NoDefects(Promise):
                     raise self.broken(f"{note.subject}: {note.sentence}")
             if engine.coordinator.figures.badly_told:
                 raise self.broken(f"{engine.site} could not put a decision into the words of the history")
+            if engine.coordinator.figures.defects:
+                raise self.broken(f"{engine.site} decided what no transaction can hold")
 
 
 class EveryPlacementIsTold(Promise):

@@ -10,8 +10,10 @@ withdrawn (the missing heartbeat, the accusing words, the target's words, the ab
 transaction: when one of them changes in the last moment, nobody is moved.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Final
 
 from tandem.constants import QUARANTINE_FORGIVEN_S, READY_PATIENCE_S, TXN_OPERATIONS
 from tandem.domain import keys
@@ -24,6 +26,7 @@ from tandem.domain.approvals import (
     question,
     say_who_waits,
 )
+from tandem.domain.buckets import format_ranges
 from tandem.domain.capacity import Ledger, agents_in
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.drills import interrupted
@@ -37,6 +40,12 @@ from tandem.domain.records import FailoverRecord, Record, ShiftRecord
 from tandem.domain.rescue import Rescue, cause_of, importance, rescue, yielding
 from tandem.domain.snapshot import Entry, Instant, ShiftEntry, Snapshot
 from tandem.domain.verdicts import State, system_verdict
+
+_MOST_PROOF: Final = TXN_OPERATIONS // 2
+"""Premises that say a city is lost, in a transaction that concerns no single group: the rest is for what it writes."""
+
+_BESIDE: Final = 3
+"""Premises of these that are no words: no hold, the failover's record, the missing heartbeat."""
 
 
 def handle_failovers(draft: Draft, ledger: Ledger, now: Instant) -> None:
@@ -129,13 +138,15 @@ class _Failover:
                 # It counts as lost all the same: its copies of the objects hold up nothing, its quarantine will begin.
                 sentence = f"failover {self._record.number}: {self._site} is {self._kind}; nobody of it can be moved"
                 self._interrupt_others([])
-                batch = self._proven_batch()
+                batch = self._proven_batch(self._lost)
                 self._draft.commit(
                     f"Site {self._site}", Reason.FAILED_OVER, sentence, batch.writes, tuple(batch.premises)
                 )
         elif held is not None:
             message = f"{self._site} is {self._kind} and nobody is moved: {held.message}"
             self._draft.note(f"Site {self._site}", held.reason, message)
+            for found in rescues:
+                self._finish(found)
         elif rescues:
             self._interrupt_others(rescues)
             for batch in self._batches(rescues):
@@ -217,12 +228,40 @@ class _Failover:
         writes: dict[str, Record | None] = {keys.failover(self._site): self._record} if first and self._new else {}
         return _Batch(writes, dict.fromkeys(premises))
 
-    def _proven_batch(self) -> _Batch:
-        """The same for what concerns no single group: with every word that the loss rests on."""
-        batch = self._empty_batch(first=True)
-        for found in self._lost.values():
-            batch.premises.update(dict.fromkeys(_words(found)))
+    def _proven_batch(self, systems: Iterable[str], *, first: bool = True) -> _Batch:
+        """The same for what concerns no single group: with the words that the loss of these systems rests on.
+
+        As many as may be: a city with many systems has more of them than a transaction holds. One lost system is enough
+        for a city to count as lost.
+        """
+        batch = self._empty_batch(first=first)
+        for number, system in enumerate(systems):
+            joined = batch.premises | dict.fromkeys(_words(self._lost[system]))
+            if number and len(joined) > _MOST_PROOF:
+                break
+            batch.premises = joined
         return batch
+
+    def _finish(self, found: Rescue) -> None:
+        """A hold stops what is new, not what is on its way: those buckets arrive where they are heading."""
+        on_their_way = found.placed.map.in_transit
+        done = {bucket: slot for bucket, slot in found.moves.items() if slot == _arrived(on_their_way.get(bucket))}
+        if not done:
+            return
+        targets = {slot.site for slot in done.values()}
+        record = found.placed.record.model_copy(update={"map": found.placed.map.change(done).encode()})
+        premises = [self._draft.placement(found.placed, found.group), *_words(self._lost[found.system])]
+        premises += self._draft.still_usable({(target, found.system) for target in targets})
+        if self._kind == "Absent":
+            premises.append(Premise(keys.heartbeat(self._site), mod_revision=0))
+        self._draft.commit(
+            f"AgentGroup {found.group}",
+            Reason.BUCKETS_ARRIVED,
+            f"{found.group}: buckets {format_ranges(done)} were on their way from {self._site}, which is {self._kind}; "
+            f"they belong to {' and '.join(sorted(targets))} now",
+            {keys.placement(found.group): self._draft.stamp(record)},
+            tuple(premises),
+        )
 
     def _part(self, found: Rescue) -> tuple[dict[str, Record | None], list[Premise]]:
         """One group's part: its placement, the end of its Shifts, and what both rest on."""
@@ -285,7 +324,7 @@ class _Failover:
             and not any(plan.group in rescued for plan in shift.record.plan)
             and any((site, plan.system) in fresh for plan in shift.record.plan for site in plan.sources + plan.targets)
         ]
-        premises = tuple(self._proven_batch().premises)
+        premises = tuple(self._proven_batch(self._lost).premises)
         at_once = max(TXN_OPERATIONS - 1 - len(premises), 1)  # beside the premise of the coordinator's reign
         for start in range(0, len(others), at_once):
             part = others[start : start + at_once]
@@ -314,23 +353,44 @@ class _Failover:
         self._draft.commit(f"Site {self._site}", Reason.FAILED_OVER, sentence, batch.writes, tuple(batch.premises))
 
     def _ask(self, questions: list[Rescue]) -> None:
-        """Prepare the plan for groups that a person decides on, one Shift per namespace."""
-        batch = self._proven_batch()
-        writes, premises = batch.writes, list(batch.premises)
+        """Prepare the plan for groups that a person decides on: one Shift per namespace, or more (`_parts`)."""
         taken = set(self._draft.snapshot.shifts)
-        for namespace in sorted({found.group.rpartition("/")[0] for found in questions}):
-            of = [found for found in questions if found.group.startswith(f"{namespace}/")]
-            for start in range(0, len(of), GROUPS_A_QUESTION):
-                part = of[start : start + GROUPS_A_QUESTION]
-                if len(premises) >= TXN_OPERATIONS - 1:
-                    break  # the next turn asks about the rest
-                why = self._lost[part[0].system]
-                name, record = question(self._draft, part, self._site, self._cause, why, self._now, taken)
-                taken.add(name)
-                writes[keys.shift(name)] = record
-                premises.append(Premise(keys.shift(name), mod_revision=0))
-        sentence = f"{self._site} is {self._kind}: the move of {len(questions)} groups waits for a person's approval"
-        self._draft.commit(f"Site {self._site}", Reason.MANUAL_FAILOVER, sentence, writes, tuple(premises))
+        first = True
+        for part in self._parts(questions):
+            why = self._lost[part[0].system]
+            name, record = question(self._draft, part, self._site, self._cause, why, self._now, taken)
+            taken.add(name)
+            batch = self._proven_batch(dict.fromkeys(found.system for found in part), first=first)
+            first = False
+            self._draft.commit(
+                f"Site {self._site}",
+                Reason.MANUAL_FAILOVER,
+                f"{self._site} is {self._kind}: the move of {len(part)} groups waits for a person's approval",
+                {**batch.writes, keys.shift(name): record},
+                (*batch.premises, Premise(keys.shift(name), mod_revision=0)),
+            )
+
+    def _parts(self, questions: list[Rescue]) -> Iterator[list[Rescue]]:
+        """Groups of one namespace, as many as one question may have and as its transaction has room to prove lost."""
+        for _, of in groupby(sorted(questions, key=_namespace), key=_namespace):
+            part: list[Rescue] = []
+            words: set[Premise] = set()
+            for found in of:
+                joined = words | set(_words(self._lost[found.system]))
+                if part and (len(part) >= GROUPS_A_QUESTION or len(joined) > _MOST_PROOF - _BESIDE):
+                    yield part
+                    part, joined = [], set(_words(self._lost[found.system]))
+                part.append(found)
+                words = joined
+            yield part
+
+
+def _arrived(slot: Slot | None) -> Slot | None:
+    return Slot(slot.to) if slot is not None else None
+
+
+def _namespace(found: Rescue) -> str:
+    return found.group.rpartition("/")[0]
 
 
 def _words(found: Loss) -> list[Premise]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tandem.constants import DECIDE_COALESCE_S, TXN_OPERATIONS
+from tandem.domain import keys
 from tandem.domain.decide import decide
 from tandem.domain.decision import Commit, Note
 from tandem.domain.history import decided, in_short
@@ -38,6 +39,8 @@ class Figures:
     unknown: int = 0
     badly_told: int = 0
     """Transactions of which the history has the decisions' own words only, by a defect."""
+    defects: int = 0
+    """Commits that could not even be sent, by a defect."""
     decide_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=512))
     commit_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=512))
     notes: tuple[Note, ...] = ()
@@ -95,7 +98,8 @@ class Coordinator:
                     return None
                 if not await self._commit(batch, snapshot):
                     refused = True
-                    if not alone:
+                    # Without the record of a failover its other transactions would leave a city without a quarantine.
+                    if not alone or any(key.startswith(keys.FAILOVERS) for commit in batch for key in commit.writes):
                         break
             if refused:
                 self._conflicts += 1
@@ -125,11 +129,17 @@ class Coordinator:
         # In the same transaction: no decision without its entry, no entry without its decision.
         writes += self._told(batch, snapshot)
         started = self._clock.monotonic()
-        result = await self._store.txn(guards, writes)
+        try:
+            result = await self._store.txn(guards, writes)
+        except ValueError:
+            # Too large, say. The others are carried out, and this one is decided again with the next turn.
+            log.exception("a defect of Tandem, please report it: not committed: %s", _sentences(batch))
+            self.figures.defects += 1
+            return True
         self.figures.commit_seconds.append(self._clock.monotonic() - started)
         if not result.succeeded:
             self.figures.refused += 1
-            log.info("not committed, the world had moved: %s", "; ".join(commit.sentence for commit in batch))
+            log.info("not committed, the world had moved: %s", _sentences(batch))
             await self._picture.refresh()
             return False
         self.figures.commits += len(batch)
@@ -162,6 +172,10 @@ class Coordinator:
                 level = logging.ERROR if note.reason is Reason.DEFECT else logging.INFO
                 log.log(level, "nothing done for %s: %s: %s", note.subject, note.reason, note.sentence)
         self.figures.notes = notes
+
+
+def _sentences(batch: Iterable[Commit]) -> str:
+    return "; ".join(commit.sentence for commit in batch)
 
 
 def transaction(batch: Iterable[Commit]) -> tuple[list[Guard], list[Put | Delete]]:

@@ -1,5 +1,9 @@
 """`failover: Manual`: the plan is ready, and a person decides."""
 
+from itertools import product
+
+import pytest
+
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.reasons import Reason
@@ -34,6 +38,48 @@ def test_the_plan_is_prepared_and_nobody_of_the_group_is_moved() -> None:
     assert "kubectl tandem approve east-1-failover" in note.sentence
     world.advance(3600)
     assert world.settle() == []
+
+
+def with_many_systems(count: int, **changes: object) -> World:
+    """A city with as many systems, each with one group, has died; three locations with deep probes look at each."""
+    systems = tuple(f"s{number:02}" for number in range(count))
+    world = World(systems=systems)
+    everybody = (*world.cities, "witness")
+    for system in systems:
+        for observer, site, component in product(everybody, world.cities, ("sign-in", "call")):
+            world.observe(observer, site, system, component)
+        world.group({"east": 100}, name=f"callcenter/{system}", system=system, agents=10, **changes)
+    world.settle()
+    world.die("east")
+    for observer, system, component in product(("west", "witness"), systems, ("sign-in", "call")):
+        world.observe(observer, "east", system, component, passes=False)
+    world.advance(2.5)
+    return world
+
+
+@pytest.mark.parametrize("count", [1, 5, 12, 16])
+def test_a_city_of_many_systems_is_asked_about_in_as_many_questions_as_its_proof_needs(count: int) -> None:
+    world = with_many_systems(count, failover="Manual")
+    world.settle()
+    asked = [shift.record for shift in world.snapshot.unfinished_shifts()]
+    groups = [plan.group for record in asked for plan in record.plan]
+    assert sorted(groups) == sorted(world.snapshot.placements)
+    assert len(asked) == 1 or count > 5
+    for shift in world.snapshot.unfinished_shifts():
+        world.change_shift(shift.name, approved=True, approved_by="ada")
+    world.settle()
+    assert all(placed.map.encode() == {"west": "0-99"} for placed in world.snapshot.placements.values())
+
+
+def test_a_city_of_many_systems_of_which_nobody_can_be_moved_counts_as_lost() -> None:
+    world = with_many_systems(16, failover="Automatic")
+    for system in world.systems:
+        for observer in ("west", "witness"):
+            world.observe(observer, "west", system, "cti", passes=False)
+    world.advance(2.5)
+    world.settle()
+    assert world.snapshot.failovers["east"].record.state == "Active"
+    assert len(world.snapshot.failovers["east"].record.systems) == 16
 
 
 def test_approved_it_is_the_failovers_own_move() -> None:

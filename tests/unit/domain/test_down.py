@@ -157,6 +157,35 @@ def test_a_cti_that_does_not_take_it_in_time_is_not_waited_for(silent: Callable[
     assert world.placement() == {"west": "0-99"}
 
 
+def test_under_hold_what_an_emergency_has_sent_on_its_way_arrives_although_nobody_answers() -> None:
+    world = a_world()
+    stops_reporting(world)
+    confirmed(world).settle()
+    assert world.placement() == {"east>west": "0-99"}
+    world.hold()
+    late = "callcenter/hotel-late"
+    world.put(keys.placement(late), world.record().model_copy(update={"map": {"east": "0-99"}, "cause": "Order"}))
+    world.advance(DOWN_ACK_S + 0.1)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+    assert world.placement(late) == {"east": "0-99"}, "that would be new"
+
+
+def test_under_hold_what_is_on_its_way_from_a_city_that_is_gone_arrives() -> None:
+    world = a_world()
+    move_westwards(world)
+    world.hold()
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    assert world.placement() == {"east": "0-59", "west": "60-99"}
+    assert world.record().cause == "Shift/s1", "nothing but the arrival"
+    assert "east" not in world.snapshot.failovers
+    world.delete(keys.HOLD)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+
+
 def too_soon(world: World) -> None:
     breaks(world)
     world.advance(CONFIRMED_S - 60.01)

@@ -1,16 +1,22 @@
 """Transactions of the coordinator."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from unittest import mock
 
 import pytest
 
 from tandem.constants import TXN_OPERATIONS
 from tandem.domain import keys
-from tandem.domain.decision import Commit, Premise
+from tandem.domain.decide import decide
+from tandem.domain.decision import Commit, Decision, Premise
 from tandem.domain.reasons import Reason
-from tandem.domain.records import HoldRequestRecord
+from tandem.domain.records import FailoverRecord, HoldRequestRecord
+from tandem.domain.snapshot import Instant, Snapshot
 from tandem.engine.coordinator import pack, transaction
 from tandem.engine.ports import Delete, Guard, Put
+from tests.unit.domain.world import GROUP
 from tests.unit.engine.cities import Cities
 from tests.unit.engine.virtual import run_virtual
 
@@ -87,6 +93,57 @@ def test_an_engine_that_believes_in_a_reign_that_has_ended_commits_nothing() -> 
         await asyncio.sleep(3.0)
         assert witness.coordinator.figures.refused > 0
         assert cities.placement() == {}
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_commit_that_no_transaction_can_hold_stops_neither_the_engine_nor_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def decide_too_much(snapshot: Snapshot, now: Instant) -> Decision:
+        found = decide(snapshot, now)
+        premises = tuple(Premise(f"/tandem/v1/{number}", mod_revision=0) for number in range(200))
+        huge = Commit("Site east", Reason.FAILED_OVER, "a defect", premises, {"/tandem/v1/huge": None})
+        return replace(found, commits=(huge, *found.commits))
+
+    async def story() -> None:
+        cities = Cities()
+        await cities.start()
+        cities.group({"east": 100})
+        await cities.until(lambda: cities.placement() == {"east": "0-99"})
+        figures = cities.engines["witness"].coordinator.figures
+        assert figures.defects > 0
+        assert figures.refused == 0
+        await cities.stop()
+
+    monkeypatch.setattr("tandem.engine.coordinator.decide", decide_too_much)
+    run_virtual(story())
+
+
+def test_when_a_failovers_record_is_refused_none_of_its_other_transactions_is_sent() -> None:
+    async def story() -> None:
+        cities = Cities()
+        await cities.start()
+        coordinator = cities.engines["witness"].coordinator
+        sent: list[str] = []
+
+        async def refuses(batch: Sequence[Commit], snapshot: Snapshot) -> bool:
+            sent.extend(commit.sentence for commit in batch)
+            return False
+
+        coordinator._commit = refuses  # type: ignore[method-assign]
+        coordinator._conflicts = 1  # each goes alone
+        record = FailoverRecord(number=1, state="Active")
+        opening = Commit("Site east", Reason.FAILED_OVER, "with its record", (), {keys.failover("east"): record})
+        rest = Commit("Site east", Reason.FAILED_OVER, "the rest", (), {keys.placement(GROUP): None})
+        with mock.patch("tandem.engine.coordinator.decide", return_value=Decision(commits=(opening, rest))):
+            await coordinator._turn()
+            assert sent == ["with its record"]
+        with mock.patch("tandem.engine.coordinator.decide", return_value=Decision(commits=(rest, opening))):
+            sent.clear()
+            await coordinator._turn()
+            assert sent == ["the rest", "with its record"]
         await cities.stop()
 
     run_virtual(story())
