@@ -17,19 +17,25 @@ FORCED = Drain(max_talk="0s", max_wrap_up="0s", on_deadline="Force")
 
 
 def matches(selector: Selector, name: str, group: Published[AgentGroupSpec], placed: Placed | None) -> bool:
-    """Whether every field given matches. Groups that no spec is known of match by name only."""
+    """Whether every field given matches.
+
+    Of a group whose copies have differed for as long as this engine knows it there is no spec: whatever may match,
+    does, so that nobody is left behind without a word (`wishes_of` waits until its copies agree).
+    """
     if selector.names and name.rpartition("/")[2] not in selector.names:
         return False
+    if selector.site is not None and (placed is None or selector.site not in placed.map.end_shares):
+        return False
     if group.spec is None:
-        return bool(selector.names)
+        if placed is None:
+            return bool(selector.names)
+        return selector.system in (None, placed.record.system)
     wanted = (
         (selector.system, group.spec.system),
         (selector.region, group.spec.region),
         (selector.skill_group, group.spec.skill_group),
     )
     if any(want is not None and want != have for want, have in wanted):
-        return False
-    if selector.site is not None and (placed is None or selector.site not in placed.map.end_shares):
         return False
     return all(group.labels.get(key) == value for key, value in selector.labels.items())
 
@@ -46,10 +52,10 @@ def wishes_of(snapshot: Snapshot, namespace: str, record: ShiftRecord) -> Sequen
         placed = snapshot.placements.get(name)
         if not name.startswith(f"{namespace}/") or not matches(selector, name, group, placed):
             continue
-        if not group.consistent or group.spec is None:
-            return Refusal(Reason.SPEC_NOT_CONSISTENT, f"AgentGroup {group.message}", temporary=True)
         if group.invalid is not None:
             return Refusal(group.invalid.reason, f"AgentGroup {name}: {group.invalid.message}")
+        if not group.consistent or group.spec is None:
+            return Refusal(Reason.SPEC_NOT_CONSISTENT, f"AgentGroup {group.message}", temporary=True)
         if placed is None:
             continue  # Nobody of it can be signed in anywhere yet.
         refusal = _targets(snapshot, spec, name, group.spec)

@@ -7,7 +7,6 @@ from typing import Any
 from tandem.constants import FINISH_INTERVAL_S
 from tandem.domain import keys
 from tandem.domain.digest import spec_digest
-from tandem.domain.gather import Gatherer
 from tandem.domain.records import DrillRecord, DrillRunRecord, SpecRecord
 from tests.unit.domain.world import GROUP, World
 
@@ -121,7 +120,5 @@ class DrillWorld(World):
 
     def another_coordinator(self) -> None:
         """The engine is lost with all that it remembered; another one reads the store and goes on."""
-        self.gatherer = Gatherer()
         self.put(keys.COORDINATOR, self.record_of_another_coordinator())
-        for key, (value, created, modified) in sorted(self.store.items(), key=lambda item: item[1][2]):
-            self.gatherer.apply(key, value, created, modified, self.mono)
+        self.read_anew()

@@ -101,6 +101,37 @@ def test_everybody_leaves_and_is_spread_by_room_and_nobody_elsewhere_is_touched(
     assert world.shift_record().spec.goal == "away from east"
 
 
+@pytest.mark.parametrize(
+    "spec", [{"evacuate": "east"}, {"selector": {"system": "hotel", "region": "north"}, "to": "west"}]
+)
+def test_a_group_whose_copies_have_always_differed_for_this_engine_is_waited_for(spec: dict[str, object]) -> None:
+    world = a_city_to_leave()
+    world.group({"east": 100}, name=LATER, sites=CITIES, priority=100, agents=120, by=["west"])
+    world.read_anew()
+    assert world.snapshot.groups[LATER].spec is None
+    world.shift(**spec)
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.reason) == ("Pending", Reason.SPEC_NOT_CONSISTENT)
+    assert f"{LATER} differs between east and west" in record.message
+    world.group({"east": 100}, name=LATER, sites=CITIES, priority=100, agents=120)
+    world.settle()
+    assert LATER in {plan.group for plan in world.shift_record().plan}
+
+
+def test_a_group_of_another_system_or_elsewhere_whose_copies_differ_is_not_waited_for() -> None:
+    world = a_city_to_leave()
+    world.group({"west": 100}, name=ELSEWHERE, sites=CITIES, agents=60, by=["west"])
+    world.read_anew()
+    assert world.snapshot.groups[ELSEWHERE].spec is None
+    world.shift(evacuate="east")
+    world.settle()
+    assert world.shift_record().phase == "Moving"
+    world.shift("callcenter/flights", selector={"system": "flight"}, to="west")
+    world.settle()
+    assert world.shift_record("callcenter/flights").reason == Reason.NO_GROUPS
+
+
 def test_the_most_important_leave_in_the_first_waves() -> None:
     world = a_city_to_leave()
     world.shift(evacuate="east", waves=[25, 50, 100], dryRun=True)

@@ -229,6 +229,12 @@ class World:
         moves = MovesOfShift(agents=agents, p50=0.1, p95=0.2, max=0.3, last_at=0, waves=wave, recent_p95=0.2)
         self.put(keys.moves(site, system), MovesRecord(shifts={shift: moves}))
 
+    def read_anew(self) -> None:
+        """As an engine that has just started: it knows nothing but what the store holds."""
+        self.gatherer = Gatherer()
+        for key, (value, created, modified) in sorted(self.store.items(), key=lambda item: item[1][2]):
+            self.gatherer.apply(key, value, created, modified, self.mono)
+
     def hold(self) -> None:
         self.put(keys.HOLD, HoldRecord(by="ada", reason="storm", since=0))
 
