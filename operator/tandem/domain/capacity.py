@@ -66,6 +66,8 @@ class Ledger:
         self._load: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
         self._total: dict[tuple[str, str], int] = defaultdict(int)
         """Sum of each of these: in an emergency every group asks for it."""
+        self._owners: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+        """By group: who has reserved room there for agents that are not there yet."""
         for (site, system), entry in snapshot.reports.items():
             for group, report in entry.record.groups.items():
                 if report.signed_in:
@@ -84,16 +86,18 @@ class Ledger:
         other._all_ready = self._all_ready or all_ready
         other._load = defaultdict(dict, {place: dict(loads) for place, loads in self._load.items()})
         other._total = defaultdict(int, self._total)
+        other._owners = defaultdict(dict, {place: dict(owners) for place, owners in self._owners.items()})
         return other
 
     def reserve_plans(self) -> None:
         """Count what unfinished Shifts have asked for."""
         for shift in self._snapshot.unfinished_shifts():
-            if shift.is_question:
+            if shift.record.phase == "AwaitingApproval":
                 continue  # while a person thinks it over, others may need the room
+            owner = f"Shift {shift.name}"
             for plan in shift.record.plan:
                 for encoded in (plan.before, plan.after):
-                    self.reserve(plan.group, plan.system, self.agents_of(plan.group), BucketMap.parse(encoded))
+                    self.reserve(plan.group, plan.system, self.agents_of(plan.group), BucketMap.parse(encoded), owner)
 
     def forget_plans(self, groups: Set[str]) -> None:
         """Count these groups by where they are, for an emergency: whatever Shifts have asked for them comes later."""
@@ -103,6 +107,7 @@ class Ledger:
                 signed_in = report.signed_in if report else 0
                 self._total[(site, system)] += signed_in - loads[group]
                 loads[group] = signed_in
+                self._owners[(site, system)].pop(group, None)
         for group in groups:
             placed = self._snapshot.placements.get(group)
             if placed is not None:
@@ -203,9 +208,19 @@ class Ledger:
                 needs.append(Need(site, system, more, has))
         return tuple(needs)
 
-    def reserve(self, group: str, system: str, agents: int, wanted: BucketMap) -> None:
+    def reserve(self, group: str, system: str, agents: int, wanted: BucketMap, owner: str = "") -> None:
+        """Count a group of `agents` where `wanted` has it. `owner`: the Shift or Drill that moves it, for messages."""
         for site, buckets in wanted.touched_shares.items():
-            self._raise(site, system, group, agents_in(buckets, agents))
+            load = agents_in(buckets, agents)
+            self._raise(site, system, group, load)
+            if owner:
+                report = self._snapshot.group_report(site, system, group)
+                if load > (report.signed_in if report else 0):
+                    self._owners[(site, system)][group] = owner
+
+    def owners(self, site: str, system: str) -> str:
+        """The Shifts and Drills that have room there for agents to come, as a list for people; empty: none has."""
+        return ", ".join(sorted(set(self._owners[(site, system)].values())))
 
     def _raise(self, site: str, system: str, group: str, load: int) -> None:
         loads = self._load[(site, system)]
@@ -215,14 +230,16 @@ class Ledger:
             self._total[(site, system)] += more
 
 
-def no_capacity(site: str, system: str, needs: int, has: int, not_ready: str = "") -> Refusal:
+def no_capacity(site: str, system: str, needs: int, has: int, not_ready: str = "", owners: str = "") -> Refusal:
     """Why a site's system gets no more.
 
     Args:
+        owners: Who has reserved room there (`Ledger.owners`).
         not_ready: Why it carries less than it declares for the moment (`Ledger.not_ready`); empty when it does not.
     """
     beyond = f", for {-has} more than it carries are there already" if has < 0 else ""
     beyond += f": {not_ready}" if not_ready else ""
+    beyond += f", beside what {owners} will bring there" if owners else ""
     message = (
         f"{system} at {site} would need room for {needs} more agents and has room for {max(has, 0)}{beyond}; "
         f"raise its spec.systems[{system}].cti.capacity and .softswitch.capacity with the parts behind them, "

@@ -262,7 +262,7 @@ def _start(turn: DrillTurn, due: DrillDue, question: Question, found: Start) -> 
         out=DrillLegRecord(shift=shift, agents=sum(plan.agents for plan in found.plan.groups)),
         facts=first_facts(question, found),
     )
-    reserve(turn.ledger, found.plan)
+    reserve(turn.ledger, found.plan, turn.subject)
     for group in found.before:
         turn.draft.busy.setdefault(group, turn.subject)
     # Planned only: it is carried from there like every Shift, and this transaction stays small.
@@ -369,7 +369,7 @@ def _come_back(turn: DrillTurn) -> None:
         turn.wait(Refusal(found.reason, f"cannot come back yet: {found.message}", temporary=True))
         return
     shift = shift_name(turn.snapshot, turn.name, run.name, "back")
-    reserve(turn.ledger, found)
+    reserve(turn.ledger, found, turn.subject)
     spec = way_back(run.shift, found.groups[0].to)
     turn.writes[keys.shift(shift)] = shift_record(turn.snapshot, spec, shift, turn.now, found)
     turn.premises += [Premise(keys.shift(shift), mod_revision=0), turn.draft.no_hold]

@@ -75,7 +75,7 @@ def _start(
     plan = make_plan(draft.snapshot, ledger, shift, draft.busy, [wish])
     if isinstance(plan, Refusal):
         return None if plan.reason is Reason.NOTHING_TO_MOVE else plan
-    reserve(ledger, plan)
+    reserve(ledger, plan, f"Shift {shift}")
     draft.busy[name] = shift
     entry = own_shift(draft, name, spec, plan, shift, now)
     failover = Premise(keys.failover(lost), mod_revision=draft.snapshot.failovers[lost].mod_revision)

@@ -15,7 +15,7 @@ from tandem.api.agentgroup import AgentGroupSpec
 from tandem.constants import AGREE_S, PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.approvals import ended
-from tandem.domain.capacity import Ledger, no_capacity
+from tandem.domain.capacity import Ledger, Need, no_capacity
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.own_shift import own_shift
 from tandem.domain.placement import BucketMap, Slot
@@ -135,7 +135,7 @@ def _first_placement(draft: Draft, ledger: Ledger, name: str, group: Published[A
     if not sessions:
         for need in ledger.needs(name, spec.system, spec.agents, placement):
             if not need.fits:
-                _refuse(draft, name, group, no_capacity(need.site, need.system, need.needs, need.has), now)
+                _refuse(draft, name, group, _no_room(ledger, need), now)
                 return
     ledger.reserve(name, spec.system, spec.agents, placement)
     shares = ", ".join(f"{site} {percent} %" for site, percent in sorted(placement.end_shares.items()))
@@ -246,7 +246,7 @@ def _changed_order(
             _refuse(draft, name, group, plan, now)
         return
     spec, shift_name = group.spec, shift_of_order(draft.snapshot, name, placed)
-    reserve(ledger, plan)
+    reserve(ledger, plan, f"Shift {shift_name}")
     draft.busy[name] = shift_name
     entry = own_shift(draft, name, spec, plan, shift_name, now, cause="Order", order_digest=group.order_digest)
     outcome = OrderRecord(
@@ -298,6 +298,10 @@ def _make_way(draft: Draft, name: str, group: Published[AgentGroupSpec], now: In
 
 
 # -- consuming
+
+
+def _no_room(ledger: Ledger, need: Need) -> Refusal:
+    return no_capacity(need.site, need.system, need.needs, need.has, owners=ledger.owners(need.site, need.system))
 
 
 def _refuse(draft: Draft, name: str, group: Published[AgentGroupSpec], refusal: Refusal, now: Instant) -> None:

@@ -134,10 +134,11 @@ def make_plan(
     return Plan(plans, planned, plan_text(planned, goings))
 
 
-def reserve(ledger: Ledger, plan: Plan) -> None:
-    """Count an accepted plan, for those that follow in the same decision."""
+def reserve(ledger: Ledger, plan: Plan, owner: str) -> None:
+    """Count an accepted plan, for those that follow in the same decision. `owner`: like `Shift callcenter/x`."""
     for group in plan.groups:
-        ledger.reserve(group.group, group.system, ledger.agents_of(group.group), BucketMap.parse(group.after))
+        after = BucketMap.parse(group.after)
+        ledger.reserve(group.group, group.system, ledger.agents_of(group.group), after, owner)
 
 
 # -- what speaks against a move; the first refusal is reported
@@ -192,7 +193,8 @@ def capacity(request: _Request) -> Refusal | None:
             room[where] = need.has
     for (site, system), needs in sorted(needed.items()):
         if needs > room[(site, system)]:
-            return no_capacity(site, system, needs, room[(site, system)])
+            owners = request.ledger.owners(site, system)
+            return no_capacity(site, system, needs, room[(site, system)], owners=owners)
     return None
 
 

@@ -111,7 +111,7 @@ class _Room:
             waits = plan.temporary if waits_for_others else is_waited_for(plan)
             return Preview("Waits" if waits else "Refused", plan.reason, plan.message)
         if taking:
-            reserve(self._ledger, plan)
+            reserve(self._ledger, plan, f"Shift {name}")
             if at_once:
                 self._busy.update({group.group: name for group in plan.groups})
         return Preview(

@@ -21,6 +21,7 @@ from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.gates import first_closed
 from tandem.domain.pace import planned_agents
+from tandem.domain.placement import BucketMap
 from tandem.domain.plan import conflict_refusal, reserve
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import Record
@@ -92,7 +93,8 @@ def pending(turn: Turn) -> None:
         return  # The plan rests on what comes of that, which the next decision knows.
     plan = plan_shift(turn.snapshot, turn.ledger, turn.draft.busy, turn.entry.name, record)
     if not isinstance(plan, Refusal):
-        reserve(turn.ledger, plan)
+        if record.spec.approval == "Auto" or record.spec.approved:
+            reserve(turn.ledger, plan, turn.subject)
         turn.become(Reason.PLANNED, plan.text[0], phase="Planned", **plan.of_record)
     elif plan.reason == Reason.NOTHING_TO_MOVE:
         turn.become(plan.reason, plan.message, phase="Completed")
@@ -145,6 +147,10 @@ def awaiting_approval(turn: Turn) -> None:
         if refusal is not None:
             turn.become(refusal.reason, refusal.message, phase="Failed")
         else:
+            # Its room is its own from here on, and in this very turn.
+            for plan in turn.record.plan:
+                after, agents = BucketMap.parse(plan.after), turn.ledger.agents_of(plan.group)
+                turn.ledger.reserve(plan.group, plan.system, agents, after, turn.subject)
             turn.become(Reason.PREPARING, f"approved by {spec.approved_by or 'a person'}", phase="Preparing")
 
 

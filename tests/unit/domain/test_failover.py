@@ -637,10 +637,10 @@ def test_beside_an_emergency_two_plans_share_no_room() -> None:
     after_confirmation(world).settle()
     for number, name in enumerate((OTHER, "callcenter/third")):
         selector = {"names": [name.rpartition("/")[2]]}
-        world.shift(f"callcenter/s{number}", selector=selector, to="north", approval="Manual")
+        world.shift(f"callcenter/s{number}", selector=selector, to="north")
         world.settle()
     phases = [world.shift_record(f"callcenter/s{number}").phase for number in range(2)]
-    assert phases == ["AwaitingApproval", "Failed"]
+    assert phases == ["Moving", "Failed"]
     assert world.shift_record("callcenter/s1").reason == Reason.CAPACITY_EXCEEDED
 
 

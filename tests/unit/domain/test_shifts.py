@@ -325,6 +325,49 @@ def test_a_shift_that_waits_for_approval_stands_in_nobodys_way_but_may_not_start
     assert world.shift_record().phase == "Failed"
 
 
+def room_for_one(**first: object) -> World:
+    """Two groups of seventy at east, room for a hundred at west, and a Shift for each of them, one after the other."""
+    world = World()
+    world.group({"east": 100}, agents=70)
+    world.group({"east": 100}, name="callcenter/b", agents=70)
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=100))
+    world.settle()
+    world.shift(selector={"names": [GROUP.rpartition("/")[2]]}, to="west", **first)
+    world.settle()
+    world.shift("callcenter/s2", selector={"names": ["b"]}, to="west")
+    world.settle()
+    return world
+
+
+def test_one_that_waits_for_approval_keeps_no_room_and_does_not_begin_when_it_is_taken() -> None:
+    world = room_for_one(approval="Manual")
+    assert world.shift_record("callcenter/s2").phase == "Moving"
+    world.change_shift(approved=True, approved_by="ada")
+    world.settle()
+    record = world.shift_record()
+    assert (record.phase, record.reason) == ("Preparing", Reason.CAPACITY_EXCEEDED)
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_who_finds_no_room_is_told_which_shift_has_it() -> None:
+    record = room_for_one().shift_record("callcenter/s2")
+    assert (record.phase, record.reason) == ("Failed", Reason.CAPACITY_EXCEEDED)
+    assert "has room for 30, beside what Shift callcenter/s1 will bring there;" in record.message
+
+
+def test_two_of_the_same_moment_do_not_share_the_same_room_unless_one_waits_for_a_person() -> None:
+    for approval, phase in (("Auto", "Failed"), ("Manual", "Moving")):
+        world = World()
+        world.group({"east": 100}, agents=70)
+        world.group({"east": 100}, name="callcenter/b", agents=70)
+        world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=100))
+        world.settle()
+        world.shift(selector={"names": [GROUP.rpartition("/")[2]]}, to="west", approval=approval)
+        world.shift("callcenter/s2", selector={"names": ["b"]}, to="west")
+        world.settle()
+        assert world.shift_record("callcenter/s2").phase == phase, approval
+
+
 @pytest.mark.parametrize("lateness", ["seen-by-us", "by-the-creators-clock"])
 def test_a_shift_that_nobody_accepted_in_time_fails_and_never_starts_late(lateness: str) -> None:
     world = a_world()
