@@ -86,6 +86,8 @@ def pending(turn: Turn) -> None:
     age = max(turn.now.mono - turn.entry.first_seen, turn.now.wall - record.created_at)
     if age > PATIENCE_S:
         why = record.message or "no coordinator took it up in time"
+        if turn.now.mono - turn.entry.first_seen < PATIENCE_S and not record.message:
+            why = f"by the clock of {record.created_in} it is {age:.0f} s old; if it is new, a clock is wrong"
         message = f"not accepted within {PATIENCE_S:.0f} s ({why}); create it again under a new name"
         turn.become(_reason(record.reason) or Reason.NOT_ACCEPTED_IN_TIME, message, phase="Failed")
         return

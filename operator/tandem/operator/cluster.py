@@ -11,7 +11,9 @@ ApiError (a DependencyError: waiting may help)
 import json
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -61,6 +63,8 @@ class Cluster:
 
     def __init__(self, api: client.ApiClient) -> None:
         self._api = api
+        self._ahead: float | None = None
+        """Seconds since the epoch by the API server's clock, less our monotonic time."""
 
     @classmethod
     async def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> Self:
@@ -86,6 +90,13 @@ class Cluster:
 
     async def close(self) -> None:
         await self._api.close()  # type: ignore[no-untyped-call]
+
+    def now(self) -> float:
+        """Seconds since the epoch by the API server's clock, which dates objects and commands; to a second.
+
+        By our own before it has answered once, which may have been set wrong.
+        """
+        return time.time() if self._ahead is None else time.monotonic() + self._ahead
 
     # -- anything
 
@@ -152,6 +163,8 @@ class Cluster:
             raise ApiError(f"the Kubernetes API did not answer within {REQUEST_TIMEOUT_S:.0f} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise ApiError(f"the Kubernetes API cannot be reached: {error}") from error
+        date = answer.getheader("Date")  # type: ignore[no-untyped-call]
+        self._ahead = _clock_of(date, time.monotonic(), self._ahead)
         if not 200 <= answer.status < 300:
             raise _api_error(answer.status, data.decode(errors="replace"))
         parsed: Json = json.loads(data)
@@ -163,6 +176,14 @@ def path_of(resource: Resource, name: str) -> str:
     namespace, _, short = name.rpartition("/")
     place = f"namespaces/{namespace}/" if resource.namespaced else ""
     return f"/apis/{GROUP}/{VERSION}/{place}{resource.plural}/{short}"
+
+
+def _clock_of(date: str | None, mono: float, known: float | None) -> float | None:
+    """What an answer that came at `mono` says of its server's clock; `known` where it says nothing."""
+    try:
+        return parsedate_to_datetime(date).timestamp() - mono if date else known
+    except ValueError:
+        return known
 
 
 def _metadata(name: str) -> Json:

@@ -17,7 +17,7 @@ from tandem.constants import PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.history_commands import held, resumed
 from tandem.domain.records import HoldRecord, HoldRequestRecord
-from tandem.engine.ports import Clock, Delete, Guard, Put, Store, StoreError
+from tandem.engine.ports import Delete, Guard, Put, Store, StoreError
 from tandem.engine.scribe import Scribe
 from tandem.engine.wakeup import Signal
 from tandem.errors import ConfigError
@@ -60,13 +60,14 @@ class HoldDesk:
     """Carries requests to the store. One task: `run`.
 
     Args:
+        now: Seconds since the epoch, by the clock that dates requests: the API server's.
         complain: Told what is wrong with the request on the Site now; empty when nothing is.
     """
 
-    def __init__(self, site: str, store: Store, clock: Clock, complain: Callable[[str], None]) -> None:
+    def __init__(self, site: str, store: Store, now: Callable[[], float], complain: Callable[[str], None]) -> None:
         self._site = site
         self._store = store
-        self._clock = clock
+        self._now = now
         self._complain = complain
         self._scribe = Scribe(site, f"operator-{secrets.token_hex(6)}")
         self._wanted: HoldRequest | None = None
@@ -91,7 +92,7 @@ class HoldDesk:
                 await self._wake.wait()
                 continue
             try:
-                await self.carry(request, self._clock.now())
+                await self.carry(request, self._now())
             except StoreError as error:
                 log.warning("%s is not carried out yet: %s", request.action, error)
                 self._wanted = self._wanted or request

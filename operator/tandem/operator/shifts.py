@@ -96,7 +96,7 @@ def exchange(seen: Seen, record: ShiftRecord | None, now: float, ran: RanRecord 
     """What an object in this cluster means for the store. None: nothing.
 
     Args:
-        now: Seconds since the epoch.
+        now: Seconds since the epoch, by the clock that dates objects: the API server's.
         ran: What is remembered of a Shift of this name whose record has been tidied away.
     """
     spec = seen.spec
@@ -254,7 +254,7 @@ class ShiftExchange:
             return False
 
     async def _one(self, seen: Seen, entry: ShiftEntry | None) -> bool:
-        now = self._view.clock.now()
+        now = self._cluster.now()
         ran = self._view.snapshot.ran.get(seen.name)
         found = exchange(seen, entry.record if entry else None, now, ran.record if ran else None)
         if isinstance(found, Foreign):
@@ -334,7 +334,7 @@ class ShiftExchange:
 
     def _unreachable(self) -> None:
         """Say of Shifts that wait for the store that they wait, and of those that waited too long that they failed."""
-        now = self._view.clock.now()
+        now = self._cluster.now()
         for seen in self._table.of(SHIFT.plural):
             if seen.mirrored or keys.shift(seen.name) in self._view.held or seen.status.get("phase") in FINISHED:
                 continue

@@ -10,6 +10,7 @@ import pytest
 
 from tandem.domain import keys
 from tandem.domain.records import HoldRecord
+from tandem.operator.cluster import Cluster
 from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, condition, until
 from tests.support.kube import KubeApi
@@ -99,3 +100,15 @@ async def test_a_request_that_is_not_followed_says_why(
     for word in words:
         assert word in message
     assert await held(store) is None
+
+
+async def test_the_time_is_the_api_servers_whatever_our_own_clock_says(
+    kube: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands and objects bear its time: an operator whose clock is an hour off would take none of them."""
+    right = time.time
+    async with await Cluster.connect(kube.kubeconfig()) as cluster:
+        monkeypatch.setattr(time, "time", lambda: right() + 3600.0)
+        assert cluster.now() > right() + 3000.0, "nothing has been heard yet"
+        await cluster.get("/version")
+        assert abs(cluster.now() - right()) < 5.0

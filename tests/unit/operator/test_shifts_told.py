@@ -8,7 +8,7 @@ import pytest
 from tandem.api.resources import SHIFT
 from tandem.domain import keys
 from tandem.domain.records import HistoryRecord, ShiftRecord
-from tandem.engine.ports import Put
+from tandem.engine.ports import Clock, Put
 from tandem.operator.mirror import LocalNotes
 from tandem.operator.shifts import ShiftExchange
 from tests.support.manifests import shift
@@ -22,6 +22,9 @@ KEY = keys.shift(NAME)
 
 
 class NoCluster:
+    def __init__(self, clock: Clock) -> None:
+        self.now = clock.now
+
     async def post(self, path: str, body: Any) -> None:
         raise AssertionError(f"nothing is shown here: {path}")
 
@@ -31,7 +34,9 @@ class Rig(OnStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.exchange = ShiftExchange("east", self.table, self.view, self.store, NoCluster(), LocalNotes())  # type: ignore[arg-type]
+        self.exchange = ShiftExchange(
+            "east", self.table, self.view, self.store, NoCluster(self.view.clock), LocalNotes()
+        )  # type: ignore[arg-type]
         self.table.vanished(SHIFT.plural, [], 0)
         self.work_with(self.exchange)
 
