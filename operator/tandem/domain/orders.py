@@ -17,6 +17,7 @@ from tandem.domain import keys
 from tandem.domain.approvals import ended
 from tandem.domain.capacity import Ledger, Need, no_capacity
 from tandem.domain.decision import Draft, Premise
+from tandem.domain.outlook import longest_s
 from tandem.domain.own_shift import own_shift
 from tandem.domain.placement import BucketMap, Slot
 from tandem.domain.plan import Plan, Wish, hold_refusal, make_plan, reserve
@@ -307,15 +308,26 @@ def _no_room(ledger: Ledger, need: Need) -> Refusal:
 def _refuse(draft: Draft, name: str, group: Published[AgentGroupSpec], refusal: Refusal, now: Instant) -> None:
     """Consume the order as refused; what waiting can cure is waited for, up to the patience."""
     waited = now.mono - group.since
-    if refusal.temporary and waited < PATIENCE_S:
-        draft.wake(group.since + PATIENCE_S + 0.001)
+    patience = _patience(draft.snapshot, name, refusal)
+    if refusal.temporary and waited < patience:
+        draft.wake(group.since + patience + 0.001)
         draft.note(_subject(name), refusal.reason, refusal.message)
         return
     if refusal.temporary:
-        message = f"{refusal.message}. The order waited {PATIENCE_S:.0f} s and has lapsed"
+        message = f"{refusal.message}. The order waited {patience:.0f} s and has lapsed"
         refusal = Refusal(refusal.reason, message)
     again = "set the annotation tandem.dev/order-id to a new value to try the same order again"
     _consume(draft, name, group, "Refused", Refusal(refusal.reason, f"{refusal.message}; {again}"))
+
+
+def _patience(snapshot: Snapshot, name: str, refusal: Refusal) -> float:
+    """Seconds for which an order waits: for its own agents as long as their calls may last, which an earlier order
+    has sent to where nobody wants them any more; for everything else a minute."""
+    placed, spec = snapshot.placements.get(name), snapshot.group(name)
+    if refusal.reason is not Reason.STILL_MOVING or placed is None or spec is None:
+        return PATIENCE_S
+    record = placed.record
+    return PATIENCE_S + longest_s(record.drain, spec.agents / record.pace if record.pace else 0.0)
 
 
 def _consume(draft: Draft, name: str, group: Published[AgentGroupSpec], outcome: str, why: Refusal) -> None:

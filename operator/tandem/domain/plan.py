@@ -114,7 +114,10 @@ def make_plan(
                 else fewest_moves(wish.placed.map, wish.wanted)
             )
         except StillMovingError as error:
-            message = f"buckets {error} of {wish.group} are still on their way to another site; wait until they arrived"
+            cause = wish.placed.record.cause
+            by = "an earlier order" if cause == "Order" else cause.replace("/", " ", 1)
+            message = f"buckets {error} of {wish.group} are still on their way to another site by {by}"
+            message += "; wait until they arrived"
             return Refusal(Reason.STILL_MOVING, message, temporary=True)
         if moves:
             after = wish.placed.map.change({bucket: Slot(move.to) for bucket, move in moves.items()})

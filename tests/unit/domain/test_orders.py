@@ -8,6 +8,7 @@ import pytest
 from tandem.constants import AGREE_S, FINISH_INTERVAL_S, PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.reasons import Reason
+from tests.unit.domain.test_failover import three_cities
 from tests.unit.domain.world import GROUP, WITNESS, World, group_spec, site_spec
 
 # -- the first placement
@@ -153,6 +154,46 @@ def test_a_second_order_in_mid_course_plans_again_from_where_it_is() -> None:
     assert world.placement() == {"east": "0-49", "east>west": "50-99"}  # ten were on their way already
     assert record.plan[0].moves == {"east>west": "50-89"}
     assert world.snapshot.orders[GROUP].record.shift == second
+
+
+def on_the_way_to_a_city_nobody_wants_any_more() -> World:
+    """A second order sends to north whom the first one has on their way to west, one of them in a call."""
+    world = three_cities()
+    sites = ["east", "west", "north"]
+    drain = {"maxTalk": "30m"}
+    world.sessions("east", GROUP, dict.fromkeys(range(100), 1))
+    world.group({"west": 100}, sites=sites, drain=drain, waves=[100])
+    world.settle()
+    world.group({"north": 100}, sites=sites, drain=drain, waves=[100])
+    world.settle()
+    world.sessions("west", GROUP, dict.fromkeys(range(1, 100), 1))
+    world.sessions("east", GROUP, {0: 1})
+    world.advance(FINISH_INTERVAL_S)
+    world.settle()
+    assert world.placement() == {"east>west": "0", "west": "1-99"}
+    return world
+
+
+def test_a_second_order_to_a_third_city_waits_for_the_calls_of_the_first_and_then_moves_everybody() -> None:
+    world = on_the_way_to_a_city_nobody_wants_any_more()
+    world.advance(10 * PATIENCE_S)
+    world.settle()
+    assert world.reasons() == [Reason.STILL_MOVING]
+    [note] = world.decide().notes
+    assert "on their way to another site by an earlier order; wait" in note.sentence
+    world.sessions("west", GROUP, dict.fromkeys(range(100), 1))
+    world.sessions("east", GROUP, {})
+    world.settle()
+    world.settle()
+    assert world.placement() == {"west>north": "0-99"}
+
+
+def test_it_does_not_wait_for_longer_than_calls_may_last() -> None:
+    world = on_the_way_to_a_city_nobody_wants_any_more()
+    world.advance(40 * 60.0)
+    world.settle()
+    order = world.snapshot.orders[GROUP].record
+    assert (order.outcome, order.reason) == ("Refused", Reason.STILL_MOVING)
 
 
 def test_an_order_taken_back_in_mid_course_brings_them_back() -> None:
