@@ -2,6 +2,7 @@
 
     Absent  its engine writes nothing, two outside locations accuse one component, and nobody outside gets any answer;
             where connections to it still come about, its machines run: it may only be starved, and is waited for longer
+            (where its softswitch answers and nothing else does, the same, once its clients have lost it as well)
     Down    its engine writes, and says itself that a component does not work; another location finds the same, and
             nobody who tries that component gets through
 
@@ -24,6 +25,7 @@ from tandem.domain.words import (
     CTI,
     DEEP,
     ENGINE,
+    SIGN_IN,
     Departed,
     Word,
     accusation,
@@ -106,7 +108,7 @@ def _absences(snapshot: Snapshot, site: str, system: str, mono: float) -> list[L
     outside = _outside(snapshot, site, system)
     everything = [word for words in outside.values() for word in words]
     if any(word.passes for word in everything):
-        return []  # a city that answers anybody is not gone; it may be slow
+        return _without_its_cti(snapshot, site, system, mono, outside)  # else it is not gone; it may be slow
     plain = [word for component in (*COMPONENTS, ENGINE) for word in outside[component]]
     if not all(word.firm or word.stale for word in plain):
         return []  # one lost answer must not end what somebody has just said in its favour
@@ -140,6 +142,42 @@ def _absences(snapshot: Snapshot, site: str, system: str, mono: float) -> list[L
             evidence = _evidence(everything, gone)
             found.append(Loss("Absent", sentence, confirmed_at - mono, evidence, can_release=False))
     return found
+
+
+def _without_its_cti(
+    snapshot: Snapshot, site: str, system: str, mono: float, outside: dict[str, list[Word]]
+) -> list[Loss]:
+    """A city whose softswitch answers, while its engine and its CTI answer nobody, as when their node has died.
+
+    A softswitch vouches for itself: nobody can be signed in there. A starved CTI answers nobody new either, but its old
+    connections live, so it takes the word of clients who had one; and the time after which a city counts as hung.
+    """
+    spec = snapshot.site(site)
+    clients = [word for word in words_about(snapshot, site, system, CTI) if word.by_clients and word.firm]
+    plain = [*outside[CTI], *outside[ENGINE]]
+    words = [*plain, *outside[SIGN_IN]]
+    weighed = accusation([word for word in outside[CTI] if word.firm])
+    unsettled = any(word.passes for word in words) or not all(word.firm or word.stale for word in plain)
+    if spec is None or unsettled or not clients or not weighed.enough:
+        return []
+    gone = [
+        voice
+        for component in (CTI, ENGINE)
+        for voice in departed(snapshot, site, _system_of(component, system), component)
+        if voice.observer != site
+    ]
+    since = max(
+        weighed.unbroken_since,
+        min(word.seen_at for word in clients),
+        *(word.seen_at for word in plain),
+        *(voice.until for voice in gone),
+    )
+    wait_s = max(duration_seconds(spec.detection.hung_after), duration_seconds(spec.detection.confirm_after))
+    sentence = (
+        f"its engine writes nothing, {observers(word for word in outside[CTI] if word.firm)} cannot reach the CTI of "
+        f"{system}, and its clients have lost it ({clients[0].detail}), while its softswitch answers"
+    )
+    return [Loss("Absent", sentence, since + wait_s - mono, _evidence([*words, *clients], gone), can_release=False)]
 
 
 def _outside(snapshot: Snapshot, site: str, system: str) -> dict[str, list[Word]]:

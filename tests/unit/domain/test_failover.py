@@ -281,6 +281,62 @@ def test_nobody_is_moved_unless_a_city_is_silent_and_two_accuse_the_same_part(
     assert world.placement() == {"east": "0-99"}
 
 
+def only_its_softswitch_answers(world: World) -> None:
+    """As when the node that held its engine and its CTI has died."""
+    world.die("east")
+    for observer in ("west", "witness"):
+        world.observe(observer, "east", "hotel", "softswitch")
+        world.observe(observer, "east", "", "engine", passes=False)
+    world.observe("clients@west", "east", "hotel", "cti", passes=False)
+
+
+def test_a_city_that_only_its_softswitch_answers_for_is_given_up_when_its_clients_have_lost_it_for_long() -> None:
+    world = a_world()
+    only_its_softswitch_answers(world)
+    world.advance(HUNG_AFTER_S - 0.1)
+    assert world.settle() == []
+    assert world.placement() == {"east": "0-99"}
+    world.advance(0.2)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+    assert "its clients have lost it" in failover(world).message
+    assert "while its softswitch answers" in failover(world).message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda w: w.delete(keys.observation("clients@west", "east", "hotel", "cti")), id="clients-live"),
+        pytest.param(lambda w: w.observe("witness", "east", "", "engine"), id="its-engine-answers"),
+        pytest.param(lambda w: w.observe("witness", "east", "hotel", "sign-in"), id="somebody-signs-in"),
+        pytest.param(lambda w: w.observe("witness", "east", "hotel", "cti"), id="its-cti-answers-one"),
+        pytest.param(lambda w: w.observe("witness", "east", "hotel", "cti", passes=False, firm=False), id="a-hiccup"),
+    ],
+)
+def test_it_is_not_given_up_while_anything_that_signs_agents_in_lives(change: Callable[[World], None]) -> None:
+    world = a_world()
+    only_its_softswitch_answers(world)
+    change(world)
+    world.advance(10 * HUNG_AFTER_S)
+    assert world.settle() == []
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_what_is_withdrawn_in_the_last_moment_keeps_it() -> None:
+    for key in (
+        keys.observation("clients@west", "east", "hotel", "cti"),
+        keys.observation("witness", "east", "hotel", "cti"),
+        keys.observation("west", "east", "", "engine"),
+    ):
+        world = a_world()
+        only_its_softswitch_answers(world)
+        world.advance(HUNG_AFTER_S + 0.1)
+        commits = world.decide().commits
+        assert commits
+        world.delete(key)
+        assert not any(world.commit(commit) for commit in commits), key
+
+
 @pytest.mark.parametrize(
     ("change", "veto"),
     [
