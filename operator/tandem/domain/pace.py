@@ -51,28 +51,38 @@ def planned_agents(record: ShiftRecord) -> int:
 
 
 def split(pace: float, leaving: Sequence[Leaving]) -> dict[str, GroupPace]:
-    """Each group's part of a Shift's pace, by its agents. The parts of all CTIs add up to `pace`."""
+    """Each group's part of a Shift's pace, by its agents. The parts of all CTIs add up to `pace`.
+
+    A CTI's part is by its agents as well. A group that leaves several sites has one placement for all of their CTIs, so
+    their parts are equal where a system has such a group.
+    """
     if not pace:
         return {one.group: NO_LIMIT for one in leaving}
     # A group of which nobody is there now has a part all the same: somebody may sign in before its wave has left.
     weights = {one.group: max(one.agents, 1.0) for one in leaving}
-    systems: dict[str, float] = {}
-    ctis: dict[str, set[str]] = {}
-    for one in leaving:
-        systems[one.system] = systems.get(one.system, 0.0) + weights[one.group]
-        ctis.setdefault(one.system, set()).update(one.sites)
-    whole = sum(systems.values())
-    found = {}
-    for one in leaving:
-        together = pace * systems[one.system] / whole / len(ctis[one.system])
-        found[one.group] = GroupPace(together * weights[one.group] / systems[one.system], together)
+    whole = sum(weights.values())
+    found: dict[str, GroupPace] = {}
+    for system in {one.system: None for one in leaving}:
+        groups = [one for one in leaving if one.system == system]
+        ctis = {site for one in groups for site in one.sites}
+        if all(len(one.sites) <= 1 for one in groups):
+            parts = [
+                [one for one in groups if tuple(one.sites) == home] for home in {tuple(one.sites) for one in groups}
+            ]
+            share = 1
+        else:
+            parts, share = [groups], len(ctis)
+        for part in parts:
+            weight = sum(weights[one.group] for one in part)
+            together = pace * weight / whole / share
+            found |= {one.group: GroupPace(together * weights[one.group] / weight, together) for one in part}
     return found
 
 
 def needed_s(pace: float, leaving: Sequence[Leaving], there: Mapping[tuple[str, str], float]) -> float:
     """Seconds until the last CTI has let all of its agents go, each by its own part of the pace; 0: no limit.
 
-    Parts of a system's CTIs are equal, whoever has more agents, so the fullest of them decides.
+    Where parts of a system's CTIs are equal, whoever has more agents, the fullest of them decides.
 
     Args:
         there: Agents of this wave at a site's system, as counted; the plan's own number counts where it is higher.
