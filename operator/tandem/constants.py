@@ -95,7 +95,7 @@ VERIFY_S: Final = 5.0
 END_SHOWN_S: Final = 30.0
 """Seconds for which a Shift that is over is kept at least, so that every cluster sees how it ended."""
 
-MOST_ACCOUNTS_NAMED: Final = 100
+MOST_ACCOUNTS_NAMED: Final = 1_000
 """Accounts that a Shift names as staying beyond its deadline; more are counted only."""
 
 WAVE_S: Final = 1.0

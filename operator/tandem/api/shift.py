@@ -363,7 +363,7 @@ class ShiftStatus(Reported):
     groups: tuple[str, ...] = Field(default=(), description="Groups in the plan, frozen when planned.")
     progress: ShiftProgress = Field(default=ShiftProgress(), description="How far.")
     accounts_staying: tuple[str, ...] = Field(
-        default=(), description="Agents beyond the deadline who stay until their call has ended, a hundred at most."
+        default=(), description="Agents beyond the deadline who stay until their call has ended, a thousand at most."
     )
     switch_times: SwitchTimes = Field(default=SwitchTimes(), description="The agents' own gaps.")
     gate_closed: str = Field(default="", description="Gate that keeps the next wave waiting; the message has values.")

@@ -32,7 +32,7 @@ LONGEST_WAIT: Final = 60.0
 COALESCE: Final = 0.02
 """Seconds that a long poll stays on after news: a move of a thousand agents should not be a thousand answers."""
 
-MOST_NAMED: Final = 100
+MOST_NAMED: Final = 1_000
 """Accounts of a group that are named as staying; `buckets` counts them all."""
 
 MOST_MOVES: Final = 5_000
