@@ -18,7 +18,7 @@ from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import FailoverRecord
 from tandem.domain.rescue import carried, importance, rescue, yielding
 from tandem.domain.snapshot import Instant, Snapshot
-from tandem.domain.words import accusers
+from tandem.domain.words import watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Forecast:
         self._now = Instant(mono, 0.0)
         self._ledger = ledger
         self._found: dict[tuple[str, str], Mapping[str, Prospect]] = {}
-        self._watchers: dict[tuple[str, str], frozenset[str]] = {}
+        self._watching: dict[tuple[str, str], Mapping[str, Mapping[str, str]]] = {}
 
     def of(self, site: str, system: str, group: str) -> Prospect | None:
         """What would become of a group if `system` were lost at `site`, or is to become of it where it is lost.
@@ -76,11 +76,11 @@ class Forecast:
             ledger.reserve_plans()
         return ledger
 
-    def watchers(self, site: str, system: str) -> frozenset[str]:
-        """Locations that could call a system's city Absent, from different failure domains."""
-        if (site, system) not in self._watchers:
-            self._watchers[site, system] = accusers(self._snapshot, site, system)
-        return self._watchers[site, system]
+    def watching(self, site: str, system: str) -> Mapping[str, Mapping[str, str]]:
+        """Who watches each part of a system's city from outside: component -> location -> its failure domain."""
+        if (site, system) not in self._watching:
+            self._watching[site, system] = watching(self._snapshot, site, system)
+        return self._watching[site, system]
 
     def _gone_through(
         self, ledger: Ledger, site: str, system: str, declined: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """Readiness: would a group's agents have somewhere to go if a site that has some of them were lost now?"""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tandem.api.agentgroup import AgentGroupSpec
@@ -63,12 +63,21 @@ def _urgency(snapshot: Snapshot, placed: Placed, site: str) -> tuple[bool, int, 
 
 
 def _unwatched(forecast: Forecast, home: str, system: str) -> Readiness | None:
-    watching = forecast.watchers(home, system)
-    if len(watching) >= 2:
+    watching = forecast.watching(home, system)
+    if any(len(set(domains.values())) >= 2 for domains in watching.values()):
         return None
-    seen_by = " and ".join(sorted(watching)) or "nobody"
-    message = f"{home} is watched from outside by {seen_by} only; it takes two locations to call it Absent"
+    watched = ", and ".join(
+        f"the {component} of {system} is watched by {_watchers(domains)}" for component, domains in watching.items()
+    )
+    message = f"from outside {home}, {watched}; it takes two locations that watch the same to call it Absent"
     return Readiness(False, "TooFewObservers", f"{message}: look at the other locations' engines")
+
+
+def _watchers(domains: Mapping[str, str]) -> str:
+    """Locations of fewer than two failure domains."""
+    if len(domains) > 1:
+        return f"{' and '.join(sorted(domains))}, which are one failure domain"
+    return f"{next(iter(domains))} only" if domains else "nobody"
 
 
 def _not_given_up(snapshot: Snapshot, home: str, system: str) -> Readiness | None:

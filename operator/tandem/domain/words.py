@@ -153,15 +153,19 @@ def accused_until(snapshot: Snapshot, site: str, system: str) -> float:
     return max((word.accused_until for words in gone for word in words.values()), default=0.0)
 
 
-def accusers(snapshot: Snapshot, site: str, system: str) -> frozenset[str]:
-    """Locations of different failure domains that watch a system's city from outside: who could call it Absent."""
-    by_domain = {
-        word.failure_domain or word.observer: word.observer
+def watching(snapshot: Snapshot, site: str, system: str) -> dict[str, dict[str, str]]:
+    """Who watches each part of a system's city from outside: component -> location -> its failure domain.
+
+    Two of different domains that watch one component could call the city Absent; two that watch one each could not.
+    """
+    return {
+        component: {
+            word.observer: word.failure_domain or word.observer
+            for word in words_about(snapshot, site, system, component)
+            if word.observer != site and not word.by_clients and not word.stale
+        }
         for component in COMPONENTS
-        for word in words_about(snapshot, site, system, component)
-        if word.observer != site and not word.by_clients and not word.stale
     }
-    return frozenset(by_domain.values())
 
 
 def observers(words: Iterable[Word]) -> str:

@@ -166,3 +166,24 @@ def test_whoever_waits_for_room_after_one_emergency_has_it_before_the_next() -> 
     assert "hotel at west has room for 10 of the 20 agents now at north" in found[NAMES[0]].message
     world.settle()
     assert dict(world.map().end_shares) == {"west": 100}
+
+
+def test_two_that_watch_one_part_each_are_too_few() -> None:
+    world = World()
+    world.group({"east": 100})
+    world.settle()
+    world.delete(keys.observation("witness", "east", "hotel", "cti"))
+    assert said(world)[GROUP].ready, "both watch the softswitch"
+    world.delete(keys.observation("west", "east", "hotel", "softswitch"))
+    found = said(world)[GROUP]
+    assert (found.ready, found.reason) == (False, "TooFewObservers")
+    watched = "the softswitch of hotel is watched by witness only, and the cti of hotel is watched by west only"
+    assert watched in found.message
+    world.delete(keys.observation("west", "east", "hotel", "cti"))
+    assert "the cti of hotel is watched by nobody" in said(world)[GROUP].message
+    # It is as it says: the two that try one part each are no two accusers.
+    world.die("east", seen_by=())
+    world.observe("west", "east", "hotel", "cti", passes=False)
+    world.observe("witness", "east", "hotel", "softswitch", passes=False)
+    after_confirmation(world).settle()
+    assert world.placement() == {"east": "0-99"}

@@ -12,7 +12,7 @@ from tandem.domain.verdicts import (
     system_verdict,
     usability,
 )
-from tandem.domain.words import CLIENTS, Word, accusation, accusers
+from tandem.domain.words import CLIENTS, Word, accusation, watching
 from tests.unit.domain.world import World, site_spec
 
 
@@ -225,11 +225,11 @@ def test_clients_watch_nobody_from_outside() -> None:
     """Who could call a city Absent: locations only."""
     world = World()
     world.observe("clients@west", "east", "hotel", "cti", passes=False)
-    assert accusers(world.snapshot, "east", "hotel") == {"west", "witness"}
+    assert watching(world.snapshot, "east", "hotel")["cti"].keys() == {"west", "witness"}
 
 
 def test_who_has_measured_nothing_for_long_does_not_watch() -> None:
     world = World()
     for component in ("softswitch", "cti"):
         world.observe("witness", "east", "hotel", component, stale=True)
-    assert accusers(world.snapshot, "east", "hotel") == {"west"}
+    assert [domains.keys() for domains in watching(world.snapshot, "east", "hotel").values()] == [{"west"}, {"west"}]

@@ -253,11 +253,12 @@ def _site(world: World, name: str) -> dict[str, Any]:
             id="no-coordinator",
         ),
         pytest.param(
-            watched_by_one, group(), ("False", "TooFewObservers"), ("east is watched from outside by west only",),
+            watched_by_one, group(), ("False", "TooFewObservers"), ("the cti of hotel is watched by west only",),
             id="one-observer",
         ),
         pytest.param(
-            watched_from_one_domain, group(), ("False", "TooFewObservers"), ("it takes two locations",),
+            watched_from_one_domain, group(), ("False", "TooFewObservers"),
+            ("west and witness, which are one failure domain", "it takes two locations"),
             id="observers-of-one-domain",
         ),
         pytest.param(
