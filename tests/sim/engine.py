@@ -19,6 +19,7 @@ from tandem.engine.observer import Observer
 from tandem.engine.picture import Picture
 from tandem.engine.ports import AdapterError, CarrierAdapter, DeepResult, Late, ProbeResult, SoftswitchState
 from tandem.engine.publisher import Publisher
+from tandem.engine.store_member import StoreMember
 from tandem.engine.supervisor import supervise
 from tandem.engine.surroundings import around
 from tandem.probes import stall
@@ -68,6 +69,7 @@ class Engine:
             "coordinator": self.coordinator.run,
             "observer": self.observer.run,
             "actuator": actuator.run,
+            "store-member": StoreMember(site, picture, publisher, store, process).run,
         }
         publisher.say(keys.heartbeat(site), HeartbeatRecord(site=site, engine=me.engine, started_at=process.now()))
 

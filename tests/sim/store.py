@@ -20,6 +20,7 @@ from tandem.engine.ports import (
     Guard,
     KeyValue,
     LeaseLostError,
+    Membership,
     NoQuorumError,
     Page,
     Put,
@@ -309,6 +310,22 @@ class SimStore:
 
     async def revoke(self, lease: int, *, timeout: float = 1.0) -> None:
         await self._ask(lambda: self._cluster.revoke(lease), timeout)
+
+    async def membership(self, *, timeout: float = 1.0) -> Membership | None:
+        """Of the local member alone, as the real client asks it."""
+        place, members = self._places[0], self._cluster.members
+
+        def serve(reply: Callable[[Any], None]) -> None:
+            if members[place].alive:
+                self._cluster.submit(place, lambda: Membership(place, len(members)), reply)
+            else:
+                reply(NotReachedError(f"etcd-{place} is not there"))
+
+        try:
+            found: Membership = await self._cluster.network.ask(self._process, place, serve, timeout)
+        except (NotReachedError, NoAnswerError) as error:
+            raise StoreError(str(error)) from error
+        return found
 
     async def watch(self, prefix: str, from_revision: int) -> AsyncIterator[Sequence[Change]]:
         following = from_revision

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tandem.domain import keys
-from tandem.engine.ports import Guard, LeaseLostError, NoQuorumError, Put, StoreError
+from tandem.engine.ports import Guard, LeaseLostError, Membership, NoQuorumError, Put, StoreError
 from tests.sim.network import Network
 from tests.sim.scheduler import Process, Scheduler
 from tests.sim.store import Cluster, SimStore
@@ -161,6 +161,17 @@ def test_a_location_without_a_majority_is_told_so_and_the_others_go_on() -> None
     assert stage.told in (["StoreError"], ["NoQuorumError"])
     assert stage.cluster.serves("west")
     assert issubclass(NoQuorumError, StoreError)
+
+
+def test_nobody_answers_for_a_member_that_is_dead() -> None:
+    stage = Stage()
+    stage.begin(stage.store.membership())
+    stage.scheduler.run(2.0)
+    stage.cluster.members["east"].kill()
+    stage.begin(stage.store.membership())
+    stage.begin(stage.store.get("k"))
+    stage.scheduler.run(4.0)
+    assert stage.told == [Membership("east", 3), "StoreError", None]
 
 
 def test_a_watch_tells_every_change_in_order_and_lives() -> None:

@@ -37,6 +37,7 @@ from tandem.domain.records import (
     ReplicasRecord,
     ShiftRecord,
     SpecRecord,
+    StoreMemberRecord,
     SystemReport,
     TargetTestRecord,
     TrunkRecord,
@@ -77,6 +78,7 @@ class Gatherer:
         self._ran: dict[str, Entry[RanRecord]] = {}
         self._drills: dict[str, DrillEntry] = {}
         self._heartbeats: dict[str, Entry[HeartbeatRecord]] = {}
+        self._store_members: dict[str, Entry[StoreMemberRecord]] = {}
         self._operators: dict[str, Entry[OperatorRecord]] = {}
         self._observations: dict[_About, dict[str, Heard]] = {}
         self._departed: dict[_About, dict[str, Gone]] = {}
@@ -142,6 +144,8 @@ class Gatherer:
             self._drills.pop(key.removeprefix(keys.DRILLS), None)
         elif key.startswith(keys.HEARTBEATS):
             self._heartbeats.pop(key.removeprefix(keys.HEARTBEATS), None)
+        elif key.startswith(keys.STORE_MEMBERS):
+            self._store_members.pop(key.removeprefix(keys.STORE_MEMBERS), None)
         elif key.startswith(keys.OPERATORS):
             self._operators.pop(key.removeprefix(keys.OPERATORS), None)
         elif key.startswith(keys.OBSERVATIONS):
@@ -183,6 +187,7 @@ class Gatherer:
         found |= {keys.ran(name) for name in self._ran}
         found |= {keys.drill(name) for name in self._drills}
         found |= {keys.heartbeat(site) for site in self._heartbeats}
+        found |= {keys.store_member(site) for site in self._store_members}
         found |= {keys.operator(site) for site in self._operators}
         found |= {keys.observation(o, *about) for about, words in self._observations.items() for o in words}
         found |= {
@@ -223,6 +228,7 @@ class Gatherer:
             drills=dict(self._drills),
             drill_specs=dict(self._drill_specs),
             heartbeats=dict(self._heartbeats),
+            store_members=dict(self._store_members),
             operators=dict(self._operators),
             observations={about: dict(words) for about, words in self._observations.items() if words},
             departed={about: dict(gone) for about, gone in self._departed.items() if gone},
@@ -274,6 +280,8 @@ class Gatherer:
             self._read_drill(key.removeprefix(keys.DRILLS), DrillRecord.model_validate_json(value), mod, at)
         elif key.startswith(keys.HEARTBEATS):
             self._heartbeats[key.removeprefix(keys.HEARTBEATS)] = entry(HeartbeatRecord)
+        elif key.startswith(keys.STORE_MEMBERS):
+            self._store_members[key.removeprefix(keys.STORE_MEMBERS)] = entry(StoreMemberRecord)
         elif key.startswith(keys.OPERATORS):
             self._operators[key.removeprefix(keys.OPERATORS)] = entry(OperatorRecord)
         elif key.startswith(keys.OBSERVATIONS):

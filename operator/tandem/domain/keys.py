@@ -2,6 +2,7 @@
 
     /tandem/v1/coordinator                               who may commit (on a lease); create revision = epoch
     /tandem/v1/heartbeat/<site>                          the location's engine lives (on its lease)
+    /tandem/v1/store-member/<site>                       whether its member of the store takes part (engine's lease)
     /tandem/v1/operator/<site>                           versions of its operator and Kubernetes (operator's lease)
     /tandem/v1/spec/<site>/<kind>/<name>                 what that location's operator read from its Kubernetes API
     /tandem/v1/placement/<namespace>/<group>             the bucket map; its mod revision fences everything
@@ -43,6 +44,7 @@ SHIFTS: Final = PREFIX + "shift/"
 RAN: Final = PREFIX + "ran/"
 DRILLS: Final = PREFIX + "drill/"
 HEARTBEATS: Final = PREFIX + "heartbeat/"
+STORE_MEMBERS: Final = PREFIX + "store-member/"
 OPERATORS: Final = PREFIX + "operator/"
 OBSERVATIONS: Final = PREFIX + "observation/"
 REHEARSED: Final = PREFIX + "rehearsed/"
@@ -69,6 +71,10 @@ DRILL: Final = "drills"
 
 def heartbeat(site: str) -> str:
     return HEARTBEATS + site
+
+
+def store_member(site: str) -> str:
+    return STORE_MEMBERS + site
 
 
 def operator(site: str) -> str:

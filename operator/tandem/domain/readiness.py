@@ -7,6 +7,7 @@ from tandem.api.agentgroup import AgentGroupSpec
 from tandem.domain.capacity import agents_in
 from tandem.domain.forecast import Forecast, people
 from tandem.domain.quarantine import failing
+from tandem.domain.quorum import lost_with
 from tandem.domain.reasons import Reason
 from tandem.domain.snapshot import Placed, Snapshot
 from tandem.domain.verdicts import system_verdict
@@ -46,6 +47,7 @@ def failover_readiness(
         against = (
             _unwatched(forecast, home, spec.system)
             or _not_given_up(snapshot, home, spec.system)
+            or _without_a_store(snapshot, home)
             or _newer_map(snapshot, name, spec, placed)
             or _without_room(forecast, home, name, spec, placed)
         )
@@ -85,6 +87,11 @@ def _not_given_up(snapshot: Snapshot, home: str, system: str) -> Readiness | Non
         return None
     verdict = system_verdict(snapshot, home, system)
     return Readiness(False, "NotGivenUp", verdict.sentence) if verdict.not_given_up else None
+
+
+def _without_a_store(snapshot: Snapshot, home: str) -> Readiness | None:
+    why = lost_with(snapshot, home)
+    return Readiness(False, "StoreWouldLoseQuorum", why) if why else None
 
 
 def _newer_map(snapshot: Snapshot, name: str, spec: AgentGroupSpec, placed: Placed) -> Readiness | None:

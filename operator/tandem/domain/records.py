@@ -38,6 +38,15 @@ class HeartbeatRecord(Record):
     version: str = ""
 
 
+class StoreMemberRecord(Record):
+    """Whether a location's member of the store takes part in what it decides; on the engine's lease."""
+
+    works: bool
+    member: str = Field(default="", description="Its ID as etcdctl writes it; empty: it has not told it yet.")
+    voters: int = Field(default=0, description="Members that the store has with a vote, as this one said last; or 0.")
+    detail: str = Field(default="", description="What it was that did not work.")
+
+
 class OperatorRecord(Record):
     """What runs a location's objects. The key is on the operator's lease."""
 

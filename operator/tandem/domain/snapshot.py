@@ -29,6 +29,7 @@ from tandem.domain.records import (
     RanRecord,
     ReplicasRecord,
     ShiftRecord,
+    StoreMemberRecord,
     SystemReport,
     TargetTestRecord,
     TrunkRecord,
@@ -224,6 +225,8 @@ class Snapshot:
     drills: Mapping[str, DrillEntry] = field(default_factory=dict)
     drill_specs: Mapping[str, PublishedDrill] = field(default_factory=dict)
     heartbeats: Mapping[str, Entry[HeartbeatRecord]] = field(default_factory=dict)
+    store_members: Mapping[str, Entry[StoreMemberRecord]] = field(default_factory=dict)
+    """Site -> whether its member of the store takes part, where its engine says."""
     operators: Mapping[str, Entry[OperatorRecord]] = field(default_factory=dict)
     """Site -> versions of its operator and Kubernetes, where that operator says."""
     observations: Mapping[tuple[str, str, str], Mapping[str, Heard]] = field(default_factory=dict)

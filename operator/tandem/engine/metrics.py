@@ -47,6 +47,8 @@ def exposition(
     metric("store_revision", "gauge", "Newest revision of the store seen.", [({}, snapshot.revision)])
     metric("coordinator", "gauge", "1 at the location that may commit.", _coordinator(snapshot))
     metric("coordinator_epoch", "gauge", "This engine's reign; 0 when it does not reign.", [({"site": site}, epoch)])
+    text = "1 where a location's member of the store takes part, 0 where not; missing where nobody says."
+    metric("store_member", "gauge", text, _store_members(snapshot))
     metric("hold", "gauge", "1 while everything is held.", [({}, snapshot.hold is not None)])
     metric("verdict", "gauge", "1 for the state that the sources give a site's system.", _verdicts(snapshot, now))
     metric("usable", "gauge", "1 when a site's system may receive agents.", _usable(snapshot))
@@ -96,6 +98,11 @@ def _escape(value: str) -> str:
 def _coordinator(snapshot: Snapshot) -> list[Sample]:
     holder = snapshot.coordinator.record.site if snapshot.coordinator else ""
     return [({"site": name}, name == holder) for name in sorted(snapshot.sites)]
+
+
+def _store_members(snapshot: Snapshot) -> Iterable[Sample]:
+    for site, entry in sorted(snapshot.store_members.items()):
+        yield {"site": site}, entry.record.works
 
 
 def _systems(snapshot: Snapshot) -> Iterable[tuple[str, str]]:

@@ -71,6 +71,16 @@ class Change:
     revision: int
 
 
+@dataclass(frozen=True)
+class Membership:
+    """What one of the store's members says of itself and the others."""
+
+    member: str
+    """Its ID, as etcdctl writes it."""
+    voters: int
+    """Members that have a vote, itself included."""
+
+
 class StoreError(DependencyError):
     """The store did not answer usefully. A write may or may not have been applied: read before assuming."""
 

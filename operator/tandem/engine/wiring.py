@@ -22,6 +22,7 @@ from tandem.engine.observer import Observer
 from tandem.engine.picture import Picture
 from tandem.engine.publisher import Publisher
 from tandem.engine.status_server import Answer, StatusServer
+from tandem.engine.store_member import StoreMember
 from tandem.engine.surroundings import around
 from tandem.engine.trunks import TrunkPusher
 from tandem.probes.prober import NetworkProber
@@ -105,6 +106,7 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
                 "alarms": alarms.run,
                 "trunks": trunks.run,
                 "history": HistoryKeeper(store, election, clock).run,
+                "store-member": StoreMember(settings.site, picture, publisher, store, clock).run,
                 "store-leadership": StoreLeadership(settings.site, picture, store, clock).run,
             },
         )

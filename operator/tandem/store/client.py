@@ -28,6 +28,7 @@ from tandem.engine.ports import (
     Guard,
     KeyValue,
     LeaseLostError,
+    Membership,
     NoQuorumError,
     Page,
     Put,
@@ -44,6 +45,8 @@ from tandem.store.wire import (
     GrantRequest,
     KeepAliveAnswer,
     LeaseRequest,
+    MemberListAnswer,
+    MemberListRequest,
     RangeAnswer,
     RangeRequest,
     Request,
@@ -177,6 +180,20 @@ class StoreClient:
                     await member.post("maintenance/transfer-leadership", wish.encode(), timeout)
                     return True
         return False
+
+    async def membership(self, *, timeout: float = 1.0) -> Membership | None:
+        """What the local member, the first of the endpoints, says by a linearizable read; None: we are too busy to ask.
+
+        Raises: StoreError when it does not answer, or cannot read so: it does not take part in what is decided.
+        """
+        local = self._members[0]
+        try:
+            content = await local.post("cluster/member/list", MemberListRequest().encode(), timeout)
+        except _BusyError:
+            return None
+        answer = _read(MemberListAnswer, content, local.url)
+        voters = sum(not member.isLearner for member in answer.members)
+        return Membership(f"{answer.header.member_id:x}", voters)
 
     async def _status(self, member: "_Member", timeout: float) -> StatusAnswer:
         return StatusAnswer.model_validate_json(

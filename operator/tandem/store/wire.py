@@ -69,6 +69,12 @@ class StatusRequest(Request):
     """What a member says of itself."""
 
 
+class MemberListRequest(Request):
+    """Read linearizably, which is not this request's default: a member that cannot must not answer from memory."""
+
+    linearizable: Literal[True] = True
+
+
 class TransferRequest(Request):
     """Asked of the leader: this member is to lead from now on."""
 
@@ -136,6 +142,16 @@ class StatusAnswer(Answer):
 
     header: Header = Header()
     leader: int = 0
+
+
+class WireMember(Answer):
+    isLearner: bool = False  # noqa: N815 (the gateway calls it so)
+    """Without a vote."""
+
+
+class MemberListAnswer(Answer):
+    header: Header = Header()
+    members: tuple[WireMember, ...] = ()
 
 
 class RevokeAnswer(Answer):

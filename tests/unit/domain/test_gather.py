@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tandem.domain import keys
 from tandem.domain.gather import Gatherer
-from tandem.domain.records import HoldRecord, ShiftRecord
+from tandem.domain.records import HoldRecord, ShiftRecord, StoreMemberRecord
 from tandem.domain.snapshot import Snapshot
 from tests.unit.domain.world import GROUP, World
 
@@ -20,6 +20,8 @@ STEPS = {
     "sign-in": lambda world: world.sessions("east", GROUP, {3: 2}),
     "accuse": lambda world: world.observe("west", "east", "hotel", "cti", passes=False),
     "silence": lambda world: world.delete(keys.observation("west", "east", "hotel", "cti")),
+    "store-member": lambda world: world.put(keys.store_member("west"), StoreMemberRecord(works=True, voters=3)),
+    "no-store-member": lambda world: world.delete(keys.store_member("west")),
     "no-report": lambda world: world.delete(keys.report("west", "hotel")),
     "shift": lambda world: world.shift(selector={"system": "hotel"}, to="west"),
     "drill": lambda world: world.publish(keys.DRILL, "callcenter/d", DRILL, by=["east"]),
@@ -44,6 +46,7 @@ def without_times(snapshot: Snapshot) -> object:
         {name: (drill.consistent, drill.message, drill.evidence) for name, drill in snapshot.drill_specs.items()},
         {about: {o: w.record for o, w in words.items()} for about, words in snapshot.observations.items()},
         {pair: entry.record for pair, entry in snapshot.reports.items()},
+        {site: entry.record for site, entry in snapshot.store_members.items()},
     )
 
 

@@ -308,4 +308,4 @@ class World:
 def _of(city: str, key: str) -> bool:
     """Whether a key is on the lease of that city's engine."""
     leased = tuple(f"{kind}{city}/" for kind in (keys.OBSERVATIONS, keys.REPORTS, keys.TESTS, keys.ALARMS))
-    return key == keys.heartbeat(city) or key.startswith(leased)
+    return key in (keys.heartbeat(city), keys.store_member(city)) or key.startswith(leased)

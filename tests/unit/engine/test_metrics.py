@@ -5,7 +5,7 @@ import json
 from tandem.domain import keys
 from tandem.domain.decision import Note
 from tandem.domain.reasons import Reason
-from tandem.domain.records import GroupReport, SystemReport
+from tandem.domain.records import GroupReport, StoreMemberRecord, SystemReport
 from tandem.engine.coordinator import Figures
 from tandem.engine.metrics import exposition, health
 from tests.unit.domain.drill_world import DRILL, DrillWorld
@@ -41,6 +41,8 @@ def test_metrics_tell_verdicts_coordinator_moves_and_decisions() -> None:
         keys.report("east", "hotel"),
         SystemReport(boot="b", groups={GROUP: group}, registered=9, calls=5, calls_per_second=1.5),
     )
+    world.put(keys.store_member("east"), StoreMemberRecord(works=True, member="a", voters=3))
+    world.put(keys.store_member("west"), StoreMemberRecord(works=False))
     text = exposition("witness", world.snapshot, world.now, figures, store_live=True, epoch=17, void_probes=2)
     lines = text.splitlines()
     for line in (
@@ -50,6 +52,8 @@ def test_metrics_tell_verdicts_coordinator_moves_and_decisions() -> None:
         'tandem_coordinator{site="witness"} 1',
         'tandem_coordinator{site="east"} 0',
         'tandem_coordinator_epoch{site="witness"} 17',
+        'tandem_store_member{site="east"} 1',
+        'tandem_store_member{site="west"} 0',
         'tandem_usable{site="west",system="hotel"} 1',
         f'tandem_agents_signed_in{{site="east",system="hotel",group="{GROUP}"}} 3',
         f'tandem_agents{{site="east",system="hotel",group="{GROUP}",state="talking"}} 2',

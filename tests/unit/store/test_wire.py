@@ -13,6 +13,8 @@ from tandem.store.wire import (
     Compare,
     GrantAnswer,
     KeepAliveAnswer,
+    MemberListAnswer,
+    MemberListRequest,
     RangeAnswer,
     TxnAnswer,
     end_of,
@@ -35,6 +37,16 @@ def test_a_transaction_has_the_field_names_of_etcd_s_api() -> None:
             {"request_delete_range": {"key": "L2U="}},
         ],
     }
+
+
+def test_members_are_listed_by_a_linearizable_read_and_learners_are_told_apart() -> None:
+    assert json.loads(MemberListRequest().encode()) == {"linearizable": True}
+    said = (
+        b'{"header":{"member_id":"9372538179322589801"},"members":[{"ID":"1","name":"a"},{"ID":"2","isLearner":true}]}'
+    )
+    answer = MemberListAnswer.model_validate_json(said)
+    assert answer.header.member_id == 9372538179322589801
+    assert [member.isLearner for member in answer.members] == [False, True]
 
 
 def test_a_watch_asks_for_signs_of_life() -> None:
