@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -18,7 +18,7 @@ from tandem.engine.ports import Delete
 from tests.matrix import invariants
 from tests.matrix.cases import FAILOVER, GIVEN_UP, GUESTS, NOTHING, OUTCOMES, Case
 from tests.matrix.scene import Scene
-from tests.matrix.watcher import CallWatcher, Phones, read_diaries
+from tests.matrix.watcher import CallWatcher, Phones, Placement, read_diaries
 
 CALLS_PER_SECOND: Final = 5.0
 SETTLE_S: Final = 1.0
@@ -77,7 +77,7 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
     centre.observed.look()
     struck = struck_by(case, centre)
 
-    before = scene.revisions()
+    before = dict(store.newest)
     scene.strikes.clear()
     began_at = scene.began_at = scene.counts_from = time.time()
 
@@ -176,16 +176,20 @@ def concerns(case: Case, group: Group) -> bool:
     return not case.concerns or bool(case.concerns & {group.system, group.name})
 
 
-def _observed(before: Mapping[str, int], scene: Scene, back: float | None, case: Case) -> str:
+def _observed(before: Mapping[str, Placement], scene: Scene, back: float | None, case: Case) -> str:
     """In the same words as what was expected, where it is the same."""
     newest = scene.store.newest
-    moved = sorted(group for group, revision in before.items() if newest[group].revision != revision)
+    moved = sorted(group for group, old in before.items() if newest[group].revision != old.revision)
     if back is None:
         return f"not everybody is back within {case.within_s:g} s" + (
             f"; {len(moved)} groups placed anew" if moved else ""
         )
     if not moved:
         return GUESTS if case.expected == GUESTS else NOTHING  # the case itself has looked whether they were guests
+    # Whose agents a move was bringing there when it struck had nobody there before: the case names these groups.
+    at_stake = {group for group, old in before.items() if old.names(LOST)} | case.struck
+    if others := [group for group in moved if group not in at_stake]:
+        return f"{FAILOVER} of others, who had nobody at {LOST}: {', '.join(others[:3])}"
     concerned = {group.name for group in scene.centre.quickstart.groups if concerns(case, group)}
     if set(moved) <= concerned and all(set(newest[group].map) == {"west"} for group in concerned):
         return GIVEN_UP if case.expected == GIVEN_UP else FAILOVER
@@ -214,7 +218,7 @@ async def _all_back(
     return round(took, 2) if took <= within_s else None
 
 
-async def _given_up(scene: Scene, before: Mapping[str, int], within_s: float, *, since: float) -> float | None:
+async def _given_up(scene: Scene, before: Collection[str], within_s: float, *, since: float) -> float | None:
     """Seconds until every bucket of the city has its door elsewhere; None: not within the bound."""
 
     async def elsewhere() -> tuple[bool, str]:

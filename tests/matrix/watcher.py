@@ -37,6 +37,10 @@ class Placement:
     map: Mapping[str, str]
     at: float
 
+    def names(self, site: str) -> bool:
+        """Whether any bucket is there, or on its way there or away."""
+        return any(site in place.split(">") for place in self.map)
+
 
 @dataclass(frozen=True)
 class Doors:

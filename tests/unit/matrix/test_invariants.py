@@ -109,6 +109,17 @@ def test_a_bucket_with_two_fresh_doors_is_seen(held: list[Spell], buckets: int) 
         assert broken[0] == f"bucket 0 of n/g was open at east (revision 3) and at west (revision {newer}) at once"
 
 
+def test_a_map_that_nobody_knows_proves_nothing() -> None:
+    said = "the map of n/g that east admitted by (revision 4) is not known: that no bucket had two doors is not proven"
+    held = [door("east", 4, 0, 9), door("west", 9, 5, 20)]
+    assert no_two_fresh_doors(held, MAPS, [], since=2.0) == [said]
+    assert no_two_fresh_doors([door("east", 4, 0, 9), door("west", 9, 10, 20)], MAPS, [], since=2.0) == []
+    assert no_two_fresh_doors([door("east", 4, 0, 9), door("west", 4, 5, 20)], MAPS, [], since=2.0) == [], (
+        "the same map"
+    )
+    assert no_two_fresh_doors([door("east", 4, 0, 31), WEST], MAPS, [LOST], since=2.0) == [], "it may be any map"
+
+
 LOST = Loss("east", gone_at=5.0, back_at=30.0, failed_over=True)
 WEST = door("west", 9, 5.5, 100.0)
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.matrix import runner
 from tests.matrix.cases import CASES
-from tests.matrix.watcher import Phones
+from tests.matrix.watcher import Phones, Placement
 
 PHONES = Phones({"51": "a", "61": "a", "62": "b"}, {"51": "east", "61": "west", "62": "west"})
 A, B = frozenset({"a"}), frozenset({"b"})
@@ -101,6 +101,54 @@ def test_nobody_is_called_who_is_not_expected_to_answer(monkeypatch: pytest.Monk
     centre = Centre(west=100)
     assert judged(monkeypatch, centre, Calls("61"), others=frozenset()) == []
     assert centre.called == [["n/a"]]
+
+
+# -- what is observed
+
+LEAVING = next(case for case in CASES if case.name == "city powered off while agents move to it")
+GROUPS = (("callcenter/hotel-north-sales", "east"), ("callcenter/hotel-coast-service", "west"))
+E, W = (name for name, _ in GROUPS)
+ALL = "0-99"
+
+
+def observed(case: Any, back: float | None = 3.0, **after: tuple[int, dict[str, str]]) -> str:
+    """What is said when the maps of the group at home in east (e), and of that in west (w), have become these."""
+    before = {name: Placement(name, 5, {home: ALL}, 0.0) for name, home in GROUPS}
+    became = {E if name == "e" else W: Placement(name, *now, 0.0) for name, now in after.items()}
+    groups = [SimpleNamespace(name=name, system="hotel", home=home) for name, home in GROUPS]
+    scene: Any = SimpleNamespace(
+        store=SimpleNamespace(newest={**before, **became}),
+        centre=SimpleNamespace(quickstart=SimpleNamespace(groups=groups)),
+    )
+    return runner._observed(before, scene, back, case)
+
+
+WEST: dict[str, str] = {"west": ALL}
+OTHERS = f"Failover of others, who had nobody at east: {W}"
+
+
+@pytest.mark.parametrize(
+    ("case", "after", "said"),
+    [
+        pytest.param(CITY, {"e": (9, WEST)}, "Failover", id="who-was-there"),
+        pytest.param(CITY, {"e": (9, WEST), "w": (9, WEST)}, OTHERS, id="and-one-more-who-was-not"),
+        pytest.param(CITY, {"w": (9, WEST)}, OTHERS, id="only-one-who-was-not"),
+        pytest.param(SYSTEM, {"e": (9, WEST), "w": (9, WEST)}, OTHERS, id="of-the-system-that-is-lost"),
+        pytest.param(LEAVING, {"e": (9, WEST), "w": (9, WEST)}, "Failover", id="who-was-on-the-way-there"),
+        pytest.param(CITY, {"e": (9, {"east": "0", "west": "1-99"})}, f"1 groups placed anew: {E}", id="half-way"),
+        pytest.param(CITY, {}, "Nothing", id="nobody"),
+    ],
+)
+def test_a_failover_is_one_of_those_alone_who_were_there(
+    case: Any, after: dict[str, tuple[int, dict[str, str]]], said: str
+) -> None:
+    assert observed(case, **after) == said
+
+
+def test_whoever_is_on_the_way_is_there_too() -> None:
+    assert Placement("n/g", 5, {"west": "0-98", "east>west": "99"}, 0.0).names("east")
+    assert Placement("n/g", 5, {"west": "0-98", "west>east": "99"}, 0.0).names("east")
+    assert not Placement("n/g", 5, {"northeast": "0-99"}, 0.0).names("east")
 
 
 # -- in time
