@@ -33,6 +33,9 @@ still for longer than that has begun a new boot."""
 BLIND_AFTER_S: Final = 3.0
 """Seconds without an answer after which a CTI counts as not read."""
 
+UNCONFIRMED_AFTER_S: Final = 10.0
+"""Uptime from which a CTI admits by a map that its engine has not confirmed. Before that it admits nobody by it."""
+
 Ask = Callable[[str], Awaitable[Mapping[str, Any]]]
 """Asks for a path and returns the JSON object. Raises OSError, HTTPException, ValueError."""
 
@@ -123,6 +126,8 @@ class CtiWatcher:
         self._tasks: list[asyncio.Task[None]] = []
         self._sessions = Spells()
         self._doors = Spells()
+        self._unconfirmed = Spells()
+        self._shut = Spells()
 
     @property
     def sessions(self) -> list[Spell]:
@@ -131,12 +136,18 @@ class CtiWatcher:
 
     @property
     def doors(self) -> list[Spell]:
-        """Group, boot and revision of every map that a CTI held with its engine's word behind it in that boot.
-
-        One that goes by an unconfirmed map, after ten seconds without a word of its engine, is none of these: what
-        that may cost is the price of serving at all while nobody can be asked.
-        """
+        """Group, boot and revision of every map that a CTI held with its engine's word behind it in that boot."""
         return self._doors.all
+
+    @property
+    def unconfirmed(self) -> list[Spell]:
+        """The same of every map that a CTI admits by without such a word, as it does when none has come for a while."""
+        return self._unconfirmed.all
+
+    @property
+    def shut(self) -> list[Spell]:
+        """The same of every map that a CTI has, and must not admit by yet."""
+        return self._shut.all
 
     @property
     def unread(self) -> list[str]:
@@ -158,8 +169,8 @@ class CtiWatcher:
             try:
                 closer = await self.look(cti)
             except FAILURES:
-                self._sessions.failed(_key(cti))
-                self._doors.failed(_key(cti))
+                for spells in (self._sessions, self._doors, self._unconfirmed, self._shut):
+                    spells.failed(_key(cti))
             await asyncio.sleep(LOOK_CLOSER_EVERY_S if closer else LOOK_EVERY_S)
 
     async def look(self, cti: Cti) -> bool:
@@ -168,12 +179,18 @@ class CtiWatcher:
         status = await cti.ask("/v1/status")
         answered = self._clock()
         groups = status["groups"]
-        doors = [
-            (name, (str(status["boot"]), int(group["revision"])))
-            for name, group in groups.items()
-            if group["confirmed"]
-        ]
-        self._doors.look(_key(cti), doors, asked, answered)
+        unconfirmed = self._unconfirmed if status["uptime"] >= UNCONFIRMED_AFTER_S else self._shut
+        kinds: dict[Spells, list[tuple[str, tuple[str, int]]]] = {
+            self._doors: [],
+            self._unconfirmed: [],
+            self._shut: [],
+        }
+        for name, group in groups.items():
+            if group["revision"]:  # else it has no map yet, and admits nobody
+                door = (name, (str(status["boot"]), int(group["revision"])))
+                kinds[self._doors if group["confirmed"] else unconfirmed].append(door)
+        for spells, seen in kinds.items():
+            spells.look(_key(cti), seen, asked, answered)
         here = frozenset((name, int(bucket)) for name, group in groups.items() for bucket in group["buckets"])
         self._occupied[_key(cti)] = (answered, here)
 

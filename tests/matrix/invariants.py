@@ -111,21 +111,28 @@ def every_bucket_once(seen: Iterable[Placement]) -> list[str]:
 
 
 def no_two_fresh_doors(
-    doors: Iterable[Spell], maps: Mapping[tuple[str, int], Mapping[str, str]], losses: Sequence[Loss], since: float
+    doors: Iterable[Spell],
+    maps: Mapping[tuple[str, int], Mapping[str, str]],
+    losses: Sequence[Loss],
+    since: float,
+    unconfirmed: Iterable[Spell] = (),
 ) -> list[str]:
     """No bucket is open to fresh sign-ins in two cities, by the maps that their CTIs say they hold.
 
     But for a bucket whose former city had been lost: from then on until the newer map has had `LEARNS_S` to reach it
     after its return, and only by a map that its CTI had held confirmed before. Whoever confirms an older map once it is
-    back, after a restart for example, has no excuse for a moment.
+    back, after a restart for example, has no excuse for a moment. A CTI there that has restarted, and hears nothing of
+    its engine for long enough, admits by the map on its disk: that has the same excuse, until it had time to be told.
 
     Where one of two maps is not known, because the store has compacted it for example, that is said: nothing is proven.
 
     Args:
         doors: Spells of group, and boot and revision.
         losses: Of cities, as far as their failover was under way.
+        unconfirmed: The same of doors that are open although nobody has confirmed their map in that boot.
     """
-    spells = list(doors)
+    by_old_maps = frozenset(unconfirmed)
+    spells = [*doors, *by_old_maps]
     first: dict[tuple[str, str, tuple[str, int]], float] = {}
     for spell in spells:
         key = (spell.site, spell.subject, spell.token)
@@ -139,7 +146,7 @@ def no_two_fresh_doors(
         excused = any(
             loss.site == former.site
             and loss.failed_over
-            and first[former.site, former.subject, former.token] <= loss.gone_at
+            and (former in by_old_maps or first[former.site, former.subject, former.token] <= loss.gone_at)
             and loss.gone_at - LOOKS_S <= begins
             and ends <= loss.back_at + LEARNS_S
             for loss in losses
@@ -189,6 +196,28 @@ def bucket_of(account: str) -> int:
 
 
 # -- the agents
+
+
+def nobody_signs_in_at_a_shut_door(
+    shut: Iterable[Spell], diary: Diary, group_of: Mapping[str, str], since: float
+) -> list[str]:
+    """No CTI that has just started admits anybody by a map that its engine has not confirmed.
+
+    In the first `WORKED_ON_S` an agent may still note a sign-in of before: on a busy machine it may be so late.
+
+    Args:
+        shut: Spells of group, and boot and revision, in which it said itself that nobody had.
+        group_of: Account -> group.
+    """
+    broken = []
+    arrivals = [line for line in diary if line["event"] == "signed-in" and line["at"] >= since]
+    for spell in shut:
+        for line in arrivals:
+            here = line["site"] == spell.site and group_of.get(line["account"]) == spell.subject
+            if here and spell.since + WORKED_ON_S < line["at"] < spell.until:
+                map_ = f"map (revision {spell.token[1]}) nobody had confirmed"
+                broken.append(f"{line['account']} signed in at {spell.site}, whose {map_}")
+    return broken
 
 
 def sessions_never_overlap(diary: Diary, since: float) -> list[str]:

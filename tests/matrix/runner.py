@@ -116,10 +116,11 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
     ended_at = time.time()
     await store.look()
     await _ctis_are_read(scene)
-    await store.learn((spell.subject, spell.token[1]) for spell in scene.ctis.doors)
+    await store.learn((door.subject, door.token[1]) for door in (*scene.ctis.doors, *scene.ctis.unconfirmed))
     await calls.look()
     diary = read_diaries(centre.floors.timelines)
     seen = store.seen
+    group_of = {account: group for group, own in centre.people.accounts_of.items() for account in own}
     strikes = [strike for strike in scene.strikes if case.may_have_cut(strike)]
     observed = _observed(before, scene, back, case)
     broken = [
@@ -127,7 +128,8 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
         *invariants.ctis_only_go_forward(seen.doors),
         *invariants.every_bucket_once(seen.placements),
         *invariants.doors_only_go_forward(scene.ctis.doors),
-        *invariants.no_two_fresh_doors(scene.ctis.doors, seen.maps, seen.losses, began_at),
+        *invariants.no_two_fresh_doors(scene.ctis.doors, seen.maps, seen.losses, began_at, scene.ctis.unconfirmed),
+        *invariants.nobody_signs_in_at_a_shut_door(scene.ctis.shut, diary, group_of, began_at),
         *invariants.sessions_never_overlap(diary, began_at),
         *invariants.nobody_is_counted_twice(scene.ctis.sessions, began_at),
         *invariants.nobody_notices(diary, everybody - struck, began_at, ended_at),
@@ -136,7 +138,6 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
         *unreached,
     ]
     if case.expected != GIVEN_UP:
-        group_of = {account: group for group, own in centre.people.accounts_of.items() for account in own}
         broken += invariants.nobody_is_given_up_by_mistake(seen.placements, diary, group_of, began_at, ended_at)
     if case.afterwards is not None:
         await case.afterwards(scene)

@@ -66,7 +66,9 @@ class Centre:
         here = now < self._gone_at if site == "east" else now >= 1010.0
         if path == "/v1/status":
             counts = {"revision": 7, "confirmed": True, "buckets": {str(BUCKET): 1} if here else {}}
-            return {"boot": "b1", "groups": {GROUP: counts, "n/new": {**counts, "confirmed": False, "buckets": {}}}}
+            new = {**counts, "confirmed": False, "buckets": {}}
+            none = {**new, "revision": 0}
+            return {"boot": "b1", "uptime": now - 1000.0, "groups": {GROUP: counts, "n/new": new, "n/none": none}}
         self.asked.append(path)
         return {"session": f"{site}.1" if here else None}
 
@@ -106,6 +108,17 @@ def test_doors_are_the_confirmed_maps() -> None:
         (site, GROUP, ("b1", 7)) for site in ("east", "west")
     }
     assert all(spell.until - spell.since > 18.0 for spell in doors)
+
+
+def test_a_map_that_nobody_confirms_opens_no_door_for_ten_seconds_and_then_it_does() -> None:
+    watcher = watched(Centre(0.0))
+    for spells, since, until in ((watcher.shut, 1000.0, 1010.0), (watcher.unconfirmed, 1010.0, 1020.0)):
+        assert {(spell.site, spell.subject, spell.token) for spell in spells} == {
+            (site, "n/new", ("b1", 7)) for site in ("east", "west")
+        }
+        for spell in spells:
+            assert since <= spell.since < since + 1.0
+            assert until - 1.0 < spell.until < until
 
 
 def test_a_cti_that_does_not_answer_is_named() -> None:

@@ -20,6 +20,7 @@ from tests.matrix.invariants import (
     nobody_is_counted_twice,
     nobody_is_given_up_by_mistake,
     nobody_notices,
+    nobody_signs_in_at_a_shut_door,
     revisions_only_grow,
     sessions_never_overlap,
 )
@@ -139,6 +140,40 @@ WEST = door("west", 9, 5.5, 100.0)
 )
 def test_a_door_of_a_lost_city_is_excused_until_it_has_been_told(east: list[Spell], loss: Loss, excused: bool) -> None:
     assert (no_two_fresh_doors([*east, WEST], MAPS, [loss], since=2.0) == []) is excused
+
+
+@pytest.mark.parametrize(
+    ("east", "loss", "excused"),
+    [
+        pytest.param(door("east", 3, 15, 31, "b2"), LOST, True, id="restarted-while-cut-off-and-told-soon-after"),
+        pytest.param(door("east", 3, 15, 50, "b2"), LOST, False, id="never-told"),
+        pytest.param(door("east", 3, 15, 31, "b2"), Loss("east", 5.0, 30.0), False, id="silent-and-not-failed-over"),
+        pytest.param(door("east", 3, 15, 31, "b2"), None, False, id="its-engine-wrote-all-along"),
+        pytest.param(door("east", 5, 15, 31, "b2"), None, False, id="the-buckets-that-were-left-to-it"),
+    ],
+)
+def test_a_door_that_is_open_by_an_old_map_from_a_disk_is_seen(east: Spell, loss: Loss | None, excused: bool) -> None:
+    broken = no_two_fresh_doors([WEST], MAPS, [loss] if loss else [], 2.0, [east])
+    assert (broken == []) is excused
+    assert no_two_fresh_doors([WEST], MAPS, [], 2.0, [door("east", 9, 15, 31, "b2")]) == [], "of the same map"
+
+
+@pytest.mark.parametrize(
+    ("made", "seen"),
+    [
+        pytest.param(line("a", 14.0, "signed-in", "east"), True, id="while-it-was-shut"),
+        pytest.param(line("a", 12.5, "signed-in", "east"), False, id="just-after-it-began"),
+        pytest.param(line("a", 16.0, "signed-in", "east"), False, id="when-it-was-confirmed"),
+        pytest.param(line("a", 14.0, "signed-in", "west"), False, id="elsewhere"),
+        pytest.param(line("c", 14.0, "signed-in", "east"), False, id="of-another-group"),
+        pytest.param(line("a", 14.0, "lost", "east"), False, id="who-leaves"),
+    ],
+)
+def test_whoever_a_cti_admits_before_its_map_is_confirmed_is_seen(made: dict[str, Any], seen: bool) -> None:
+    shut = [door("east", 3, 10.0, 15.0, "b2")]
+    broken = nobody_signs_in_at_a_shut_door(shut, [made], ACCOUNTS, since=2.0)
+    assert broken == (["a signed in at east, whose map (revision 3) nobody had confirmed"] if seen else [])
+    assert nobody_signs_in_at_a_shut_door(shut, [made], ACCOUNTS, since=20.0) == []
 
 
 def test_a_cti_that_admits_by_an_older_map_again_is_seen() -> None:
