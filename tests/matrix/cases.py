@@ -62,6 +62,8 @@ LEADER_S: Final = 5.0 + SLACK_S
 """And with it the coordinator, or the store's leader."""
 DOWN_S: Final = 7.0 + SLACK_S
 """Something in the city is broken, and the city still writes. And a city that is lost together with a second part."""
+STARVED_S: Final = 15.0
+"""For which a city is left little of its processor time."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,9 @@ class Case:
         arrange: What is so before the fault: it takes time, and is no part of it.
         concerns: Systems or groups that a Failover concerns, and no other; empty: all of the city.
         changes: Cities that an agent may change.
-        reason: Where a city is lost and nobody is moved: why, as the groups' condition FailoverReady says it.
+        failover_within_s: Where a Failover may come or not: bound for it, from the fault on as well.
+        reason: Where nobody is moved: what is said while the fault is there, in the other city's cluster. Why a group
+            is not failed over, or could not be (FailoverReady); or what ails the city (`scene.SAID_OF_THE_CITY`).
         meanwhile: What is looked at when the city has been failed over, and is still lost.
         afterwards: What is looked at when everything is mended and has been judged.
     """
@@ -94,6 +98,7 @@ class Case:
     arrange: Act | None = None
     concerns: frozenset[str] = NOBODY
     changes: int = 1
+    failover_within_s: float = 0.0
     reason: str = ""
     meanwhile: Act | None = None
     afterwards: Act | None = None
@@ -135,19 +140,23 @@ CASES: Final = (
          within_s=20.0, arrange=stories.a_group_that_waits_for_a_person, afterwards=stories.it_says_who_approved),
     Case("city cut off from the other locations, not from its floors", GIVEN_UP,
          lambda s: s.cut(("east", "west"), ("east", "witness")), cuts=LINK, within_s=10.0),
-    Case("witness powered off", NOTHING, lambda s: s.power_off("witness")),
+    Case("witness powered off", NOTHING, lambda s: s.power_off("witness"), reason="TooFewObservers"),
     # -- links
-    Case("link between the cities cut", NOTHING, lambda s: s.cut(("east", "west")), cuts=LINK),
-    Case("link between the cities cut one way", NOTHING, lambda s: s.cut(("east", "west"), both=False), cuts=LINK),
-    Case("city cut off from the witness", NOTHING, lambda s: s.cut(("east", "witness"))),
-    Case("witness cut off from both cities", NOTHING, lambda s: s.cut(("witness", "east"), ("witness", "west"))),
+    Case("link between the cities cut", NOTHING, lambda s: s.cut(("east", "west")), cuts=LINK,
+         reason="AccusedByOne"),
+    Case("link between the cities cut one way", NOTHING, lambda s: s.cut(("east", "west"), both=False), cuts=LINK,
+         reason="AccusedByOne"),
+    Case("city cut off from the witness", NOTHING, lambda s: s.cut(("east", "witness")), reason="AccusedByOne"),
+    Case("witness cut off from both cities", NOTHING, lambda s: s.cut(("witness", "east"), ("witness", "west")),
+         reason="TooFewObservers"),
     Case("link between the cities flaps for 2 min", NOTHING, made.flapping, lasts_s=1.0),
     Case("carrier cut off from a city", NOTHING, lambda s: s.cut(("carrier", "east")), cuts=CARRIER),
     # -- Tandem's own processes
     Case("engine killed", NOTHING, lambda s: s.kill("east", ENGINE)),
     Case("coordinator killed", NOTHING, lambda s: s.kill("witness", ENGINE)),
-    Case("engine frozen for 30 s", NOTHING, lambda s: s.freeze("east", ENGINE, 30.0), lasts_s=2.0),
-    Case("coordinator frozen for 30 s", NOTHING, lambda s: s.freeze("witness", ENGINE, 30.0), lasts_s=2.0),
+    Case("engine frozen for 30 s", NOTHING, lambda s: s.freeze("east", ENGINE), lasts_s=30.0, reason="NoHeartbeat"),
+    Case("coordinator frozen for 30 s", NOTHING, lambda s: s.freeze("witness", ENGINE), lasts_s=30.0,
+         reason="TooFewObservers"),
     Case("operator killed", NOTHING, lambda s: s.kill("east", OPERATOR)),
     Case("operator frozen for 30 s", NOTHING, lambda s: s.freeze("east", OPERATOR, 30.0), lasts_s=2.0),
     Case("coordinator frozen, its city failed over, and thawed", FAILOVER, stories.frozen_coordinator_comes_to, EAST,
@@ -175,9 +184,11 @@ CASES: Final = (
     Case("name server killed", NOTHING, lambda s: s.kill("east", "pod/kube-system/coredns")),
     # -- the call centre
     # Kubernetes starts it again at once, or after ten seconds when it has done so lately: that long it is Down.
-    Case("CTI killed", EITHER, lambda s: s.kill("east", CTI), EAST_HOTEL, within_s=60.0, concerns=HOTEL, changes=2),
+    Case("CTI killed", EITHER, lambda s: s.kill("east", CTI), EAST_HOTEL, within_s=60.0, concerns=HOTEL, changes=2,
+         failover_within_s=DOWN_S),
     Case("CTI of the other system killed", EITHER, lambda s: s.kill("east", CTI_OF_FLIGHT),
-         frozenset({"east/flight"}), within_s=60.0, concerns=frozenset({"flight"}), changes=2),
+         frozenset({"east/flight"}), within_s=60.0, concerns=frozenset({"flight"}), changes=2,
+         failover_within_s=DOWN_S),
     Case("CTI frozen for 2 s", NOTHING, lambda s: s.freeze("east", CTI, 2.0), EAST_HOTEL, lasts_s=4.0),
     Case("CTI frozen", FAILOVER, lambda s: s.freeze("east", CTI), EAST_HOTEL, within_s=DOWN_S, concerns=HOTEL),
     Case("CTI signs nobody in", FAILOVER, made.nobody_is_signed_in, EAST_HOTEL, within_s=DOWN_S, concerns=HOTEL),
@@ -194,13 +205,14 @@ CASES: Final = (
     # -- clocks and processor time
     Case("wall clocks of a city an hour ahead", NOTHING, made.clocks_of_a_city, lasts_s=10.0),
     Case("wall clocks of the coordinator an hour back", NOTHING, made.clocks_of_the_coordinator, lasts_s=10.0),
-    Case("city left half of its processor time", NOTHING, lambda s: s.starve("east", 0.5, 15.0), EAST, EAST,
+    Case("city left half of its processor time", NOTHING, lambda s: s.starve("east", 0.5, STARVED_S), EAST, EAST,
          lasts_s=4.0),
-    Case("city left a quarter of its processor time", NOTHING, lambda s: s.starve("east", 0.25, 15.0), EAST, EAST,
+    Case("city left a quarter of its processor time", NOTHING, lambda s: s.starve("east", 0.25, STARVED_S), EAST, EAST,
          lasts_s=4.0),
-    # Sessions lapse there; agents may be guests elsewhere until it answers them again: two changes.
-    Case("city left a tenth of its processor time", EITHER, lambda s: s.starve("east", 0.1, 15.0), EAST, EAST,
-         lasts_s=4.0, within_s=60.0, changes=2),
+    # Sessions lapse there; agents may be guests elsewhere until it answers them again: two changes. It may be given up
+    # at any moment of that time, and agents whom it still answers then may lose it as late as the end of it.
+    Case("city left a tenth of its processor time", EITHER, lambda s: s.starve("east", 0.1, STARVED_S), EAST, EAST,
+         lasts_s=4.0, within_s=60.0, changes=2, failover_within_s=STARVED_S + DOWN_S),
     Case("busy loops take half of the machine", NOTHING, lambda s: s.burden(0.5, 15.0), BOTH, BOTH, lasts_s=4.0),
     Case("busy loops take three quarters of the machine", NOTHING, lambda s: s.burden(0.75, 15.0), BOTH, BOTH,
          lasts_s=4.0, within_s=60.0),
@@ -223,9 +235,11 @@ CASES: Final = (
     Case("city powered off, the coordinator's clocks an hour back", FAILOVER, lambda s: s.power_off("east"), EAST,
          EAST, within_s=CITY_S, arrange=made.clocks_of_the_coordinator),
     Case("city powered off and on, twice", FAILOVER, made.off_and_on_twice, EAST, EAST, within_s=60.0),
-    Case("link between the cities cut, engine killed", NOTHING, made.link_cut_and_engine_killed, cuts=LINK),
+    Case("link between the cities cut, engine killed", NOTHING, made.link_cut_and_engine_killed, cuts=LINK,
+         reason="AccusedByOne"),
     # -- vetoes
-    Case("link between the cities cut, engine frozen", NOTHING, made.link_cut_and_engine_frozen, cuts=LINK),
+    Case("link between the cities cut, engine frozen", NOTHING, made.link_cut_and_engine_frozen, cuts=LINK,
+         reason="AccusedByOne"),
     Case("engine and CTI frozen, the softswitch answers", NOTHING, made.engine_and_cti_frozen, EAST_HOTEL,
          within_s=60.0, reason="NotGivenUp", changes=2),
     # The second half of its credit, what confirms Down, and the way of the agents.

@@ -336,6 +336,12 @@ def important_not_last(diary: Diary, important: frozenset[str], others: frozense
     return [f"the last of the important was {late:.2f} s later than the last of the others"] if late > 0 else []
 
 
+def last_sign_in(diary: Diary, who: AbstractSet[str], since: float) -> float:
+    """Seconds until the last sign-in of these agents after `since`; 0 where there was none."""
+    arrived = [line["at"] for line in diary if line["event"] == "signed-in" and line["account"] in who]
+    return round(max([at - since for at in arrived if at >= since], default=0.0), 2)
+
+
 # -- the calls
 
 

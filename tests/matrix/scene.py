@@ -40,7 +40,10 @@ connections, greets, and pings the sessions that it has."""
 
 HOUR: Final = 3600
 SAID_WITHIN_S: Final = 10.0
-"""For why nobody is moved to be read in Kubernetes."""
+"""For a reason to be read in Kubernetes."""
+
+SAID_OF_THE_CITY: Final = {"AccusedByOne": "Ready", "NoHeartbeat": "EngineAlive"}
+"""Reason -> which condition of the struck city has it. Every other reason is that of a group's FailoverReady."""
 
 FULL_DISK_WITHIN_S: Final = 40.0
 FILLER: Final = "/matrix/filler"
@@ -68,7 +71,8 @@ class Scene:
     began_at: float = 0.0
     """When the fault that is being made began, in seconds of CLOCK_REALTIME."""
     counts_from: float = 0.0
-    """From when on the bound counts: when the last city lost its power, or what held everybody up was over."""
+    """From when on the bound counts: when the last city lost its power, or was starved, or what held everybody up was
+    over."""
     undoings: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     """What undoes faults that are not the lab's."""
     strikes: list[Strike] = field(default_factory=list)
@@ -158,6 +162,7 @@ class Scene:
         await asyncio.sleep(3.0)
         needs = (lab.processor_seconds(city) - before) / (time.monotonic() - began)
         self.centre.say(f"{city} uses {needs:.2f} processors and is left {needs * share:.3f}")
+        self.counts_from = time.time()
         with self._strike(city, slow=True):
             await lab.faults.starve(city, needs * share)
             await asyncio.sleep(for_s)
@@ -195,16 +200,18 @@ class Scene:
         return {group: placement.revision for group, placement in self.store.newest.items()}
 
     async def is_said(self, reason: str) -> bool:
-        """Why nobody is moved can be read in the surviving city: in FailoverReady of a group of the lost one."""
+        """It can be read in the surviving city: of the struck city, or in FailoverReady of one of its groups."""
+        condition = SAID_OF_THE_CITY.get(reason, "FailoverReady")
+        thing = ("site", "east") if reason in SAID_OF_THE_CITY else ("agentgroup", "hotel-north-sales")
 
         async def said() -> tuple[bool, str]:
-            found = await self.centre.clusters["west"].get("agentgroup", "hotel-north-sales")
+            found = await self.centre.clusters["west"].get(*thing)
             conditions = {c["type"]: c for c in found.get("status", {}).get("conditions", [])}
-            ready = conditions.get("FailoverReady", {})
-            return ready.get("reason") == reason, f"FailoverReady is {ready.get('reason')}: {ready.get('message')}"
+            shown = conditions.get(condition, {})
+            return shown.get("reason") == reason, f"{condition} is {shown.get('reason')}: {shown.get('message')}"
 
         try:
-            await until(f"FailoverReady says {reason}", said, timeout=SAID_WITHIN_S)
+            await until(f"{condition} says {reason}", said, timeout=SAID_WITHIN_S)
         except NotInTimeError as error:
             self.broken.append(str(error))
             return False

@@ -44,7 +44,8 @@ def test_a_case_speaks_of_what_there_is(case: Case) -> None:
     assert case.within_s > 0 < case.lasts_s
     if case.reason:
         assert case.expected == NOTHING, "it is read where nobody is moved"
-        assert case.reason in {"Held", "StoreUnreachable", "TooFewObservers", "NotGivenUp"}
+        assert case.reason in {"Held", "StoreUnreachable", "TooFewObservers", "NotGivenUp", *made.SAID_OF_THE_CITY}
+    assert (case.failover_within_s > 0) is (case.expected == EITHER), "who may be failed over is so in time"
     if case.concerns:
         assert "Failover" in case.expected
 
@@ -170,6 +171,39 @@ def test_what_is_frozen_and_cut_for_a_veto() -> None:
         scene, faults = a_scene()
         run_virtual(act(scene))
         assert [word for _, word in faults.asked] == asked
+
+
+def said_in_west(**conditions: str) -> Any:
+    """The other city's cluster, where everything has these conditions; and what was asked for."""
+    asked: list[tuple[str, ...]] = []
+
+    async def get(*thing: str) -> dict[str, Any]:
+        asked.append(thing)
+        return {"status": {"conditions": [{"type": kind, "reason": said} for kind, said in conditions.items()]}}
+
+    return SimpleNamespace(get=get, asked=asked)
+
+
+@pytest.mark.parametrize(
+    ("reason", "thing", "conditions"),
+    [
+        ("Held", ("agentgroup", "hotel-north-sales"), {"FailoverReady": "Held"}),
+        ("TooFewObservers", ("agentgroup", "hotel-north-sales"), {"FailoverReady": "TooFewObservers"}),
+        ("AccusedByOne", ("site", "east"), {"Ready": "AccusedByOne"}),
+        ("NoHeartbeat", ("site", "east"), {"EngineAlive": "NoHeartbeat", "Ready": "NoOwnWord"}),
+    ],
+)
+def test_a_reason_is_read_where_it_is_said(reason: str, thing: tuple[str, ...], conditions: dict[str, str]) -> None:
+    scene, _ = a_scene()
+    centre: Any = scene.centre
+    west = said_in_west(**conditions)
+    centre.clusters = {"west": west}
+    assert run_virtual(scene.is_said(reason)) is True
+    assert (west.asked, scene.broken) == ([thing], [])
+
+    centre.clusters = {"west": said_in_west(FailoverReady="RoomElsewhere", Ready="ProbesPass", EngineAlive="Heartbeat")}
+    assert run_virtual(scene.is_said(reason)) is False
+    assert len(scene.broken) == 1
 
 
 @pytest.mark.parametrize(

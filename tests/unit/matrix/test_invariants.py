@@ -14,6 +14,7 @@ from tests.matrix.invariants import (
     every_bucket_once,
     everybody_answers,
     important_not_last,
+    last_sign_in,
     no_call_is_cut,
     no_two_fresh_doors,
     nobody_changes_often,
@@ -240,6 +241,13 @@ def test_important_agents_who_come_last_are_seen() -> None:
         "the last of the important was 1.00 s later than the last of the others"
     ]
     assert important_not_last(diary, b, a, since=8) == []
+
+
+def test_the_last_sign_in_is_that_of_those_who_are_asked_about() -> None:
+    diary = [line("a", 5, "signed-in", "west"), line("a", 9, "lost", "west"), line("b", 8, "signed-in", "west")]
+    assert last_sign_in(diary, {"a"}, since=1) == 4.0
+    assert last_sign_in(diary, {"a", "b"}, since=1) == 7.0
+    assert last_sign_in(diary, {"a"}, since=6) == 0.0
 
 
 ACCOUNTS = {"a": "n/g", "b": "n/g", "c": "n/other"}

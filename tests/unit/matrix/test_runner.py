@@ -9,6 +9,7 @@ import pytest
 
 from tests.matrix import runner
 from tests.matrix.cases import CASES
+from tests.matrix.runner import Result
 from tests.matrix.watcher import Phones, Placement
 
 PHONES = Phones({"51": "a", "61": "a", "62": "b"}, {"51": "east", "61": "west", "62": "west"})
@@ -175,3 +176,13 @@ def test_the_bounds_are_the_promised_ones_and_two_seconds() -> None:
     assert bounds["city powered off"] == 4.0 + 2.0
     assert bounds["city powered off, with the coordinator"] == 5.0 + 2.0
     assert bounds["CTI frozen"] == 7.0 + 2.0
+
+
+@pytest.mark.parametrize(
+    ("took", "said"),
+    [(9.0, "Failover"), (9.2, "Failover, but the last sign-in after 9.20 s, not within 9 s")],
+)
+def test_a_failover_that_need_not_have_come_has_its_bound_all_the_same(took: float, said: str) -> None:
+    killed = next(case for case in CASES if case.name == "CTI killed")
+    assert runner._in_time(took, killed) == said
+    assert Result("x", killed.must_be, said, took).ok is (said == "Failover")
