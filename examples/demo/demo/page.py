@@ -128,8 +128,7 @@ def _disaster(report: Report) -> str:
 <p>Every process of the city was killed at once and its links were taken down, with {found.agents:,} agents signed in
 there. From that moment on, by itself:</p>
 <div class="scroll"><table class="phases"><tbody>{rows}</tbody></table></div>{verdict}
-<p class="soft">{found.control_agents:,} agents worked in the other city all along. With
-<code>make demo WAY_HOME=1</code> the others come home by a Shift that waits for a person's approval.</p>"""
+<p class="soft">{found.control_agents:,} agents worked in the other city all along.</p>"""
 
 
 def _cells(move: Move) -> str:

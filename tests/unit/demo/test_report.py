@@ -119,6 +119,7 @@ def test_the_disaster_has_its_key_its_table_and_its_section() -> None:
     }
     assert re.search(r"last sign in +3.70 s", rescue_table(a_rescue()))
     assert "<h2>A city loses its power</h2>" in html(report, b"")
+    assert "WAY_HOME" not in html(report, b""), "the way home is always played"
     assert switch_times(report.moves, report.rescue).startswith(b"\x89PNG")
     assert to_json(a_report(a_move()))["failover"] is None
     assert "loses its power" not in html(a_report(a_move()), b"")
