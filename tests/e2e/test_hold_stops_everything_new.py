@@ -16,8 +16,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 ENGINE_PORT: Final = 30590
 SEEN_WITHIN_S: Final = 1.0
-SLACK_S: Final = 1.0
-"""For a machine that three cities share with whatever else there is; the pace of the looks comes on top."""
+"""The promise. Beyond it there is the pace of the looks alone: an engine may have seen it just after one of them. What
+a busy machine needs for an answer does not count (`HoldWatch.seen`), nor does what was before the operator wrote."""
 
 
 async def test_every_engine_has_seen_the_hold_within_a_second(centre: CallCentre) -> None:
@@ -30,7 +30,7 @@ async def test_every_engine_has_seen_the_hold_within_a_second(centre: CallCentre
     pressed_at = HoldRecord.model_validate_json(found.value).since  # when the operator wrote it; one machine, one clock
 
     print(words(watch.seen, pressed_at), flush=True)
-    assert late(watch.seen, pressed_at, SEEN_WITHIN_S + SLACK_S + LOOK_EVERY_S) == []
+    assert late(watch.seen, pressed_at, SEEN_WITHIN_S + LOOK_EVERY_S) == []
 
     await centre.tandem("resume")
 

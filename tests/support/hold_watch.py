@@ -40,7 +40,8 @@ class HoldWatch:
         self._urls = urls
         self._tasks: list[asyncio.Task[None]] = []
         self.seen: dict[str, float | None] = dict.fromkeys(urls)
-        """City -> seconds of CLOCK_REALTIME of the first answer that said so."""
+        """City -> seconds of CLOCK_REALTIME at which the first answer that said so was asked for: what the answer takes
+        is the machine's time. It was seen in the `LOOK_EVERY_S` before that, or while it was being answered."""
 
     async def __aenter__(self) -> "HoldWatch":
         self._tasks = [asyncio.create_task(self._follow(city, url)) for city, url in self._urls.items()]
@@ -58,9 +59,10 @@ class HoldWatch:
 
     async def _follow(self, city: str, url: str) -> None:
         while True:
+            asked = time.time()
             with contextlib.suppress(httpx.HTTPError):
                 if says_held((await self._http.get(f"{url}/metrics")).text):
-                    self.seen[city] = time.time()
+                    self.seen[city] = asked
                     return
             await asyncio.sleep(LOOK_EVERY_S)
 

@@ -1,6 +1,7 @@
 """Who has seen the big red button, and when."""
 
 import asyncio
+import time
 
 from tandem.engine.status_server import Answer, StatusServer
 from tests.support.hold_watch import HoldWatch, late, says_held, words
@@ -25,6 +26,30 @@ def test_whoever_sees_it_late_or_never_is_named() -> None:
     assert words({"east": 10.5, "witness": None}, 10.0) == (
         "the hold was seen by east 0.50 s, witness never after it was pressed"
     )
+
+
+def test_what_an_answer_takes_is_not_the_engines_time() -> None:
+    asked: list[float] = []
+
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.append(time.time())
+        await asyncio.sleep(0.4)
+        body = AFTER.encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    async def story() -> float | None:
+        async with await asyncio.start_server(slowly, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with HoldWatch({"east": f"http://127.0.0.1:{port}"}) as watch:
+                await watch.all(5.0)
+        return watch.seen["east"]
+
+    seen = asyncio.run(story())
+    assert seen is not None
+    assert seen <= asked[0]
 
 
 def test_each_engine_is_asked_until_it_has_seen_it() -> None:
