@@ -476,8 +476,14 @@ class OneFreshDoor(Promise):
     def __init__(self, watch: Watch) -> None:
         super().__init__(watch)
         self._looked_at = 0.0
+        self._told: dict[tuple[str, str], int] = {}
+        """(city, group) -> newest revision that its CTI has confirmed in any boot."""
 
     def placed(self, cti: "SimCti") -> None:
+        book = cti.centre.server.book
+        for group, placement in book.all().items():
+            if book.confirmed(group):
+                self._told[cti.site, group] = max(placement.revision, self._told.get((cti.site, group), 0))
         self._look()
 
     def looked(self) -> None:
@@ -509,7 +515,9 @@ class OneFreshDoor(Promise):
             self.world.stats["doors open by an unconfirmed map"] += 1
             return
         lost = f"Failover/{older.site}-"
-        if any(c.revision > revision and c.record.cause.startswith(lost) for c in self.watch.history[group]):
+        failed_over = any(c.revision > revision and c.record.cause.startswith(lost) for c in self.watch.history[group])
+        # A lost city may not have heard of it. Once its CTI has confirmed anything newer, it has.
+        if failed_over and self._told.get((older.site, group), 0) <= revision:
             return
         raise self.broken(
             f"bucket {bucket} of {group} has a fresh door in {older.site} (revision {revision}) and in {newer}"

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from callcenter.session.door import parse_map
+from callcenter.session.placements import Placement, PlacementBook
 from tandem.domain.placement import BucketMap
 from tandem.domain.records import PlacementRecord
 from tests.sim.promises import (
@@ -14,6 +16,7 @@ from tests.sim.promises import (
     BrokenPromiseError,
     Commit,
     NobodyMovedByMistake,
+    OneFreshDoor,
     PacedSignIns,
     Promise,
     Truth,
@@ -147,6 +150,74 @@ def test_whoever_is_signed_in_takes_room(
     moved = commit(cause, {"east": "0-99"}, {"east": "60-99", "west": "0-59"})
     promise.watch.placements[SALES] = (9, moved.record, moved.after)
     assert kept(lambda: promise.all_committed([moved])) is fits
+
+
+# -- whose door is open
+
+
+class Door:
+    """A city's CTI with the book that it has had since it started."""
+
+    def __init__(self, site: str, boot_at: float = 0.0) -> None:
+        self.site = site
+        self.process = SimpleNamespace(alive=True, monotonic=lambda: NOW)
+        self.config = SimpleNamespace(timing=SimpleNamespace(lease=1.5))
+        self._alive_at = NOW
+        self._restarted(boot_at)
+
+    def _restarted(self, boot_at: float) -> None:
+        self._book = PlacementBook(self.site, boot_at)
+        self.centre = SimpleNamespace(server=SimpleNamespace(book=self._book))
+
+    def told(self, revision: int, at: str) -> None:
+        self._book.take(SALES, Placement(revision, parse_map({at: "0-99"})), confirmed=True, now=NOW)
+
+    def restarted_with(self, revision: int, at: str, boot_at: float = 0.0) -> None:
+        self._restarted(boot_at)
+        self._book.adopt(SALES, Placement(revision, parse_map({at: "0-99"})))
+
+
+def lost_city(cause: str = "Failover/east-1") -> tuple[Any, Door, Door]:
+    """East's door is open by revision 3; a commit of this cause has taken everybody to west, at revision 9."""
+    promise = judge(OneFreshDoor)
+    promise.world.stats["doors open by an unconfirmed map"] = 0
+    moved = commit(cause, {"east": "0-99"}, {"west": "0-99"})
+    promise.watch.placements[SALES] = (9, moved.record, moved.after)
+    promise.watch.history = {SALES: [moved]}
+    east, west = Door("east"), Door("west")
+    promise.world.ctis = {"east": east, "west": west}
+    east.told(3, "east")
+    promise.placed(east)
+    west.told(9, "west")
+    return promise, east, west
+
+
+@pytest.mark.parametrize(("cause", "excused"), [("Failover/east-1", True), ("Shift/s1", False)])
+def test_a_lost_city_that_has_not_heard_of_it_may_have_its_door_open(cause: str, excused: bool) -> None:
+    promise, _, west = lost_city(cause)
+    assert kept(lambda: promise.placed(west)) is excused
+
+
+def test_a_lost_city_that_has_heard_of_it_has_no_excuse_for_an_older_map() -> None:
+    promise, east, west = lost_city()
+    east.told(9, "west")
+    promise.placed(east)
+    assert kept(lambda: promise.placed(west))
+
+    east.restarted_with(3, "east")  # a disk may be old, and nobody has confirmed it for ten seconds
+    assert kept(lambda: promise.placed(west))
+    east.told(3, "east")
+    assert not kept(lambda: promise.placed(east))
+    assert not kept(lambda: promise.placed(west))
+    east.restarted_with(3, "east", boot_at=NOW - 5.0)  # it is shut
+    assert kept(lambda: promise.placed(west))
+
+
+def test_a_lost_city_that_restarts_before_it_has_heard_of_it_goes_by_its_disk_in_the_end() -> None:
+    promise, east, west = lost_city()
+    east.restarted_with(3, "east")
+    assert kept(lambda: promise.placed(west))
+    assert promise.world.stats["doors open by an unconfirmed map"] == 100
 
 
 # -- how quickly they are let in
