@@ -43,6 +43,7 @@ from callcenter.session.messages import (
     Welcome,
     Withdraw,
 )
+from callcenter.session.tickets import TICKET_LIFE
 
 S = 1.5
 OUT = gone_by(0.0, S) + 1e-6
@@ -422,6 +423,18 @@ def test_a_refused_ticket_is_not_shown_again() -> None:
     person.at(3.0)
     assert person.sign_ins() == ["east", "west", "east"]
     assert person.last_sign_in()[1].ticket is None
+
+
+def test_a_ticket_is_shown_for_a_minute_by_the_clock_of_who_holds_it() -> None:
+    for slept, shown in ((TICKET_LIFE - 0.1, "a.ticket"), (TICKET_LIFE + 0.1, None)):
+        person = at_work()
+        person.frame("east", Release(None, "s1", "west", "a.ticket", "available"))
+        person.disconnected("west")
+        person.disconnected("east")
+        person.now += slept  # the machine sleeps: no tick comes
+        person.welcome("west")
+        site, asked = person.last_sign_in()
+        assert (site, asked.ticket) == ("west", shown)
 
 
 # ---- the agent

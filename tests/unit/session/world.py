@@ -11,7 +11,7 @@ A person's name is the account, and `account/2` for a second device of the same 
 import heapq
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,8 @@ SECRET = b"a secret of the system"
 TIMING = Timing(lease=1.5, ping=0.5)
 TICK = 0.05
 CAPACITY = 5
+WALLS = {"east": 1_000_000.0, "west": 1_003_600.0, "north": 996_400.0}
+"""What each city's wall clock says at the beginning: an hour apart, and nothing may depend on it."""
 NEWS_EVERY = 0.5
 """Seconds between two words of one city to the other, whatever there is to say."""
 
@@ -119,8 +121,13 @@ class World:
     """`run(seconds)` lets time pass; everything else happens in between. Checks promise 5 after every event."""
 
     def __init__(
-        self, seed: int, accounts: tuple[str, ...] = ("agent0001", "agent0002"), sites: tuple[str, ...] = SITES
+        self,
+        seed: int,
+        accounts: tuple[str, ...] = ("agent0001", "agent0002"),
+        sites: tuple[str, ...] = SITES,
+        walls: Mapping[str, float] = WALLS,
     ) -> None:
+        self.walls = walls
         self.sites = sites
         self.rng = random.Random(seed)
         self.true = 0.0
@@ -305,7 +312,7 @@ class World:
             desk=Desk(),
             timing=TIMING,
             now=clock.at(self.true),
-            wall=1_000_000.0 + self.true,
+            wall=self.walls[site] + self.true,
             peers=self.others(site),
             lent=disk,
             keeps=True,

@@ -67,6 +67,7 @@ from callcenter.session.messages import (
     Welcome,
     Withdraw,
 )
+from callcenter.session.tickets import TICKET_LIFE
 
 __all__ = [
     "CONNECT_TIMEOUT",
@@ -198,6 +199,7 @@ class _Ask:
 class _Ticket:
     to: str
     text: str
+    until: float
 
 
 @dataclass(slots=True)
@@ -461,7 +463,7 @@ class ClientSession:
         # The one word that shortens a shadow: the CTI holds no session of this client any more.
         link.session_until = link.ask_until = 0.0
         link.beat_at = now + self.beat
-        self._ticket = _Ticket(frame.to, frame.ticket) if frame.ticket is not None else None
+        self._ticket = _Ticket(frame.to, frame.ticket, now + TICKET_LIFE) if frame.ticket is not None else None
         self._carried = frame.state
         if frame.to in self._links:
             self._goal = frame.to
@@ -504,6 +506,8 @@ class ClientSession:
         """Everything whose time has come. Runs before each event, so that no event finds a session past its lease."""
         out: list[Action] = []
         held, ask = self._held, self._ask
+        if self._ticket is not None and now >= self._ticket.until:
+            self._ticket = None
         if held is not None and now >= held.until:
             self._fall_silent(held.site, now, out)
         if ask is not None and ask.phase != "door" and now >= ask.deadline:

@@ -23,7 +23,7 @@ class TicketError(SessionError):
     """A ticket that admits nobody.
 
     Attributes:
-        reason: Stable CamelCase word: TicketForged, TicketExpired, TicketUsed, TicketForAnother.
+        reason: Stable CamelCase word: TicketForged, TicketUsed, TicketForAnother.
     """
 
     def __init__(self, reason: str, message: str) -> None:

@@ -131,7 +131,8 @@ class SessionServer:
     Args:
         site: This city. boot: random ID of this process start. secret: what the CTIs of this system sign tickets with.
         desk: The rest of the CTI. timing: lease and ping. rate: sign-ins a second at most.
-        now: When the process started. wall: CLOCK_REALTIME at that moment.
+        now: When the process started. wall: CLOCK_REALTIME at that moment, for what is
+            written into tickets; nothing depends on it.
         peers: The other cities of this system, for guests.
         lent: Accounts that may be lent to one of them, as the disk says; None: the disk says nothing.
         keeps: Whether the driver keeps the accounts on its disk before they are lent (`guests.must_keep`).
@@ -496,8 +497,7 @@ class SessionServer:
         if frame.ticket is not None:
             try:
                 ticket = tickets.verify(frame.ticket, self._secret)
-                wall = now + self._wall_offset
-                self._used.check(ticket, account=seat.member.account, instance=conn.instance, site=self.site, wall=wall)
+                self._used.check(ticket, account=seat.member.account, instance=conn.instance, site=self.site)
             except TicketError as e:
                 if self._door(seat) is Door.TICKET_ONLY and not self._was_let_in(conn):
                     out.append(Reply(conn.id, Refused(frame.seq, e.reason, str(e))))
@@ -691,8 +691,8 @@ class SessionServer:
         if seat.session is not None:
             self._end(seat.session, "Replaced", out)
         if session.ticket is not None:
-            self._used.use(session.ticket, now + self._wall_offset)
             since = self.book.since(seat.member.group, seat.member.bucket)[0]
+            self._used.use(session.ticket, since)
             seat.let_in = (conn.instance, since)
             # A move's ticket is older than the map that opens the door; this bucket has been ours all along.
             session.came_home = self._door(seat) is Door.OPEN and session.ticket.revision >= since

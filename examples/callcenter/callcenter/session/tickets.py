@@ -1,7 +1,10 @@
 """Tickets: the releasing CTI's signed word that one client instance may sign in at the other city.
 
 A ticket is `base64url(json).base64url(hmac-sha256)`, signed with the secret that the CTIs of one system share. It is
-bound to account and client instance, valid once, and expires; the CTI that takes it remembers it until then.
+bound to account and client instance, to one city and to the order under which it was written, and valid once.
+
+No two clocks have to agree for it. The CTI that takes it asks whether its order still stands (`SessionServer._decide`
+compares revisions); how old it is, only the client that holds it can tell, by the clock that ran since it came.
 """
 
 import base64
@@ -17,15 +20,23 @@ from callcenter.session.errors import TicketError
 from callcenter.session.messages import CarriedState
 
 TICKET_LIFE: Final = 60.0
-"""Seconds a ticket can be used. Past it the client asks its old city again and gets a new one."""
+"""Seconds for which a client shows a ticket, by its own clock. Past it, it asks its old city again and gets a new one.
 
-CLOCK_SKEW: Final = 5.0
-"""Seconds by which the wall clocks of two cities may differ without making a ticket useless."""
+A city that missed an abort would take the ticket of a device that slept meanwhile, while the agent works on another
+device at the old city.
+"""
+
+MOST_OF_ONE: Final = 16
+"""Used tickets that are remembered of one agent at most. Under one order an agent seldom uses more than one: who has
+been let in needs no other to come in again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What the releasing CTI says. `issued_at` and `expires_at` are CLOCK_REALTIME seconds."""
+    """What the releasing CTI says. `issued_at` and `expires_at` are CLOCK_REALTIME seconds.
+
+    Nobody goes by these two any more: cities' clocks may be hours apart. An older CTI reads them.
+    """
 
     account: str
     instance: str
@@ -81,7 +92,7 @@ def sign(ticket: Ticket, secret: bytes) -> str:
 def verify(text: str, secret: bytes) -> Ticket:
     """Read a ticket and check that it was signed with `secret`.
 
-    Says nothing about expiry, owner or earlier use: `TicketBook.take` does.
+    Says nothing about owner or earlier use: `TicketBook.check` does.
     Raises: TicketError (TicketForged).
     """
     payload_text, dot, mac_text = text.partition(".")
@@ -121,26 +132,26 @@ def _read_kept(found: Any) -> Kept | None:
 
 
 class TicketBook:
-    """The tickets that one CTI has taken, kept until they expire: a ticket admits once."""
+    """The tickets that one CTI has taken: each admits once.
+
+    One is remembered until the order is known to be another than that under which it was taken; the revision refuses it
+    from then on. A process that has just started remembers none, and need not (docs/session-protocol.md, Tickets).
+    """
 
     def __init__(self) -> None:
-        self._used: dict[str, float] = {}
+        self._used: dict[str, tuple[tuple[int, str], ...]] = {}
+        """By account: revision and ID of each, in order of use."""
 
-    def check(self, ticket: Ticket, *, account: str, instance: str, site: str, wall: float) -> None:
-        """Raise TicketError unless `ticket` would admit this client instance at `site` now (`wall`: CLOCK_REALTIME)."""
+    def check(self, ticket: Ticket, *, account: str, instance: str, site: str) -> None:
+        """Raise TicketError unless `ticket` would admit this client instance at `site`, if its order stands."""
         if ticket.account != account or ticket.instance != instance:
             raise TicketError("TicketForAnother", f"the ticket was made for another client than {account}/{instance}")
         if ticket.to != site:
             raise TicketError("TicketForAnother", f"the ticket is for {ticket.to}, this is {site}")
-        if wall > ticket.expires_at + CLOCK_SKEW:
-            raise TicketError("TicketExpired", f"the ticket expired {wall - ticket.expires_at:.0f} s ago")
-        if ticket.id in self._used:
+        if (ticket.revision, ticket.id) in self._used.get(account, ()):
             raise TicketError("TicketUsed", "the ticket was used before")
 
-    def use(self, ticket: Ticket, wall: float) -> None:
-        """Remember that `ticket` has admitted somebody."""
-        self._used[ticket.id] = ticket.expires_at + CLOCK_SKEW
-        # Tickets arrive roughly in the order of their expiry, so the old ones stand in front.
-        for used, expires in list(self._used.items())[:8]:
-            if expires < wall:
-                del self._used[used]
+    def use(self, ticket: Ticket, since: int) -> None:
+        """Remember that `ticket` has admitted somebody. `since`: the revision from which on tickets may do so now."""
+        standing = [used for used in self._used.get(ticket.account, ()) if used[0] >= since]
+        self._used[ticket.account] = (*standing[1 - MOST_OF_ONE :], (ticket.revision, ticket.id))
