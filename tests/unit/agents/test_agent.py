@@ -259,7 +259,7 @@ def test_an_agent_goes_home() -> None:
 def test_a_break_is_a_button_press_at_the_city_where_the_agent_works() -> None:
     world = World().started()
     world.agent.press("break")
-    assert world.wires["east"].all("agent") == [{"t": "agent", "session": "s1", "state": "break"}]
+    assert world.wires["east"].all("agent") == [{"t": "agent", "session": "s1", "state": "break", "then": None}]
 
 
 def test_a_guest_is_written_down_as_one() -> None:

@@ -1,6 +1,7 @@
 """Calls and agents together: who rings, what a call does to an agent, and what a release does to calls."""
 
 from dataclasses import asdict
+from typing import Literal
 
 import pytest
 
@@ -192,14 +193,55 @@ def test_a_second_device_takes_over_agent_and_call(office: Office) -> None:
     assert office.states(0) == ["available"]
 
 
-def test_a_call_of_the_other_citys_ends_on_the_agents_word(office: Office) -> None:
+def carried_call_over(office: Office, then: Literal["available", "break"] | None) -> None:
+    word = AgentButton(office.signed_in(0).session, "available", then)
+    office.apply(office.centre.client_frame(0, word, office.now))
+
+
+@pytest.mark.parametrize("then", [pytest.param(None, id="an-older-client"), "available"])
+def test_a_call_of_the_other_citys_ends_on_the_agents_word(
+    office: Office, then: Literal["available", "break"] | None
+) -> None:
     office.sign_in(0, state="talking")
     office.call("c1")
     assert office.words() == []
-    office.apply(office.centre.client_frame(0, AgentButton(office.signed_in(0).session, "available"), office.now))
+    carried_call_over(office, then)
     assert office.states(0) == ["wrapup"]
     office.later(WRAPUP + 0.1)
     assert office.words() == [("ring", "c1", office.extension(0))]
+
+
+def test_a_break_asked_for_in_a_call_of_the_other_citys_follows_its_wrap_up(office: Office) -> None:
+    office.sign_in(0, state="talking")
+    carried_call_over(office, "break")
+    assert office.states(0) == ["wrapup"]
+    office.call("c1")
+    office.later(WRAPUP + 0.1)
+    assert office.states(0) == ["break"]
+    assert office.words() == []
+
+
+@pytest.mark.parametrize("first", ["softswitch", "client", "wrap-up"])
+@pytest.mark.parametrize("then", ["available", "break"])
+def test_a_call_of_this_city_that_outlived_its_session_is_wrapped_up_whoever_tells_its_end_first(
+    office: Office, first: str, then: Literal["available", "break"]
+) -> None:
+    office.sign_in(0)
+    office.call("c1")
+    office.switch("answered", "c1", ext=office.extension(0))
+    office.leave(0)
+    office.sign_in(0, state="talking")
+    if first == "client":
+        carried_call_over(office, then)
+        assert office.states(0) == ["talking"]
+    office.switch("ended", "c1", ext=office.extension(0))
+    if first == "softswitch":
+        carried_call_over(office, then)
+    assert office.states(0) == ["wrapup"]
+    office.later(WRAPUP + 0.1)
+    if first == "wrap-up":
+        carried_call_over(office, then)
+    assert office.states(0) == [then]
 
 
 def test_agents_on_a_break_stay_on_it_when_they_arrive(office: Office) -> None:

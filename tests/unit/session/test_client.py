@@ -1,5 +1,7 @@
 """The client's end of the session protocol, one rule at a time."""
 
+from typing import Literal
+
 import pytest
 
 from callcenter.session.client import (
@@ -472,8 +474,82 @@ def test_a_call_that_outlives_its_city_keeps_others_away_until_it_ends() -> None
     person.at(4.0)
     assert person.last_sign_in()[1].state == "talking"
     person.grant("west", "w1", "talking")
-    assert person.client.phone(False, 5.0) == [Send("west", AgentButton("w1", "available"))]
+    assert person.client.phone(False, 5.0) == [Send("west", AgentButton("w1", "available", then="available"))]
     assert person.client.phone(False, 5.1) == []
+
+
+@pytest.mark.parametrize("pressed_in", ["east", "between", "west"])
+@pytest.mark.parametrize("changes_mind", [False, True])
+def test_a_break_asked_for_in_a_call_that_outlives_its_city_is_told_with_its_end(
+    pressed_in: str, changes_mind: bool
+) -> None:
+    person = at_work()
+    person.client.phone(True, 2.1)
+    if pressed_in == "east":
+        assert person.client.press("break", 2.2) == [Send("east", AgentButton("s1", "break"))]
+    person.disconnected("east")
+    if pressed_in == "between":
+        person.client.press("break", 2.3)
+    person.at(4.0)
+    assert person.last_sign_in()[1].state == "talking"
+    person.grant("west", "w1", "talking")
+    if pressed_in == "west":
+        assert person.client.press("break", 4.1) == [], "the city would take it for the end of the call"
+    if changes_mind:
+        assert person.client.press("available", 4.2) == []
+    wanted: Literal["available", "break"] = "available" if changes_mind else "break"
+    assert person.client.phone(False, 5.0) == [Send("west", AgentButton("w1", "available", then=wanted))]
+    assert person.client.press("available", 5.1) == [Send("west", AgentButton("w1", "available"))]
+
+
+def test_who_is_released_by_force_in_a_call_has_the_break_after_it() -> None:
+    person = at_work()
+    person.client.phone(True, 2.1)
+    person.client.press("break", 2.2)
+    person.frame("east", Release(None, "s1", "west", "a.ticket", "talking"))
+    person.client.phone(False, 2.3)
+    assert Send("west", AgentButton("w1", "available", then="break")) in person.grant("west", "w1", "talking")
+
+
+@pytest.mark.parametrize(("pressed", "state"), [(None, "wrapup"), ("break", "break"), ("available", None)])
+def test_a_call_that_ends_between_two_cities_is_followed_by_after_call_work(
+    pressed: Literal["available", "break"] | None, state: CarriedState | None
+) -> None:
+    person = at_work()
+    person.client.phone(True, 2.1)
+    person.disconnected("east")
+    person.client.phone(False, 2.5)
+    if pressed is not None:
+        person.client.press(pressed, 2.6)
+    person.at(4.0)
+    assert person.last_sign_in() == ("west", SignIn(2, None, wait=True, state=state))
+
+
+def test_after_call_work_of_a_carried_call_goes_on_in_the_next_city_until_it_is_done() -> None:
+    for done, state in ((False, "wrapup"), (True, None)):
+        person = at_work()
+        person.client.phone(True, 2.1)
+        person.disconnected("east")
+        person.at(4.0)
+        person.grant("west", "w1", "talking")
+        person.client.phone(False, 4.1)
+        if done:
+            person.frame("west", Call("w1", "", "ready"))
+        person.welcome("east")
+        person.disconnected("west")
+        person.at(6.0)
+        assert (person.last_sign_in()[0], person.last_sign_in()[1].state) == ("east", state)
+
+
+def test_a_call_that_ends_after_the_agent_went_home_is_no_after_call_work_of_the_next_day() -> None:
+    person = at_work()
+    person.client.phone(True, 2.1)
+    person.act(person.client.sign_out(2.2))
+    person.client.phone(False, 2.5)
+    person.at(8.0)
+    person.act(person.client.sign_in(8.0))
+    assert person.sign_ins() == ["east", "east"]
+    assert person.last_sign_in()[1].state is None
 
 
 @pytest.mark.parametrize("carried", ["available", "talking"])
@@ -481,7 +557,7 @@ def test_a_call_that_ended_during_the_move_is_told_at_once(carried: CarriedState
     person = at_work()
     person.frame("east", Release(None, "s1", "west", "a.ticket", carried))
     actions = person.grant("west", "w1", carried)
-    told = Send("west", AgentButton("w1", "available"))
+    told = Send("west", AgentButton("w1", "available", then="available"))
     assert (told in actions) is (carried == "talking")
 
 

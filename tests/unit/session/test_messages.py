@@ -44,6 +44,7 @@ FROM_CLIENTS: list[ClientFrame] = [
     Pong('s"1', 3),
     SignOut("s1"),
     AgentButton("s1", "break"),
+    AgentButton("s1", "available", then="break"),
     Other("east", ok=False, since=2.5),
     Moved("s1", "east", 0.02, 1_000_000.5, 1_000_000.52),
     Beat(4),

@@ -141,7 +141,16 @@ class AgentBook:
         if agent.state in ("available", "break", "wrapup"):
             self._set(agent, state, now)
         elif agent.state == "talking" and agent.call is None and state == "available":
-            self._after_call(agent, now)  # a call of the other city's that outlived the session; now it is over
+            self._after_call(agent, now)  # what a client that does not say `then` means by it: see `carried_call_over`
+
+    def carried_call_over(self, account: str, then: Literal["available", "break"], now: float) -> None:
+        """A call that outlived the session in which it began is over. `then`: what the agent wants after wrap-up."""
+        agent = self._agents[account]
+        agent.wants_break = then == "break"
+        if agent.state == "talking" and agent.call is None:
+            self._after_call(agent, now)  # the other city's; of one of ours the softswitch tells, earlier or later
+        elif agent.state == "available" and agent.wants_break:
+            self._set(agent, "break", now)  # the wrap-up went by before this word came
 
     def ring(self, account: str, call: str, now: float) -> None:
         """A call is offered to the agent's phone."""

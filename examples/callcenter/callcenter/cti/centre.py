@@ -247,6 +247,8 @@ class Centre:
                     # Replaced by a session that began in the same moment, the agent is not out at all.
                     if self.server.conn_of(out.member.account) is None:
                         self.agents.signed_out(out.member.account, now)
+                case Button(then=then) if then is not None:
+                    self.agents.carried_call_over(out.member.account, then, now)
                 case Button():
                     self.agents.button(out.member.account, out.state, now)
                 case MoveMade():

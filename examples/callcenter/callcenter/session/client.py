@@ -357,13 +357,17 @@ class ClientSession:
         out = self._due(now)
         self._on_break = state == "break"
         self._wraps_up = False
-        if self._held is not None and self._held.confirmed:
+        # During a call that was brought along it is told with that call's end, for which a CTI would take it.
+        if self._held is not None and self._held.confirmed and not self._carried_call:
             out.append(Send(self._held.site, AgentButton(self._held.session, state)))
         return self._done(now, out)
 
     def phone(self, busy: bool, now: float) -> list[Action]:
         """The phone entered or left a call. Matters when a call outlives the session in which it began."""
         out = self._due(now)
+        signed_in = self._held is not None and self._held.confirmed
+        if self._phone_busy and not busy and self._wanted and not signed_in:
+            self._wraps_up = True  # no city hears of this end, so the next one is told to begin with after-call work
         self._phone_busy = busy
         self._end_carried_call(out)
         return self._done(now, out)
@@ -624,8 +628,9 @@ class ClientSession:
     def _end_carried_call(self, out: list[Action]) -> None:
         if self._carried_call and not self._phone_busy and self._held is not None and self._held.confirmed:
             # The CTI took the agent as Talking on our word, so it needs our word that the call is over.
-            out.append(Send(self._held.site, AgentButton(self._held.session, "available")))
-            self._carried_call = False
+            then: Literal["available", "break"] = "break" if self._on_break else "available"
+            out.append(Send(self._held.site, AgentButton(self._held.session, "available", then)))
+            self._carried_call, self._wraps_up = False, True
 
     def _leave_door(self, out: list[Action]) -> None:
         ask = self._ask

@@ -100,10 +100,11 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """The agent pressed a button."""
+    """The agent pressed a button, or ended a call of another city's and wants `then` when it is wrapped up."""
 
     member: Member
     state: Literal["available", "break"]
+    then: Literal["available", "break"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

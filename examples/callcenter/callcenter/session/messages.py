@@ -88,10 +88,15 @@ class SignOut:
 
 @dataclass(frozen=True, slots=True)
 class AgentButton:
-    """The agent presses a button."""
+    """The agent presses a button, or, with `then`, has ended a call that the client brought along.
+
+    `then` is what the agent wants after the after-call work; `state` is then `available`, which is what a CTI that does
+    not know `then` takes for that call's end.
+    """
 
     session: str
     state: Literal["available", "break"]
+    then: Literal["available", "break"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -414,7 +414,7 @@ class SessionServer:
                     self._end(session, "SignedOut", out)
             case AgentButton():
                 if self._session_on(conn, frame.session, now, out) is not None:
-                    out.append(Button(conn.seat.member, frame.state))
+                    out.append(Button(conn.seat.member, frame.state, frame.then))
             case Moved():
                 self._on_moved(conn, frame, now, out)
             case Other():
