@@ -92,7 +92,8 @@ class Cluster:
         await self._api.close()  # type: ignore[no-untyped-call]
 
     def now(self) -> float:
-        """Seconds since the epoch by the API server's clock, which dates objects and commands; to a second.
+        """Seconds since the epoch by the API server's clock, which dates objects and commands; it never lags by more
+        than a second.
 
         By our own before it has answered once, which may have been set wrong.
         """
@@ -179,11 +180,18 @@ def path_of(resource: Resource, name: str) -> str:
 
 
 def _clock_of(date: str | None, mono: float, known: float | None) -> float | None:
-    """What an answer that came at `mono` says of its server's clock; `known` where it says nothing."""
+    """How far a server's clock is ahead of our monotonic time, after an answer of that date came at `mono`.
+
+    Dates are whole seconds, and answers take their time: each gives a lower bound, of which the highest counts, for it
+    comes to the truth with time. One that is far below it is of a clock that was set back.
+    """
     try:
-        return parsedate_to_datetime(date).timestamp() - mono if date else known
+        found = parsedate_to_datetime(date).timestamp() - mono if date else None
     except ValueError:
+        found = None
+    if found is None or (known is not None and found <= known <= found + 1.0 + REQUEST_TIMEOUT_S):
         return known
+    return found
 
 
 def _metadata(name: str) -> Json:

@@ -17,7 +17,7 @@ from tandem.constants import PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.history_commands import held, resumed
 from tandem.domain.records import HoldRecord, HoldRequestRecord
-from tandem.engine.ports import Delete, Guard, Put, Store, StoreError
+from tandem.engine.ports import Clock, Delete, Guard, Put, Store, StoreError
 from tandem.engine.scribe import Scribe
 from tandem.engine.wakeup import Signal
 from tandem.errors import ConfigError
@@ -60,14 +60,17 @@ class HoldDesk:
     """Carries requests to the store. One task: `run`.
 
     Args:
-        now: Seconds since the epoch, by the clock that dates requests: the API server's.
+        dated: Seconds since the epoch now, by the clock that dates requests: the API server's.
         complain: Told what is wrong with the request on the Site now; empty when nothing is.
     """
 
-    def __init__(self, site: str, store: Store, now: Callable[[], float], complain: Callable[[str], None]) -> None:
+    def __init__(
+        self, site: str, store: Store, clock: Clock, dated: Callable[[], float], complain: Callable[[str], None]
+    ) -> None:
         self._site = site
         self._store = store
-        self._now = now
+        self._clock = clock
+        self._dated = dated
         self._complain = complain
         self._scribe = Scribe(site, f"operator-{secrets.token_hex(6)}")
         self._wanted: HoldRequest | None = None
@@ -92,7 +95,7 @@ class HoldDesk:
                 await self._wake.wait()
                 continue
             try:
-                await self.carry(request, self._now())
+                await self.carry(request, self._dated())
             except StoreError as error:
                 log.warning("%s is not carried out yet: %s", request.action, error)
                 self._wanted = self._wanted or request
@@ -101,7 +104,7 @@ class HoldDesk:
                 self._complain(str(error))
 
     async def carry(self, request: HoldRequest, now: float) -> bool:
-        """Do what is asked, once. False: it had been done before. `now`: seconds since the epoch.
+        """Do what is asked, once. False: it had been done before. `now`: by the clock that dates requests.
 
         Raises: StoreError when it is not known whether it was done; ConfigError when it comes too late.
         """
@@ -124,12 +127,14 @@ class HoldDesk:
             ]
             writes: list[Put | Delete] = [Put(memory, HoldRequestRecord(id=request.id).encode())]
             if request.action == "hold":
-                writes.append(Put(keys.HOLD, HoldRecord(by=request.by, reason=request.reason, since=now).encode()))
+                writes.append(
+                    Put(keys.HOLD, HoldRecord(by=request.by, reason=request.reason, since=self._clock.now()).encode())
+                )
                 told = [held(request.by, request.reason, self._site)]
             else:
                 writes += [Delete(keys.HOLD)] if holding else []
                 told = [resumed(request.by, request.reason, self._site)] if holding else []
-            writes += self._scribe.write(told, at=now, revision=revision)
+            writes += self._scribe.write(told, at=self._clock.now(), revision=revision)
             if (await self._store.txn(guards, writes)).succeeded:
                 log.info("%s by %s: %s", request.action, request.by, request.reason)
                 return True

@@ -59,7 +59,7 @@ class Operator:
         clock = RealClock()
         self.view = Picture(store, clock)
         self.publisher = Publisher(settings.site, self.table, self.view, store)
-        self.hold = HoldDesk(settings.site, store, cluster.now, self._hold_complaint)
+        self.hold = HoldDesk(settings.site, store, clock, cluster.now, self._hold_complaint)
         self.mirror = StatusMirror(settings.site, self.table, self.view, cluster, self.notes)
         self.shifts = ShiftExchange(settings.site, self.table, self.view, store, cluster, self.notes)
         self.drills = DrillCopies(settings.site, self.table, self.view, cluster, self.notes)

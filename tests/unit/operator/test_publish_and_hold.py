@@ -202,7 +202,7 @@ def test_a_hold_acts_once_even_when_the_answer_is_lost(fate: Fate) -> None:
         etcd = MemoryEtcd(VirtualClock())
         store = etcd.client()
         said: list[str] = []
-        desk = HoldDesk("east", store, etcd.clock.now, said.append)
+        desk = HoldDesk("east", store, etcd.clock, etcd.clock.now, said.append)
         task = asyncio.create_task(desk.run())
         store.fates = [fate]
         desk.seen(request().model_dump_json())
@@ -211,7 +211,7 @@ def test_a_hold_acts_once_even_when_the_answer_is_lost(fate: Fate) -> None:
         assert held is not None
         assert HoldRecord.model_validate_json(held.value).by == "ada"
         # Resumed elsewhere; the annotation is still on the Site, and seen again.
-        other = HoldDesk("west", etcd.client(), etcd.clock.now, said.append)
+        other = HoldDesk("west", etcd.client(), etcd.clock, etcd.clock.now, said.append)
         await other.carry(request(id="2", action="resume"), 0.0)
         desk.seen(request().model_dump_json())
         await asyncio.sleep(5)
@@ -232,7 +232,7 @@ def test_a_hold_acts_once_even_when_the_answer_is_lost(fate: Fate) -> None:
 def test_a_request_that_comes_too_late_is_not_followed_but_one_that_was_carried_out_is_no_complaint() -> None:
     async def story() -> None:
         etcd = MemoryEtcd(VirtualClock())
-        desk = HoldDesk("east", etcd.client(), etcd.clock.now, lambda _: None)
+        desk = HoldDesk("east", etcd.client(), etcd.clock, etcd.clock.now, lambda _: None)
         asked = request(at=1000.0)
         with pytest.raises(ConfigError, match="100 s ago"):
             await desk.carry(asked, 1100.0)
