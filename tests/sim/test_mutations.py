@@ -31,7 +31,6 @@ QUICK = (
     "what Shifts may bring takes no room",
     "hold is ignored",
     "nobody is asked",
-    "phones ring for anybody",
     "a newer map ends sessions",
     "no city is ever given up",
     "Shifts go on in an emergency",
@@ -51,7 +50,8 @@ def _quiet() -> Iterator[None]:
 
 def test_each_promise_is_broken_here() -> None:
     broken = {promise for mutation in MUTATIONS if mutation.name in QUICK for promise in mutation.breaks}
-    assert broken == {promise for mutation in MUTATIONS for promise in mutation.breaks}
+    slow = {"CallsOnlyToValidSessions"}  # three quarters of a minute: only `make sim-mutations` looks for it
+    assert broken | slow == {promise for mutation in MUTATIONS for promise in mutation.breaks}
 
 
 # A story that is broken off in the middle leaves its watches to the garbage collector.
