@@ -15,6 +15,7 @@ from tandem.api.site import Scaling, System
 from tandem.constants import BUCKETS, READY_PATIENCE_S
 from tandem.domain.placement import BucketMap
 from tandem.domain.reasons import Reason, Refusal
+from tandem.domain.records import GroupPlan
 from tandem.domain.snapshot import Snapshot
 
 Part = Literal["cti", "softswitch"]
@@ -94,10 +95,10 @@ class Ledger:
         for shift in self._snapshot.unfinished_shifts():
             if shift.record.phase == "AwaitingApproval":
                 continue  # while a person thinks it over, others may need the room
-            owner = f"Shift {shift.name}"
+            if shift.record.phase == "Preparing" and shift.record.reason == Reason.CAPACITY_EXCEEDED:
+                continue  # it has none, and waits for it (`waves.full_target`)
             for plan in shift.record.plan:
-                for encoded in (plan.before, plan.after):
-                    self.reserve(plan.group, plan.system, self.agents_of(plan.group), BucketMap.parse(encoded), owner)
+                self.book(plan, f"Shift {shift.name}")
 
     def forget_plans(self, groups: Set[str]) -> None:
         """Count these groups by where they are, for an emergency: whatever Shifts have asked for them comes later."""
@@ -208,15 +209,28 @@ class Ledger:
                 needs.append(Need(site, system, more, has))
         return tuple(needs)
 
-    def reserve(self, group: str, system: str, agents: int, wanted: BucketMap, owner: str = "") -> None:
-        """Count a group of `agents` where `wanted` has it. `owner`: the Shift or Drill that moves it, for messages."""
+    def reserve(self, group: str, system: str, agents: int, wanted: BucketMap) -> None:
+        """Count a group of `agents` where `wanted` has it."""
         for site, buckets in wanted.touched_shares.items():
-            load = agents_in(buckets, agents)
-            self._raise(site, system, group, load)
-            if owner:
-                report = self._snapshot.group_report(site, system, group)
-                if load > (report.signed_in if report else 0):
-                    self._owners[(site, system)][group] = owner
+            self._raise(site, system, group, agents_in(buckets, agents))
+
+    def book(self, plan: GroupPlan, owner: str) -> None:
+        """Count a group where a plan takes it, and where it may have to return to.
+
+        Args:
+            owner: The Shift or Drill that does so, like `Shift callcenter/x`; for messages.
+        """
+        before, after = BucketMap.parse(plan.before), BucketMap.parse(plan.after)
+        for wanted in (before, after):
+            self.reserve(plan.group, plan.system, self.agents_of(plan.group), wanted)
+        self.owned(plan.group, plan.system, before, after, owner)
+
+    def owned(self, group: str, system: str, before: BucketMap, after: BucketMap, owner: str) -> None:
+        """Note who brings a group to where it has more of its buckets afterwards."""
+        had = before.touched_shares
+        for site, buckets in after.touched_shares.items():
+            if buckets > had.get(site, 0):
+                self._owners[(site, system)][group] = owner
 
     def owners(self, site: str, system: str) -> str:
         """The Shifts and Drills that have room there for agents to come, as a list for people; empty: none has."""
@@ -237,7 +251,8 @@ def no_capacity(site: str, system: str, needs: int, has: int, not_ready: str = "
         owners: Who has reserved room there (`Ledger.owners`).
         not_ready: Why it carries less than it declares for the moment (`Ledger.not_ready`); empty when it does not.
     """
-    beyond = f", for {-has} more than it carries are there already" if has < 0 else ""
+    there = "are there or on their way" if owners else "are there already"
+    beyond = f", for {-has} more than it carries {there}" if has < 0 else ""
     beyond += f": {not_ready}" if not_ready else ""
     beyond += f", beside what {owners} will bring there" if owners else ""
     message = (

@@ -216,7 +216,8 @@ def reserve_home(ledger: Ledger, snapshot: Snapshot) -> None:
             placed = snapshot.placements.get(group)
             if placed is not None:
                 home = BucketMap.parse(entry.record.run.before[group])
-                ledger.reserve(group, placed.record.system, ledger.agents_of(group), home, f"Drill {entry.name}")
+                ledger.reserve(group, placed.record.system, ledger.agents_of(group), home)
+                ledger.owned(group, placed.record.system, placed.map, home, f"Drill {entry.name}")
 
 
 def figures(snapshot: Snapshot, leg: DrillLegRecord) -> DrillLegRecord:

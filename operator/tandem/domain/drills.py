@@ -357,9 +357,7 @@ def _come_back(turn: DrillTurn) -> None:
                 _judge(turn, found.message)
             return
         _kept(turn, found.reason)
-        # In quarantine for another system: that ends, and its agents work where they are. People may want them earlier.
-        given_up = found.reason is not Reason.QUARANTINED or run.outcome is not None
-        if given_up and turn.known_for("waiting_since") > PREPARE_PATIENCE_S:
+        if not _may_wait(turn, found) and turn.known_for("waiting_since") > PREPARE_PATIENCE_S:
             outcome: Outcome = "CapacityCheckFailed" if found.reason is Reason.CAPACITY_EXCEEDED else "Failed"
             turn.finish(
                 outcome, found.reason, f"gave up to come back after {PREPARE_PATIENCE_S:.0f} s: {found.message}"
@@ -487,6 +485,12 @@ def _abort(turn: DrillTurn, shift: ShiftEntry) -> None:
 def _sites(run: DrillRunRecord) -> set[str]:
     homes = {site for encoded in run.before.values() for site in BucketMap.parse(encoded).end_shares}
     return homes | set(run.goals)
+
+
+def _may_wait(turn: DrillTurn, refusal: Refusal) -> bool:
+    """A quarantine ends within minutes, and until then its agents work where they are. People may want them earlier."""
+    over = not any(failing(turn.snapshot, site) for site in _sites(turn.run))
+    return refusal.reason is Reason.QUARANTINED and over and turn.run.outcome is None
 
 
 def _fails_its_groups(snapshot: Snapshot, site: str, run: DrillRunRecord) -> bool:

@@ -93,6 +93,8 @@ class _Batch:
 
     writes: dict[str, Record | None] = field(default_factory=dict)
     premises: dict[Premise, None] = field(default_factory=dict)
+    systems: list[str] = field(default_factory=list)
+    """Those that its premises prove lost, where it concerns no single group."""
     rescues: list[Rescue] = field(default_factory=list)
 
     def has_room(self, writes: Mapping[str, Record | None], premises: list[Premise]) -> bool:
@@ -121,6 +123,7 @@ class _Failover:
         before = self._entry.record if self._entry else FailoverRecord()
         self._record = _widened(before, lost) if before.state == "Active" else _next(before, lost, now)
         self._new = self._record != before
+        self._known = before.systems if before.number == self._record.number else ()
         self._cause = cause_of(site, self._record.number)
         self._refused: dict[str, Refusal] = {}  # group -> why nobody of it can be moved now
         self._ends: dict[str, ShiftRecord] = {}  # Shift -> how it ends here; each of its groups asks
@@ -231,15 +234,19 @@ class _Failover:
     def _proven_batch(self, systems: Iterable[str], *, first: bool = True) -> _Batch:
         """The same for what concerns no single group: with the words that the loss of these systems rests on.
 
-        As many as may be: a city with many systems has more of them than a transaction holds. One lost system is enough
-        for a city to count as lost.
+        As many systems as its words have room for: a city with many has more of them than a transaction holds. The
+        record names these, and the others with a later turn.
         """
         batch = self._empty_batch(first=first)
-        for number, system in enumerate(systems):
+        for number, system in enumerate(sorted(systems, key=lambda system: system in self._known)):
             joined = batch.premises | dict.fromkeys(_words(self._lost[system]))
             if number and len(joined) > _MOST_PROOF:
                 break
             batch.premises = joined
+            batch.systems.append(system)
+        if batch.writes:
+            named = tuple(sorted({*self._known, *batch.systems}))
+            batch.writes = {keys.failover(self._site): self._record.model_copy(update={"systems": named})}
         return batch
 
     def _finish(self, found: Rescue) -> None:
@@ -311,9 +318,8 @@ class _Failover:
         Their groups wait for a person, or for room: when the city is back the next wave would start by itself. Before
         the failover's own record, which says that this was done; a Shift that begins later is a person's answer to it.
         """
-        before = self._entry.record if self._entry else FailoverRecord()
-        known = before.systems if before.number == self._record.number else ()
-        fresh = {(self._site, system) for system in self._record.systems if system not in known}
+        proven = self._proven_batch(self._lost)
+        fresh = {(self._site, system) for system in proven.systems if system not in self._known}
         rescued = {found.group for found in rescues}
         others = [
             shift
@@ -324,7 +330,7 @@ class _Failover:
             and not any(plan.group in rescued for plan in shift.record.plan)
             and any((site, plan.system) in fresh for plan in shift.record.plan for site in plan.sources + plan.targets)
         ]
-        premises = tuple(self._proven_batch(self._lost).premises)
+        premises = tuple(proven.premises)
         at_once = max(TXN_OPERATIONS - 1 - len(premises), 1)  # beside the premise of the coordinator's reign
         for start in range(0, len(others), at_once):
             part = others[start : start + at_once]

@@ -307,17 +307,23 @@ def _no_room(ledger: Ledger, need: Need) -> Refusal:
 
 def _refuse(draft: Draft, name: str, group: Published[AgentGroupSpec], refusal: Refusal, now: Instant) -> None:
     """Consume the order as refused; what waiting can cure is waited for, up to the patience."""
-    waited = now.mono - group.since
-    patience = _patience(draft.snapshot, name, refusal)
+    since = _waits_since(draft.snapshot, name, group)
+    waited, patience = now.mono - since, _patience(draft.snapshot, name, refusal)
     if refusal.temporary and waited < patience:
-        draft.wake(group.since + patience + 0.001)
+        draft.wake(since + patience + 0.001)
         draft.note(_subject(name), refusal.reason, refusal.message)
         return
     if refusal.temporary:
-        message = f"{refusal.message}. The order waited {patience:.0f} s and has lapsed"
+        message = f"{refusal.message}. The order waited {waited:.0f} s and has lapsed"
         refusal = Refusal(refusal.reason, message)
     again = "set the annotation tandem.dev/order-id to a new value to try the same order again"
     _consume(draft, name, group, "Refused", Refusal(refusal.reason, f"{refusal.message}; {again}"))
+
+
+def _waits_since(snapshot: Snapshot, name: str, group: Published[AgentGroupSpec]) -> float:
+    """Since when it has waited for what it waits for now: not while agents of the order before it were arriving."""
+    placed = snapshot.placements.get(name)
+    return max(group.since, placed.seen_at) if placed is not None and placed.record.cause == "Order" else group.since
 
 
 def _patience(snapshot: Snapshot, name: str, refusal: Refusal) -> float:

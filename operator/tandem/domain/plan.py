@@ -140,8 +140,7 @@ def make_plan(
 def reserve(ledger: Ledger, plan: Plan, owner: str) -> None:
     """Count an accepted plan, for those that follow in the same decision. `owner`: like `Shift callcenter/x`."""
     for group in plan.groups:
-        after = BucketMap.parse(group.after)
-        ledger.reserve(group.group, group.system, ledger.agents_of(group.group), after, owner)
+        ledger.book(group, owner)
 
 
 # -- what speaks against a move; the first refusal is reported

@@ -41,5 +41,5 @@ def lost_with(snapshot: Snapshot, home: str) -> str:
 def _too_few_or_too_many(known: int, voters: int) -> str:
     """What is wrong where every member that an engine has as its own takes part."""
     if known < voters:
-        return "no engine has the others as its own: `etcdctl member list` names them; remove what is no more"
+        return "no engine has the others as its own: `etcdctl member list` names them; remove those that run no more"
     return "add a member at one more location"

@@ -20,15 +20,18 @@ def matches(selector: Selector, name: str, group: Published[AgentGroupSpec], pla
     """Whether every field given matches.
 
     Of a group whose copies have differed for as long as this engine knows it there is no spec: whatever may match,
-    does, so that nobody is left behind without a word (`wishes_of` waits until its copies agree).
+    does, so that nobody is left behind without a word (`wishes_of` waits until its copies agree). Of one that is
+    invalid, region and skill group are not known either; it must not stop those who ask for theirs.
     """
     if selector.names and name.rpartition("/")[2] not in selector.names:
         return False
     if selector.site is not None and (placed is None or selector.site not in placed.map.end_shares):
         return False
     if group.spec is None:
-        if placed is None:
+        if placed is None or selector.names:
             return bool(selector.names)
+        if group.invalid is not None and (selector.region or selector.skill_group or selector.labels):
+            return False
         return selector.system in (None, placed.record.system)
     wanted = (
         (selector.system, group.spec.system),
@@ -53,7 +56,8 @@ def wishes_of(snapshot: Snapshot, namespace: str, record: ShiftRecord) -> Sequen
         if not name.startswith(f"{namespace}/") or not matches(selector, name, group, placed):
             continue
         if group.invalid is not None:
-            return Refusal(group.invalid.reason, f"AgentGroup {name}: {group.invalid.message}")
+            message = f"AgentGroup {name}: {group.invalid.message}"
+            return Refusal(group.invalid.reason, message, temporary=group.spec is None and not selector.names)
         if not group.consistent or group.spec is None:
             return Refusal(Reason.SPEC_NOT_CONSISTENT, f"AgentGroup {group.message}", temporary=True)
         if placed is None:

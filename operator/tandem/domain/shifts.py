@@ -21,7 +21,6 @@ from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.gates import first_closed
 from tandem.domain.pace import planned_agents
-from tandem.domain.placement import BucketMap
 from tandem.domain.plan import conflict_refusal, reserve
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import Record
@@ -41,6 +40,7 @@ from tandem.domain.waves import (
     start_wave,
     staying_now,
     still_staying,
+    takes_room,
     to_start,
     wave_text,
 )
@@ -95,7 +95,7 @@ def pending(turn: Turn) -> None:
         return  # The plan rests on what comes of that, which the next decision knows.
     plan = plan_shift(turn.snapshot, turn.ledger, turn.draft.busy, turn.entry.name, record)
     if not isinstance(plan, Refusal):
-        if record.spec.approval == "Auto" or record.spec.approved:
+        if not record.spec.dry_run and (record.spec.approval == "Auto" or record.spec.approved):
             reserve(turn.ledger, plan, turn.subject)
         turn.become(Reason.PLANNED, plan.text[0], phase="Planned", **plan.of_record)
     elif plan.reason == Reason.NOTHING_TO_MOVE:
@@ -149,10 +149,6 @@ def awaiting_approval(turn: Turn) -> None:
         if refusal is not None:
             turn.become(refusal.reason, refusal.message, phase="Failed")
         else:
-            # Its room is its own from here on, and in this very turn.
-            for plan in turn.record.plan:
-                after, agents = BucketMap.parse(plan.after), turn.ledger.agents_of(plan.group)
-                turn.ledger.reserve(plan.group, plan.system, agents, after, turn.subject)
             turn.become(Reason.PREPARING, f"approved by {spec.approved_by or 'a person'}", phase="Preparing")
 
 
@@ -168,7 +164,7 @@ def preparing(turn: Turn) -> None:
     # Its room was counted when it was planned, which may be long ago: it may have waited for a person.
     refusal = (
         may_start(turn)
-        or full_target(turn)
+        or takes_room(turn)
         or missing_replicas(turn)  # before the test, which is to tell what they bear
         or untested(turn.snapshot, turn.entry.name, targets_of(turn.record))
         or alarmed(turn.snapshot, turn.entry, turn.record)

@@ -11,7 +11,7 @@ from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Premise
 from tandem.domain.outlook import longest_s
 from tandem.domain.pace import needed_s, pace_now, planned_agents, split
-from tandem.domain.placement import BucketMap, Slot
+from tandem.domain.placement import Slot
 from tandem.domain.plan import hold_refusal, inconsistent_refusal, maintenance_refusal, unusable_target
 from tandem.domain.quarantine import quarantined
 from tandem.domain.reasons import Reason, Refusal
@@ -139,7 +139,7 @@ def announced_maintenance(turn: Turn) -> Refusal | None:
 def full_target(turn: Turn) -> Refusal | None:
     """What forbids a Shift to begin: a target that would have more agents than it carries, this Shift's included.
 
-    Of Shifts that have not begun only those made before it count, or two would wait for each other.
+    Of Shifts that have not begun only those made (or approved) before it count, or two would wait for each other.
     """
     ledger = _without_later_shifts(turn)
     for site, system in sorted(_targets(turn)):
@@ -153,6 +153,14 @@ def full_target(turn: Turn) -> Refusal | None:
     return None
 
 
+def takes_room(turn: Turn) -> Refusal | None:
+    """The same of one that is about to begin: the room that it finds is its own from here on, in this very turn."""
+    refusal = full_target(turn)
+    if refusal is None:
+        _book(turn, turn.ledger)
+    return refusal
+
+
 def missing_replicas(turn: Turn) -> Refusal | None:
     """What forbids a Shift to begin: replicas for its agents that are not Ready, later Shifts' left out."""
     waited = turn.in_phase_for
@@ -163,26 +171,35 @@ def missing_replicas(turn: Turn) -> Refusal | None:
 
 def _without_later_shifts(turn: Turn) -> Ledger:
     """Loads with this Shift's own plan, and without those of Shifts made later that have not begun."""
-    later = _groups_of_later_shifts(turn)
-    if not later or any(key.startswith(keys.PLACEMENTS) for key in turn.draft.written):
-        return turn.ledger
-    ledger = Ledger(turn.snapshot)
-    ledger.forget_plans(later)
-    for plan in turn.record.plan:  # which may have been made in this very turn
-        ledger.reserve(plan.group, plan.system, ledger.agents_of(plan.group), BucketMap.parse(plan.after))
+    written = turn.draft.written
+    ledger = turn.ledger.copy()
+    # One that an emergency moves in this very turn has its room by that.
+    ledger.forget_plans({group for group in _groups_of_later_shifts(turn) if keys.placement(group) not in written})
+    _book(turn, ledger)
     return ledger
+
+
+def _book(turn: Turn, ledger: Ledger) -> None:
+    """Its own room: until it has found it, or where it is planned in this very turn, nobody has counted it."""
+    for plan in turn.record.plan:
+        ledger.book(plan, turn.subject)
 
 
 def _groups_of_later_shifts(turn: Turn) -> set[str]:
     own = {plan.group for plan in turn.record.plan}
-    place = (turn.record.created_at, turn.entry.name)
+    place = _asked_at(turn.record), turn.entry.name
     return {
         plan.group
         for shift in turn.snapshot.unfinished_shifts()
-        if not shift.record.wave and (shift.record.created_at, shift.name) > place
+        if not shift.record.wave and (_asked_at(shift.record), shift.name) > place
         for plan in shift.record.plan
         if plan.group not in own
     }
+
+
+def _asked_at(record: ShiftRecord) -> float:
+    """Since when it asks for its room: one that waits for a person asks for none."""
+    return record.approved_at or record.created_at
 
 
 def staying_now(turn: Turn) -> Staying | None:
@@ -217,14 +234,19 @@ def still_staying(turn: Turn) -> Staying:
         begun = [wave_moves(plan, wave) for wave in range(1, turn.record.wave + 1)]
         slots = placed.map.slots
         leaving = {bucket: slot for moves in begun for bucket, slot in moves.items() if slots[bucket] == slot}
-        sites = {slot.site for slot in leaving.values()}
-        reports = [turn.snapshot.group_report(site, plan.system, plan.group) for site in sorted(sites)]
-        known = [report for report in reports if report is not None]
-        count = sum(report.buckets.get(str(bucket), 0) for report in known for bucket in leaving)
+        sites = sorted({slot.site for slot in leaving.values()})
+        reports = {site: turn.snapshot.group_report(site, plan.system, plan.group) for site in sites}
+        known = {site: report for site, report in reports.items() if report is not None}
+        count = sum(
+            report.buckets.get(str(bucket), 0)
+            for site, report in known.items()
+            for bucket, slot in leaving.items()
+            if slot.site == site
+        )
         if len(known) < len(reports):  # as many as were last known; they are in their calls all the same
             count = max(count, turn.record.staying.get(plan.group, 0))
             accounts.update(turn.record.accounts_staying)
         if count:
             by_group[plan.group] = count
-            accounts.update(*(report.staying for report in known))
+            accounts.update(*(report.staying for report in known.values()))
     return Staying(by_group, tuple(sorted(accounts)[:MOST_ACCOUNTS_NAMED]))

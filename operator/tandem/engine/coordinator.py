@@ -99,7 +99,7 @@ class Coordinator:
                 if not await self._commit(batch, snapshot):
                     refused = True
                     # Without the record of a failover its other transactions would leave a city without a quarantine.
-                    if not alone or any(key.startswith(keys.FAILOVERS) for commit in batch for key in commit.writes):
+                    if not alone or _writes_a_failover(batch):
                         break
             if refused:
                 self._conflicts += 1
@@ -135,7 +135,7 @@ class Coordinator:
             # Too large, say. The others are carried out, and this one is decided again with the next turn.
             log.exception("a defect of Tandem, please report it: not committed: %s", _sentences(batch))
             self.figures.defects += 1
-            return True
+            return not _writes_a_failover(batch)
         self.figures.commit_seconds.append(self._clock.monotonic() - started)
         if not result.succeeded:
             self.figures.refused += 1
@@ -172,6 +172,10 @@ class Coordinator:
                 level = logging.ERROR if note.reason is Reason.DEFECT else logging.INFO
                 log.log(level, "nothing done for %s: %s: %s", note.subject, note.reason, note.sentence)
         self.figures.notes = notes
+
+
+def _writes_a_failover(batch: Iterable[Commit]) -> bool:
+    return any(key.startswith(keys.FAILOVERS) for commit in batch for key in commit.writes)
 
 
 def _sentences(batch: Iterable[Commit]) -> str:

@@ -97,7 +97,7 @@ class Cluster:
 
         By our own before it has answered once, which may have been set wrong.
         """
-        return time.time() if self._ahead is None else time.monotonic() + self._ahead
+        return time.time() if self._ahead is None else _uptime() + self._ahead
 
     # -- anything
 
@@ -165,7 +165,7 @@ class Cluster:
         except (aiohttp.ClientError, OSError) as error:
             raise ApiError(f"the Kubernetes API cannot be reached: {error}") from error
         date = answer.getheader("Date")  # type: ignore[no-untyped-call]
-        self._ahead = _clock_of(date, time.monotonic(), self._ahead)
+        self._ahead = _clock_of(date, _uptime(), self._ahead)
         if not 200 <= answer.status < 300:
             raise _api_error(answer.status, data.decode(errors="replace"))
         parsed: Json = json.loads(data)
@@ -177,6 +177,11 @@ def path_of(resource: Resource, name: str) -> str:
     namespace, _, short = name.rpartition("/")
     place = f"namespaces/{namespace}/" if resource.namespaced else ""
     return f"/apis/{GROUP}/{VERSION}/{place}{resource.plural}/{short}"
+
+
+def _uptime() -> float:
+    """Our monotonic time, which goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _clock_of(date: str | None, mono: float, known: float | None) -> float | None:

@@ -824,18 +824,22 @@ def test_an_emergency_of_another_system_leaves_it_there_and_it_comes_home_after_
     assert world.placement() == {"east": "0-99"}
 
 
-def test_who_wants_it_home_from_a_quarantine_gets_an_end_instead() -> None:
+@pytest.mark.parametrize(("wanted_home", "outcome"), [(True, "Interrupted"), (False, "Failed")])
+def test_it_does_not_wait_for_ever_for_a_city_that_goes_on_failing(wanted_home: bool, outcome: str) -> None:
     world = DrillWorld(systems=("hotel", "flight"))
     world.group({"east": 50, "west": 50}, name="callcenter/flight", system="flight")
     world.settle()
     world.holding()
     flight_fails(world, "east")
-    world.command("abort", number="2")
+    if wanted_home:
+        world.command("abort", number="2")
+    else:
+        world.advance(HOLD_S)
     world.settle()
-    assert world.state.phase == "Holding"
+    assert (world.state.phase, world.state.reason) == ("Holding", Reason.QUARANTINED)
     world.advance(PREPARE_PATIENCE_S + 1)
     world.settle()
-    assert world.outcome()[0] == "Interrupted"
+    assert world.outcome()[0] == outcome
     assert "gave up to come back" in world.last.message
 
 

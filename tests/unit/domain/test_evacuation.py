@@ -6,7 +6,7 @@ from tandem.domain import keys
 from tandem.domain.placement import Slot
 from tandem.domain.reasons import Reason
 from tests.unit.domain.test_failover import three_cities
-from tests.unit.domain.world import GROUP, World, site_spec
+from tests.unit.domain.world import GROUP, World, group_spec, site_spec
 
 LATER = "callcenter/hotel-south-support"
 ELSEWHERE = "callcenter/hotel-west-sales"
@@ -117,6 +117,29 @@ def test_a_group_whose_copies_have_always_differed_for_this_engine_is_waited_for
     world.group({"east": 100}, name=LATER, sites=CITIES, priority=100, agents=120)
     world.settle()
     assert LATER in {plan.group for plan in world.shift_record().plan}
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"selector": {"region": "north"}, "to": "west"}, Reason.WAVE_STARTED),
+        ({"selector": {"names": [GROUP.rpartition("/")[2]]}, "to": "west"}, Reason.WAVE_STARTED),
+        ({"evacuate": "east"}, Reason.INVALID_SPEC),
+    ],
+)
+def test_an_invalid_group_of_which_nothing_is_known_stops_nobody_who_asks_for_a_region(
+    spec: dict[str, object], reason: Reason
+) -> None:
+    world = a_city_to_leave()
+    wrong = group_spec({"east": 100}) | {"failover": "Assisted", "region": "south"}
+    world.publish(keys.AGENT_GROUP, LATER, wrong)
+    world.read_anew()
+    assert world.snapshot.groups[LATER].spec is None
+    world.shift(**spec)
+    world.settle()
+    record = world.shift_record()
+    assert record.reason == reason
+    assert record.phase == ("Pending" if reason is Reason.INVALID_SPEC else "Moving"), "mended, it goes on"
 
 
 def test_a_group_of_another_system_or_elsewhere_whose_copies_differ_is_not_waited_for() -> None:

@@ -188,6 +188,26 @@ def test_a_second_order_to_a_third_city_waits_for_the_calls_of_the_first_and_the
     assert world.placement() == {"west>north": "0-99"}
 
 
+def test_once_they_have_arrived_it_has_its_minute_for_whatever_else_there_is() -> None:
+    world = on_the_way_to_a_city_nobody_wants_any_more()
+    world.advance(10 * PATIENCE_S)
+    world.settle()
+    for observer in ("east", "west", "witness", "north"):
+        world.observe(observer, "north", "hotel", "cti", passes=False, firm=False)
+    world.sessions("west", GROUP, dict.fromkeys(range(100), 1))
+    world.sessions("east", GROUP, {})
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+    world.advance(PATIENCE_S - 1)
+    world.settle()
+    assert world.reasons() == [Reason.TARGET_NOT_USABLE]
+    world.advance(2)
+    world.settle()
+    order = world.snapshot.orders[GROUP].record
+    assert (order.outcome, order.reason) == ("Refused", Reason.TARGET_NOT_USABLE)
+    assert f"The order waited {PATIENCE_S + 1:.0f} s and has lapsed" in order.message
+
+
 def test_it_does_not_wait_for_longer_than_calls_may_last() -> None:
     world = on_the_way_to_a_city_nobody_wants_any_more()
     world.advance(40 * 60.0)

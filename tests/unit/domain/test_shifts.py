@@ -17,6 +17,7 @@ from tandem.constants import (
 from tandem.domain import decide, keys
 from tandem.domain.reasons import Reason
 from tandem.domain.records import ShiftRecord
+from tests.unit.domain.drill_world import DrillWorld
 from tests.unit.domain.test_failover import three_cities
 from tests.unit.domain.world import GROUP, World, site_spec
 
@@ -347,6 +348,85 @@ def test_one_that_waits_for_approval_keeps_no_room_and_does_not_begin_when_it_is
     record = world.shift_record()
     assert (record.phase, record.reason) == ("Preparing", Reason.CAPACITY_EXCEEDED)
     assert world.placement() == {"east": "0-99"}
+
+
+def test_the_room_of_a_drills_way_home_is_nobody_elses_although_a_younger_shift_waits() -> None:
+    """The room of those who are away is asked for again once a Shift is approved, whoever else waits for what."""
+    for others in (False, True):
+        world = DrillWorld(capacity=150)
+        world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=1500))
+        world.group({"west": 100}, name="callcenter/b", agents=100)
+        world.group({"west": 100}, name="callcenter/c", agents=10)
+        world.settle()
+        world.holding()
+        world.shift(selector={"names": ["b"]}, to="east", approval="Manual")
+        world.advance(1)
+        if others:
+            world.shift("callcenter/s2", selector={"names": ["c"]}, to="east", approval="Manual")
+        world.settle()
+        if world.shift_record().phase == "AwaitingApproval":
+            world.change_shift(approved=True, approved_by="ada")
+            world.settle()
+        assert world.shift_record().reason == Reason.CAPACITY_EXCEEDED, others
+        assert world.placement("callcenter/b") == {"west": "0-99"}
+
+
+def test_who_was_approved_first_has_its_room_first() -> None:
+    world = room_for_one(approval="Manual", pace=1)
+    started = world.shift_record("callcenter/s2")
+    assert started.phase == "Moving"
+    world.put(keys.shift("callcenter/s2"), started.model_copy(update={"phase": "Preparing", "wave": 0}))
+    world.put(keys.placement("callcenter/b"), world.record("callcenter/b").model_copy(update={"map": {"east": "0-99"}}))
+    world.hold()
+    world.advance(1)
+    world.change_shift(approved=True, approved_by="ada")
+    record = world.shift_record().model_copy(update={"approved_at": world.mono})
+    world.put(keys.shift("callcenter/s1"), record)
+    world.settle()
+    world.delete(keys.HOLD)
+    world.settle()
+    assert world.shift_record("callcenter/s2").phase == "Moving"
+    assert world.shift_record().reason == Reason.CAPACITY_EXCEEDED
+
+
+def test_one_that_waits_for_room_keeps_none_from_those_that_fit() -> None:
+    world = room_for_one(approval="Manual")
+    world.change_shift(approved=True, approved_by="ada")
+    world.group({"east": 100}, name="callcenter/c", agents=20)
+    world.settle()
+    assert world.shift_record().reason == Reason.CAPACITY_EXCEEDED
+    world.shift("callcenter/s3", selector={"names": ["c"]}, to="west")
+    world.settle()
+    assert world.shift_record("callcenter/s3").phase == "Moving"
+
+
+def test_a_dry_run_takes_no_room() -> None:
+    world = room_for_one(dryRun=True)
+    assert world.shift_record("callcenter/s2").phase == "Moving"
+    world = World()
+    world.group({"east": 100}, agents=70)
+    world.group({"east": 100}, name="callcenter/b", agents=70)
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=100))
+    world.settle()
+    world.shift("callcenter/a", selector={"names": [GROUP.rpartition("/")[2]]}, to="west", dryRun=True)
+    world.shift("callcenter/b", selector={"names": ["b"]}, to="west")
+    world.settle()
+    assert world.shift_record("callcenter/b").phase == "Moving"
+
+
+def test_a_guest_at_another_city_that_is_left_is_nobody_who_stays() -> None:
+    world = three_cities()
+    world.put(keys.placement(GROUP), world.record().model_copy(update={"map": {"east": "0-49", "west": "50-99"}}))
+    drain = {"maxTalk": "10s", "maxWrapUp": "5s"}
+    world.shift(selector={"system": "hotel"}, to="north", drain=drain)
+    world.settle()
+    world.advance(15.0 + STAY_GRACE_S)
+    # Of bucket 1 one is in a call at east, and one is a guest at west.
+    world.sessions("north", GROUP, dict.fromkeys((0, *range(2, 100)), 1))
+    world.sessions("west", GROUP, {1: 1})
+    world.sessions("east", GROUP, {1: 1}, staying=("agent0001",))
+    world.settle()
+    assert world.shift_record().staying == {GROUP: 1}
 
 
 def test_who_finds_no_room_is_told_which_shift_has_it() -> None:

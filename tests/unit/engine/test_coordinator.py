@@ -149,6 +149,27 @@ def test_when_a_failovers_record_is_refused_none_of_its_other_transactions_is_se
     run_virtual(story())
 
 
+def test_when_a_failovers_record_cannot_even_be_sent_none_of_its_other_transactions_is() -> None:
+    async def story() -> None:
+        cities = Cities()
+        await cities.start()
+        cities.group({"east": 100})
+        await cities.until(lambda: cities.placement() == {"east": "0-99"})
+        coordinator = cities.engines["witness"].coordinator
+        coordinator._conflicts = 1  # each goes alone
+        premises = tuple(Premise(f"/tandem/v1/{number}", mod_revision=0) for number in range(200))
+        record = FailoverRecord(number=1, state="Active")
+        opening = Commit("Site east", Reason.FAILED_OVER, "too large", premises, {keys.failover("east"): record})
+        rest = Commit("Site east", Reason.FAILED_OVER, "the rest", (), {keys.placement(GROUP): None})
+        with mock.patch("tandem.engine.coordinator.decide", return_value=Decision(commits=(opening, rest))):
+            await coordinator._turn()
+        assert coordinator.figures.defects == 1
+        assert cities.placement() == {"east": "0-99"}
+        await cities.stop()
+
+    run_virtual(story())
+
+
 async def _nothing() -> None:
     await asyncio.sleep(0.1)
 
