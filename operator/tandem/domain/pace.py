@@ -65,13 +65,9 @@ def split(pace: float, leaving: Sequence[Leaving]) -> dict[str, GroupPace]:
     for system in {one.system: None for one in leaving}:
         groups = [one for one in leaving if one.system == system]
         ctis = {site for one in groups for site in one.sites}
+        parts, share = [groups], len(ctis)
         if all(len(one.sites) <= 1 for one in groups):
-            parts = [
-                [one for one in groups if tuple(one.sites) == home] for home in {tuple(one.sites) for one in groups}
-            ]
-            share = 1
-        else:
-            parts, share = [groups], len(ctis)
+            parts, share = [[one for one in groups if site in one.sites] for site in sorted(ctis)], 1
         for part in parts:
             weight = sum(weights[one.group] for one in part)
             together = pace * weight / whole / share

@@ -191,7 +191,9 @@ def _groups_of_later_shifts(turn: Turn) -> set[str]:
     return {
         plan.group
         for shift in turn.snapshot.unfinished_shifts()
-        if not shift.record.wave and (_asked_at(shift.record), shift.name) > place
+        if not shift.record.wave
+        and shift.record.phase != "AwaitingApproval"  # which has none; a Drill may have its groups
+        and (_asked_at(shift.record), shift.name) > place
         for plan in shift.record.plan
         if plan.group not in own
     }

@@ -16,7 +16,7 @@ from tandem.constants import (
 )
 from tandem.domain import decide, keys
 from tandem.domain.reasons import Reason
-from tandem.domain.records import ShiftRecord
+from tandem.domain.records import GroupPlan, ShiftRecord
 from tests.unit.domain.drill_world import DrillWorld
 from tests.unit.domain.test_failover import three_cities
 from tests.unit.domain.world import GROUP, World, site_spec
@@ -350,25 +350,38 @@ def test_one_that_waits_for_approval_keeps_no_room_and_does_not_begin_when_it_is
     assert world.placement() == {"east": "0-99"}
 
 
-def test_the_room_of_a_drills_way_home_is_nobody_elses_although_a_younger_shift_waits() -> None:
-    """The room of those who are away is asked for again once a Shift is approved, whoever else waits for what."""
-    for others in (False, True):
-        world = DrillWorld(capacity=150)
-        world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=1500))
-        world.group({"west": 100}, name="callcenter/b", agents=100)
-        world.group({"west": 100}, name="callcenter/c", agents=10)
+@pytest.mark.parametrize("others", ["nobody", "another-group", "the-drills-own-group"])
+def test_the_room_of_a_drills_way_home_is_nobody_elses_whoever_else_waits(others: str) -> None:
+    """It is asked for again once a Shift is approved; what waits for a person beside it changes nothing."""
+    world = DrillWorld(capacity=150)
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=1500))
+    world.group({"west": 100}, name="callcenter/b", agents=100)
+    world.group({"west": 100}, name="callcenter/c", agents=10)
+    world.settle()
+    if others == "the-drills-own-group":
+        world.shift("callcenter/s2", selector={"names": [GROUP.rpartition("/")[2]]}, to="west", approval="Manual")
         world.settle()
-        world.holding()
-        world.shift(selector={"names": ["b"]}, to="east", approval="Manual")
-        world.advance(1)
-        if others:
-            world.shift("callcenter/s2", selector={"names": ["c"]}, to="east", approval="Manual")
+        assert world.shift_record("callcenter/s2").phase == "AwaitingApproval"
+    world.holding()
+    younger = world.mono + 100.0
+    if others == "another-group":
+        world.shift("callcenter/s2", selector={"names": ["c"]}, to="east", approval="Manual")
         world.settle()
-        if world.shift_record().phase == "AwaitingApproval":
-            world.change_shift(approved=True, approved_by="ada")
-            world.settle()
-        assert world.shift_record().reason == Reason.CAPACITY_EXCEEDED, others
-        assert world.placement("callcenter/b") == {"west": "0-99"}
+    if others != "nobody":
+        s2 = world.shift_record("callcenter/s2")
+        world.put(keys.shift("callcenter/s2"), s2.model_copy(update={"created_at": younger}))
+    # Planned when there was room, which the Drill has by now.
+    world.shift(selector={"names": ["b"]}, to="east", approval="Manual")
+    record = world.shift_record()
+    plan = GroupPlan(
+        group="callcenter/b", system="hotel", agents=100, to="east", moves={"west>east": "0-99"},
+        waves=({"west>east": "0-99"},), before={"west": "0-99"}, after={"east": "0-99"},
+    )  # fmt: skip
+    world.put(keys.shift(SHIFT), record.model_copy(update={"phase": "AwaitingApproval", "plan": (plan,)}))
+    world.change_shift(approved=True, approved_by="ada")
+    world.settle()
+    assert (world.shift_record().phase, world.shift_record().reason) == ("Preparing", Reason.CAPACITY_EXCEEDED)
+    assert world.placement("callcenter/b") == {"west": "0-99"}
 
 
 def test_who_was_approved_first_has_its_room_first() -> None:
