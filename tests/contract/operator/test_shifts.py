@@ -229,11 +229,11 @@ async def test_a_name_that_has_run_is_free_again_once_its_object_has_been_delete
     left = RanRecord(phase="Completed", message="100 agents arrived at west", finished_at=ended)
     await store.txn([], [Put(ran, left.encode()), Delete(KEY)])
 
-    async def has_run() -> bool:
+    async def says_how_it_ended() -> bool:
         found = await here(kube)
-        return found is not None and condition(found, "Ready").get("reason") == "AlreadyRun"
+        return found is not None and condition(found, "Ready").get("reason") == "Completed"
 
-    await until("it says that it has run", has_run)
+    await until("it says how it ended", says_how_it_ended)
     kube.apply(shift(), {**shift(), "metadata": {**shift()["metadata"], "labels": {"applied": "again"}}})
     await asyncio.sleep(1.5)
     assert await record(store) is None
