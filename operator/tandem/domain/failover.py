@@ -250,7 +250,13 @@ class _Failover:
         return batch
 
     def _finish(self, found: Rescue) -> None:
-        """A hold stops what is new, not what is on its way: those buckets arrive where they are heading."""
+        """A hold stops what is new, not what this emergency has on its way: those buckets arrive where they are heading.
+
+        Not what a planned move has: the city may not have heard of it, and have its doors open by the map before. Only a
+        failover gives such doors to another city all the same, and under hold there is no new one.
+        """
+        if found.placed.record.cause != self._cause:
+            return
         on_their_way = found.placed.map.in_transit
         done = {bucket: slot for bucket, slot in found.moves.items() if slot == _arrived(on_their_way.get(bucket))}
         if not done:
