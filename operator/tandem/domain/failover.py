@@ -250,10 +250,10 @@ class _Failover:
         return batch
 
     def _finish(self, found: Rescue) -> None:
-        """A hold stops what is new, not what this emergency has on its way: those buckets arrive where they are heading.
+        """A hold stops what is new, not what this emergency has on its way: that arrives where it is heading.
 
-        Not what a planned move has: the city may not have heard of it, and have its doors open by the map before. Only a
-        failover gives such doors to another city all the same, and under hold there is no new one.
+        Not what a planned move has: the city may not have heard of it, and have its doors open by the map before. Only
+        a failover gives such doors to another city all the same, and under hold there is no new one.
         """
         if found.placed.record.cause != self._cause:
             return
