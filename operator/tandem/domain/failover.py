@@ -226,10 +226,14 @@ class _Failover:
         if first or not self._new:  # else the first has just changed it
             revision = self._entry.mod_revision if self._entry else 0
             premises.append(Premise(keys.failover(self._site), mod_revision=revision))
-        if self._kind == "Absent":
-            premises.append(Premise(keys.heartbeat(self._site), mod_revision=0))
+        premises += self._silence
         writes: dict[str, Record | None] = {keys.failover(self._site): self._record} if first and self._new else {}
         return _Batch(writes, dict.fromkeys(premises))
+
+    @property
+    def _silence(self) -> list[Premise]:
+        """That a city which is Absent has not come back."""
+        return [Premise(keys.heartbeat(self._site), mod_revision=0)] if self._kind == "Absent" else []
 
     def _proven_batch(self, systems: Iterable[str], *, first: bool = True) -> _Batch:
         """The same for what concerns no single group: with the words that the loss of these systems rests on.
@@ -257,16 +261,15 @@ class _Failover:
         """
         if found.placed.record.cause != self._cause:
             return
-        on_their_way = found.placed.map.in_transit
-        done = {bucket: slot for bucket, slot in found.moves.items() if slot == _arrived(on_their_way.get(bucket))}
+        arrivals = ((bucket, Slot(slot.to)) for bucket, slot in found.placed.map.in_transit.items())
+        done = {bucket: slot for bucket, slot in arrivals if found.moves.get(bucket) == slot}
         if not done:
             return
         targets = {slot.site for slot in done.values()}
         record = found.placed.record.model_copy(update={"map": found.placed.map.change(done).encode()})
         premises = [self._draft.placement(found.placed, found.group), *_words(self._lost[found.system])]
         premises += self._draft.still_usable({(target, found.system) for target in targets})
-        if self._kind == "Absent":
-            premises.append(Premise(keys.heartbeat(self._site), mod_revision=0))
+        premises += self._silence
         self._draft.commit(
             f"AgentGroup {found.group}",
             Reason.BUCKETS_ARRIVED,
@@ -395,10 +398,6 @@ class _Failover:
                 part.append(found)
                 words = joined
             yield part
-
-
-def _arrived(slot: Slot | None) -> Slot | None:
-    return Slot(slot.to) if slot is not None else None
 
 
 def _namespace(found: Rescue) -> str:

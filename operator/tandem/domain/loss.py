@@ -116,12 +116,7 @@ def _absences(snapshot: Snapshot, site: str, system: str, mono: float) -> list[L
     apart = duration_seconds(spec.detection.interval) + duration_seconds(spec.detection.timeout)
     # A Pass that has become stale was believed until then, whatever it was worth.
     praised_until = max((word.seen_at - (0.0 if word.stale else apart) for word in plain), default=0.0)
-    gone = [
-        voice
-        for component in (*COMPONENTS, ENGINE)
-        for voice in departed(snapshot, site, _system_of(component, system), component)
-        if voice.observer != site
-    ]
+    gone = _gone(snapshot, site, system, (*COMPONENTS, ENGINE))
     praised_until = max([praised_until, *(voice.until for voice in gone)])
     ends = [*(word.connected_until for word in plain), *(voice.connected_until for voice in gone)]
     connected_until = max(ends, default=0.0)
@@ -156,16 +151,12 @@ def _without_its_cti(
     clients = [word for word in words_about(snapshot, site, system, CTI) if word.by_clients and word.firm]
     plain = [*outside[CTI], *outside[ENGINE]]
     words = [*plain, *outside[SIGN_IN]]
-    weighed = accusation([word for word in outside[CTI] if word.firm])
+    firm = [word for word in outside[CTI] if word.firm]
+    weighed = accusation(firm)
     unsettled = any(word.passes for word in words) or not all(word.firm or word.stale for word in plain)
     if spec is None or unsettled or not clients or not weighed.enough:
         return []
-    gone = [
-        voice
-        for component in (CTI, ENGINE)
-        for voice in departed(snapshot, site, _system_of(component, system), component)
-        if voice.observer != site
-    ]
+    gone = _gone(snapshot, site, system, (CTI, ENGINE))
     since = max(
         weighed.unbroken_since,
         min(word.seen_at for word in clients),
@@ -174,8 +165,8 @@ def _without_its_cti(
     )
     wait_s = max(duration_seconds(spec.detection.hung_after), duration_seconds(spec.detection.confirm_after))
     sentence = (
-        f"its engine writes nothing, {observers(word for word in outside[CTI] if word.firm)} cannot reach the CTI of "
-        f"{system}, and its clients have lost it ({clients[0].detail}), while its softswitch answers"
+        f"its engine writes nothing, {observers(firm)} cannot reach the CTI of {system}, and "
+        f" its clients have lost it ({clients[0].detail}), while its softswitch answers"
     )
     return [Loss("Absent", sentence, since + wait_s - mono, _evidence([*words, *clients], gone), can_release=False)]
 
@@ -190,6 +181,16 @@ def _outside(snapshot: Snapshot, site: str, system: str) -> dict[str, list[Word]
         ]
         for component in (*COMPONENTS, *DEEP, ENGINE)
     }
+
+
+def _gone(snapshot: Snapshot, site: str, system: str, components: Iterable[str]) -> list[Departed]:
+    """Observers elsewhere whose word on any of these parts of a silent city is gone."""
+    return [
+        voice
+        for component in components
+        for voice in departed(snapshot, site, _system_of(component, system), component)
+        if voice.observer != site
+    ]
 
 
 def _breakdowns(snapshot: Snapshot, site: str, system: str, mono: float) -> list[Loss]:

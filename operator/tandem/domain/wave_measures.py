@@ -56,10 +56,10 @@ def base_of(snapshot: Snapshot, record: ShiftRecord, wave: int) -> WaveBase:
     agents: Counter[str] = Counter()
     released: dict[str, int] = {}
     for plan, moves in _taking_part(record, wave):
-        reports = _left(snapshot, plan, moves)
+        reports = reports_left(snapshot, plan, moves)
         planned = leaving(plan, moves)
         for site, report in reports.items():
-            counted = round(planned[site]) if report is None else _in_buckets(report, moves, site)
+            counted = round(planned[site]) if report is None else in_buckets(report, moves, site)
             agents[_name((site, plan.system))] += counted
         total = _released(reports.values())
         if total is not None:
@@ -93,7 +93,7 @@ def measured(snapshot: Snapshot, entry: ShiftEntry, record: ShiftRecord, now: In
         # What an engine that stood still has to say when it wakes up is of a time when fewer had left.
         reports = {
             site: report if report is not None and report.revision >= newest else None
-            for site, report in _left(snapshot, plan, moves).items()
+            for site, report in reports_left(snapshot, plan, moves).items()
         }
         total = _released(reports.values())
         if total is None or plan.group not in record.base.released:
@@ -102,7 +102,7 @@ def measured(snapshot: Snapshot, entry: ShiftEntry, record: ShiftRecord, now: In
             released += _since(record.base.released[plan.group], total)
         # In buckets that have arrived there are guests by now, who have left once already.
         owned = {bucket: way for bucket, way in moves.items() if placed and placed.map.slots[bucket].site == way.site}
-        still_there += sum(_in_buckets(report, owned, site) for site, report in reports.items())
+        still_there += sum(in_buckets(report, owned, site) for site, report in reports.items())
         for slot in set(moves.values()):
             report = snapshot.group_report(slot.to, plan.system, plan.group)
             if report is not None:
@@ -139,12 +139,14 @@ def _taking_part(record: ShiftRecord, wave: int) -> Iterator[tuple[GroupPlan, Mo
             yield plan, moves
 
 
-def _left(snapshot: Snapshot, plan: GroupPlan, moves: Moves) -> dict[str, GroupReport | None]:
+def reports_left(snapshot: Snapshot, plan: GroupPlan, moves: Moves) -> dict[str, GroupReport | None]:
+    """What the sites that these buckets leave say of the group; None: nothing."""
     sites = sorted({slot.site for slot in moves.values()})
     return {site: snapshot.group_report(site, plan.system, plan.group) for site in sites}
 
 
-def _in_buckets(report: GroupReport | None, moves: Moves, site: str) -> int:
+def in_buckets(report: GroupReport | None, moves: Moves, site: str) -> int:
+    """Agents at `site` in those of these buckets that leave it."""
     if report is None:
         return 0
     return sum(report.buckets.get(str(bucket), 0) for bucket, slot in moves.items() if slot.site == site)

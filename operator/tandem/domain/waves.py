@@ -20,7 +20,7 @@ from tandem.domain.replicas import replicas_missing
 from tandem.domain.snapshot import Placed
 from tandem.domain.target_tests import targets_of
 from tandem.domain.turn import Turn, placement_by, room_beside
-from tandem.domain.wave_measures import base_of, leaving_in, there_at_start, wave_moves
+from tandem.domain.wave_measures import base_of, in_buckets, leaving_in, reports_left, there_at_start, wave_moves
 
 _MOST_COPIES: Final = 24
 """Premises for copies of the targets' Sites in one transaction."""
@@ -236,19 +236,12 @@ def still_staying(turn: Turn) -> Staying:
         begun = [wave_moves(plan, wave) for wave in range(1, turn.record.wave + 1)]
         slots = placed.map.slots
         leaving = {bucket: slot for moves in begun for bucket, slot in moves.items() if slots[bucket] == slot}
-        sites = sorted({slot.site for slot in leaving.values()})
-        reports = {site: turn.snapshot.group_report(site, plan.system, plan.group) for site in sites}
-        known = {site: report for site, report in reports.items() if report is not None}
-        count = sum(
-            report.buckets.get(str(bucket), 0)
-            for site, report in known.items()
-            for bucket, slot in leaving.items()
-            if slot.site == site
-        )
-        if len(known) < len(reports):  # as many as were last known; they are in their calls all the same
+        reports = reports_left(turn.snapshot, plan, leaving)
+        count = sum(in_buckets(report, leaving, site) for site, report in reports.items())
+        if None in reports.values():  # as many as were last known; they are in their calls all the same
             count = max(count, turn.record.staying.get(plan.group, 0))
             accounts.update(turn.record.accounts_staying)
         if count:
             by_group[plan.group] = count
-            accounts.update(*(report.staying for report in known.values()))
+            accounts.update(*(report.staying for report in reports.values() if report is not None))
     return Staying(by_group, tuple(sorted(accounts)[:MOST_ACCOUNTS_NAMED]))

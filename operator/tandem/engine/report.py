@@ -48,7 +48,6 @@ class Reporter:
         self._softswitch = SoftswitchState(0, 0, 0)
         self._softswitch_revision = 0
         self._calls_per_second: float | None = None
-        self._softswitch_said: tuple[object, ...] = (0, 0, 0, None)
         self._signal = Signal()
         self._dirty = False
         self._urgent_at: float | None = None
@@ -90,12 +89,17 @@ class Reporter:
 
     def softswitch(self, state: SoftswitchState, revision: int, calls_per_second: float | None) -> None:
         """What the softswitch says, the revision that it holds of every group, and its new calls a second."""
-        said = (state.registered, state.calls, revision, calls_per_second)
+        before = self._said_of_the_softswitch
         restarted = state.uptime < self._softswitch.uptime
         self._softswitch, self._softswitch_revision, self._calls_per_second = state, revision, calls_per_second
-        if restarted or said != self._softswitch_said:
-            self._softswitch_said = said
+        if restarted or before != self._said_of_the_softswitch:
             self._changed(False)
+
+    @property
+    def _said_of_the_softswitch(self) -> tuple[object, ...]:
+        """What is worth a report when it changes: its uptime is not."""
+        state = self._softswitch
+        return state.registered, state.calls, self._softswitch_revision, self._calls_per_second
 
     async def run(self) -> None:
         """Publish when due, until cancelled."""

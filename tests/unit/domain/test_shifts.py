@@ -326,13 +326,19 @@ def test_a_shift_that_waits_for_approval_stands_in_nobodys_way_but_may_not_start
     assert world.shift_record().phase == "Failed"
 
 
-def room_for_one(**first: object) -> World:
-    """Two groups of seventy at east, room for a hundred at west, and a Shift for each of them, one after the other."""
+def two_groups_and_room_for_one() -> World:
+    """Two groups of seventy at east, and room for a hundred at west."""
     world = World()
     world.group({"east": 100}, agents=70)
     world.group({"east": 100}, name="callcenter/b", agents=70)
     world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=100))
     world.settle()
+    return world
+
+
+def room_for_one(**first: object) -> World:
+    """A Shift for each of two groups, one after the other; `first`: what the first one says besides."""
+    world = two_groups_and_room_for_one()
     world.shift(selector={"names": [GROUP.rpartition("/")[2]]}, to="west", **first)
     world.settle()
     world.shift("callcenter/s2", selector={"names": ["b"]}, to="west")
@@ -416,11 +422,7 @@ def test_one_that_waits_for_room_keeps_none_from_those_that_fit() -> None:
 def test_a_dry_run_takes_no_room() -> None:
     world = room_for_one(dryRun=True)
     assert world.shift_record("callcenter/s2").phase == "Moving"
-    world = World()
-    world.group({"east": 100}, agents=70)
-    world.group({"east": 100}, name="callcenter/b", agents=70)
-    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=100))
-    world.settle()
+    world = two_groups_and_room_for_one()
     world.shift("callcenter/a", selector={"names": [GROUP.rpartition("/")[2]]}, to="west", dryRun=True)
     world.shift("callcenter/b", selector={"names": ["b"]}, to="west")
     world.settle()
@@ -450,11 +452,7 @@ def test_who_finds_no_room_is_told_which_shift_has_it() -> None:
 
 def test_two_of_the_same_moment_do_not_share_the_same_room_unless_one_waits_for_a_person() -> None:
     for approval, phase in (("Auto", "Failed"), ("Manual", "Moving")):
-        world = World()
-        world.group({"east": 100}, agents=70)
-        world.group({"east": 100}, name="callcenter/b", agents=70)
-        world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=100))
-        world.settle()
+        world = two_groups_and_room_for_one()
         world.shift(selector={"names": [GROUP.rpartition("/")[2]]}, to="west", approval=approval)
         world.shift("callcenter/s2", selector={"names": ["b"]}, to="west")
         world.settle()

@@ -365,8 +365,7 @@ class ClientSession:
     def phone(self, busy: bool, now: float) -> list[Action]:
         """The phone entered or left a call. Matters when a call outlives the session in which it began."""
         out = self._due(now)
-        signed_in = self._held is not None and self._held.confirmed
-        if self._phone_busy and not busy and self._wanted and not signed_in:
+        if self._phone_busy and not busy and self._wanted and self.signed_in_at is None:
             self._wraps_up = True  # no city hears of this end, so the next one is told to begin with after-call work
         self._phone_busy = busy
         self._end_carried_call(out)
