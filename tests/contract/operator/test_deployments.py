@@ -52,6 +52,8 @@ async def test_the_map_and_the_revision_follow_the_placement(
 ) -> None:
     kube.apply(site("east"), group(), deployment("cti-hotel"), deployment("softswitch-hotel"))
     operator("east")
+    # No engine places a group that it does not know.
+    await until("published", lambda: store.get(keys.spec("east", keys.AGENT_GROUP, GROUP)))
     engines = Engines(store)
     await engines.place({"east": "0-59", "east>west": "60-99"})
 
