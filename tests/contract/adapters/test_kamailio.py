@@ -1,6 +1,7 @@
 """The `kamailio` adapter against a real Kamailio with the reference configuration."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -110,12 +111,27 @@ async def test_drain_is_a_switch_that_may_be_pressed_twice(softswitch: Softswitc
         softswitch.htable("control", "drain")
 
 
-async def test_five_hundred_numbers_are_pushed_within_seconds(adapter: KamailioSoftswitch) -> None:
+async def test_of_five_hundred_numbers_only_those_that_differ_are_sent(
+    softswitch: Softswitch, adapter: KamailioSoftswitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     numbers = {f"49309{number:05}": GROUP for number in range(500)}
-    async with asyncio.timeout(5):
-        await adapter.push("east", numbers, {})
-    async with asyncio.timeout(1):
-        await adapter.push("east", numbers, {})  # nothing differs: one question
+    await adapter.push("east", numbers, {})
+    last = max(numbers)
+    assert (softswitch.htable("numbers", min(numbers)), softswitch.htable("numbers", last)) == (GROUP, GROUP)
+    asked: list[str] = []
+    call = adapter._call
+
+    async def counted(method: str, *params: str | int) -> Any:
+        asked.append(method)
+        return await call(method, *params)
+
+    monkeypatch.setattr(adapter, "_call", counted)
+    await adapter.push("east", numbers, {})
+    assert asked == ["htable.dump"]
+    asked.clear()
+    await adapter.push("east", {**numbers, last: OTHER}, {})
+    assert asked == ["htable.dump", "htable.sets"]
+    assert softswitch.htable("numbers", last) == OTHER
 
 
 async def test_a_wrong_token_is_an_error_that_says_so(softswitch: Softswitch, http_to: HttpTo) -> None:
