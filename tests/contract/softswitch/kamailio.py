@@ -24,6 +24,7 @@ from tests.support.ports import free_port
 SOFTSWITCH = Path(__file__).resolve().parents[3] / "examples" / "callcenter" / "softswitch"
 TOKEN = "test-control-token"
 START_S = 10.0
+GONE_S = 2.0
 MODULES = Path("/usr/lib/x86_64-linux-gnu/kamailio/modules"), Path("/usr/lib/aarch64-linux-gnu/kamailio/modules")
 
 
@@ -41,6 +42,17 @@ def missing() -> str:
 def loopback_address() -> str:
     """An address of this machine alone that no other test uses; softswitches tell their peer by its address."""
     return f"127.{random.randint(100, 250)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
+
+
+def _listens(address: tuple[str, int]) -> bool:
+    """Whether somebody has this TCP address."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError:
+            return True
+    return False
 
 
 async def eventually(check: Callable[[], bool], *, within: float, what: str) -> None:
@@ -128,6 +140,10 @@ class Softswitch:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+            # Its workers hold its ports for a moment longer; whoever starts it again needs them.
+            deadline = time.monotonic() + GONE_S
+            while time.monotonic() < deadline and any(map(_listens, (self.http, self.evapi))):
+                time.sleep(0.01)
             self.process = None
 
     @property
