@@ -8,7 +8,7 @@ import pytest
 from callcenter.session import tickets
 from callcenter.session.door import parse_map
 from callcenter.session.events import Activity, Gone, MoveMade, Out, Reply, Say
-from callcenter.session.guests import LEND_AFTER, REASONS_A_LOOK
+from callcenter.session.guests import LEND_AFTER, LOOK_EVERY, REASONS_A_LOOK
 from callcenter.session.loan_frames import Borrow, Lent, LoanFrame, Renew, Renewed, Returned, Who
 from callcenter.session.loans import ANSWER_WITHIN, HOME_STABLE, LOAN, PEER_FRESH
 from callcenter.session.messages import Ended, Moved, Offer, Other, Pong, Refused, Release, SignedIn, Wait
@@ -138,6 +138,16 @@ def test_a_floor_is_asked_for_in_one_word(west_owns: East) -> None:
     assert len(request.wanted) == 5
     outs = west_owns.peer(Lent(request.n, {f"a{n}": f"w.l{n}" for n in range(5)}, {}))
     assert len(frames(outs, Offer)) == 5
+
+
+def test_strays_of_a_city_that_is_silent_hurry_nobody(west_owns: East) -> None:
+    """All its agents come at once when it is lost, and each look goes through all of them."""
+    west_owns.later(PEER_FRESH + 0.2)
+    west_owns.hello(1, "a1")
+    assert only(west_owns.ask(1, wait=True), Wait).reason == "PeerUnreachable"
+    assert not west_owns.server.is_moving
+    west_owns.hear()
+    assert said(west_owns.later(LOOK_EVERY + TICK), Borrow)[0].wanted == (("a1", "i-a1"),)
 
 
 def test_whoever_can_reach_home_is_no_stray(west_owns: East) -> None:

@@ -862,6 +862,23 @@ def test_who_has_gone_from_the_queue_is_not_told_to_wait() -> None:
     assert [out.conn for out in outs if isinstance(out, Reply) and isinstance(out.frame, Wait)] == [1]
 
 
+def test_who_was_told_to_wait_at_a_shut_door_is_told_of_the_queue_a_lease_after_it_asked() -> None:
+    cti = Cti(rate=1.0)
+    for n in range(3):
+        cti.hello(n, f"a{n}")
+        assert only(cti.ask(n, wait=True), Wait).reason == "NoPlacement"
+    assert only(cti.place(EAST), Offer)
+    since_asked = cti.later(0.5 * cti.server.timing.lease)
+    assert frames(since_asked, Wait) == [], "one word was enough: all of a lost city's agents stand there"
+    outs = cti.later(0.6 * cti.server.timing.lease)
+    told = [out.conn for out in outs if isinstance(out, Reply) and out.frame == Wait(1, "Paced")]
+    assert told == [2], "a2 still stands there, half of its patience is over; a1 was let in"
+    offer, ping = only(outs, Offer), only(outs, Ping)
+    cti.frame(1, Pong(offer.session, ping.n))
+    (made,) = facts(cti.frame(1, Moved(offer.session, "west", 3.0, 1.0, 2.0)), MoveMade)
+    assert made.delay.door_reason == "NoPlacement"
+
+
 def test_a_cti_that_comes_late_lets_in_fewer_until_it_keeps_up_again() -> None:
     cti = Cti(rate=100.0)
     cti.place(EAST)

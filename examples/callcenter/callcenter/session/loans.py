@@ -317,7 +317,10 @@ class Borrower(Generic[T]):
 
     @property
     def is_asking(self) -> bool:
-        """Whether somebody has come to the door of whom `requests` does not know yet."""
+        """Whether somebody has come to the door who is to be asked for at once.
+
+        Not while the other city is silent: when it is lost, all its agents come, and a look goes through all of them.
+        """
         return self._has_fresh
 
     def ask(self, account: str, instance: str, group: str, token: T, now: float) -> str:
@@ -327,7 +330,7 @@ class Borrower(Generic[T]):
             if not self.capacity:
                 return "PlacedElsewhere"
             ask = self._asks[account] = _Ask(account, instance, group, token)
-            self._has_fresh = True
+            self._has_fresh = self._has_fresh or self.reaches_peer(now)
         if not self.reaches_peer(now):
             return "PeerUnreachable"
         return "GuestsFull" if len(self._guests) + self.elsewhere >= self.capacity else ask.reason

@@ -74,6 +74,8 @@ class Knock:
     ticket: Ticket | None
     asked_at: float
     reason: str = ""
+    stood_for: str = ""
+    """What it was told last before it came into the moving queue, if anything."""
 
 
 @dataclass(slots=True, eq=False)

@@ -110,7 +110,8 @@ SILENT_AFTER: Final = 30.0
 
 TOLD_AFTER: Final = 0.2
 """Seconds after which somebody in the moving queue is told to wait: most are let in before, and save that word. A
-client waits a lease for an answer, a deep probe a second."""
+client waits a lease for an answer, a deep probe a second. Who was told to wait at a shut door needs no second word for
+a lease, half of a client's patience: when a lost city's agents are let in, all of them stand there."""
 
 STANDBY_SLACK: Final = 0.02
 """Seconds by which a connection may seem to be younger than its client's gap: that is counted at the client."""
@@ -168,7 +169,7 @@ class SessionServer:
         self._entries = Admission(rate, timing.lease, IDLE_TICK)
         self._ring: PingRing[Session] = PingRing(timing.ping)
         self._lapses: list[tuple[float, int, Session]] = []
-        self._untold: deque[tuple[float, Knock]] = deque()
+        self._untold: list[tuple[float, int, Knock]] = []
         """Those in the moving queue who have not been told to wait: from when on they should be, and who."""
         self._used = TicketBook()
         self._windows: defaultdict[str, ReleaseWindow] = defaultdict(ReleaseWindow)
@@ -584,14 +585,18 @@ class SessionServer:
 
     def _queue(self, knock: Knock, now: float) -> None:
         """Let a sign-in stand in the moving queue, and say so only if it lasts."""
-        knock.reason = ""
-        self._untold.append((now + TOLD_AFTER, knock))
+        told_at = now + TOLD_AFTER
+        if knock.reason:
+            knock.stood_for, knock.reason = knock.reason, ""
+            told_at = max(told_at, knock.asked_at + self.timing.lease)
+        self._ids += 1
+        heapq.heappush(self._untold, (told_at, self._ids, knock))
         self._t.stand(knock, paced=self._priority(knock))
 
     def _tell_paced(self, now: float, out: list[Out]) -> None:
         """Tell those who have stood in the moving queue for a while."""
         while self._untold and self._untold[0][0] <= now:
-            _, knock = self._untold.popleft()
+            _, _, knock = heapq.heappop(self._untold)
             if knock.conn.seat.knock is knock and not knock.reason:
                 knock.reason = "Paced"
                 out.append(Reply(knock.conn.id, Wait(knock.frame.seq, "Paced")))
@@ -655,7 +660,7 @@ class SessionServer:
         carried = knock.ticket.state if knock.ticket is not None else knock.frame.state
         until = self.guests.cap(conn, valid_until(now, self.timing.lease))
         offer = Session(f"{self.boot}.{self._ids}", conn, knock.ticket, carried, until, asked_at=knock.asked_at)
-        offer.door_seconds, offer.door_reason = now - knock.asked_at, knock.reason
+        offer.door_seconds, offer.door_reason = now - knock.asked_at, knock.reason or knock.stood_for
         self._t.offer(offer)
         heapq.heappush(self._lapses, (until, self._ids, offer))
         out.append(Reply(conn.id, Offer(knock.frame.seq, offer.id, self.timing.lease, self.timing.ping)))
