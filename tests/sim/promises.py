@@ -1,4 +1,4 @@
-"""The promises of DESIGN section 5, each checked by a class of its own name whenever something it speaks of happens.
+"""The promises of docs/ARCHITECTURE.md, each checked by a class of its name whenever something it speaks of happens.
 
 `Watch` hears what the store applies and what the CTIs do, keeps what was so before, and asks every promise. The truth
 about a city (could its engine write, could the others reach it) comes from the faults that were made, never from what
@@ -74,7 +74,7 @@ SETTLES_S: Final = 0.3
 
 
 class BrokenPromiseError(AssertionError):
-    """A promise of DESIGN section 5 does not hold. `promise`: its name."""
+    """A promise of docs/ARCHITECTURE.md does not hold. `promise`: its name."""
 
     def __init__(self, promise: str, said: str) -> None:
         super().__init__(f"{promise}: {said}")

@@ -12,7 +12,7 @@
 Every call returns the actions to carry out, in order. `now` is CLOCK_BOOTTIME in seconds (it goes on while the machine
 sleeps), `wall` is CLOCK_REALTIME. The driver delivers nothing from a connection that a `Connect` has replaced.
 
-The rules that the promises rest on (DESIGN section 6):
+The rules that the promises rest on (docs/session-protocol.md):
 
 - It answers pings only for the session it holds or the offer it asked for, and counts itself out S * 1.01 after its
   last answer (`lease.gone_by`).

@@ -2,7 +2,7 @@
 
 Revisions only grow, restarts included. A process that has just started (or stalled, which is the same) shuts its doors
 until its engine has confirmed a group's placement by a linearizable read of the store; after `UNCONFIRMED_AFTER`
-without that it uses what it holds and says so (DESIGN section 5, promise 2).
+without that it uses what it holds and says so (docs/ARCHITECTURE.md, promise 2).
 """
 
 from collections.abc import Mapping

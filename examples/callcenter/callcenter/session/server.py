@@ -10,7 +10,7 @@
 
 Every call returns what to send and what has happened, in order. `now` is CLOCK_BOOTTIME in seconds.
 
-The rules that the promises rest on (DESIGN section 6):
+The rules that the promises rest on (docs/session-protocol.md):
 
 - A session is valid until S after the sending time of its newest answered ping, and this is checked whenever it is
   used. A session past that is over, whatever arrives later.
