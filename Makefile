@@ -99,7 +99,7 @@ matrix: init ## Every fault and what must come of it (about 65 min; ONLY="engine
 demo: init ## The main job: two cities and a witness, 1,200 agents, eight planned moves, a drill with its report, a city that dies and comes back; out/demo/.
 	$(PY) -m demo $(if $(KEEP),--keep)
 
-lab-up: init ## Start the three cities, the floors and the carrier.
+lab-up: init ## Start three empty cities, with networks for floors and carrier (with everything installed: make demo KEEP=1).
 	$(PY) -m lab up
 
 lab-down: init ## Stop the lab; nothing stays behind.
