@@ -25,7 +25,7 @@ side_by_side = -n 4 --dist loadfile
 .PHONY: help init format check crds crds-check test unit contract sim sim-mutations slow e2e bench matrix demo lab-up lab-down lab-status images lock clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 init: $(VENV)/.ready ## Make the Python environment from the lock file.
 
