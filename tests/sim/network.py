@@ -5,7 +5,7 @@ other end has long given up. Between connections, and for datagrams, nothing is 
 """
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
@@ -88,7 +88,7 @@ class Network:
         return seconds
 
     def carry(self, source: str, target: str, arrives: Callable[[], object], not_before: float = 0.0) -> float:
-        """Bring one message of a connection; on a cut link it waits. Returns when it is due."""
+        """Bring one message; on a cut link it waits. Returns when it is due."""
         due = max(self.scheduler.now + self.delay(source, target), not_before)
 
         def arrive() -> None:
@@ -159,10 +159,29 @@ def _nobody(answer: Any) -> None:
     """Takes an answer that nobody waits for."""
 
 
+class Way:
+    """One direction of a TCP connection: what is sent arrives in order, also what a link held that was cut."""
+
+    __slots__ = ("_due", "_network", "_sent", "_source", "_target")
+
+    def __init__(self, network: Network, source: str, target: str) -> None:
+        self._network = network
+        self._source, self._target = source, target
+        self._sent: deque[Callable[[], object]] = deque()
+        self._due = 0.0
+
+    def send(self, arrives: Callable[[], object]) -> None:
+        self._sent.append(arrives)
+        self._due = self._network.carry(self._source, self._target, self._next, self._due + 1e-9)
+
+    def _next(self) -> None:
+        self._sent.popleft()()
+
+
 class Line:
     """One TCP connection. Each end learns of its end by itself, or never."""
 
-    __slots__ = ("_due", "a", "b", "id", "network", "on_message", "open", "owner")
+    __slots__ = ("_to", "a", "b", "id", "network", "on_message", "open", "owner")
 
     def __init__(self, network: Network, number: int, a: str, b: str, owner: Any = None) -> None:
         self.network = network
@@ -170,9 +189,8 @@ class Line:
         self.a, self.b = a, b
         self.owner = owner
         self.open = {"a": True, "b": True}
-        self._due = {"a": 0.0, "b": 0.0}
+        self._to = {"a": Way(network, b, a), "b": Way(network, a, b)}
 
     def send(self, to: str, arrives: Callable[[], object]) -> None:
         """To end `a` or `b`, after everything sent there before."""
-        source, target = (self.b, self.a) if to == "a" else (self.a, self.b)
-        self._due[to] = self.network.carry(source, target, arrives, self._due[to] + 1e-9)
+        self._to[to].send(arrives)

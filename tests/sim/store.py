@@ -28,7 +28,7 @@ from tandem.engine.ports import (
     TxnResult,
 )
 from tandem.store.endpoints import Endpoints
-from tests.sim.network import Network, NoAnswerError, NotReachedError
+from tests.sim.network import Network, NoAnswerError, NotReachedError, Way
 from tests.sim.scheduler import Process, Scheduler
 from tests.support.etcd_state import EtcdState
 
@@ -179,7 +179,7 @@ class _Stream:
         self.inbox: deque[Sequence[Change] | Exception] = deque()
         self.waiter: asyncio.Future[None] | None = None
         self.closed = False
-        self._due = 0.0
+        self._way = Way(cluster.network, place, client.place)
         self._news_due = False
         self.member = cluster.members[place]
         cluster.streams.append(self)
@@ -235,8 +235,7 @@ class _Stream:
         return False
 
     def post(self, batch: Sequence[Change] | Exception) -> None:
-        network = self.cluster.network
-        self._due = network.carry(self.place, self.client.place, lambda: self._arrive(batch), self._due + 1e-9)
+        self._way.send(lambda: self._arrive(batch))
 
     def _arrive(self, batch: Sequence[Change] | Exception) -> None:
         self.inbox.append(batch)

@@ -8,7 +8,7 @@ import pytest
 
 from tandem.domain import keys
 from tandem.engine.ports import Guard, LeaseLostError, Membership, NoQuorumError, Put, StoreError
-from tests.sim.network import Network
+from tests.sim.network import Line, Network
 from tests.sim.scheduler import Process, Scheduler
 from tests.sim.store import Cluster, SimStore
 
@@ -84,6 +84,20 @@ def test_what_is_sent_over_a_cut_link_arrives_when_it_is_mended() -> None:
     stage.network.mend("east", "west")
     stage.scheduler.run(3.1)
     assert stage.told == ["back", "there"]
+
+
+def test_what_is_sent_over_one_connection_arrives_in_order_whatever_the_link_did() -> None:
+    stage = Stage()
+    line = Line(stage.network, 1, "east", "west")
+    stage.network.cut("east", "west")
+    for number in range(20):
+        line.send("b", partial(stage.told.append, str(number)))
+    stage.scheduler.run(3.0)
+    stage.network.mend("east", "west")
+    for number in range(20, 30):
+        line.send("b", partial(stage.told.append, str(number)))
+    stage.scheduler.run(6.0)
+    assert stage.told == [str(number) for number in range(30)]
 
 
 def test_a_transaction_that_nobody_answers_is_applied_late_if_its_guards_hold_then() -> None:
