@@ -93,7 +93,8 @@ class SoftswitchLink:
         self._writer: asyncio.StreamWriter | None = None
         self._told: dict[str, int] | None = None
         self._outbox: deque[bytes] = deque()
-        self._window_open = True
+        self._window: asyncio.TimerHandle | None = None
+        """Until it ends, nothing more is sent."""
 
     @property
     def connected(self) -> bool:
@@ -104,15 +105,15 @@ class SoftswitchLink:
         """Say something. Without a connection it is lost: `hello` settles everything when it is back."""
         if self._writer is not None:
             self._outbox.extend(netstring(word) for word in words)
-            if self._window_open:
+            if self._window is None:
                 self._send_some()
 
     def _send_some(self) -> None:
         """Send as much as one window may hold; the rest when the next one opens."""
-        self._window_open = not self._outbox
-        if self._window_open or self._writer is None:
+        self._window = None
+        if not self._outbox or self._writer is None:
             return
-        asyncio.get_running_loop().call_later(WINDOW, self._send_some)
+        self._window = asyncio.get_running_loop().call_later(WINDOW, self._send_some)
         portion = [self._outbox.popleft()]
         size = len(portion[0])
         while self._outbox and size + len(self._outbox[0]) <= MOST_AT_ONCE:
@@ -120,6 +121,13 @@ class SoftswitchLink:
             portion.append(self._outbox.popleft())
         if not self._writer.is_closing():
             self._writer.write(b"".join(portion))
+
+    def _begin_anew(self) -> None:
+        """A new line: what the last one had still to say is nobody's, and its window holds nobody up."""
+        self._outbox.clear()
+        if self._window is not None:
+            self._window.cancel()
+            self._window = None
 
     async def run(self) -> None:
         """Connect, listen, reconnect, until cancelled."""
@@ -140,7 +148,7 @@ class SoftswitchLink:
             silent = False
             log.info("softswitch %s: connected", self._address)
             self._writer, self._told = writer, None
-            self._outbox.clear()
+            self._begin_anew()
             try:
                 async with asyncio.TaskGroup() as group:
                     talkers = [group.create_task(talk) for talk in (self._tell_agents(), self._ask_for_lists())]
