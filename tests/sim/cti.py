@@ -17,10 +17,9 @@ from unittest.mock import patch
 
 import aiohttp
 
-from callcenter.cti import app
+from callcenter.cti import app, loanstore
 from callcenter.cti.centre import Centre, Effects
 from callcenter.cti.config import Config, HostPort, Peer
-from callcenter.cti.loanstore import Kept
 from callcenter.cti.wire import Impairment
 from callcenter.directory import Directory
 from callcenter.session.events import Close, Out, Reply
@@ -72,14 +71,14 @@ class _MapStore:
 class _LoanStore:
     """Stands for `callcenter.cti.loanstore`."""
 
-    Kept = Kept
+    Kept = loanstore.Kept
 
     @staticmethod
-    def load(disk: "Disk") -> Kept:
+    def load(disk: "Disk") -> loanstore.Kept:
         return disk.loans
 
     @staticmethod
-    def save(disk: "Disk", kept: Kept) -> None:
+    def save(disk: "Disk", kept: loanstore.Kept) -> None:
         disk.loans = kept
 
 
@@ -89,7 +88,7 @@ class Disk:
 
     placements: dict[str, Placement] = field(default_factory=dict)
     priorities: dict[str, int] = field(default_factory=dict)
-    loans: Kept = field(default_factory=lambda: Kept(frozenset(), 0))
+    loans: loanstore.Kept = field(default_factory=lambda: loanstore.Kept(frozenset(), 0))
     boots: int = 0
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -242,7 +242,9 @@ class SimSoftswitch:
         )
         return found
 
-    async def push(self, site: str, numbers: Any, placements: dict[str, tuple[int, PlacementRecord]]) -> None:
+    async def push(
+        self, site: str, numbers: Mapping[str, str], placements: Mapping[str, tuple[int, PlacementRecord]]
+    ) -> None:
         await self._ask(
             lambda switch: switch.held.update({name: revision for name, (revision, _) in placements.items()})
         )

@@ -347,7 +347,8 @@ def switch_dies(world: "World", rng: Random) -> Undo:
 
 def clock_steps(world: "World", rng: Random) -> Undo:
     """The wall clock of one engine, or of one CTI, is wrong by up to an hour."""
-    process = rng.choice([*world.engines.values(), *world.ctis.values()]).process
+    processes = [engine.process for engine in world.engines.values()] + [cti.process for cti in world.ctis.values()]
+    process = rng.choice(processes)
     step = rng.choice([-3600.0, -30.0, 30.0, 3600.0])
     process.wall += step
     return lambda: setattr(process, "wall", process.wall - step)
@@ -366,7 +367,12 @@ def quorum_lost(world: "World", rng: Random) -> Undo:
     places = rng.sample(world.places, 2)
     for place in places:
         world.kill_member(place)
-    return lambda: [world.start_member(place) for place in places]
+
+    def undo() -> None:
+        for place in places:
+            world.start_member(place)
+
+    return undo
 
 
 def watches_break(world: "World", rng: Random) -> Undo:

@@ -30,6 +30,7 @@ from tandem.domain import (
     failover,
     finish,
     gather,
+    history,
     homecoming,
     keys,
     loss,
@@ -38,6 +39,7 @@ from tandem.domain import (
     rescue,
     shifts,
     waves,
+    words,
 )
 from tandem.domain.capacity import Ledger
 from tandem.domain.decision import Draft, Premise
@@ -74,7 +76,7 @@ class Mutation:
 
 
 _LOSS: Final = loss.loss
-_WORDS_ABOUT: Final = loss.words_about
+_WORDS_ABOUT: Final = words.words_about
 _HEARD: Final = gather._heard
 NO_PREMISE: Final = Premise("/tandem/v1/coordinator")
 _ALL_DRILL: Final = patch.object(scenario, "DRILLS", 1.0)
@@ -264,10 +266,10 @@ def _confessions_made_up() -> Sequence[Any]:
     """A city that writes counts as Down when the others find so, whatever it says of itself."""
 
     def words_about(snapshot: Any, site: str, *about: Any) -> Any:
-        words = _WORDS_ABOUT(snapshot, site, *about)
-        against = [word for word in words if not word.passes]
+        said = _WORDS_ABOUT(snapshot, site, *about)
+        against = [word for word in said if not word.passes]
         if site not in snapshot.heartbeats or not against:
-            return words
+            return said
         return (*against, replace(against[0], observer=site, failure_domain=f"city-{site}"))
 
     return [patch.object(loss, "words_about", words_about)]
@@ -285,11 +287,11 @@ def _home_at_once() -> Sequence[Any]:
 
 
 def _survivors_moved() -> Sequence[Any]:
-    real = failover.rescue
+    real = rescue.rescue
 
-    def rescue(draft: Any, ledger: Any, site: str, *args: Any, **more: Any) -> Any:
+    def of_all(draft: Any, ledger: Any, site: str, *args: Any, **more: Any) -> Any:
         found = real(draft, ledger, site, *args, **more)
-        if not isinstance(found, failover.Rescue):
+        if not isinstance(found, rescue.Rescue):
             return found
         slots = tuple(
             Slot(slot.site, site) if before == slot and not slot.to else slot
@@ -297,7 +299,7 @@ def _survivors_moved() -> Sequence[Any]:
         )
         return replace(found, after=BucketMap(slots))
 
-    return [patch.object(failover, "rescue", rescue)]
+    return [patch.object(failover, "rescue", of_all)]
 
 
 def _returns_by_itself() -> Sequence[Any]:
@@ -522,7 +524,7 @@ _MOVED: Final = ("move", "order", "disaster while")
 
 
 def _arrivals_untold() -> Sequence[Any]:
-    decided = coordinator.decided
+    decided = history.decided
 
     def without_arrivals(*about: Any) -> Any:
         return tuple(entry for entry in decided(*about) if entry.action != "BucketsArrived")

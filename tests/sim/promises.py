@@ -736,7 +736,8 @@ class NobodyMovesUnasked(Promise):
     def _comes_home(self, commit: Commit, targets: set[str]) -> None:
         """10. Only who asks for it, to where it was ordered, and when the city has been well all the while."""
         plan = next(group for group in self.world.setting.groups if group.name == commit.group)
-        wanted = [order for group, order in self.watch.ordered.orders if group == commit.group] or [plan.placement]
+        orders: list[Mapping[str, int]] = [order for name, order in self.watch.ordered.orders if name == commit.group]
+        wanted = orders or [plan.placement]
         if plan.more.get("return", {}).get("mode") != "Automatic":
             raise self.broken(f"{commit.group} returns, and nobody asked for that")
         if not all(any(order.get(to) for order in wanted) for to in targets):
@@ -847,6 +848,7 @@ class GatesKeepWaves(Promise):
         """Of the wave before nobody is missing beyond what the gate lets pass."""
         since, wave = self._waves[cause]
         to, now = shift.spec.to, self.world.scheduler.now
+        assert to is not None, "a wave of it began"
         known = (self.world.ctis[to].centre.agents.member(account) for account in self.world.people)
         own = [member.account for member in known if member is not None and (member.group, member.bucket) in wave]
         sent = [found for account in own if (found := self._sent.get(account)) and found.to == to and found.at >= since]

@@ -211,7 +211,8 @@ class Scenario:
         world = self.world
         if rng.random() > DRILLS:
             return
-        rehearsal = {"selector": {"system": "hotel"}, "to": rng.choice(world.cities), "percent": rng.choice([100, 60])}
+        to, percent = rng.choice(world.cities), rng.choice([100, 60])
+        rehearsal: dict[str, Any] = {"selector": {"system": "hotel"}, "to": to, "percent": percent}
         rehearsal["waves"] = rng.choice([(100,), (20, 100)])
         # What took long stays so: a wave that a fault slowed down would hold a way home up until a person looks.
         rehearsal["gates"] = {"signInTime": "0s", "patience": "5s"}

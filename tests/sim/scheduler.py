@@ -115,7 +115,7 @@ class Scheduler:
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
                     coroutine = task.get_coro()
                     with suppress(BaseException):  # it is dead and may say what it likes
-                        coroutine.close()  # type: ignore[union-attr]
+                        coroutine.close()
                 process.loop.tasks.clear()
             self.processes.clear()
         finally:
@@ -150,7 +150,7 @@ class Process:
         """What it will be about to send when it is stopped, for how many seconds, and what happens then."""
         self.disk_s = 0.01
         """Seconds that a write to its disk takes."""
-        self.loop = ProcessLoop(self)
+        self.loop = ProcessLoop(self)  # type: ignore[abstract]  # what tasks never ask for is not there
         scheduler.processes.append(self)
 
     @property
@@ -303,7 +303,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self.call_later(self._process.disk_s, work)
         return future
 
-    get_debug = bool  # type: ignore[assignment]
+    get_debug = bool
     """Each future asks: `bool()` says no, and is quicker than a function of ours."""
 
     def is_running(self) -> bool:
