@@ -132,7 +132,10 @@ def test_agents_who_start_anew_all_at_once_are_back_where_they_were_and_take_cal
     assert [event["cause"] for event in world.events("out")] == ["Restarted"] * 20
     wait_until(lambda: world.count("registered", "east") == 40, within=5, what="their phones registering again")
     world.put("/v1/load", {"calls_per_second": 10, "talk": [1, 1], "numbers": [NUMBER], "seed": 5})
-    answered = lambda: {event["account"] for event in world.events("call")}  # noqa: E731
+
+    def answered() -> set[str]:
+        return {event["account"] for event in world.events("call")}
+
     wait_until(lambda: answered() == set(accounts), within=15, what="each of them answering a call")
     world.put("/v1/load", {"calls_per_second": 0})
     wait_until(lambda: not fates(world).keys() & {"active", "queued"}, within=20, what="every call ending")

@@ -237,7 +237,8 @@ async def impair(engine: Control, **change: Any) -> tuple[int, Any]:
 
 async def test_a_drills_silence_begins_goes_on_and_ends(engine: Control) -> None:
     _, capabilities = await engine.get("/v1/capabilities")
-    for groups in (None, None, {}):
+    told: tuple[dict[str, int] | None, ...] = (None, None, {})
+    for groups in told:
         status, body = await impair(engine, **({} if groups is None else {"groups": groups}))
         if capabilities.get("impair", False):
             assert status == 200

@@ -12,7 +12,7 @@ import pytest
 
 from callcenter.directory import bucket
 from callcenter.session.lease import DEFAULT_LEASE
-from callcenter.session.messages import Hello, decode_server, encode
+from callcenter.session.messages import Denied, Hello, Welcome, decode_server, encode
 from tests.contract.cti.support import (
     GROUP,
     Control,
@@ -265,6 +265,7 @@ async def test_a_restarted_softswitch_gets_its_phones_back(cities: Cities, place
         agent = a_directory().agents[0]
         await ws.send_str(encode(Hello(agent.account, "i1", agent.mac, "standby")))
         welcome = decode_server((await ws.receive(timeout=2)).data)
+        assert isinstance(welcome, Welcome)
         assert welcome.phone.registrar == "198.18.0.11:30560"
         switch.boot = "k2"
         await switch.drop()
@@ -301,5 +302,7 @@ async def test_a_wrong_client_is_told_why(cities: Cities, frame: str, reason: st
     async with aiohttp.ClientSession() as http:
         ws = await http.ws_connect(f"{cities['east'].url}/agent", compress=0)
         await ws.send_str(frame)
-        assert decode_server((await ws.receive(timeout=2)).data).reason == reason
+        denied = decode_server((await ws.receive(timeout=2)).data)
+        assert isinstance(denied, Denied)
+        assert denied.reason == reason
         assert (await ws.receive(timeout=2)).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)

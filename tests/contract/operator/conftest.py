@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,8 +42,12 @@ def kube() -> Iterator[KubeApi]:
         objects = render(values(credentials=credentials))
         api.apply(*of_kind(objects, "CustomResourceDefinition"))
         api.apply(*of_kind(objects, *_ADMISSION, *_RIGHTS))
+
+        def served(kind: str) -> bool:
+            return api.list(kind) == []
+
         for kind in ("Site", "AgentGroup", "Trunk", "Shift", "Drill"):
-            eventually(f"{kind} is served", lambda kind=kind: api.list(kind) == [])
+            eventually(f"{kind} is served", partial(served, kind))
         yield api
     finally:
         api.stop()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -74,7 +75,7 @@ async def test_the_map_and_the_revision_follow_the_placement(
         return int(found["metadata"]["annotations"]["tandem.dev/revision"])
 
     for name in ("cti-hotel", "softswitch-hotel"):
-        assert await until("the revision", lambda name=name: revision(name)) == entry["revision"]
+        assert await until("the revision", partial(revision, name)) == entry["revision"]
     before = (await get(kube, "Deployment", "cti-hotel"))["spec"]["template"]
     await engines.place({"west": "0-99"})
     document = await until("the next map", lambda: map_of(1))
@@ -124,7 +125,7 @@ async def test_replicas_are_raised_for_agents_who_arrive(kube: KubeApi, operator
 
     async def owned() -> bool:
         east = await asyncio.to_thread(kube.get, "Site", "east")
-        return condition(east, "ReplicasOwned")["status"] == "True"
+        return bool(condition(east, "ReplicasOwned")["status"] == "True")
 
     await until("it is said", owned)
 

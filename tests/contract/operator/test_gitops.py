@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,10 @@ async def published(store: StoreClient, key: str = HERE) -> SpecRecord:
     return SpecRecord.model_validate_json(found.value)
 
 
-async def ordered(store: StoreClient, key: str = HERE) -> Any:
+async def ordered(store: StoreClient, key: str = HERE) -> list[str]:
     """The sites that the published order names."""
-    return [share["site"] for share in (await published(store, key)).spec["placement"]]
+    spec: dict[str, Any] = (await published(store, key)).spec
+    return [share["site"] for share in spec["placement"]]
 
 
 async def starts(store: StoreClient) -> list[str]:
@@ -103,7 +105,8 @@ async def test_a_commit_is_published_once_and_the_same_manifests_again_are_nothi
     manifest = group(pace=7, drain={"maxTalk": "2m"})
     await applied(flux, repository.commit("two cities and a group", sites=SITES, sales=manifest))
     record = await published(store)
-    assert (record.spec["pace"], record.spec["drain"]["maxTalk"]) == (7, "2m")
+    spec: dict[str, Any] = record.spec
+    assert (spec["pace"], spec["drain"]["maxTalk"]) == (7, "2m")
     await asyncio.sleep(1.5)
     before, generation = (
         await everything(store),
@@ -277,10 +280,10 @@ async def test_a_finished_shift_in_git_stays_as_history_and_one_with_a_ttl_comes
     await applied(flux, repository.commit("two Shifts", sites=SITES, sales=group(), kept=kept, fleeting=fleeting))
     for name in ("kept", "fleeting"):
         key = keys.shift(f"callcenter/{name}")
-        made = await until(f"{name} is told to the store", lambda key=key: store.get(key))
+        made = await until(f"{name} is told to the store", partial(store.get, key))
         record = ShiftRecord.model_validate_json(made.value)
         await engines.put(key, record.model_copy(update={"phase": "Completed", "finished_at": time.time()}))
-        await until(f"{name} is over", lambda name=name: over(name))
+        await until(f"{name} is over", partial(over, name))
         # As the coordinator forgets what is old.
         await engines.put(keys.ran(f"callcenter/{name}"), RanRecord(phase="Completed", message="50 agents arrived"))
         await engines.delete(key)

@@ -56,7 +56,7 @@ async def sales(kube: KubeApi) -> dict[str, Any]:
 
 
 async def ready(kube: KubeApi) -> bool:
-    return condition(await sales(kube), "Ready")["status"] == "True"
+    return bool(condition(await sales(kube), "Ready")["status"] == "True")
 
 
 async def test_a_group_says_where_its_agents_are_and_where_they_could_go(
@@ -154,7 +154,7 @@ async def test_a_move_is_shown_from_plan_to_switch_times(
     assert condition(found, "Ready")["status"] == "True"
 
     async def last() -> bool:
-        return (await sales(kube))["status"]["lastShift"].get("p95") == "0.021s"
+        return bool((await sales(kube))["status"]["lastShift"].get("p95") == "0.021s")
 
     await until("the group shows the last move", last)
 

@@ -111,7 +111,7 @@ async def test_a_transaction_that_etcd_refuses_leaves_no_entry(rig: Rig) -> None
             await real([], [Put(keys.HOLD, HoldRecord(by="ada", reason="storm", since=0).encode())])
         return await real(guards, writes, timeout=timeout)
 
-    rig.store.txn = held_at_the_last_moment  # type: ignore[method-assign,assignment]
+    rig.store.txn = held_at_the_last_moment  # type: ignore[method-assign]
     rig.world.group({"east": 100})
     await rig.publish()
     await come_true(lambda: rig.coordinator.figures.refused > 0)
@@ -134,7 +134,7 @@ async def test_a_full_log_is_tidied_step_by_step_and_read_from_its_end(
         writes = [put for number in range(40) for put in scribe.write([ENTRY], at=time.time(), revision=start + number)]
         await rig.store.txn([], writes, timeout=10.0)
     await come_true(lambda: rig.election.epoch() > 0)
-    steps = []
+    steps: list[int] = []
     while not steps or steps[-1] == HISTORY_STEP:
         steps.append(await rig.keeper.step())
     assert steps == [8, 8, 4]
