@@ -95,6 +95,10 @@ class World:
         self.wires = {"east": FakeWire(), "west": FakeWire()}
         self.agent.wires = dict(self.wires)
 
+    def signed_in_at(self) -> str | None:
+        """Asked anew: mypy takes what a property said to stay so."""
+        return self.agent.signed_in_at
+
     def frame(self, site: str, frame: ServerFrame) -> None:
         self.agent.on_text(site, encode(frame))
 
@@ -133,7 +137,7 @@ def test_an_agent_connects_everywhere_and_signs_in_at_home_when_its_time_has_com
     world.run(1.6)
     assert len(world.wires["east"].all("signin")) == 1
     world.sign_in("east")
-    assert world.agent.signed_in_at == "east"
+    assert world.signed_in_at() == "east"
     assert world.diary.lines == [("signed-in", "east", {"cause": "fresh"})]
 
 
@@ -179,11 +183,11 @@ def test_a_planned_move_is_written_down_with_its_gap() -> None:
 def test_a_lost_city_is_noticed_by_the_clock_alone() -> None:
     world = World().started()
     world.run(1.4)
-    assert world.agent.signed_in_at == "east"
+    assert world.signed_in_at() == "east"
     packets = world.wires["west"].packets
     world.run(0.2)
     assert world.diary.lines[1:2] == [("lost", "east", {"cause": "Silent"})]
-    assert world.agent.signed_in_at is None
+    assert world.signed_in_at() is None
     assert [frame["t"] for frame in world.wires["west"].sent[-2:]] == ["other", "signin"]
     assert world.wires["west"].packets == packets + 1, "both in one"
 
@@ -229,7 +233,7 @@ def test_bad_frames_are_counted_and_change_nothing(text: str) -> None:
     world = World().started()
     world.agent.on_text("east", text)
     assert world.tally.bad_frames == 1
-    assert world.agent.signed_in_at == "east"
+    assert world.signed_in_at() == "east"
 
 
 def test_an_unusable_registrar_is_counted_and_the_agent_works_on() -> None:
@@ -241,7 +245,7 @@ def test_an_unusable_registrar_is_counted_and_the_agent_works_on() -> None:
     world.run(1.6)
     world.sign_in("east")
     assert world.tally.bad_frames == 1
-    assert world.agent.signed_in_at == "east"
+    assert world.signed_in_at() == "east"
 
 
 def test_an_agent_goes_home() -> None:

@@ -29,7 +29,8 @@ def nodes(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, An
 def everything() -> list[Any]:
     found = []
     for resource in RESOURCES:
-        schema = crd(resource)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]  # type: ignore[call-overload,index]
+        definition: dict[str, Any] = crd(resource)
+        schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
         for part in ("spec", "status"):
             for path, node in nodes(schema["properties"][part], f"{resource.kind}.{part}"):
                 found.append(pytest.param(path, node, id=path))
@@ -104,10 +105,11 @@ class _Frozen(BaseModel):
 
 
 def test_rules_of_a_type_and_of_the_field_that_has_it_add_up() -> None:
-    selector = structural(_Frozen)["properties"]["selector"]  # type: ignore[call-overload,index]
-    rules = [rule["rule"] for rule in selector["x-kubernetes-validations"]]
-    (own,) = structural(Selector)["x-kubernetes-validations"]  # type: ignore[misc]
-    assert own["rule"] in rules  # type: ignore[call-overload,index]
+    frozen: dict[str, Any] = structural(_Frozen)
+    rules = [rule["rule"] for rule in frozen["properties"]["selector"]["x-kubernetes-validations"]]
+    selector: dict[str, Any] = structural(Selector)
+    (own,) = selector["x-kubernetes-validations"]
+    assert own["rule"] in rules
     assert "self == oldSelf" in rules
 
 

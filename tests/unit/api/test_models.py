@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tandem.api.agentgroup import AgentGroupSpec
 from tandem.api.common import duration_seconds
@@ -12,7 +12,12 @@ from tandem.api.site import SiteSpec
 from tandem.api.trunk import TrunkSpec
 from tests.support.manifests import group, shift, site, system, trunk
 
-MODELS = {"AgentGroup": AgentGroupSpec, "Site": SiteSpec, "Trunk": TrunkSpec, "Shift": ShiftSpec}
+MODELS: dict[str, type[BaseModel]] = {
+    "AgentGroup": AgentGroupSpec,
+    "Site": SiteSpec,
+    "Trunk": TrunkSpec,
+    "Shift": ShiftSpec,
+}
 ROUTES = trunk()["spec"]["routes"]
 HALVES = [{"site": "east", "percent": 50}, {"site": "east", "percent": 50}]
 

@@ -42,8 +42,9 @@ class Engine:
 
         def surroundings() -> Surroundings:
             found = around(self.picture.snapshot, site, clock.monotonic())
-            role = "Witness" if found.is_witness else "Active"
-            return Surroundings(role, found.witnesses, found.witness_alive_s, found.under_way)
+            return Surroundings(
+                "Witness" if found.is_witness else "Active", found.witnesses, found.witness_alive_s, found.under_way
+            )
 
         me = CoordinatorRecord(site=site, engine=f"{site}-{number}")
         self.election = CoordinatorElection(store, clock, me, surroundings)

@@ -86,7 +86,7 @@ def test_a_new_boot_gets_what_the_store_has_now_not_what_the_engine_remembers() 
         engine, cti = cities.engines["east"], cities.cti("east")
         cti.down = True
         # The engine's watch is deaf from now on: what it remembers grows old.
-        engine.picture._apply_changes = lambda changes: None  # type: ignore[method-assign, assignment]
+        engine.picture._apply_changes = lambda changes: None  # type: ignore[method-assign]
         record = PlacementRecord(system="hotel", map={"west": "0-99"}, cause="Failover/1")
         cities.put(keys.placement(GROUP), record)
         cti.restart()
@@ -202,7 +202,7 @@ def test_a_cti_is_told_how_important_each_group_is_and_a_change_alone_is_pushed(
     async def story() -> None:
         cities = await ready()
         cti = cities.cti("east")
-        await cities.until(lambda: cti.told_priorities)
+        await cities.until(lambda: bool(cti.told_priorities))
         assert {group for _, said in cti.told_priorities for group in said.priorities} == {GROUP}
         assert cti.told_priorities[-1][1].priorities == {GROUP: 100}
         pushes, revision = len(cti.pushes), held(cities, "east")
@@ -228,7 +228,7 @@ def test_while_the_cities_differ_about_a_group_its_priority_is_what_was_agreed_l
     async def story() -> None:
         cities = await ready()
         cti = cities.cti("east")
-        await cities.until(lambda: cti.told_priorities)
+        await cities.until(lambda: bool(cti.told_priorities))
         spec = group_spec({"east": 100}, priority=300)
         cities.put(keys.spec("east", keys.AGENT_GROUP, GROUP), SpecRecord(digest=spec_digest(spec, {}), spec=spec))
         await asyncio.sleep(5.0)

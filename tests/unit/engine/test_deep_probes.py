@@ -308,7 +308,10 @@ def test_a_shift_whose_target_takes_no_call_waits_and_goes_on_when_it_does() -> 
         await asyncio.sleep(1.0)
         everywhere_broken(cities, "west", "call")
         cities.shift(selector={"system": "hotel"}, to="west")
-        reasons = lambda: [shift.record.reason for shift in cities.snapshot.shifts.values()]  # noqa: E731
+
+        def reasons() -> list[str]:
+            return [shift.record.reason for shift in cities.snapshot.shifts.values()]
+
         await cities.until(lambda: reasons() == ["TargetTestFailed"])
         await asyncio.sleep(1.0)
         assert cities.phases() == ["Preparing"]

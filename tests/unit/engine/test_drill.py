@@ -53,7 +53,7 @@ async def ready(agents: int = 100, **spec: object) -> Cities:
     for number in range(agents):
         account = f"agent-{number:04d}"
         cities.cti(slots[bucket_of(account)].site).sign_in(GROUP, account)
-    drill(cities, **spec)
+    drill(cities, "", **spec)
     await asyncio.sleep(3.0)
     return cities
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -245,13 +245,15 @@ def test_a_cti_that_restarts_before_it_takes_a_word_is_told_by_its_new_name() ->
         cti = cities.cti("east")
         take = cti.impair
 
-        async def restarted(boot: str, *word: Any) -> Any:
+        async def restarted(
+            boot: str, run: str, shares: Mapping[str, int], to: Sequence[str], ttl: float
+        ) -> Mapping[str, int]:
             cti.impair = take  # type: ignore[method-assign]
             cti.restart(disk=True)
             for number in range(100):
                 cti.sign_in(GROUP, f"agent-{number:04d}")
                 cti.sign_in(OTHERS, f"other-{number:04d}")
-            return await take(boot, *word)
+            return await take(boot, run, shares, to, ttl)
 
         cti.impair = restarted  # type: ignore[method-assign]
         command(cities)

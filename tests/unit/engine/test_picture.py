@@ -1,6 +1,7 @@
 """The picture of the store: complete, in order, and right again after every kind of break."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from tandem.domain import keys
 from tandem.domain.records import HoldRecord, OrderRecord, Record
@@ -30,13 +31,17 @@ class Bench:
     def delete(self, key: str) -> None:
         self.etcd.txn([], [Delete(key)])
 
+    def live(self) -> bool:
+        """No property: mypy takes what one said to stay so."""
+        return self.picture.live
+
     @property
     def digest(self) -> str:
         entry = self.picture.snapshot.orders.get("n/g")
         return entry.record.digest if entry else ""
 
 
-def with_bench(story) -> None:  # type: ignore[no-untyped-def]
+def with_bench(story: Callable[[Bench], Awaitable[None]]) -> None:
     async def run() -> None:
         bench = Bench()
         task = asyncio.create_task(bench.picture.run())
@@ -69,13 +74,13 @@ def test_a_compacted_watch_lists_again_and_forgets_what_was_deleted_meanwhile() 
         await asyncio.sleep(0.02)
         bench.store.reachable = False
         await asyncio.sleep(5.0)
-        assert not bench.picture.live
+        assert not bench.live()
         bench.delete(keys.HOLD)
         bench.put(keys.order("n/g"), order("b"))
         bench.etcd.compact(bench.etcd.revision + 1)
         bench.store.reachable = True
         await asyncio.sleep(5.0)
-        assert bench.picture.live
+        assert bench.live()
         assert bench.digest == "b"
         assert bench.picture.snapshot.hold is None
 
@@ -86,11 +91,11 @@ def test_a_lost_quorum_is_noticed_and_nothing_is_lost() -> None:
     async def story(bench: Bench) -> None:
         bench.etcd.lose_quorum()
         await asyncio.sleep(3.0)
-        assert not bench.picture.live
+        assert not bench.live()
         bench.etcd.regain_quorum()
         bench.put(keys.order("n/g"), order("b"))
         await asyncio.sleep(1.0)
-        assert bench.picture.live
+        assert bench.live()
         assert bench.digest == "b"
 
     with_bench(story)
@@ -111,7 +116,7 @@ def test_a_store_that_was_rebuilt_is_read_anew() -> None:
         bench.store._etcd = rebuilt
         bench.store.reachable = True
         await asyncio.sleep(5.0)
-        assert bench.picture.live
+        assert bench.live()
         assert (bench.digest, bench.picture.snapshot.hold) == ("z", None)
         assert bench.picture.revision == rebuilt.revision
         rebuilt.txn([], [Put(keys.HOLD, HOLD.encode())])

@@ -107,12 +107,12 @@ def test_one_that_never_answered_is_named_too() -> None:
 
 
 def test_while_the_whole_store_is_silent_nothing_is_told_of_one_member() -> None:
-    answers = [GOOD, *["no leader"] * 10, GOOD]
+    answers: list[Answer] = [GOOD, *["no leader"] * 10, GOOD]
     assert told(*answers, live=lambda look: not 1 <= look <= 10) == [TAKES_PART] * 12
 
 
 def test_who_is_too_busy_to_ask_has_learned_nothing() -> None:
-    answers = [GOOD, "slow", None, "slow", None, None, "slow"]
+    answers: list[Answer] = [GOOD, "slow", None, "slow", None, None, "slow"]
     found = told(*answers)
     assert [works for works, *_ in found] == [True] * 6 + [False]
     assert told(GOOD, None, looks=10) == [TAKES_PART] * 10

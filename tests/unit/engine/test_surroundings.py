@@ -16,7 +16,7 @@ def test_a_witness_is_known_by_its_role_and_alive_by_its_heartbeat() -> None:
     assert around(world.snapshot, "east", world.mono).witness_alive_s is None
     world.put(keys.heartbeat("witness"), HeartbeatRecord(site="witness", engine="x", started_at=0))
     found = around(world.snapshot, "east", world.mono + 7)
-    assert (found.is_witness, found.witnesses, found.witness_alive_s) == (False, {"witness"}, 7)
+    assert (found.is_witness, found.witnesses, found.witness_alive_s) == (False, frozenset({"witness"}), 7)
     assert around(world.snapshot, "witness", world.mono).is_witness
 
 

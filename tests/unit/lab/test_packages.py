@@ -21,13 +21,13 @@ def test_a_package_is_named_once_however_many_of_its_programs_are_missing() -> N
 
 def test_nobody_but_root_installs_and_is_told_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    monkeypatch.setattr(packages.shutil, "which", lambda program: "/usr/bin/apt-get")
+    monkeypatch.setattr("shutil.which", lambda program: "/usr/bin/apt-get")
     with pytest.raises(NeedsError, match="sudo apt-get install --no-install-recommends some-package"):
         packages.ensure(NOWHERE, purpose="The lab")
 
 
 def test_a_system_without_apt_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages.shutil, "which", lambda program: None)
+    monkeypatch.setattr("shutil.which", lambda program: None)
     with pytest.raises(NeedsError, match=r"The lab needs some-package.*Debian 12"):
         packages.ensure(NOWHERE, purpose="The lab")
 

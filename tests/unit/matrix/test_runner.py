@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.matrix import runner
-from tests.matrix.cases import CASES
+from tests.matrix.cases import CASES, Case
 from tests.matrix.runner import Result
 from tests.matrix.watcher import Phones, Placement
 
@@ -112,7 +112,7 @@ E, W = (name for name, _ in GROUPS)
 ALL = "0-99"
 
 
-def observed(case: Any, back: float | None = 3.0, **after: tuple[int, dict[str, str]]) -> str:
+def observed(case: Case, after: dict[str, tuple[int, dict[str, str]]], back: float | None = 3.0) -> str:
     """What is said when the maps of the group at home in east (e), and of that in west (w), have become these."""
     before = {name: Placement(name, 5, {home: ALL}, 0.0) for name, home in GROUPS}
     became = {E if name == "e" else W: Placement(name, *now, 0.0) for name, now in after.items()}
@@ -141,9 +141,9 @@ OTHERS = f"Failover of others, who had nobody at east: {W}"
     ],
 )
 def test_a_failover_is_one_of_those_alone_who_were_there(
-    case: Any, after: dict[str, tuple[int, dict[str, str]]], said: str
+    case: Case, after: dict[str, tuple[int, dict[str, str]]], said: str
 ) -> None:
-    assert observed(case, **after) == said
+    assert observed(case, after) == said
 
 
 def test_whoever_is_on_the_way_is_there_too() -> None:

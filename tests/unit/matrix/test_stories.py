@@ -12,7 +12,7 @@ import pytest
 
 from demo.errors import ToolError
 from tests.matrix import stories
-from tests.matrix.scene import Scene
+from tests.matrix.scene import ENGINE, Scene
 from tests.unit.engine.virtual import run_virtual
 
 MANUAL, OTHER = f"callcenter/{stories.MANUAL}", "callcenter/flight-north-sales"
@@ -123,8 +123,8 @@ def test_a_coordinator_that_comes_to_and_changes_nothing_is_well() -> None:
     world = World(manual_moves_at=2.0)
     run_virtual(stories.frozen_coordinator_comes_to(world.scene))
     assert world.scene.broken == []
-    assert world.said[:2] == ["east coordinates", f"freeze east {stories.ENGINE}"]
-    assert world.said.index("cut east carrier") < world.said.index(f"thaw east {stories.ENGINE}")
+    assert world.said[:2] == ["east coordinates", f"freeze east {ENGINE}"]
+    assert world.said.index("cut east carrier") < world.said.index(f"thaw east {ENGINE}")
     assert world.said[-1] == "mend east carrier"
 
 
@@ -185,7 +185,7 @@ def test_a_softswitch_is_told_to_refuse_calls_and_to_take_them_again() -> None:
 
     def connect(city: str, address: tuple[str, int], timeout: float) -> socket.socket:
         assert (city, address) == ("east", ("10.111.0.9", 8080))
-        return socket.create_connection(server.server_address[:2], timeout)
+        return socket.create_connection(("127.0.0.1", server.server_port), timeout)
 
     async def service(*_: str) -> dict[str, Any]:
         return {"spec": {"clusterIP": "10.111.0.9"}}

@@ -57,6 +57,13 @@ def line(site: str) -> PhoneLine:
     return PhoneLine("510001" if site == "east" else "610001", f"{site}:5060", "callcenter", "secret")
 
 
+def connects_after(actions: list[Action], site: str, seconds: float) -> bool:
+    return any(
+        isinstance(action, Connect) and action.site == site and action.after == pytest.approx(seconds)
+        for action in actions
+    )
+
+
 class Person:
     """A client, and what its driver would do."""
 
@@ -382,10 +389,12 @@ def test_a_release_sends_it_on_at_once_with_its_ticket() -> None:
     person.at(2.35)
     actions = person.grant("west", "w1", "break")
     signed_in = next(action for action in actions if isinstance(action, HasSignedIn))
-    assert (signed_in.cause, signed_in.gap) == ("ticket", pytest.approx(0.05))
+    assert signed_in.cause == "ticket"
+    assert signed_in.gap == pytest.approx(0.05)
     actions = person.frame("west", Ping("w1", 2))
     moved = next(a.frame for a in actions if isinstance(a, Send) and isinstance(a.frame, Moved))
-    assert (moved.session, moved.from_, moved.gap) == ("w1", "east", pytest.approx(0.05))
+    assert (moved.session, moved.from_) == ("w1", "east")
+    assert moved.gap == pytest.approx(0.05)
 
 
 def test_with_the_new_city_away_it_asks_the_old_one_again_after_a_while() -> None:
@@ -613,7 +622,7 @@ def test_connections_without_a_session_beat_and_are_given_up_when_silent() -> No
     beats = [a for a in person.did if isinstance(a, Send) and isinstance(a.frame, Beat)]
     assert [(a.site, a.frame) for a in beats if a.site == "west"] == [("west", Beat(n)) for n in (1, 2, 3)]
     actions = person.at(7.0)  # heard last at 2.0: 2.5 beats of 2 s
-    assert Connect("west", pytest.approx(0.1)) in actions
+    assert connects_after(actions, "west", 0.1)
     assert Send("east", Other("west", ok=False, since=0.0)) in actions
 
 
@@ -680,7 +689,7 @@ def living(person: Person, until: float) -> list[Action]:
 
 def test_a_guest_keeps_trying_home_and_tells_its_host_when_it_is_back() -> None:
     person = as_guest()
-    assert Connect("east", pytest.approx(0.1)) in person.did
+    assert connects_after(person.did, "east", 0.1)
     for _ in range(6):
         living(person, person.now + 1.0)
         person.disconnected("east")

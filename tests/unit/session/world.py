@@ -13,12 +13,13 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from callcenter.directory import bucket
 from callcenter.session.client import ClientSession, Connect, HasSignedIn, Send
 from callcenter.session.door import Place, parse_map
-from callcenter.session.events import Badge, Close, Member, Reply, Say
+from callcenter.session.events import Badge, Close, Member, Out, Reply, Say
 from callcenter.session.lease import Timing
 from callcenter.session.loan_frames import read, write
 from callcenter.session.messages import CarriedState, PhoneLine, decode_client, decode_server, encode
@@ -388,13 +389,12 @@ class World:
         if person.attempts[site] != attempt:
             return
         if self._unreachable(account, site) or self.cities[site].down or self.true < self.cities[site].paused_until:
-            self._at(
-                self.true + 2.0,
-                lambda: (
-                    attempt == person.attempts[site]
-                    and self._person_event(account, lambda client, now: client.disconnected(site, now))
-                ),
-            )
+
+            def gives_up() -> None:
+                if attempt == person.attempts[site]:
+                    self._person_event(account, lambda client, now: client.disconnected(site, now))
+
+            self._at(self.true + 2.0, gives_up)
             return
         self.order += 1
         connection = Connection(self.order, account, site)
@@ -500,19 +500,21 @@ class World:
             match out:
                 case Say():
                     text = json.dumps(write(out.frame))
-                    self._say(
-                        site, out.to, lambda server, now, t=text: server.peer_said(site, read(json.loads(t)), now)
-                    )
+                    self._say(site, out.to, partial(_hears, site, text))
                 case Reply():
                     connection = self.connections.get(out.conn)
                     if connection is not None and connection.server_end:
                         text = encode(out.frame)
-                        self._transmit(connection, "down", lambda c=connection, t=text: self._client_frame(c, t))  # type: ignore[misc]
+                        self._transmit(connection, "down", partial(self._client_frame, connection, text))
                 case Close():
                     connection = self.connections.get(out.conn)
                     if connection is not None:
                         self._server_end_gone(connection)
-                        self._transmit(connection, "down", lambda c=connection: self._client_end_gone(c))  # type: ignore[misc]
+                        self._transmit(connection, "down", partial(self._client_end_gone, connection))
+
+
+def _hears(peer: str, text: str, server: SessionServer, now: float) -> list[Out]:
+    return server.peer_said(peer, read(json.loads(text)), now)
 
 
 MAPS: tuple[dict[str, str], ...] = (
