@@ -276,7 +276,7 @@ class ReportWorld(DrillWorld):
         if stay_away:
             self.advance(6)
             self.settle()
-        assert self.state.phase == "Holding", self.state.message
+        assert self.phase() == "Holding", self.state.message
         self.advance(HOLD_S / 2)
         self.take_calls("west", [one for one in self.at_work if self.where.get(one.account) == "west"][:25])
         for site in self.cities:
@@ -287,7 +287,7 @@ class ReportWorld(DrillWorld):
         if stay_away:
             self.advance(6)
             self.settle()
-        assert self.state.phase == "Waiting", self.state.message
+        assert self.phase() == "Waiting", self.state.message
         return self.newest
 
     @property

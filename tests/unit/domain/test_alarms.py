@@ -37,7 +37,7 @@ OWNER = "drills/callcenter/monthly"
 def states(answers: list[AlarmAnswer | str], for_s: float = 0.0, step_s: float = 1.0) -> list[str]:
     """The states after each of these answers, one every `step_s`."""
     row: AlarmRow | None = None
-    found = []
+    found: list[str] = []
     for number, answer in enumerate(answers):
         row = follow(row, answer, for_s, 1000.0 + number * step_s, number * step_s)
         found.append(row.word.state)
@@ -187,7 +187,8 @@ def test_a_location_that_is_gone_says_nothing_any_more() -> None:
 def test_nothing_starts_unless_all_are_quiet_and_the_reason_says_all(
     said: AlarmWord, reason: Reason | None, words: tuple[str, ...]
 ) -> None:
-    refusal = alarms_refusal(world(west=said).snapshot, watch(**{"for": "1m"}))
+    for_a_minute: dict[str, Any] = {"for": "1m"}
+    refusal = alarms_refusal(world(west=said).snapshot, watch(**for_a_minute))
     assert (refusal.reason if refusal else None) == reason
     if refusal is not None:
         assert refusal.temporary

@@ -1,6 +1,7 @@
 """The decision log's entries: every decision once, with who, what and why; every placement named by exactly one."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ ALL = dict.fromkeys(range(100), 1)
 CONFIRMED_S = 2.01
 
 
-def settled(**group: object) -> World:
+def settled(**group: Any) -> World:
     """A hundred agents at east; what led to that is not in the log any more."""
     world = World()
     world.group({"east": 100}, **group)

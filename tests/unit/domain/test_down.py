@@ -391,13 +391,13 @@ def test_another_system_of_the_city_stays() -> None:
     confirmed(world).settle()
     assert world.placement() == {"east>west": "0-99"}
     assert world.placement("callcenter/flight") == {"east": "0-99"}
-    assert world.snapshot.failovers["east"].record.systems == ("hotel",)
+    assert world.systems_lost("east") == ("hotel",)
     for observer in EVERYBODY:
         world.observe(observer, "east", "flight", "softswitch", passes=False)
     world.advance(CONFIRMED_S + 0.01)
     world.settle()
     assert world.placement("callcenter/flight") == {"east>west": "0-99"}
-    assert world.snapshot.failovers["east"].record.systems == ("flight", "hotel")
+    assert world.systems_lost("east") == ("flight", "hotel")
 
 
 def test_room_that_comes_later_is_used() -> None:

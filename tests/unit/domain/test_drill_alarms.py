@@ -1,6 +1,6 @@
 """A Drill and its alarms: what keeps it from starting, what brings it back, and what that leaves behind."""
 
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -52,7 +52,7 @@ class AlarmedWorld(DrillWorld):
         record = AlarmsRecord(purpose=watch.purpose, digest=watch.digest, alarms=words)
         self.put(keys.alarms(site, OWNER), record)
 
-    def started(self) -> "AlarmedWorld":
+    def started(self) -> Self:
         self.command()
         self.settle()
         self.told()
@@ -61,6 +61,10 @@ class AlarmedWorld(DrillWorld):
         self.told()
         self.settle()
         return self
+
+    def ending(self) -> tuple[str | None, str]:
+        """What has been decided of the run under way: its outcome, and why."""
+        return self.run.outcome, self.run.reason
 
     def home_again(self) -> None:
         """Those at west go home, by whichever Shift; the run is over."""
@@ -104,7 +108,7 @@ def test_an_alarm_that_is_not_quiet_blocks_it_and_is_named(
     world = AlarmedWorld()
     world.command()
     world.settle()
-    world.told(**states)
+    world.told("east", None, **states)
     world.settle()
     assert (world.state.phase, world.state.reason) == ("Checking", reason)
     assert words in world.state.message
@@ -249,7 +253,7 @@ def test_a_run_that_nobody_can_watch_for_a_minute_comes_back() -> None:
     world.successor()
     world.advance(0.2)
     world.settle()
-    assert (world.run.outcome, world.run.reason) == ("Failed", Reason.ALARM_UNKNOWN)
+    assert world.ending() == ("Failed", Reason.ALARM_UNKNOWN)
     assert "east: refused" in world.run.message
     world.home_again()
     assert (world.outcome(), world.placement()) == (("Failed", Reason.ALARM_UNKNOWN), MIXED)
@@ -266,7 +270,7 @@ def test_a_wall_clock_that_is_set_makes_nobody_blind_sooner_or_later(step: float
     assert world.run.outcome is None
     world.advance(0.2)
     world.settle()
-    assert (world.run.outcome, world.run.reason) == ("Failed", Reason.ALARM_UNKNOWN)
+    assert world.ending() == ("Failed", Reason.ALARM_UNKNOWN)
 
 
 def test_engines_that_are_gone_watch_nothing() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tandem.api.common import GROUP as API_GROUP
 from tandem.constants import DRILL_LOOK_OPEN_S, DRILL_LOOK_S
-from tandem.domain import drills, keys
+from tandem.domain import drill_checks, drills, keys
 from tandem.domain.drill_legs import shift_name
 from tandem.domain.drill_names import config_map_name
 from tandem.domain.reasons import Reason
@@ -85,7 +85,7 @@ def test_a_way_out_whose_name_is_taken_has_another_one() -> None:
 def plans(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """When a plan was made."""
     found: list[float] = []
-    real = drills.may_start
+    real = drill_checks.may_start
 
     def counted(question: Any) -> Any:
         found.append(question.now.mono)
@@ -131,12 +131,12 @@ def test_it_is_made_in_time_and_wakes_for_that(plans: list[float]) -> None:
     world.advance(0.7)
     ready(world)
     world.settle()
-    assert world.state.phase == "Checking"
+    assert world.phase() == "Checking"
     wake = world.decide().wake_at
     assert wake is not None
     world.advance(wake - world.mono)
     world.settle()
-    assert world.state.phase == "Out"
+    assert world.phase() == "Out"
     assert wake - plans[0] <= DRILL_LOOK_S + 0.01
 
 

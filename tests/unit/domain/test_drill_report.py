@@ -52,8 +52,8 @@ def finished() -> ReportWorld:
     return world
 
 
-def as_json(report: DrillReport) -> dict[str, object]:
-    found: dict[str, object] = json.loads(report.model_dump_json(by_alias=True))
+def as_json(report: DrillReport) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(report.model_dump_json(by_alias=True))
     return found
 
 
@@ -77,14 +77,14 @@ def test_the_independent_check_finds_a_figure_that_is_wrong(
     finished: ReportWorld, way: str, figure: str, value: object
 ) -> None:
     report = as_json(finished.newest)
-    report[way] = {**report[way], figure: value}  # type: ignore[dict-item]
+    report[way] = {**report[way], figure: value}
     assert differences(report, finished.timeline)
 
 
 def test_the_independent_check_tells_p95_from_p90(finished: ReportWorld) -> None:
     report = as_json(finished.newest)
     gaps = {**finished.newest.out.gaps.model_dump(), "p95": rank(finished.newest.out.gap_bins, 90)}  # type: ignore[union-attr]
-    report["out"] = {**report["out"], "gaps": gaps}  # type: ignore[dict-item]
+    report["out"] = {**report["out"], "gaps": gaps}
     assert any("out: p95" in sentence for sentence in differences(report, finished.timeline))
 
 
@@ -146,7 +146,7 @@ def test_the_diaries_and_the_commits_say_the_same_of_either_kind(checked: Report
 def test_a_commit_that_the_report_names_wrongly_is_found(checked: ReportWorld) -> None:
     """Both sides counted from it: the times alone would agree."""
     report = as_json(checked.newest)
-    way: dict[str, Any] = report["back"]  # type: ignore[assignment]
+    way: dict[str, Any] = report["back"]
     late = datetime.fromisoformat(way["committedAt"]) + timedelta(seconds=0.03)
     report["back"] = {**way, "committedAt": late.isoformat()}
     found = differences(report, checked.timeline, checked.commits)
@@ -155,14 +155,14 @@ def test_a_commit_that_the_report_names_wrongly_is_found(checked: ReportWorld) -
 
 def test_a_starting_map_that_is_another_one_is_found(checked: ReportWorld) -> None:
     report = as_json(checked.newest)
-    first, *others = report["maps"]  # type: ignore[misc]
+    first, *others = report["maps"]
     report["maps"] = [{**first, "before": {"east": "0-99"}}, *others]
     assert any(f"{GROUPS[0]}: the map before" in one for one in differences(report, checked.timeline, checked.commits))
 
 
 def test_who_came_after_the_end_that_the_report_names_is_found(checked: ReportWorld) -> None:
     report = as_json(checked.newest)
-    out: dict[str, Any] = report["out"]  # type: ignore[assignment]
+    out: dict[str, Any] = report["out"]
     early = datetime.fromisoformat(out["committedAt"]) + timedelta(seconds=2)
     report["out"] = {**out, "finishedAt": early.isoformat()}
     found = differences(report, checked.timeline, checked.commits)
@@ -172,7 +172,7 @@ def test_who_came_after_the_end_that_the_report_names_is_found(checked: ReportWo
 @pytest.mark.parametrize(("what", "figure"), [("slowest", "gap"), ("latest", "afterCommit")])
 def test_a_named_agent_with_a_wrong_figure_is_found(checked: ReportWorld, what: str, figure: str) -> None:
     report = as_json(checked.newest)
-    out: dict[str, Any] = report["out"]  # type: ignore[assignment]
+    out: dict[str, Any] = report["out"]
     first, *others = out[what]
     report["out"] = {**out, what: [{**first, figure: first[figure] + 0.5}, *others]}
     found = differences(report, checked.timeline)
@@ -184,7 +184,7 @@ def test_a_named_agent_with_a_wrong_figure_is_found(checked: ReportWorld, what: 
 @pytest.mark.parametrize("what", ["answered", "cut"])
 def test_calls_that_the_diaries_do_not_know_are_found(checked: ReportWorld, what: str) -> None:
     report = as_json(checked.newest)
-    calls: dict[str, Any] = report["calls"]  # type: ignore[assignment]
+    calls: dict[str, Any] = report["calls"]
     assert calls["answered"] == 25
     report["calls"] = {**calls, what: calls[what] + 1}
     assert any(sentence.startswith(f"calls: {calls[what] + 1} {what}") for sentence in _wrong(report, checked))
@@ -215,7 +215,7 @@ def test_a_lost_agent_counts_since_its_last_ping_and_not_since_it_noticed(failed
 )
 def test_the_automatic_paths_own_figures_are_checked(failed_over: ReportWorld, figure: str, value: object) -> None:
     report = as_json(failed_over.newest)
-    failover: dict[str, Any] = report["failover"]  # type: ignore[assignment]
+    failover: dict[str, Any] = report["failover"]
     report["failover"] = {**failover, "failedOver": {**failover["failedOver"], figure: value}}
     assert any(sentence.startswith("failover: ") for sentence in differences(report, failed_over.timeline))
 

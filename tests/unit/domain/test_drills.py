@@ -21,7 +21,7 @@ from tests.unit.domain.world import GROUP, site_spec
 TO_THE_HALF_HOUR_S = 800.0
 """From the world's beginning (00:16:40) to 00:30."""
 EXAMPLE = Path(__file__).parents[3] / "examples/quickstart/drills/everyone-monthly.yaml"
-HALF_HOURLY = {"schedule": "*/30 * * * *"}
+HALF_HOURLY: dict[str, Any] = {"schedule": "*/30 * * * *"}
 
 
 # -- the whole way
@@ -82,10 +82,10 @@ def comes_back_after(world: DrillWorld, seconds: float) -> None:
     """The hold time ends then: not 0.1 s earlier, and no later than 0.1 s after."""
     world.advance(seconds - 0.1)
     world.settle()
-    assert world.state.phase == "Holding"
+    assert world.phase() == "Holding"
     world.advance(0.2)
     world.settle()
-    assert world.state.phase == "Back"
+    assert world.phase() == "Back"
 
 
 def test_the_hold_time_counts_on_when_an_engine_that_has_watched_takes_over() -> None:
@@ -354,7 +354,7 @@ def on_the_way(world: DrillWorld) -> None:
 
 
 def away_by_a_failover(world: DrillWorld) -> None:
-    world.group({"east": 100}, **{"return": {"mode": "Automatic", "stableFor": "2h"}})
+    world.group({"east": 100}, GROUP, **{"return": {"mode": "Automatic", "stableFor": "2h"}})
     failed(world)
     world.put(keys.placement(GROUP), world.record().model_copy(update={"cause": "Failover/east-1"}))
     world.settle()
@@ -502,16 +502,17 @@ def on_a_scaled_target(**spec: Any) -> DrillWorld:
 
 def test_a_run_whose_shift_raises_the_replicas_does_not_wait_for_them() -> None:
     world = on_a_scaled_target()
-    assert world.state.phase == "Out", world.state.message
+    assert world.phase() == "Out", world.state.message
     out = world.shift_record(world.run.out.shift)
     assert (out.phase, out.reason) == ("Preparing", Reason.WAITING_FOR_REPLICAS)
     assert "1 of 3 Ready" in out.message
+    assert world.run.facts is not None
     (found,) = [check.found for check in world.run.facts.checks if "FailoverReady" in check.check]
     assert found.startswith("1 of 1: RoomElsewhere")
     world.put(keys.replicas("west", "hotel"), ReplicasRecord(ready={"softswitch": 3}))
     world.settle()
     world.travel("east", "west")
-    assert world.state.phase == "Holding"
+    assert world.phase() == "Holding"
 
 
 def test_a_rehearsed_failover_must_do_with_the_replicas_that_are_ready() -> None:
@@ -808,17 +809,17 @@ def test_an_emergency_of_another_system_leaves_it_there_and_it_comes_home_after_
     world.settle()
     world.holding()
     flight_fails(world, city)
-    assert world.state.phase == "Holding"
+    assert world.phase() == "Holding"
     world.advance(HOLD_S + 2 * PREPARE_PATIENCE_S)
     world.settle()
     if city == "east":
         assert (world.state.phase, world.state.reason) == ("Holding", Reason.QUARANTINED)
         assert "cannot come back yet: east has failed" in world.state.message
         flight_fails(world, city, works=True)
-        assert world.state.phase == "Holding", "it may fail again at once"
+        assert world.phase() == "Holding", "it may fail again at once"
         world.advance(QUARANTINE_S)
         world.settle()
-    assert world.state.phase == "Back", "to leave a city in quarantine is nothing that anybody forbids"
+    assert world.phase() == "Back", "to leave a city in quarantine is nothing that anybody forbids"
     world.travel("west", "east")
     assert world.outcome()[0] == "Succeeded"
     assert world.placement() == {"east": "0-99"}

@@ -1,5 +1,7 @@
 """Shares by site, and the evacuation of a site: where everybody goes, in which order, and who has no room."""
 
+from typing import Any
+
 import pytest
 
 from tandem.domain import keys
@@ -66,9 +68,9 @@ def test_shares_by_site_are_each_groups_map_afterwards() -> None:
         ),
     ],
 )
-def test_a_wrong_goal_is_named_with_its_field(spec: dict[str, object], reason: Reason, words: str) -> None:
+def test_a_wrong_goal_is_named_with_its_field(spec: dict[str, Any], reason: Reason, words: str) -> None:
     world = a_city_to_leave()
-    selector = {} if "evacuate" in spec else {"selector": {"system": "hotel"}}
+    selector: dict[str, Any] = {} if "evacuate" in spec else {"selector": {"system": "hotel"}}
     world.shift(**selector, **spec)
     world.settle()
     record = world.shift_record()
@@ -104,7 +106,7 @@ def test_everybody_leaves_and_is_spread_by_room_and_nobody_elsewhere_is_touched(
 @pytest.mark.parametrize(
     "spec", [{"evacuate": "east"}, {"selector": {"system": "hotel", "region": "north"}, "to": "west"}]
 )
-def test_a_group_whose_copies_have_always_differed_for_this_engine_is_waited_for(spec: dict[str, object]) -> None:
+def test_a_group_whose_copies_have_always_differed_for_this_engine_is_waited_for(spec: dict[str, Any]) -> None:
     world = a_city_to_leave()
     world.group({"east": 100}, name=LATER, sites=CITIES, priority=100, agents=120, by=["west"])
     world.read_anew()
@@ -128,7 +130,7 @@ def test_a_group_whose_copies_have_always_differed_for_this_engine_is_waited_for
     ],
 )
 def test_an_invalid_group_of_which_nothing_is_known_stops_nobody_who_asks_for_a_region(
-    spec: dict[str, object], reason: Reason
+    spec: dict[str, Any], reason: Reason
 ) -> None:
     world = a_city_to_leave()
     wrong = group_spec({"east": 100}) | {"failover": "Assisted", "region": "south"}

@@ -782,7 +782,12 @@ def test_what_a_shift_of_many_groups_had_done_is_counted_once(monkeypatch: pytes
     world.settle()
     counted: list[str] = []
     so_far = failover_rules._so_far
-    monkeypatch.setattr(failover_rules, "_so_far", lambda *asked: counted.append("once") or so_far(*asked))
+
+    def counting(*asked: Any) -> Any:
+        counted.append("once")
+        return so_far(*asked)
+
+    monkeypatch.setattr(failover_rules, "_so_far", counting)
     world.die("east")
     after_confirmation(world).decide()
     assert counted == ["once"]

@@ -8,6 +8,7 @@ from tandem.domain.capacity import Ledger
 from tandem.domain.forecast import Forecast
 from tandem.domain.readiness import Readiness, failover_readiness
 from tandem.domain.records import ReplicasRecord
+from tandem.domain.rescue import rescue
 from tests.unit.domain.test_failover import after_confirmation, three_cities
 from tests.unit.domain.test_replicas import SCALE
 from tests.unit.domain.world import GROUP, World, site_spec
@@ -64,9 +65,9 @@ def test_of_a_manual_group_a_person_decides_when_the_others_have_gone() -> None:
 
 def test_it_is_gone_through_once_for_all_groups() -> None:
     world = three_groups()
-    with patch.object(forecast, "rescue", wraps=forecast.rescue) as rescue:
+    with patch.object(forecast, "rescue", wraps=rescue) as asked:
         said(world)
-    assert rescue.call_count == len(NAMES)
+    assert asked.call_count == len(NAMES)
 
 
 def test_a_forecast_changes_nothing() -> None:

@@ -1,5 +1,7 @@
 """Gathering: the picture is the same whether it grew change by change or was read at once."""
 
+from collections.abc import Callable
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +12,7 @@ from tandem.domain.snapshot import Snapshot
 from tests.unit.domain.world import GROUP, World
 
 DRILL = {"shift": {"selector": {"system": "hotel"}, "to": "west"}}
-STEPS = {
+STEPS: dict[str, Callable[[World], object]] = {
     "order-east": lambda world: world.group({"east": 100}),
     "order-west": lambda world: world.group({"west": 100}),
     "only-east-reads": lambda world: world.group({"east": 50, "west": 50}, by=["east"]),

@@ -1,5 +1,7 @@
 """Pace: the parts of all groups, systems and sites together are what the Shift states, never more."""
 
+from typing import Any
+
 import pytest
 
 from tandem.constants import FINISH_INTERVAL_S, PACE_GROUPS_PER_S, PACE_INTERVAL_S, TXN_OPERATIONS
@@ -74,7 +76,7 @@ def test_a_wave_needs_as_long_as_the_cti_with_most_of_its_agents(
     assert needed_s(pace, leaving, there) == pytest.approx(seconds)
 
 
-def two_groups(**spec: object) -> World:
+def two_groups(**spec: Any) -> World:
     """Two groups at east, with 10 and 90 agents signed in."""
     world = World(systems=("hotel",))
     for name, each in (("callcenter/small", 0), ("callcenter/big", 1)):

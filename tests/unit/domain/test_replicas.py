@@ -369,13 +369,13 @@ def test_a_system_that_is_lost_later_waits_for_its_own_time() -> None:
         world.observe(observer, "east", "flight", "cti", passes=False)
     world.advance(10.0)
     world.settle()
-    assert world.snapshot.failovers["east"].record.systems == ("flight",)
+    assert world.systems_lost("east") == ("flight",)
     world.advance(READY_PATIENCE_S + 1)
     for observer in ("east", "west", "witness"):
         world.observe(observer, "east", "hotel", "cti", passes=False)
     world.advance(10.0)
     world.settle()
-    assert world.snapshot.failovers["east"].record.systems == ("flight", "hotel")
+    assert world.systems_lost("east") == ("flight", "hotel")
     assert world.placement() == {"west": "0-39", "east": "40-99"}
     world.advance(READY_PATIENCE_S + 0.1)
     world.settle()

@@ -1,6 +1,6 @@
 """When a Drill is due, days of clock change included."""
 
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -72,7 +72,8 @@ def test_what_is_due(after: str, now: str, wanted: str | None) -> None:
 
 def test_a_year_of_nights_has_one_run_each() -> None:
     """Whatever the clocks do: one run a day, each within a local day of its own."""
-    moment, days = at("2026-01-01T00:00+01:00"), []
+    moment = at("2026-01-01T00:00+01:00")
+    days: list[date] = []
     while len(days) < 365:
         following = next_after("30 2 * * *", BERLIN, moment)
         assert following is not None

@@ -22,7 +22,7 @@ from tests.unit.domain.test_failover import three_cities
 from tests.unit.domain.world import GROUP, World, site_spec
 
 SHIFT = "callcenter/s1"
-ALL_HOTEL = {"selector": {"system": "hotel"}, "to": "west"}
+ALL_HOTEL: dict[str, Any] = {"selector": {"system": "hotel"}, "to": "west"}
 
 
 def a_world(agents: int = 100, **changes: Any) -> World:
@@ -336,7 +336,7 @@ def two_groups_and_room_for_one() -> World:
     return world
 
 
-def room_for_one(**first: object) -> World:
+def room_for_one(**first: Any) -> World:
     """A Shift for each of two groups, one after the other; `first`: what the first one says besides."""
     world = two_groups_and_room_for_one()
     world.shift(selector={"names": [GROUP.rpartition("/")[2]]}, to="west", **first)

@@ -87,7 +87,7 @@ class World:
         self.log: list[HistoryEntry] = []
         """What the decision log says of everything that `settle` has committed."""
         self.systems = systems
-        self.cities = ("east", "west")
+        self.cities: tuple[str, ...] = ("east", "west")
         self.put(keys.COORDINATOR, CoordinatorRecord(site="witness", engine="e1"))
         for city in self.cities:
             self.publish(keys.SITE, city, site_spec(city, *systems, capacity=capacity))
@@ -300,6 +300,9 @@ class World:
     def only_shift(self) -> str:
         (name,) = self.snapshot.shifts
         return name
+
+    def systems_lost(self, city: str) -> tuple[str, ...]:
+        return self.snapshot.failovers[city].record.systems
 
     def reasons(self) -> list[str]:
         return [note.reason for note in self.decide().notes]

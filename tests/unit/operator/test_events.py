@@ -218,7 +218,9 @@ def test_a_loss_that_time_alone_confirms_is_told_in_its_moment() -> None:
         async with Rig() as rig:
             world = World()
             world.mono = rig.view.clock.monotonic()
-            for snapshot in (world.snapshot, world.die("east") or world.snapshot):
+            before = world.snapshot
+            world.die("east")
+            for snapshot in (before, world.snapshot):
                 rig.view.snapshot = snapshot
                 rig.changed.give()
                 await asyncio.sleep(0.1)

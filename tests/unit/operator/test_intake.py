@@ -1,7 +1,7 @@
 """kopf in its thread: what it hands over, and that it starts where a container's user has no name."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import kopf
 import pytest
@@ -36,7 +36,7 @@ async def test_events_are_handed_over_to_the_main_loop() -> None:
     body = {**group(), "metadata": {**group()["metadata"], "uid": "1", "resourceVersion": "5"}}
     handler = one._handler(AGENT_GROUP)
     for kind in (None, "ADDED", "MODIFIED", "DELETED"):
-        await asyncio.to_thread(asyncio.run, handler(type=kind, body=kopf.Body(body)))
+        await asyncio.to_thread(asyncio.run, handler(type=kind, body=kopf.Body(cast("kopf.RawBody", body))))
     await asyncio.sleep(0)
     assert [one.name for one in found] == ["callcenter/sales"] * 3
     assert [one.name for one in gone] == ["callcenter/sales"]

@@ -77,7 +77,7 @@ class Stage:
             raise OverError
 
     def site(self, version: str = "7", **scaled: Any) -> None:
-        parts = {name: {**system()[name], "scaling": scaling} for name, scaling in scaled.items()}
+        parts: dict[str, Any] = {name: {**system()[name], "scaling": scaling} for name, scaling in scaled.items()}
         self.table.update(seen(site("east", systems=[system(**parts)]), resourceVersion=version))
 
     async def look(self, after: float = 1.0) -> dict[str, int] | None:

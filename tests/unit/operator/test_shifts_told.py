@@ -1,6 +1,7 @@
 """What people do with a Shift is told in the transaction that brings it to the store, once."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tandem.api.resources import SHIFT
 from tandem.domain import keys
 from tandem.domain.records import HistoryRecord, ShiftRecord
 from tandem.engine.ports import Clock, Put
+from tandem.operator.cluster import Cluster, Json
 from tandem.operator.mirror import LocalNotes
 from tandem.operator.shifts import ShiftExchange
 from tests.support.manifests import shift
@@ -21,11 +23,14 @@ NAME = "callcenter/to-west"
 KEY = keys.shift(NAME)
 
 
-class NoCluster:
+class NoCluster(Cluster):
     def __init__(self, clock: Clock) -> None:
-        self.now = clock.now
+        self._clock = clock
 
-    async def post(self, path: str, body: Any) -> None:
+    def now(self) -> float:
+        return self._clock.now()
+
+    async def post(self, path: str, body: Mapping[str, Any], **query: str) -> Json:
         raise AssertionError(f"nothing is shown here: {path}")
 
 
@@ -36,7 +41,7 @@ class Rig(OnStore):
         super().__init__()
         self.exchange = ShiftExchange(
             "east", self.table, self.view, self.store, NoCluster(self.view.clock), LocalNotes()
-        )  # type: ignore[arg-type]
+        )
         self.table.vanished(SHIFT.plural, [], 0)
         self.work_with(self.exchange)
 

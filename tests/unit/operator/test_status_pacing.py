@@ -1,6 +1,7 @@
 """What must be written at once, and what may wait."""
 
 import asyncio
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from tandem.domain import keys
 from tandem.domain.records import HoldRecord, PlacementRecord
 from tandem.engine.wakeup import Signal
 from tandem.operator.mirror import LocalNotes, StatusMirror
-from tandem.operator.objects import Table
+from tandem.operator.objects import Seen, Table
 from tandem.operator.settings import STORE_SILENT_S
 from tandem.operator.status_pacing import (
     COUNTS_INTERVAL_S,
@@ -129,7 +130,7 @@ def test_a_silent_store_is_said_within_two_seconds_whenever_it_became_worth_sayi
         mirror = StatusMirror("east", table, cast("Any", View()), cast("Any", None), LocalNotes())
         said_at = []
 
-        async def write(due: list[tuple[Any, dict[str, Any]]]) -> None:
+        async def write(due: Sequence[tuple[Seen, dict[str, Any]]]) -> None:
             for east, status in due:
                 table.update(replace(east, status=status))
                 if "StoreUnreachable" in str(status):
@@ -166,7 +167,7 @@ def test_a_loss_that_time_confirms_is_shown_at_once(tenths: int) -> None:
         mirror = StatusMirror("east", table, cast("Any", view), cast("Any", None), LocalNotes())
         said = []
 
-        async def write(due: list[tuple[Any, dict[str, Any]]]) -> None:
+        async def write(due: Sequence[tuple[Seen, dict[str, Any]]]) -> None:
             for east, status in due:
                 table.update(replace(east, status=status))
                 said.append((status["verdict"], loop.time() - died))

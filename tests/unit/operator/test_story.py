@@ -14,7 +14,7 @@ from tests.unit.domain.world import GROUP, World
 SHIFT = "callcenter/s1"
 
 
-def told(world: World, change: Callable[[World], None]) -> list[tuple[str, str, str]]:
+def told(world: World, change: Callable[[World], object]) -> list[tuple[str, str, str]]:
     before = world.snapshot
     change(world)
     return [
@@ -139,12 +139,24 @@ def test_a_drill_is_told_in_order_with_its_outcome() -> None:
         found = tales(before, world.snapshot, "east")
         heard.extend((tale.reason, tale.type) for tale in found if (tale.resource.kind, tale.name) == ("Drill", DRILL))
 
+    def after(seconds: float) -> Callable[[DrillWorld], None]:
+        def step(world: DrillWorld) -> None:
+            world.advance(seconds)
+            world.settle()
+
+        return step
+
+    def asked_under_a_hold(world: DrillWorld) -> None:
+        world.hold()
+        world.command(number="2")
+        world.settle()
+
     hear(DrillWorld.started)
     hear(lambda world: world.travel("east", "west"))
-    hear(lambda world: world.advance(601) or world.settle())
+    hear(after(601))
     hear(lambda world: world.travel("west", "east"))
-    hear(lambda world: world.hold() or world.command(number="2") or world.settle())
-    hear(lambda world: world.advance(61) or world.settle())
+    hear(asked_under_a_hold)
+    hear(after(61))
     assert heard == [
         ("DrillStarted", "Normal"),
         ("Holding", "Normal"),
@@ -208,7 +220,12 @@ def test_an_abort_names_who_made_it() -> None:
     world = settled()
     world.shift(selector={"system": "hotel"}, to="west")
     world.settle()
-    found = told(world, lambda world: world.change_shift(abort=True, aborted_by="bob") or world.settle())
+
+    def abort(world: World) -> None:
+        world.change_shift(abort=True, aborted_by="bob")
+        world.settle()
+
+    found = told(world, abort)
     assert ("Shift callcenter/s1", "Aborting", "aborted by bob: what this Shift moved goes back") in found
 
 
@@ -309,7 +326,11 @@ def test_preparing_verifying_and_a_slow_target_are_told() -> None:
     world.observe("west", "west", "hotel", "cti", passes=False)
 
     def step(change: Callable[[World], object]) -> list[tuple[str, str]]:
-        found = told(world, lambda world: change(world) or world.settle())
+        def change_and_settle(world: World) -> None:
+            change(world)
+            world.settle()
+
+        found = told(world, change_and_settle)
         return [(reason, message) for subject, reason, message in found if subject == f"Shift {SHIFT}"]
 
     def approve(world: World) -> None:
