@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import yaml
 
-from tandem.api.common import API_VERSION
-from tandem.api.resources import AGENT_GROUP, BY_KIND, SHIFT
-from tandem.cli.contexts import Clusters
+from tandem.api.common import API_VERSION, GROUP
+from tandem.api.resources import AGENT_GROUP, BY_KIND, DRILL, SHIFT
+from tandem.cli.contexts import Clusters, prompt_first
 from tandem.errors import ConfigError
 from tandem.operator.cluster import ApiError, RefusedError
 from tandem.operator.objects import STAYS_IN_FORCE, parse
@@ -30,7 +30,20 @@ CANNOT: Final = 1
 UNKNOWN: Final = 2
 """Exit codes: everything would be accepted now; something would not; nobody could say."""
 
+_NOBODY: Final = "moves nobody by itself, so there is no plan"
+_LATER: Final = "each run is planned when it is due, from where the agents are then, so there is no plan now"
+
 Json = dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """As kubectl reads it: a date is a word, for JSON knows no dates."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def documents(files: Sequence[str], read: Callable[[], str] = sys.stdin.read) -> Iterator[tuple[str, Json]]:
@@ -56,17 +69,24 @@ def documents(files: Sequence[str], read: Callable[[], str] = sys.stdin.read) ->
 
 def _parsed(where: str, text: str) -> Iterator[tuple[str, Json]]:
     try:
-        loaded = [document for document in yaml.safe_load_all(text) if document is not None]
+        loaded = [document for document in yaml.load_all(text, _Loader) if document is not None]
     except yaml.YAMLError as error:
         raise ConfigError(f"{where}: not YAML: {' '.join(str(error).split())}") from error
     for number, document in enumerate(loaded, 1):
         place = f"{where}, document {number}" if len(loaded) > 1 else where
-        if not isinstance(document, dict) or "kind" not in document:
-            raise ConfigError(f"{place}: not a manifest: it has no kind")
-        if document["kind"] == "List":
-            yield from ((f"{place}, item {count}", item) for count, item in enumerate(document.get("items") or (), 1))
+        if isinstance(document, dict) and document.get("kind") == "List":
+            for count, item in enumerate(document.get("items") or (), 1):
+                yield f"{place}, item {count}", _manifest(f"{place}, item {count}", item)
         else:
-            yield place, document
+            yield place, _manifest(place, document)
+
+
+def _manifest(place: str, document: object) -> Json:
+    if not isinstance(document, dict) or "kind" not in document:
+        raise ConfigError(f"{place}: not a manifest: it has no kind")
+    if not isinstance(document.get("metadata") or {}, dict):
+        raise ConfigError(f"{place}: metadata is {document['metadata']!r}; write name and namespace below it")
+    return document
 
 
 def question(found: Sequence[tuple[str, Json]], namespace: str, default: str) -> tuple[list[Json], list[str]]:
@@ -83,10 +103,15 @@ def question(found: Sequence[tuple[str, Json]], namespace: str, default: str) ->
     for where, document in found:
         kind, metadata = str(document.get("kind")), dict(document.get("metadata") or {})
         name = metadata.get("name") or ""
-        if document.get("apiVersion") != API_VERSION or kind not in (SHIFT.kind, AGENT_GROUP.kind):
-            skipped.append(f"{kind} {name}: moves nobody by itself, so there is no plan ({where})")
+        version = str(document.get("apiVersion"))
+        if kind in BY_KIND and version.partition("/")[0] == GROUP and version != API_VERSION:
+            wrong.append(f"{where}: {kind} {name}: apiVersion is {version}; write {API_VERSION}")
             continue
-        own = metadata.setdefault("namespace", namespace or default)
+        if version != API_VERSION or kind not in (SHIFT.kind, AGENT_GROUP.kind):
+            why = _LATER if (version, kind) == (API_VERSION, DRILL.kind) else _NOBODY
+            skipped.append(f"{kind} {name}: {why} ({where})")
+            continue
+        metadata["namespace"] = own = metadata.get("namespace") or namespace or default
         if not name and metadata.get("generateName"):
             metadata["name"] = name = f"{metadata['generateName']}plan"
         if not name:
@@ -120,7 +145,7 @@ async def _run(
 ) -> int:
     place, _, service = operator.rpartition("/")
     path = f"/api/v1/namespaces/{place}/services/{service}:{PORT}/proxy/v1/plan"
-    for name in clusters.names:
+    for name in await prompt_first(clusters):
         asked, skipped = question(found, namespace, clusters.namespace(name))
         try:
             answer = await clusters[name].post(path, {"objects": asked})
@@ -133,6 +158,8 @@ async def _run(
             continue
         if as_json:
             print(json.dumps(answer, indent=2))
+            for line in skipped:
+                print(line, file=sys.stderr)
         else:
             print("\n".join(page(answer, skipped)))
         return exit_code(answer)

@@ -1,15 +1,18 @@
 """`kubectl tandem plan -f`: which documents it asks about, and what it prints."""
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
 
+from tandem.cli.contexts import Clusters
 from tandem.cli.main import parser
-from tandem.cli.plan import CAN, CANNOT, documents, exit_code, page, question
+from tandem.cli.plan import CAN, CANNOT, documents, exit_code, page, question, run
 from tandem.errors import ConfigError
-from tests.support.manifests import group, shift, site
+from tandem.operator.cluster import ApiError, Cluster
+from tests.support.manifests import drill, group, shift, site
 
 
 def write(path: Path, *manifests: Any) -> str:
@@ -34,9 +37,23 @@ def test_files_folders_and_standard_input_are_read_with_all_their_documents(tmp_
     assert found[-1][0] == "standard input"
 
 
+def test_a_date_without_quotes_is_a_word_as_for_kubectl(tmp_path: Path) -> None:
+    file = tmp_path / "order.yaml"
+    file.write_text(yaml.safe_dump(group()).replace("metadata:", "metadata:\n  annotations: {tandem.dev/order-id: ID}"))
+    file.write_text(file.read_text().replace("ID", "2026-11-29"))
+    asked, _ = question(list(documents([str(file)])), "", "mine")
+    assert json.loads(json.dumps(asked))[0]["metadata"]["annotations"] == {"tandem.dev/order-id": "2026-11-29"}
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{", "not YAML"), ("just words", "no kind"), ("- a", "no kind")],
+    [
+        ("{", "not YAML"),
+        ("just words", "no kind"),
+        ("- a", "no kind"),
+        ("{kind: List, items: [a]}", "item 1: not a manifest: it has no kind"),
+        ("{kind: Shift, metadata: night}", "metadata is 'night'; write name and namespace below it"),
+    ],
 )
 def test_what_is_no_manifest_is_named(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "x.yaml"
@@ -56,6 +73,9 @@ def test_namespaces_are_those_of_kubectl() -> None:
     bare = named(shift(), name="a")
     assert question([("x", bare)], "", "mine")[0][0]["metadata"]["namespace"] == "mine"
     assert question([("x", bare)], "asked", "mine")[0][0]["metadata"]["namespace"] == "asked"
+    assert (
+        question([("x", named(shift(), name="a", namespace=None))], "", "mine")[0][0]["metadata"]["namespace"] == "mine"
+    )
     assert question([("x", shift())], "", "mine")[0][0]["metadata"]["namespace"] == "callcenter"
     with pytest.raises(ConfigError, match="of namespace callcenter, but --namespace says asked"):
         question([("x", shift())], "asked", "mine")
@@ -74,6 +94,29 @@ def test_what_moves_nobody_is_passed_over_and_told() -> None:
         question([("a.yaml", site("east"))], "", "mine")
 
 
+def test_a_drill_moves_people_by_itself_and_its_plans_come_with_its_runs() -> None:
+    _, skipped = question([("a.yaml", drill()), ("b.yaml", shift())], "", "mine")
+    (word,) = skipped
+    assert word.startswith("Drill monthly: each run is planned when it is due")
+
+
+def test_another_version_of_our_own_objects_is_a_mistake_and_not_somebody_elses_object() -> None:
+    with pytest.raises(ConfigError, match=r"Shift to-west: apiVersion is tandem.dev/v1; write tandem.dev/v1alpha1"):
+        question([("a.yaml", group()), ("b.yaml", {**shift(), "apiVersion": "tandem.dev/v1"})], "", "mine")
+
+
+async def test_a_cluster_that_is_gone_is_asked_last_and_a_program_gets_json_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "x.yaml", site("east"), shift())
+    gone, well = FakeCluster(gone=True), FakeCluster()
+    assert await run(clusters(east=gone, west=well), [file], "", as_json=True) == CAN
+    assert (gone.asked, well.asked) == (0, 1)
+    said = capsys.readouterr()
+    assert json.loads(said.out) == answer("Planned")
+    assert said.err == f"Site east: moves nobody by itself, so there is no plan ({file}, document 1)\n"
+
+
 def test_everything_that_is_wrong_is_told_at_once_before_anybody_is_asked() -> None:
     found = [("a.yaml", shift(percent=0)), ("b.yaml", named(shift(), namespace="n")), ("c.yaml", shift())]
     with pytest.raises(ConfigError) as error:
@@ -83,6 +126,27 @@ def test_everything_that_is_wrong_is_told_at_once_before_anybody_is_asked() -> N
     assert "b.yaml: Shift without metadata.name" in said
     assert "c.yaml" not in said
     assert "last good one" not in said
+
+
+class FakeCluster:
+    def __init__(self, *, gone: bool = False) -> None:
+        self.gone, self.asked = gone, 0
+
+    async def get(self, path: str) -> dict[str, Any]:
+        if self.gone:
+            raise ApiError("connection refused")
+        return {}
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self.asked += 1
+        return answer("Planned")
+
+
+def clusters(**named: FakeCluster) -> Clusters:
+    found = Clusters(list(named), [Path("nowhere")])
+    found._clusters = cast("dict[str, Cluster]", named)
+    found._known = {name: {} for name in named}
+    return found
 
 
 def answer(outcome: str, **changes: Any) -> dict[str, Any]:
