@@ -220,6 +220,12 @@ class ShiftSpec(Written):
         return tuple(sorted(named - {""}))
 
     @property
+    def deed(self) -> Self:
+        """The spec without what can change and without who asked: what tells one Shift from another."""
+        left_out = {"abort": False, "aborted_by": None, "approved": False, "approved_by": "", "requested_by": ""}
+        return self.model_copy(update=left_out)
+
+    @property
     def goal(self) -> str:
         """Where the agents go, for people: `west`, `east 60 %, west 40 %` or `away from east`."""
         if self.evacuate:

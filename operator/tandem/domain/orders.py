@@ -111,58 +111,78 @@ def declaration_refusal(snapshot: Snapshot, group: Published[AgentGroupSpec]) ->
 # -- the first placement
 
 
-def _first_placement(draft: Draft, ledger: Ledger, name: str, group: Published[AgentGroupSpec], now: Instant) -> None:
-    refusal = declaration_refusal(draft.snapshot, group)
-    if refusal is not None or group.spec is None:
-        if refusal is not None:
-            _refuse(draft, name, group, refusal, now)
-        return
-    spec = group.spec
-    held = hold_refusal(draft.snapshot)
-    silent = sorted(site for site in spec.sites if draft.snapshot.report(site, spec.system) is None)
+WAITS_UNPLACED: Final = frozenset({Reason.HELD, Reason.NO_REPORT})
+"""What a first placement waits for however long it takes: it does not lapse, for its agents have no other."""
+
+
+@dataclass(frozen=True)
+class First:
+    """Where a group without placement begins."""
+
+    map: BucketMap
+    reason: Reason
+    """InitialPlacement, or Adopted: its agents are signed in already."""
+    sentence: str
+
+
+def first_placement(snapshot: Snapshot, ledger: Ledger, name: str, group: Published[AgentGroupSpec]) -> First | Refusal:
+    """Where a group without placement begins, or why it does not. `ledger`: loads so far; not changed."""
+    refusal, spec = declaration_refusal(snapshot, group), group.spec
+    if refusal is not None or spec is None:
+        return refusal or Refusal(Reason.SPEC_NOT_CONSISTENT, group.message, temporary=True)
+    held = hold_refusal(snapshot)
     if held is not None:
-        draft.note(_subject(name), held.reason, held.message)
-        return
+        return held
+    silent = sorted(site for site in spec.sites if snapshot.report(site, spec.system) is None)
     if silent:
         # No report is not an empty report: agents may well be signed in there, and a map would shut their door.
         message = (
             f"{name} has no placement yet: waits for {' and '.join(silent)} to report who is signed in to {spec.system}"
         )
-        draft.note(_subject(name), Reason.NO_REPORT, message)
-        return
+        return Refusal(Reason.NO_REPORT, message, temporary=True)
     wanted = BucketMap.of_shares([(share.site, share.percent) for share in spec.placement])
-    sessions = _sessions(draft.snapshot, name, spec)
-    placement = _adopted(wanted, sessions) if sessions else wanted
-    if not sessions:
-        for need in ledger.needs(name, spec.system, spec.agents, placement):
-            if not need.fits:
-                _refuse(draft, name, group, _no_room(ledger, need), now)
-                return
-    ledger.reserve(name, spec.system, spec.agents, placement)
-    shares = ", ".join(f"{site} {percent} %" for site, percent in sorted(placement.end_shares.items()))
-    reason = Reason.ADOPTED if sessions else Reason.INITIAL_PLACEMENT
-    sentence = (
-        f"{name}: agents are signed in already, so they stay where they are ({shares})"
-        if sessions
-        else f"{name}: placed as ordered ({shares})"
-    )
+    sessions = _sessions(snapshot, name, spec)
+    if sessions:
+        adopted = _adopted(wanted, sessions)
+        sentence = f"{name}: agents are signed in already, so they stay where they are ({_shares(adopted)})"
+        return First(adopted, Reason.ADOPTED, sentence)
+    for need in ledger.needs(name, spec.system, spec.agents, wanted):
+        if not need.fits:
+            return _no_room(ledger, need)
+    return First(wanted, Reason.INITIAL_PLACEMENT, f"{name}: placed as ordered ({_shares(wanted)})")
+
+
+def _shares(placement: BucketMap) -> str:
+    return ", ".join(f"{site} {percent} %" for site, percent in sorted(placement.end_shares.items()))
+
+
+def _first_placement(draft: Draft, ledger: Ledger, name: str, group: Published[AgentGroupSpec], now: Instant) -> None:
+    found, spec = first_placement(draft.snapshot, ledger, name, group), group.spec
+    if isinstance(found, Refusal) or spec is None:
+        if isinstance(found, Refusal) and found.reason in WAITS_UNPLACED:
+            draft.note(_subject(name), found.reason, found.message)
+        elif isinstance(found, Refusal):
+            _refuse(draft, name, group, found, now)
+        return
+    ledger.reserve(name, spec.system, spec.agents, found.map)
+    adopted = found.reason is Reason.ADOPTED
     record = PlacementRecord(
         system=spec.system,
-        map=placement.encode(),
-        cause="Adopted" if sessions else "Order",
+        map=found.map.encode(),
+        cause="Adopted" if adopted else "Order",
         pace=spec.pace,
         drain=spec.drain,
     )
     outcome = OrderRecord(
         digest=group.order_digest,
-        outcome="Adopted" if sessions else "Accepted",
-        reason=reason,
-        message=sentence,
+        outcome="Adopted" if adopted else "Accepted",
+        reason=found.reason,
+        message=found.sentence,
     )
     draft.commit(
         _subject(name),
-        reason,
-        sentence,
+        found.reason,
+        found.sentence,
         {keys.placement(name): draft.stamp(record), keys.order(name): outcome},
         (draft.placement(None, name), _order_premise(draft, name), draft.no_hold),
     )

@@ -13,7 +13,7 @@ from tandem.api.shift import ShiftPlan, ShiftSpec
 from tandem.domain.capacity import Ledger
 from tandem.domain.digest import order_digest
 from tandem.domain.drill_legs import busy_groups, reserve_home
-from tandem.domain.orders import earlier_order, plan_order
+from tandem.domain.orders import WAITS_UNPLACED, earlier_order, first_placement, plan_order
 from tandem.domain.outlook import groups_in
 from tandem.domain.plan import Plan, reserve
 from tandem.domain.quarantine import quarantined
@@ -84,27 +84,52 @@ class _Room:
     def preview(self, asked: Asked) -> Preview:
         spec = asked.spec
         if isinstance(spec, ShiftSpec):
-            record = ShiftRecord(spec=spec, created_at=self._now.wall, created_in="")
-            plan = plan_shift(self._snapshot, self._ledger, self._busy, asked.name, record)
-            return self._of(plan, asked.name, taking=not spec.dry_run, at_once=spec.approval == "Auto")
+            return self._shift(asked.name, spec)
         order, placed = self._snapshot.orders.get(asked.name), self._snapshot.placements.get(asked.name)
         group = self._snapshot.groups[asked.name]
-        if placed is None:
-            message = f"{asked.name} is placed nowhere yet: it would be placed as ordered, and nobody moves"
-            return Preview("Nothing", Reason.INITIAL_PLACEMENT, message)
         if order is not None and order.record.digest == group.order_digest:
             message = f"{asked.name} had this very order last ({order.record.outcome}); again, it does nothing"
             return Preview("Nothing", Reason.NOTHING_TO_MOVE, message)
+        if placed is None:
+            return self._first(asked.name, spec, group)
         if earlier_order(self._snapshot, self._busy, asked.name) is not None:
             # It would end, and this order be planned from where it has come to.
             self._busy.pop(asked.name)
             self._ledger.forget_plans({asked.name})
         plan = plan_order(self._snapshot, self._ledger, self._busy, asked.name, group, placed)
-        return self._of(plan, asked.name, taking=True, at_once=True, waits_for_others=True)
+        return self._of(plan, asked.name, taking=True, waits_for_others=True)
 
-    def _of(
-        self, plan: Plan | Refusal, name: str, *, taking: bool, at_once: bool, waits_for_others: bool = False
-    ) -> Preview:
+    def _shift(self, name: str, spec: ShiftSpec) -> Preview:
+        record = ShiftRecord(spec=spec, created_at=self._now.wall, created_in="")
+        plan = plan_shift(self._snapshot, self._ledger, self._busy, name, record)
+        known, has_run = self._snapshot.shifts.get(name), name in self._snapshot.ran
+        # One that waits for a person keeps nobody from his room or his groups.
+        begins = not spec.dry_run and (spec.approval == "Auto" or spec.approved)
+        found = self._of(plan, name, taking=begins and known is None and not has_run)
+        if known is None and not has_run:
+            return found
+        if known is None:
+            reason, word = Reason.ALREADY_RUN, f"a Shift {name} has run already"
+        else:
+            reason, word = Reason.NAME_TAKEN, f"there is a Shift {name} already ({known.record.phase})"
+        again = known is None or spec.deed == known.record.spec.deed
+        message = f"{word}, so this one would move nobody; create it under another name"
+        if found.outcome == "Planned":
+            message += ", and it would do what follows"
+        return replace(found, outcome="Nothing" if again else "Refused", reason=reason, message=message)
+
+    def _first(self, name: str, spec: AgentGroupSpec, group: Published[AgentGroupSpec]) -> Preview:
+        """Of a group that is placed nowhere yet."""
+        found = first_placement(self._snapshot, self._ledger, name, group)
+        if not isinstance(found, Refusal):
+            self._ledger.reserve(name, spec.system, spec.agents, found.map)
+            return Preview("Nothing", found.reason, f"{found.sentence}; it had no placement before, so nobody moves")
+        if found.reason in WAITS_UNPLACED:
+            message = f"{name} has no placement yet, and is placed once this has passed: {found.message}"
+            return Preview("Nothing", found.reason, message)
+        return Preview("Refused", found.reason, found.message)
+
+    def _of(self, plan: Plan | Refusal, name: str, *, taking: bool, waits_for_others: bool = False) -> Preview:
         if isinstance(plan, Refusal):
             if plan.reason is Reason.NOTHING_TO_MOVE:
                 return Preview("Nothing", plan.reason, plan.message)
@@ -112,25 +137,19 @@ class _Room:
             return Preview("Waits" if waits else "Refused", plan.reason, plan.message)
         if taking:
             reserve(self._ledger, plan, f"Shift {name}")
-            if at_once:
-                self._busy.update({group.group: name for group in plan.groups})
+            self._busy.update({group.group: name for group in plan.groups})
         return Preview(
             "Planned",
             Reason.PLANNED,
             plan.text[0],
-            notes=tuple(self._notes(plan, name)),
+            notes=tuple(self._notes(plan)),
             text=plan.text,
             planned=plan.planned.model_copy(update={"groups": groups_in(plan.groups)}),
         )
 
-    def _notes(self, plan: Plan, name: str) -> Iterator[str]:
+    def _notes(self, plan: Plan) -> Iterator[str]:
         if self._snapshot.coordinator is None:
             yield "no engine is coordinator now: nothing would start before one is"
-        if name in self._snapshot.ran:
-            yield f"a Shift {name} has run already: this one would move nobody; create it under another name"
-        known = self._snapshot.shifts.get(name)
-        if known is not None:
-            yield f"there is a Shift {name} already ({known.record.phase}): create this one under another name"
         for site in sorted({place.site for place in plan.planned.sites if place.arriving}):
             refusal = quarantined(self._snapshot, site, self._now)
             if refusal is not None:

@@ -46,6 +46,7 @@ class Reason(StrEnum):
     SIGN_INS_TOO_SLOW = "SignInsTooSlow"
     CALLS_NOT_TAKEN = "CallsNotTaken"
     ALREADY_RUN = "AlreadyRun"
+    NAME_TAKEN = "NameTaken"
     DEFECT = "Defect"
     # What happened.
     NOTHING_TO_MOVE = "NothingToMove"

@@ -36,7 +36,6 @@ from tandem.operator.statuses.shift import ended, failed_here, ran_before, waiti
 
 log = logging.getLogger(__name__)
 
-NAME_TAKEN: Final = "NameTaken"
 FORGOTTEN: Final = "ForgottenByStore"
 _RETRY_S: Final = 0.5
 
@@ -119,7 +118,7 @@ def exchange(seen: Seen, record: ShiftRecord | None, now: float, ran: RanRecord 
         return Create(spec)
     if not isinstance(spec, ShiftSpec):
         return None
-    if fixed(spec) != fixed(record.spec):
+    if spec.deed != record.spec.deed:
         message = (
             f"the store has a Shift of this name already, made in {record.created_in}, which moves something else; "
             "create this one under another name"
@@ -144,13 +143,6 @@ def _outlived(seen: Seen, now: float) -> bool:
     ttl = seen.spec.ttl_seconds_after_finished if isinstance(seen.spec, ShiftSpec) else None
     ended = seconds(str(seen.status.get("finishedAt", "")))
     return ttl is not None and ended > 0 and ended + ttl <= now
-
-
-def fixed(spec: ShiftSpec) -> ShiftSpec:
-    """The part of the spec that cannot change and tells one Shift from another."""
-    return spec.model_copy(
-        update={"abort": False, "aborted_by": None, "approved": False, "approved_by": "", "requested_by": ""}
-    )
 
 
 def merge(known: ShiftSpec, seen: ShiftSpec) -> ShiftSpec:
@@ -258,7 +250,7 @@ class ShiftExchange:
         ran = self._view.snapshot.ran.get(seen.name)
         found = exchange(seen, entry.record if entry else None, now, ran.record if ran else None)
         if isinstance(found, Foreign):
-            self._notes.say(seen.key, Said("Accepted", "False", NAME_TAKEN, found.message))
+            self._notes.say(seen.key, Said("Accepted", "False", Reason.NAME_TAKEN, found.message))
             return True
         self._notes.unsay(seen.key, "Accepted")
         if isinstance(found, Fail):

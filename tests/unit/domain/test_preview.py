@@ -7,7 +7,7 @@ from tandem.api.shift import ShiftSpec
 from tandem.domain import keys
 from tandem.domain.preview import Asked, Preview, previews
 from tandem.domain.reasons import Reason
-from tandem.domain.records import FailoverRecord
+from tandem.domain.records import FailoverRecord, RanRecord
 from tests.unit.domain.drill_world import DrillWorld
 from tests.unit.domain.world import GROUP, World, group_spec
 
@@ -88,9 +88,40 @@ def test_an_order_applied_again_does_nothing_and_a_new_order_id_makes_it_a_new_o
     assert preview(world, an_order({"east": 100}, order_id="2"))[0].outcome == "Planned"
 
 
-def test_a_group_that_is_placed_nowhere_yet_moves_nobody() -> None:
-    (found,) = preview(World(), an_order({"east": 100}))
+def test_a_group_that_is_placed_nowhere_yet_moves_nobody_and_becomes_what_is_told() -> None:
+    world = World()
+    (found,) = preview(world, an_order({"east": 100}))
     assert (found.outcome, found.reason) == ("Nothing", Reason.INITIAL_PLACEMENT)
+    world.group({"east": 100})
+    world.settle()
+    order = world.snapshot.orders[GROUP].record
+    assert found.message == f"{order.message}; it had no placement before, so nobody moves"
+
+
+def test_a_group_that_is_placed_nowhere_yet_is_refused_for_what_its_first_order_is_refused_for() -> None:
+    world = World(capacity=1500)
+    (unknown,) = preview(world, an_order({"north": 100}, sites=["east", "north"]))
+    assert (unknown.outcome, unknown.reason) == ("Refused", Reason.UNKNOWN_SITE)
+    (full,) = preview(world, an_order({"east": 100}, agents=1501))
+    assert (full.outcome, full.reason) == ("Refused", Reason.CAPACITY_EXCEEDED)
+    world.group({"east": 100}, agents=1501)
+    world.settle()
+    (again,) = preview(world, an_order({"east": 100}, agents=1501))
+    assert "had this very order last (Refused); again, it does nothing" in again.message
+
+
+def test_a_group_that_is_placed_nowhere_yet_waits_out_a_hold_and_takes_its_room() -> None:
+    world = World(capacity=1500)
+    world.group({"west": 100}, name="callcenter/other", agents=750)
+    world.settle()
+    new = an_order({"east": 100}, agents=1000)
+    other = a_shift(selector={"names": ["other"]}, to="east")
+    assert [one.outcome for one in preview(world, other, new)] == ["Planned", "Refused"]
+    assert [one.outcome for one in preview(world, new, other)] == ["Nothing", "Refused"]
+    world.hold()
+    (held,) = preview(world, new)
+    assert (held.outcome, held.reason) == ("Nothing", Reason.HELD)
+    assert "placed once this has passed" in held.message
 
 
 def test_what_would_be_refused_is_told_with_its_reason() -> None:
@@ -125,6 +156,18 @@ def test_one_that_waits_for_approval_or_is_planned_only_stands_in_nobodys_way() 
         assert [one.outcome for one in preview(world, a_shift(**spec), a_shift("callcenter/s2"))] == ["Planned"] * 2
 
 
+def test_one_that_waits_for_approval_keeps_no_room_until_it_is_approved() -> None:
+    world = World(capacity=1500)
+    for name in ("callcenter/a", "callcenter/b"):
+        world.group({"east": 100}, name=name, agents=750)
+    world.group({"west": 100}, name="callcenter/c", agents=750)
+    world.settle()
+    waits, other = (a_shift(f"callcenter/{n}", selector={"names": [n]}, approval="Manual") for n in ("a", "b"))
+    assert [found.outcome for found in preview(world, waits, other)] == ["Planned", "Planned"]
+    approved = a_shift("callcenter/a", selector={"names": ["a"]}, approval="Manual", approved=True, approvedBy="ada")
+    assert [found.outcome for found in preview(world, approved, other)] == ["Planned", "Refused"]
+
+
 def test_two_that_fit_only_alone_do_not_share_the_same_room() -> None:
     world = World(capacity=1500)
     for name in ("callcenter/a", "callcenter/b"):
@@ -137,16 +180,37 @@ def test_two_that_fit_only_alone_do_not_share_the_same_room() -> None:
 
 def test_notes_say_what_else_is_in_the_way() -> None:
     world = a_world()
-    world.shift(selector={"system": "hotel"}, to="east")
-    world.settle()
     world.put(keys.failover("west"), FailoverRecord(number=1, ended_at=world.mono))
     world.delete(keys.COORDINATOR)
     (found,) = preview(world, a_shift())
     assert found.outcome == "Planned"
-    coordinator, name, quarantine = found.notes
+    coordinator, quarantine = found.notes
     assert "no engine is coordinator" in coordinator
-    assert "callcenter/s1 already (Completed)" in name
     assert "it is in quarantine" in quarantine
+
+
+def test_a_name_that_is_taken_moves_nobody_and_the_plan_of_another_name_is_shown() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL, dryRun=True)
+    world.settle()
+    again, other = preview(world, a_shift(dryRun=True), a_shift())
+    assert (again.outcome, again.reason) == ("Nothing", Reason.NAME_TAKEN)  # the same manifest twice
+    assert (other.outcome, other.reason) == ("Refused", Reason.NAME_TAKEN)
+    assert other.message == (
+        "there is a Shift callcenter/s1 already (Completed), so this one would move nobody; create it under another "
+        "name, and it would do what follows"
+    )
+    assert other.text == preview(world, a_shift("callcenter/s2"))[0].text
+    # It takes nobody's place.
+    assert [one.outcome for one in preview(world, a_shift(), a_shift("callcenter/s2"))] == ["Refused", "Planned"]
+
+
+def test_a_name_that_has_run_moves_nobody() -> None:
+    world = a_world()
+    world.put(keys.ran("callcenter/s1"), RanRecord(phase="Completed", message="", finished_at=1.0))
+    (found,) = preview(world, a_shift())
+    assert (found.outcome, found.reason) == ("Nothing", Reason.ALREADY_RUN)
+    assert "has run already, so this one would move nobody" in found.message
 
 
 def test_an_order_that_takes_an_earlier_ones_place_counts_the_group_where_it_is() -> None:
