@@ -1,5 +1,8 @@
 """`kubectl tandem abort NAME`: stop a Shift and bring everybody back, in the first cluster that shows the Shift."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from tandem.api.resources import SHIFT
 from tandem.api.shift import FINISHED
 from tandem.cli.contexts import Clusters, in_first, who_am_i
@@ -7,15 +10,22 @@ from tandem.operator.cluster import Cluster, path_of
 
 
 async def run(clusters: Clusters, name: str, namespace: str) -> int:
-    """Abort it. Exit code 0: told, now or before; 1: it is not there, or over."""
+    """Abort it. Exit code 0: it goes back, or has; 1: it is not there, it is over, or nobody acts on it."""
     nowhere = "not aborted: no cluster has this Shift; `kubectl get shifts -A` shows those there are"
-    found = await in_first(clusters, SHIFT, name, namespace, _abort, nowhere=nowhere)
+    found = await in_first(clusters, SHIFT, name, namespace, _abort, nowhere=nowhere, shown=_acted_on)
     if found is None:
         return 1
     code, by = found.value
+    if not code and (phase := found.status.get("phase")) in FINISHED - {"RolledBack"}:
+        print(f"Shift {found.name} was over before it could be aborted ({phase}: {found.status.get('message', '')})")
+        return 1
     if by:
         print(f"Shift {found.name} aborted by {by} (by way of {found.context})")
     return code
+
+
+def _acted_on(told: tuple[int, str], status: Mapping[str, Any]) -> bool:
+    return bool(told[0]) or status.get("phase") in {"Aborting", *FINISHED}
 
 
 async def _abort(cluster: Cluster, full: str) -> tuple[int, str]:

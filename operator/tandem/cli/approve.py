@@ -1,5 +1,8 @@
 """`kubectl tandem approve NAME`: say yes to a Shift's plan, in the first cluster that shows the Shift."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from tandem.api.resources import SHIFT
 from tandem.api.shift import FINISHED
 from tandem.cli.contexts import Clusters, in_first, who_am_i
@@ -7,15 +10,20 @@ from tandem.operator.cluster import Cluster, path_of
 
 
 async def run(clusters: Clusters, name: str, namespace: str) -> int:
-    """Approve it. Exit code 0: approved, now or before; 1: it is not there, needs none, or is refused."""
+    """Approve it. Exit code 0: approved, now or before; 1: it is not there, needs none, is refused, or not taken up."""
     nowhere = "not approved: no cluster has this Shift; `kubectl get shifts -A` shows those there are"
-    found = await in_first(clusters, SHIFT, name, namespace, _approve, nowhere=nowhere)
+    found = await in_first(clusters, SHIFT, name, namespace, _approve, nowhere=nowhere, shown=_taken_up)
     if found is None:
         return 1
     code, by = found.value
     if by:
         print(f"Shift {found.name} approved by {by} (by way of {found.context})")
     return code
+
+
+def _taken_up(told: tuple[int, str], status: Mapping[str, Any]) -> bool:
+    """`approvedAt` is shown as soon as the store has it."""
+    return bool(told[0] or status.get("approvedAt")) or status.get("phase") in FINISHED
 
 
 async def _approve(cluster: Cluster, full: str) -> tuple[int, str]:

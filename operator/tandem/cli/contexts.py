@@ -8,7 +8,8 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Generic, Self, TypeVar
 
@@ -16,13 +17,16 @@ import yaml
 
 from tandem.api.resources import Resource
 from tandem.errors import ConfigError
-from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError
+from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError, path_of
 from tandem.operator.objects import seconds
 
 T = TypeVar("T")
 
 ASK_S: Final = 5.0
 """Seconds that one cluster may take to answer one question."""
+
+CONFIRM_S: Final = 6.0
+"""Seconds for one cluster's operator to carry a command to the store and show what comes of it."""
 
 PROMPT_S: Final = 0.5
 """Seconds within which a cluster answers that is well: who does not is asked last, for its city may be gone."""
@@ -117,6 +121,22 @@ class Told(Generic[T]):
     name: str
     """The object, as `namespace/name`."""
     value: T
+    status: Mapping[str, Any] = field(default_factory=dict)
+    """The object's, once something has come of the step; empty where nobody waited for it."""
+
+
+def full_name(name: str, namespace: str, default: str) -> str:
+    """An object's `namespace/name`; the name may have its namespace already, as everything that prints one shows it.
+
+    Args:
+        namespace: The one that was asked for, or empty.
+        default: The context's own.
+    Raises: ConfigError when two different ones are given.
+    """
+    own, _, short = name.rpartition("/")
+    if own and namespace and own != namespace:
+        raise ConfigError(f"{name} is of namespace {own}, but --namespace says {namespace}")
+    return f"{own or namespace or default}/{short}"
 
 
 async def in_first(
@@ -127,21 +147,34 @@ async def in_first(
     step: Callable[[Cluster, str], Awaitable[T]],
     *,
     nowhere: str,
+    shown: Callable[[T, Mapping[str, Any]], bool] | None = None,
 ) -> Told[T] | None:
     """Take a step in the first cluster that shows this object and takes it; what the others say is printed.
 
     Args:
         namespace: Empty: each context's own.
-        step: Called with the cluster and the object's `namespace/name`; may raise ApiError.
+        step: Called with the cluster and the object's `namespace/name`; may raise ApiError. Taken in several clusters
+            when nothing comes of it in the first ones.
         nowhere: What to print when no cluster has it.
-    Returns: None when the step was refused, or when no cluster has the object.
+        shown: Whether the object's status shows what comes of the step: an API server may answer whose operator is
+            dead or hears nothing from the store. None: nobody waits for it.
+    Returns: None when the step was refused, when nothing came of it, or when no cluster has the object.
+    Raises: ConfigError when two namespaces are given.
     """
+    written: list[str] = []
     for context in await prompt_first(clusters):
         cluster = clusters[context]
-        full = f"{namespace or clusters.namespace(context)}/{name}"
+        full = full_name(name, namespace, clusters.namespace(context))
         try:
             async with asyncio.timeout(ASK_S):
-                return Told(context, full, await step(cluster, full))
+                value = await step(cluster, full)
+            if shown is None:
+                return Told(context, full, value)
+            written.append(context)
+            status = await _status_with(cluster, path_of(resource, full), partial(shown, value))
+            if status is not None:
+                return Told(context, full, value, status)
+            print(f"cluster {context}: nothing has come of it within {CONFIRM_S:.0f} s; trying the next one")
         except MissingError:
             print(f"cluster {context}: there is no {resource.kind} {full}; trying the next one")
         except RefusedError as error:
@@ -150,7 +183,28 @@ async def in_first(
             return None
         except (ApiError, TimeoutError) as error:
             print(f"cluster {context}: {error or 'does not answer'}; trying the next one")
-    print(nowhere)
+    if written:
+        where = " and ".join(written)
+        print(f"NOT CONFIRMED: {resource.kind} {name} has it in {where}, and nothing has come of it there.")
+        print("Its operators or the store may be gone: kubectl tandem status; kubectl -n tandem-system logs ...")
+    else:
+        print(nowhere)
+    return None
+
+
+async def _status_with(
+    cluster: Cluster, path: str, shown: Callable[[Mapping[str, Any]], bool]
+) -> Mapping[str, Any] | None:
+    """The object's status as soon as it shows what is waited for; None: it does not within CONFIRM_S.
+
+    Raises: ApiError.
+    """
+    deadline = time.monotonic() + CONFIRM_S
+    while time.monotonic() < deadline:
+        status: Mapping[str, Any] = (await cluster.get(path)).get("status") or {}
+        if shown(status):
+            return status
+        await asyncio.sleep(0.2)
     return None
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError
 
 from tandem.api.resources import DRILL
-from tandem.cli.contexts import ASK_S, Clusters
+from tandem.cli.contexts import ASK_S, Clusters, full_name, prompt_first
 from tandem.domain.report_html import html
 from tandem.domain.report_model import DrillReport
 from tandem.domain.report_text import text
@@ -25,8 +25,8 @@ NEWEST: Final = ""
 
 async def run(clusters: Clusters, name: str, namespace: str, run_name: str, output: Output) -> int:
     """Print it. Exit code 1: no cluster has it; why is on standard error."""
-    for context in clusters.names:
-        full = f"{namespace or clusters.namespace(context)}/{name}"
+    for context in await prompt_first(clusters):
+        full = full_name(name, namespace, clusters.namespace(context))
         try:
             async with asyncio.timeout(ASK_S):
                 data = await find(clusters[context], full, run_name)

@@ -4,15 +4,12 @@ import asyncio
 import json
 import secrets
 import time
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from tandem.api.common import HOLD_REQUEST
 from tandem.api.resources import SITE
-from tandem.cli.contexts import ASK_S, Clusters, asked_by, prompt_first
+from tandem.cli.contexts import ASK_S, CONFIRM_S, Clusters, asked_by, prompt_first
 from tandem.operator.cluster import ApiError, Cluster, path_of
-
-CONFIRM_S: Final = 6.0
-"""Seconds for one cluster's operator to carry the request to the store and show it."""
 
 Action = Literal["hold", "resume"]
 

@@ -68,17 +68,17 @@ def parser() -> argparse.ArgumentParser:
     planned.add_argument("--operator", default=plan.DEFAULT_OPERATOR, help="the operator's Service: %(default)s")
 
     approved = command("approve", "Approve the plan of a Shift that waits for it.")
-    approved.add_argument("name", help="name of the Shift")
+    approved.add_argument("name", help="name of the Shift, or namespace/name")
     approved.add_argument("-n", "--namespace", default="", help="its namespace; default: the context's")
 
     aborted = command("abort", "Stop a Shift and bring everybody back.")
-    aborted.add_argument("name", help="name of the Shift")
+    aborted.add_argument("name", help="name of the Shift, or namespace/name")
     aborted.add_argument("-n", "--namespace", default="", help="its namespace; default: the context's")
 
     drilled = command("drill", "Start a Drill now, abort the run under way, or print a run's report.")
     actions = "run: now, whatever its schedule; abort: come back; report: of a run that is over"
     drilled.add_argument("action", choices=("run", "abort", "report"), help=actions)
-    drilled.add_argument("name", help="name of the Drill")
+    drilled.add_argument("name", help="name of the Drill, or namespace/name")
     drilled.add_argument("-n", "--namespace", default="", help="its namespace; default: the context's")
     drilled.add_argument("--wait", action="store_true", help="tell what happens until the run is over")
     drilled.add_argument("--timeout", type=float, default=3600.0, help="seconds to wait at most")

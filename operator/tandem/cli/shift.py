@@ -8,7 +8,7 @@ from typing import Any, Final
 from tandem.api.common import API_VERSION, GROUP, VERSION
 from tandem.api.resources import SHIFT
 from tandem.api.shift import FINISHED
-from tandem.cli.contexts import ASK_S, Clusters, who_am_i
+from tandem.cli.contexts import ASK_S, Clusters, prompt_first, who_am_i
 from tandem.errors import ConfigError
 from tandem.operator.cluster import ApiError, Cluster, RefusedError, TakenError, path_of
 
@@ -90,19 +90,23 @@ def _aim(wanted: Wanted) -> str:
 
 async def run(clusters: Clusters, wanted: Wanted, namespace: str, wait_s: float) -> int:
     """Create the Shift in the first cluster that takes it. Exit code 0: created, or completed with `wait_s`."""
-    for name in clusters.names:
+    now = time.time()  # once: a cluster that made it and answered too late has the same Shift as the next one
+    unanswered = False
+    for name in await prompt_first(clusters):
         cluster = clusters[name]
         try:
             async with asyncio.timeout(ASK_S):
                 place = namespace or clusters.namespace(name)
-                made = manifest(wanted, place, await who_am_i(cluster), time.time())
+                made = manifest(wanted, place, await who_am_i(cluster), now)
                 await cluster.post(f"/apis/{GROUP}/{VERSION}/namespaces/{place}/{SHIFT.plural}", made)
         except (RefusedError, TakenError) as error:
-            # Another cluster would say the same.
-            print(f"cluster {name}: {error}")
-            return 1
+            # Another cluster would say the same. Where one has not answered, it has made it, and it is shown here.
+            if not (unanswered and isinstance(error, TakenError)):
+                print(f"cluster {name}: {error}")
+                return 1
         except (ApiError, TimeoutError) as error:
             print(f"cluster {name}: {error or 'does not answer'}; trying the next one")
+            unanswered = True
             continue
         full = f"{place}/{made['metadata']['name']}"
         print(f"Shift {full} created in cluster {name}")

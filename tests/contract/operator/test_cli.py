@@ -112,20 +112,36 @@ async def test_a_plan_is_approved_by_name_and_by_whom(
     await until("the store knows", told)
     assert "was approved by admin already" in (await tandem("approve", "night", "-n", "callcenter"))[1]
 
-    code, said = await tandem("abort", "night", "-n", "callcenter")
-    assert (code, "Shift callcenter/night aborted by admin (by way of kube)" in said) == (0, True), said
+    task = asyncio.create_task(tandem("abort", "callcenter/night"))
 
-    async def aborted() -> bool:
+    async def aborted() -> ShiftRecord | None:
         found = await store.get(keys.shift("callcenter/night"))
-        return found is not None and ShiftRecord.model_validate_json(found.value).spec.aborted_by == "admin"
+        record = ShiftRecord.model_validate_json(found.value) if found is not None else None
+        return record if record is not None and record.spec.aborted_by == "admin" else None
 
-    await until("the store knows", aborted)
+    record = await until("the store knows", aborted)
+    await Engines(store).put(keys.shift("callcenter/night"), record.model_copy(update={"phase": "RolledBack"}))
+    code, said = await task
+    assert (code, "Shift callcenter/night aborted by admin (by way of kube)" in said) == (0, True), said
     code, said = await tandem("abort", "nobody", "-n", "callcenter")
     assert (code, "not aborted: no cluster has this Shift" in said) == (1, True)
 
     assert (await tandem("shift", *arguments[:-1], "day"))[0] == 0
     code, said = await tandem("approve", "day", "-n", "callcenter")
     assert (code, "needs no approval" in said) == (1, True)
+
+
+async def test_an_abort_that_nobody_carries_out_says_so(
+    running: OperatorProcess, tandem: Tandem, store: StoreClient
+) -> None:
+    arguments = ("--to", "west", "--names", "sales", "-n", "callcenter", "--name", "night")
+    assert (await tandem("shift", *arguments))[0] == 0
+    await until("the record", lambda: store.get(keys.shift("callcenter/night")))
+    running.kill()
+    code, said = await tandem("abort", "night", "-n", "callcenter")
+    assert code == 1, said
+    assert "nothing has come of it within 6 s" in said
+    assert "NOT CONFIRMED" in said
 
 
 async def test_a_shift_is_made_once_and_followed_to_its_end(

@@ -1,12 +1,17 @@
-"""Which cluster a command goes to: one whose city is gone keeps nobody waiting."""
+"""Which cluster a command goes to: one whose city is gone keeps nobody waiting, one that is deaf is not the last."""
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
 from tandem.api.resources import SHIFT
-from tandem.cli.contexts import Clusters, in_first
-from tandem.operator.cluster import ApiError, Cluster
+from tandem.cli import abort, approve, contexts, shift
+from tandem.cli.contexts import Clusters, full_name, in_first
+from tandem.errors import ConfigError
+from tandem.operator.cluster import ApiError, Cluster, TakenError
 
 
 class FakeCluster:
@@ -21,7 +26,7 @@ class FakeCluster:
         return {}
 
 
-def clusters(**named: FakeCluster) -> Clusters:
+def clusters(**named: Any) -> Clusters:
     found = Clusters(list(named), [Path("nowhere")])
     found._clusters = cast("dict[str, Cluster]", named)
     found._known = {name: {} for name in named}
@@ -53,3 +58,134 @@ async def test_so_is_one_that_refuses_connections() -> None:
 
 async def test_clusters_that_are_well_are_asked_in_their_order() -> None:
     assert await steps(clusters(west=FakeCluster(), east=FakeCluster())) == ["west"]
+
+
+# -- commands of which something has to come
+
+
+class ClusterWithAShift:
+    """Its API server answers. `phases`: those of its Shift once it is changed, look by look; none: nobody acts."""
+
+    def __init__(self, *phases: str, before: str = "Moving", **spec: Any) -> None:
+        self.spec, self.phases, self.before = spec, list(phases), before
+        self.changed = False
+
+    async def get(self, path: str) -> dict[str, Any]:
+        if path == "/version":
+            return {}
+        assert path.endswith("/namespaces/callcenter/shifts/night")
+        phase = self.before
+        if self.changed and self.phases:
+            phase = self.phases.pop(0) if len(self.phases) > 1 else self.phases[0]
+        return {"spec": self.spec, "status": {"phase": phase, "message": "so it is", "approvedAt": self.approved_at}}
+
+    @property
+    def approved_at(self) -> str:
+        return "2026-11-29T03:00:00Z" if self.changed and self.phases else ""
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return {"status": {"userInfo": {"username": "ada"}}}
+
+    async def merge(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self.spec |= body["spec"]
+        self.changed = True
+        return {}
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contexts, "CONFIRM_S", 0.5)
+
+
+async def test_an_abort_is_done_when_the_shift_goes_back(capsys: pytest.CaptureFixture[str]) -> None:
+    east, west = ClusterWithAShift("Moving", "Aborting"), ClusterWithAShift("Aborting")
+    assert await abort.run(clusters(east=east, west=west), "night", "callcenter") == 0
+    assert capsys.readouterr().out == "Shift callcenter/night aborted by ada (by way of east)\n"
+    assert not west.changed
+
+
+async def test_an_abort_of_which_nothing_comes_is_told_to_the_next_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    deaf, west = ClusterWithAShift(), ClusterWithAShift("Aborting")
+    assert await abort.run(clusters(east=deaf, west=west), "night", "callcenter") == 0
+    said = capsys.readouterr().out
+    assert "cluster east: nothing has come of it within" in said
+    assert "aborted by ada (by way of west)" in said
+
+
+async def test_an_abort_that_nobody_acts_on_is_none_the_second_time_too(capsys: pytest.CaptureFixture[str]) -> None:
+    deaf = ClusterWithAShift()
+    for _ in range(2):
+        assert await abort.run(clusters(east=deaf), "night", "callcenter") == 1
+        said = capsys.readouterr().out
+        assert "NOT CONFIRMED: Shift night has it in east" in said
+        assert "by way of" not in said
+
+
+async def test_an_abort_that_comes_too_late_says_how_the_shift_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    assert await abort.run(clusters(east=ClusterWithAShift("Completed")), "night", "callcenter") == 1
+    assert "was over before it could be aborted (Completed: so it is)" in capsys.readouterr().out
+
+
+async def test_an_approval_counts_when_the_store_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    def waits(*phases: str) -> ClusterWithAShift:
+        return ClusterWithAShift(*phases, before="AwaitingApproval", approval="Manual")
+
+    deaf, west = waits(), waits("AwaitingApproval")
+    assert await approve.run(clusters(east=deaf, west=west), "night", "callcenter") == 0
+    assert "approved by ada (by way of west)" in capsys.readouterr().out
+    assert await approve.run(clusters(east=waits()), "night", "callcenter") == 1
+    assert "NOT CONFIRMED" in capsys.readouterr().out
+
+
+# -- names
+
+
+async def test_a_name_may_have_its_namespace_as_everything_that_prints_one_shows_it() -> None:
+    assert await abort.run(clusters(east=ClusterWithAShift("Aborting")), "callcenter/night", "") == 0
+
+
+def test_a_name_and_an_option_that_say_two_namespaces_are_named() -> None:
+    assert full_name("night", "", "mine") == "mine/night"
+    assert full_name("night", "asked", "mine") == "asked/night"
+    assert full_name("callcenter/night", "callcenter", "mine") == "callcenter/night"
+    with pytest.raises(ConfigError, match="callcenter/night is of namespace callcenter, but --namespace says asked"):
+        full_name("callcenter/night", "asked", "mine")
+
+
+# -- shift
+
+
+class SlowCluster:
+    """Makes what it is asked for, and does not answer."""
+
+    def __init__(self, *, answers: bool = False, has_it: bool = False) -> None:
+        self.answers, self.has_it = answers, has_it
+        self.made: list[str] = []
+
+    async def get(self, path: str) -> dict[str, Any]:
+        return {}
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        if "selfsubjectreviews" in path:
+            return {"status": {"userInfo": {"username": "ada"}}}
+        self.made.append(body["metadata"]["name"])
+        if self.has_it:
+            raise TakenError("already exists")
+        if not self.answers:
+            raise ApiError("did not answer")
+        return {}
+
+
+async def test_a_shift_that_a_cluster_made_without_an_answer_is_the_same_in_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moments = itertools.count(1_800_000_000)
+    monkeypatch.setattr(shift.time, "time", lambda: float(next(moments)))
+    wanted = shift.Wanted(to="west", system="hotel")
+    slow, west = SlowCluster(), SlowCluster(answers=True)
+    assert await shift.run(clusters(east=slow, west=west), wanted, "callcenter", 0) == 0
+    assert slow.made == west.made
+    # By the time that the next one is asked it may be shown there. Alone, a name that is taken is somebody else's.
+    shown = SlowCluster(has_it=True)
+    assert await shift.run(clusters(east=SlowCluster(), west=shown), wanted, "callcenter", 0) == 0
+    assert await shift.run(clusters(west=shown), wanted, "callcenter", 0) == 1
