@@ -5,7 +5,7 @@ from typing import Any
 
 from tandem.api.resources import SHIFT
 from tandem.api.shift import FINISHED
-from tandem.cli.contexts import Clusters, in_first, who_am_i
+from tandem.cli.contexts import Clusters, in_first, not_of_an_earlier, who_am_i
 from tandem.operator.cluster import Cluster, path_of
 
 
@@ -32,6 +32,7 @@ async def _abort(cluster: Cluster, full: str) -> tuple[int, str]:
     """Exit code, and who has aborted it now, if anybody."""
     found = await cluster.get(path_of(SHIFT, full))
     spec = found["spec"]
+    not_of_an_earlier(found)
     if (phase := found.get("status", {}).get("phase")) in FINISHED:
         print(f"Shift {full} is over ({phase}: {found['status'].get('message', '')}); nothing to abort")
         return 1, ""

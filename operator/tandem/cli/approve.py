@@ -5,7 +5,7 @@ from typing import Any
 
 from tandem.api.resources import SHIFT
 from tandem.api.shift import FINISHED
-from tandem.cli.contexts import Clusters, in_first, who_am_i
+from tandem.cli.contexts import Clusters, in_first, not_of_an_earlier, who_am_i
 from tandem.operator.cluster import Cluster, path_of
 
 
@@ -30,6 +30,7 @@ async def _approve(cluster: Cluster, full: str) -> tuple[int, str]:
     """Exit code, and who has approved it now, if anybody."""
     found = await cluster.get(path_of(SHIFT, full))
     spec = found["spec"]
+    not_of_an_earlier(found)
     if spec.get("approved"):
         print(f"Shift {full} was approved by {spec.get('approvedBy')} already")
         return 0, ""

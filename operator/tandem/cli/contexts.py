@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 import yaml
 
 from tandem.api.resources import Resource
+from tandem.domain.reasons import Reason
 from tandem.errors import ConfigError
 from tandem.operator.cluster import ApiError, Cluster, MissingError, RefusedError, path_of
 from tandem.operator.objects import seconds
@@ -206,6 +207,13 @@ async def _status_with(
             return status
         await asyncio.sleep(0.2)
     return None
+
+
+def not_of_an_earlier(shift: Mapping[str, Any]) -> None:
+    """Make sure that an object is of the Shift that has its name now. Raises: ApiError with what the object says."""
+    status = shift.get("status") or {}
+    if status.get("reason") == Reason.NAME_TAKEN:
+        raise ApiError(str(status.get("message") or Reason.NAME_TAKEN))
 
 
 async def prompt_first(clusters: Clusters) -> list[str]:

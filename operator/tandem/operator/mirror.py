@@ -32,7 +32,7 @@ from tandem.operator.status_pacing import Budget, Quiet, write_interval
 from tandem.operator.statuses.common import Said, Scene
 from tandem.operator.statuses.drill import drill_status
 from tandem.operator.statuses.group import group_status
-from tandem.operator.statuses.shift import shift_status
+from tandem.operator.statuses.shift import left_over, shift_status
 from tandem.operator.statuses.site import site_status
 from tandem.operator.statuses.trunk import trunk_status
 
@@ -200,6 +200,8 @@ class StatusMirror:
         entry = scene.snapshot.shifts.get(seen.name)
         if entry is None or seen.key in self._notes.statuses:
             return self._notes.statuses.get(seen.key)
+        if left_over(seen, entry.record):
+            return None  # what it says is how anybody can tell
         return shift_status(scene, seen, entry, self._notes.of(seen.key))
 
     async def _write(self, due: Sequence[tuple[Seen, dict[str, Any]]]) -> None:

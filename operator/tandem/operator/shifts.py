@@ -3,6 +3,7 @@
 object here, not in the store   -> record made (once; a Shift that comes late never starts)
 in the store, no object here    -> object made, labelled tandem.dev/mirrored
 abort / approved set here       -> told to the store, never taken back by an older object elsewhere
+object of an earlier Shift here -> tells a newer one of its name nothing: neither an abort nor an approval
 object deleted here             -> record deleted if finished, else aborted: nothing half-moved is forgotten
 record forgotten                -> the mirrored objects go; those that people made stay as history, or as long as
                                    their ttlSecondsAfterFinished says
@@ -32,7 +33,15 @@ from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Seen, Table, seconds
 from tandem.operator.settings import STORE_SILENT_S
 from tandem.operator.statuses.common import Said
-from tandem.operator.statuses.shift import ended, failed_here, ran_before, waiting_here
+from tandem.operator.statuses.shift import (
+    ended,
+    failed_here,
+    left_behind,
+    left_over,
+    of_an_earlier,
+    ran_before,
+    waiting_here,
+)
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +97,14 @@ class Foreign:
     message: str
 
 
-Exchange = Create | Change | Fail | Past | Ended | Drop | Foreign | None
+@dataclass(frozen=True)
+class Left:
+    """The object is of an earlier Shift of that name, and the present one must not go by it: say so here."""
+
+    record: ShiftRecord
+
+
+Exchange = Create | Change | Fail | Past | Ended | Drop | Foreign | Left | None
 
 
 def exchange(seen: Seen, record: ShiftRecord | None, now: float, ran: RanRecord | None = None) -> Exchange:
@@ -118,6 +134,8 @@ def exchange(seen: Seen, record: ShiftRecord | None, now: float, ran: RanRecord 
         return Create(spec)
     if not isinstance(spec, ShiftSpec):
         return None
+    if left_over(seen, record):
+        return Drop() if seen.mirrored else Left(record)
     if spec.deed != record.spec.deed:
         message = (
             f"the store has a Shift of this name already, made in {record.created_in}, which moves something else; "
@@ -195,6 +213,7 @@ class ShiftExchange:
         """A Shift was deleted here, by somebody or by us."""
         if seen.name in self._dropped:
             self._dropped.discard(seen.name)
+            self._wake.give()  # the store may have a newer one of that name to show
             return
         self._deleted[seen.name] = seen
         self._wake.give()
@@ -262,6 +281,9 @@ class ShiftExchange:
         if isinstance(found, Ended):
             self._notes.show(seen.key, ended(seen, found.ran, now))
             return True
+        if isinstance(found, Left):
+            self._notes.show(seen.key, left_behind(seen, found.record, now))
+            return True
         self._notes.show(seen.key, None)
         if isinstance(found, Create):
             approved_at = now if found.spec.approved else 0.0
@@ -278,7 +300,7 @@ class ShiftExchange:
     async def _absent_here(self, entry: ShiftEntry) -> bool:
         """The store has it, this cluster does not: it was deleted here, or made elsewhere."""
         name, record = entry.name, entry.record
-        if name in self._deleted:
+        if name in self._deleted and not of_an_earlier(self._deleted[name], record):
             key = keys.shift(name)
             if record.phase in FINISHED:
                 told = self._told([shift_deleted(name, record, self._site)])

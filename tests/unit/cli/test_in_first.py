@@ -66,8 +66,8 @@ async def test_clusters_that_are_well_are_asked_in_their_order() -> None:
 class ClusterWithAShift:
     """Its API server answers. `phases`: those of its Shift once it is changed, look by look; none: nobody acts."""
 
-    def __init__(self, *phases: str, before: str = "Moving", **spec: Any) -> None:
-        self.spec, self.phases, self.before = spec, list(phases), before
+    def __init__(self, *phases: str, before: str = "Moving", reason: str = "", **spec: Any) -> None:
+        self.spec, self.phases, self.before, self.reason = spec, list(phases), before, reason
         self.changed = False
 
     async def get(self, path: str) -> dict[str, Any]:
@@ -77,7 +77,8 @@ class ClusterWithAShift:
         phase = self.before
         if self.changed and self.phases:
             phase = self.phases.pop(0) if len(self.phases) > 1 else self.phases[0]
-        return {"spec": self.spec, "status": {"phase": phase, "message": "so it is", "approvedAt": self.approved_at}}
+        status = {"phase": phase, "reason": self.reason, "message": "so it is", "approvedAt": self.approved_at}
+        return {"spec": self.spec, "status": status}
 
     @property
     def approved_at(self) -> str:
@@ -135,6 +136,15 @@ async def test_an_approval_counts_when_the_store_has_it(capsys: pytest.CaptureFi
     assert "approved by ada (by way of west)" in capsys.readouterr().out
     assert await approve.run(clusters(east=waits()), "night", "callcenter") == 1
     assert "NOT CONFIRMED" in capsys.readouterr().out
+
+
+async def test_an_object_of_an_earlier_shift_of_the_name_is_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+    old = ClusterWithAShift(before="Completed", reason="NameTaken")
+    assert await abort.run(clusters(east=old, west=ClusterWithAShift("Aborting")), "night", "callcenter") == 0
+    said = capsys.readouterr().out
+    assert "cluster east: so it is; trying the next one" in said
+    assert "aborted by ada (by way of west)" in said
+    assert not old.changed
 
 
 # -- names

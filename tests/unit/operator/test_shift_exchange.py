@@ -8,8 +8,8 @@ import pytest
 from tandem.api.shift import FINISHED, ShiftSpec
 from tandem.constants import PATIENCE_S
 from tandem.domain.records import RanRecord, ShiftRecord
-from tandem.operator.shifts import Change, Create, Drop, Ended, Fail, Foreign, Past, exchange, manifest, merge
-from tandem.operator.statuses.shift import ended, ran_before
+from tandem.operator.shifts import Change, Create, Drop, Ended, Fail, Foreign, Left, Past, exchange, manifest, merge
+from tandem.operator.statuses.shift import ended, left_behind, ran_before
 from tests.support.manifests import shift
 from tests.unit.operator.objects import CREATED_AT, seen
 
@@ -206,3 +206,48 @@ def test_the_mirrored_object_of_an_end_that_was_missed_goes(phase: str) -> None:
 
 def test_history_that_is_still_there_stays_history() -> None:
     assert exchange(seen(shift(), status={"phase": "Completed"}), None, NOW, ran()) is None
+
+
+# -- what is left of an earlier Shift of the same name
+
+WAS_OVER: dict[str, Any] = {"phase": "Completed", "finishedAt": "2026-11-23T20:10:00Z"}
+"""Ten minutes after the objects of these tests were made."""
+
+
+def newer(phase: str = "AwaitingApproval", **changes: Any) -> ShiftRecord:
+    return record(phase, **changes).model_copy(update={"created_at": CREATED_AT + 1200.0})
+
+
+SAID_TO_THE_EARLIER_ONE: list[dict[str, Any]] = [
+    {"abort": True},
+    {"approved": True, "approvedBy": "ada"},
+    {"percent": 50},
+]
+
+
+@pytest.mark.parametrize("said", SAID_TO_THE_EARLIER_ONE)
+def test_what_was_said_to_an_earlier_shift_of_the_name_is_not_told_to_the_newer_one(said: dict[str, Any]) -> None:
+    old = seen(shift(**said), status=WAS_OVER)
+    assert exchange(old, newer(), NOW) == Left(newer())
+    status = left_behind(old, newer(), NOW)
+    assert (status.phase, status.reason, status.finished_at) == ("Completed", "NameTaken", WAS_OVER["finishedAt"])
+    assert "delete this object, and the newer one is shown here" in status.message
+    shown = seen(shift(**said), status=status.model_dump(mode="json", by_alias=True))
+    assert exchange(shown, newer(), NOW) == Left(newer())  # it says so for as long as that is true
+    assert exchange(shown, newer("Completed", **said), NOW) is None
+
+
+@pytest.mark.parametrize("said", SAID_TO_THE_EARLIER_ONE)
+def test_what_we_have_shown_of_it_is_made_anew(said: dict[str, Any]) -> None:
+    assert exchange(seen(shift(**said), labels=MIRRORED, status=WAS_OVER), newer(), NOW) == Drop()
+
+
+def test_an_object_that_says_nothing_else_shows_the_newer_one_and_may_be_aborted_as_every_other() -> None:
+    assert exchange(seen(shift(), status=WAS_OVER), newer(), NOW) is None
+    shown = seen(shift(abort=True), status={"phase": "AwaitingApproval"})
+    assert isinstance(exchange(shown, newer(), NOW), Change)
+
+
+def test_one_that_this_cluster_alone_gave_up_on_is_the_same_shift() -> None:
+    late = {**WAS_OVER, "phase": "Failed", "reason": "NotAcceptedInTime"}
+    assert isinstance(exchange(seen(shift(abort=True), status=late), newer(), NOW), Change)

@@ -16,7 +16,7 @@ from tandem.operator.shifts import ShiftExchange
 from tests.support.manifests import shift
 from tests.support.memory_store import Fate
 from tests.unit.engine.virtual import run_virtual
-from tests.unit.operator.objects import seen
+from tests.unit.operator.objects import CREATED_AT, seen
 from tests.unit.operator.on_store import OnStore
 
 NAME = "callcenter/to-west"
@@ -39,9 +39,8 @@ class Rig(OnStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.exchange = ShiftExchange(
-            "east", self.table, self.view, self.store, NoCluster(self.view.clock), LocalNotes()
-        )
+        self.cluster = NoCluster(self.view.clock)
+        self.exchange = ShiftExchange("east", self.table, self.view, self.store, self.cluster, LocalNotes())
         self.table.vanished(SHIFT.plural, [], 0)
         self.work_with(self.exchange)
 
@@ -114,5 +113,33 @@ def test_a_deletion_is_told(phase: str, action: str) -> None:
             await asyncio.sleep(5)
             assert [told for _, told, _ in rig.log] == ["Asked", action]
             assert rig.log[-1][0] == rig.written[-1]
+
+    run_virtual(story())
+
+
+def test_deleting_what_is_left_of_an_earlier_shift_aborts_none_of_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story() -> None:
+        async with Rig() as rig:
+            shown: list[dict[str, Any]] = []
+
+            async def post(path: str, body: dict[str, Any]) -> None:
+                shown.append(body)
+                rig.table.update(seen({**shift(), "metadata": body["metadata"]}, uid="made-anew"))
+
+            monkeypatch.setattr(rig.cluster, "post", post)
+            over = {"phase": "Completed", "finishedAt": "2026-11-23T20:10:00Z"}
+            old = seen(shift(abort=True), status=over)
+            assert rig.table.update(old)
+            newer = ShiftRecord(spec=seen(shift()).spec, created_at=CREATED_AT + 1200.0, created_in="west")
+            rig.etcd.txn([], [Put(KEY, newer.encode())])
+            await asyncio.sleep(1)
+            assert rig.table.remove(old)
+            rig.exchange.deleted(old)
+            await asyncio.sleep(1)
+            assert rig.log == []
+            assert [body["spec"].get("abort") for body in shown] == [False]
+            assert ShiftRecord.model_validate_json(rig.etcd._keys[KEY].value) == newer
 
     run_virtual(story())

@@ -26,11 +26,11 @@ from tandem.operator.status_pacing import (
     Quiet,
     write_interval,
 )
-from tests.support.manifests import group, site
+from tests.support.manifests import group, namespaced, site
 from tests.unit.domain.test_shifts import a_world
 from tests.unit.domain.world import World
 from tests.unit.engine.virtual import run_virtual
-from tests.unit.operator.objects import seen
+from tests.unit.operator.objects import CREATED_AT, seen
 
 BEFORE: dict[str, Any] = {
     "where": "east 100",
@@ -211,6 +211,28 @@ def test_a_hold_is_told_while_a_move_is_young_and_mere_counts_are_not() -> None:
     world.put(keys.HOLD, HoldRecord(by="ada", reason="storm", since=world.mono))
     [held] = due()
     assert held["hold"]["by"] == "ada"
+
+
+@pytest.mark.parametrize(("said", "shown"), [({}, True), ({"abort": True}, False)])
+def test_what_an_earlier_shift_of_the_name_was_stays_where_it_says_what_the_newer_one_must_not_hear(
+    said: dict[str, bool], shown: bool
+) -> None:
+    world = World()
+    world.shift(selector={"system": "hotel"}, to="west")
+    record = world.shift_record().model_copy(update={"created_at": CREATED_AT + 1200.0})
+    world.put(keys.shift("callcenter/s1"), record)
+    clock = SimpleNamespace(now=lambda: world.mono, monotonic=lambda: world.mono)
+    view = SimpleNamespace(synced=SimpleNamespace(is_set=lambda: True), silent_s=0.0, trouble="", clock=clock)
+    view.snapshot, view.subscribe = world.snapshot, lambda *_: Signal()
+    table = Table()
+    over = {"phase": "Completed", "finishedAt": "2026-11-23T20:10:00Z"}
+    table.update(
+        seen(
+            namespaced("Shift", "s1", {**record.spec.model_dump(by_alias=True, exclude_none=True), **said}), status=over
+        )
+    )
+    mirror = StatusMirror("east", table, cast("Any", view), cast("Any", None), LocalNotes())
+    assert [status["phase"] for _, status in mirror._due()] == ([record.phase] if shown else [])
 
 
 def test_writes_keep_below_their_rate_and_what_is_saved_is_spent_once() -> None:

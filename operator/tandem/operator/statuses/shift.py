@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from tandem.api.shift import ShiftPlan, ShiftProgress, ShiftSpec, ShiftStatus, SwitchTimes
+from tandem.api.shift import FINISHED, ShiftPlan, ShiftProgress, ShiftSpec, ShiftStatus, SwitchTimes
 from tandem.constants import SHIFTS_KEPT
 from tandem.domain.outlook import groups_in
 from tandem.domain.pace import pace_now
 from tandem.domain.reasons import Reason
 from tandem.domain.records import RanRecord, ShiftRecord
 from tandem.domain.snapshot import ShiftEntry
-from tandem.operator.objects import Seen
+from tandem.operator.objects import Seen, seconds
 from tandem.operator.statuses.common import Said, Scene, blindness, gaps_of, rfc3339, settle
 
 
@@ -91,6 +91,43 @@ def _conditions(scene: Scene, entry: ShiftEntry) -> list[Said]:
     if scene.blind:
         return [blindness(scene)]
     return [Said("Ready", "False", reason, message), Said("Reconciling", "True", reason, message)]
+
+
+def of_an_earlier(seen: Seen, record: ShiftRecord) -> bool:
+    """Whether an object is of an earlier Shift of this name: it was over before the present one was made.
+
+    Its status tells, for as long as nobody writes the present one's over it.
+    """
+    over_at = _over_at(seen)
+    if record.phase in FINISHED or seen.status.get("phase") not in FINISHED:
+        return False
+    # One that only this cluster gave up on may have come to the store by way of another one since.
+    return 0.0 < over_at < record.created_at and seen.status.get("reason") != Reason.NOT_ACCEPTED_IN_TIME
+
+
+def left_over(seen: Seen, record: ShiftRecord) -> bool:
+    """Whether an object of an earlier Shift says what the present one must not hear: an abort, an approval, another
+    move."""
+    spec, known = seen.spec, record.spec
+    if not isinstance(spec, ShiftSpec) or not of_an_earlier(seen, record):
+        return False
+    return spec.deed != known.deed or (spec.abort and not known.abort) or (spec.approved and not known.approved)
+
+
+def left_behind(seen: Seen, record: ShiftRecord, now: float) -> ShiftStatus:
+    """The status of such an object. `now`: seconds since the epoch."""
+    message = (
+        f"this object is of an earlier Shift of this name, which is over. The store has a newer one, made in "
+        f"{record.created_in}, which does not go by what was said to this one; delete this object, and the newer one "
+        "is shown here"
+    )
+    was = RanRecord(phase=seen.status["phase"], message=message, finished_at=_over_at(seen))
+    return _what_it_was(seen, was, Reason.NAME_TAKEN, message, now)
+
+
+def _over_at(seen: Seen) -> float:
+    """Seconds since the epoch; 0: its status does not say."""
+    return seconds(str(seen.status.get("finishedAt", "")))
 
 
 def failed_here(seen: Seen, reason: str, message: str, now: float) -> ShiftStatus:
