@@ -389,6 +389,9 @@ def _lines(planned: ShiftPlan, goings: Sequence[Going]) -> Iterator[str]:
     for drain in sorted({going.drain for going in goings}, key=str):
         forced = drain.on_deadline == "Force"
         beyond = "leave in the middle of it, and it goes on" if forced else "stay until their call has ended"
+        if forced and not duration_seconds(drain.max_talk) + duration_seconds(drain.max_wrap_up):
+            yield "Nobody in a call or its wrap-up is waited for: they leave in the middle of it, and the call goes on."
+            continue
         yield (
             f"Agents in a call move after it (at most {drain.max_talk}) and its wrap-up (at most "
             f"{drain.max_wrap_up}); those beyond {beyond}."

@@ -1,6 +1,6 @@
 """Which groups a Shift moves, and what it wants of each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tandem.api.agentgroup import AgentGroupSpec, Drain
 from tandem.api.shift import Selector, ShiftSpec
@@ -79,8 +79,15 @@ def wishes_of(snapshot: Snapshot, namespace: str, record: ShiftRecord) -> Sequen
             )
         )
     if not wishes:
-        message = f"spec.selector ({_said(selector)}) matches no placed AgentGroup in namespace {namespace}"
-        return Refusal(Reason.NO_GROUPS, f"{message}; correct it, or apply the groups first")
+        what = f"spec.selector ({_said(selector)}) matches no placed AgentGroup in namespace {namespace}"
+        if spec.selector is None:
+            what = f"spec.evacuate is {spec.evacuate!r}: no placed AgentGroup of namespace {namespace} is there"
+        elsewhere = [
+            name
+            for name, other in snapshot.groups.items()
+            if (there := snapshot.placements.get(name)) is not None and matches(selector, name, other, there)
+        ]
+        return Refusal(Reason.NO_GROUPS, f"{what}; {_remedy(elsewhere) or 'correct it, or apply the groups first'}")
     return wishes
 
 
@@ -132,7 +139,9 @@ def _declaration(snapshot: Snapshot, namespace: str, spec: ShiftSpec) -> Refusal
     for name in spec.selector.names if spec.selector else ():
         if f"{namespace}/{name}" not in snapshot.groups:
             message = f"spec.selector.names holds {name!r}: there is no such AgentGroup in namespace {namespace}"
-            return Refusal(Reason.UNKNOWN_GROUP, f"{message}; correct the name, or apply the group first")
+            elsewhere = [full for full in snapshot.groups if full.rpartition("/")[2] == name]
+            remedy = _remedy(elsewhere) or "correct the name, or apply the group first"
+            return Refusal(Reason.UNKNOWN_GROUP, f"{message}; {remedy}")
     return None
 
 
@@ -153,6 +162,16 @@ def _targets(snapshot: Snapshot, spec: ShiftSpec, name: str, group: AgentGroupSp
     return None
 
 
+def _remedy(elsewhere: Iterable[str]) -> str:
+    """What to do where such groups are in other namespaces, which is the likeliest slip; empty: they are nowhere."""
+    namespaces = sorted({name.partition("/")[0] for name in elsewhere})
+    return f"such groups are in namespace {' and '.join(namespaces)}: create it there" if namespaces else ""
+
+
 def _said(selector: Selector) -> str:
     given = selector.model_dump(exclude_defaults=True, by_alias=True)
-    return ", ".join(f"{field}: {value}" for field, value in given.items())
+    if selector.labels:
+        given["labels"] = ", ".join(f"{key}={value}" for key, value in sorted(selector.labels.items()))
+    if selector.names:
+        given["names"] = ", ".join(selector.names)
+    return "; ".join(f"{field}: {value}" for field, value in given.items())

@@ -130,7 +130,9 @@ def planned(turn: Turn) -> None:
     elif spec.abort:
         turn.become(Reason.ABORTED_BY_USER, f"{aborted(turn.record)} before anything was moved", phase="RolledBack")
     elif spec.approval == "Manual" and not spec.approved:
-        turn.become(Reason.AWAITING_APPROVAL, "waits for a person to set spec.approved: true", phase="AwaitingApproval")
+        name, namespace = turn.entry.short_name, turn.entry.namespace
+        message = f"waits for a person: `kubectl tandem approve {name} -n {namespace}`"
+        turn.become(Reason.AWAITING_APPROVAL, message, phase="AwaitingApproval")
     else:
         turn.become(Reason.PREPARING, "looks whether the target can take the agents now", phase="Preparing")
 

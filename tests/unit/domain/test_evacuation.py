@@ -64,7 +64,10 @@ def test_shares_by_site_are_each_groups_map_afterwards() -> None:
         ),
         pytest.param({"evacuate": "south"}, Reason.UNKNOWN_SITE, "spec.evacuate is 'south'", id="of-an-unknown-site"),
         pytest.param(
-            {"evacuate": "north"}, Reason.NO_GROUPS, "spec.selector (site: north) matches no placed", id="of-nobody"
+            {"evacuate": "north"},
+            Reason.NO_GROUPS,
+            "spec.evacuate is 'north': no placed AgentGroup of namespace callcenter is there",
+            id="of-nobody",
         ),
     ],
 )

@@ -214,6 +214,34 @@ def test_a_wrong_shift_fails_with_field_value_and_remedy_and_nothing_moves(
     assert {name: placed.record.map for name, placed in world.snapshot.placements.items()} == before
 
 
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (
+            {"selector": {"names": ["hotel-north-sales"]}, "to": "west"},
+            "'hotel-north-sales': there is no such AgentGroup",
+        ),
+        ({"selector": {"system": "hotel"}, "to": "west"}, "spec.selector (system: hotel) matches no placed AgentGroup"),
+        ({"evacuate": "east"}, "spec.evacuate is 'east': no placed AgentGroup of namespace default is there"),
+    ],
+)
+def test_a_shift_in_the_wrong_namespace_is_told_where_such_groups_are(spec: dict[str, Any], words: str) -> None:
+    world = a_world()
+    world.shift("default/s1", **spec)
+    world.settle()
+    record = world.shift_record("default/s1")
+    assert record.phase == "Failed"
+    assert words in record.message
+    assert record.message.endswith("; such groups are in namespace callcenter: create it there")
+
+
+def test_a_selector_is_said_as_people_write_it() -> None:
+    world = a_world()
+    world.shift(selector={"labels": {"home": "east", "floor": "2"}, "region": "moon"}, to="west")
+    world.settle()
+    assert "spec.selector (region: moon; labels: floor=2, home=east) matches no" in world.shift_record().message
+
+
 def test_nothing_to_move_completes_at_once_and_says_so() -> None:
     world = a_world()
     world.shift(selector={"system": "hotel"}, to="east")
@@ -282,6 +310,7 @@ def test_manual_approval_waits_for_a_person() -> None:
     world.advance(10 * PATIENCE_S)
     world.settle()
     assert world.shift_record().phase == "AwaitingApproval"
+    assert world.shift_record().message == "waits for a person: `kubectl tandem approve s1 -n callcenter`"
     assert world.placement() == {"east": "0-99"}
     world.change_shift(approved=True, approved_by="ada")
     world.settle()
