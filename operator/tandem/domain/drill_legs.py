@@ -137,15 +137,34 @@ def least_run_s(spec: DrillSpec, wishes: Sequence[Wish]) -> float:
 
 
 def plan_back(
-    snapshot: Snapshot, ledger: Ledger, run: DrillRunRecord, busy: Mapping[str, str], now: Instant
+    snapshot: Snapshot,
+    ledger: Ledger,
+    run: DrillRunRecord,
+    busy: Mapping[str, str],
+    now: Instant,
+    *,
+    without_unknown: bool = False,
 ) -> Plan | Refusal:
-    """The plan of the way back: bucket by bucket to where each was, of groups that nobody else has moved since."""
+    """The plan of the way back: bucket by bucket to where each was, of groups that nobody else has moved since.
+
+    Args:
+        without_unknown: Whether groups whose spec this engine does not know stay, rather than keep the others waiting.
+    """
     wishes = []
     homes: set[str] = set()
+    gone: list[str] = []
+    unknown: Refusal | None = None
     for group, before in run.before.items():
-        placed = snapshot.placements.get(group)
-        spec = snapshot.group(group)
-        if placed is None or spec is None or placed.record.cause != cause_of(run.out.shift):
+        placed, published = snapshot.placements.get(group), snapshot.groups.get(group)
+        if placed is None or placed.record.cause != cause_of(run.out.shift):
+            continue
+        if published is None:
+            gone.append(group)
+            continue
+        spec = published.spec
+        if spec is None:
+            why = f"{group}: {published.invalid.message}" if published.invalid is not None else published.message
+            unknown = Refusal(Reason.SPEC_NOT_CONSISTENT, f"AgentGroup {why}", temporary=True)
             continue
         home = BucketMap.parse(before)
         here = placed.map.end_shares
@@ -164,8 +183,14 @@ def plan_back(
                 exactly=home,
             )
         )
+    # Its copies have differed for as long as this engine knows them: they will agree, and it comes home with the rest.
+    if unknown is not None and not (without_unknown and wishes):
+        return unknown
     if not wishes:
-        return Refusal(Reason.NOTHING_TO_MOVE, "none of its groups is where this run has put it")
+        why = "none of its groups is where this run has put it"
+        if gone:
+            why = f"AgentGroup {' and '.join(gone)} is applied nowhere any more, so nobody was brought back; apply it"
+        return Refusal(Reason.NOTHING_TO_MOVE, why)
     barred = next((refusal for site in sorted(homes) if (refusal := quarantined(snapshot, site, now))), None)
     refusal = barred or overbooked(snapshot, ledger, run.before, coming_back=True)
     return refusal or make_plan(snapshot, ledger, "", busy, wishes)

@@ -348,7 +348,8 @@ def holding(turn: DrillTurn) -> None:
 def _come_back(turn: DrillTurn) -> None:
     run = turn.run
     busy = {group: owner for group, owner in turn.draft.busy.items() if owner != turn.subject}
-    found = plan_back(turn.snapshot, turn.ledger, run, busy, turn.now)
+    out_of_patience = turn.known_for("waiting_since") > PREPARE_PATIENCE_S
+    found = plan_back(turn.snapshot, turn.ledger, run, busy, turn.now, without_unknown=out_of_patience)
     if isinstance(found, Refusal):
         if found.reason is Reason.NOTHING_TO_MOVE:
             if out_of_place(turn.snapshot, run.before):
@@ -357,7 +358,7 @@ def _come_back(turn: DrillTurn) -> None:
                 _judge(turn, found.message)
             return
         _kept(turn, found.reason)
-        if not _may_wait(turn, found) and turn.known_for("waiting_since") > PREPARE_PATIENCE_S:
+        if not _may_wait(turn, found) and out_of_patience:
             outcome: Outcome = "CapacityCheckFailed" if found.reason is Reason.CAPACITY_EXCEEDED else "Failed"
             turn.finish(
                 outcome, found.reason, f"gave up to come back after {PREPARE_PATIENCE_S:.0f} s: {found.message}"

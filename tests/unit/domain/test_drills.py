@@ -1,6 +1,6 @@
 """The life of a Drill: when it starts, what speaks against it, how it comes back, what stops it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -882,6 +882,64 @@ def test_a_city_that_has_too_many_gives_those_up_who_go_home() -> None:
     world.advance(HOLD_S + 0.1)
     world.settle()
     assert world.state.phase == "Back", world.state.message
+
+
+def a_manifest_on_its_way(world: DrillWorld, *, to: Sequence[str], pace: int = 7) -> None:
+    """A GitOps tool changes the group in one city after the other."""
+    world.group({"east": 100}, pace=pace, by=to)
+
+
+def test_a_group_whose_copies_differ_for_an_engine_that_has_just_started_is_waited_for_and_comes_home() -> None:
+    world = DrillWorld().holding()
+    a_manifest_on_its_way(world, to=["west"])
+    world.another_coordinator()
+    world.settle()
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    assert (world.state.phase, world.state.reason) == ("Holding", Reason.SPEC_NOT_CONSISTENT)
+    assert f"cannot come back yet: AgentGroup {GROUP} differs between east and west" in world.state.message
+    a_manifest_on_its_way(world, to=["east"])
+    world.settle()
+    assert world.state.phase == "Back"
+    world.travel("west", "east")
+    assert world.outcome() == ("Succeeded", Reason.COMPLETED), world.last.message
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_one_whose_copies_go_on_differing_keeps_the_others_for_no_longer_than_that_patience(others: int) -> None:
+    world = DrillWorld()
+    if others:
+        world.group({"east": 100}, name="callcenter/other", agents=10)
+        world.settle()
+    world.started()
+    if others:
+        world.sessions("east", "callcenter/other", {})
+        world.sessions("west", "callcenter/other", {})
+    world.travel("east", "west")
+    a_manifest_on_its_way(world, to=["west"])
+    world.another_coordinator()
+    world.settle()
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    assert world.state.reason == Reason.SPEC_NOT_CONSISTENT
+    world.advance(PREPARE_PATIENCE_S + 1.0)
+    world.settle()
+    if others:
+        assert world.state.phase == "Back"
+        assert [plan.group for plan in world.shift_record(world.run.back.shift).plan] == ["callcenter/other"]
+    else:
+        assert world.outcome() == ("Failed", Reason.SPEC_NOT_CONSISTENT)
+        assert "gave up to come back after 300 s: AgentGroup" in world.last.message
+
+
+def test_a_group_that_is_applied_nowhere_any_more_is_named_as_such() -> None:
+    world = DrillWorld().holding()
+    for site in ("east", "west"):
+        world.delete(keys.spec(site, keys.AGENT_GROUP, GROUP))
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    assert world.outcome() == ("Failed", Reason.NOT_RESTORED)
+    assert f"AgentGroup {GROUP} is applied nowhere any more, so nobody was brought back; apply it" in world.last.message
 
 
 def test_a_group_that_somebody_else_has_placed_meanwhile_is_left_alone_and_named() -> None:
