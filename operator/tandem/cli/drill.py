@@ -69,9 +69,8 @@ async def follow(cluster: Cluster, name: str, request: str, action: Action, wait
             print(f"  no engine has taken it up within {ANSWER_S:.0f} s; `kubectl tandem status` shows why")
             return 1
         if passed > max(wait_s, ANSWER_S):
-            print(
-                f"  not over after {passed:.0f} s; `kubectl get drill {name.rpartition('/')[2]}` shows how it goes on"
-            )
+            namespace, _, short = name.rpartition("/")
+            print(f"  not over after {passed:.0f} s; `kubectl get drill {short} -n {namespace}` shows how it goes on")
             return 1
         await asyncio.sleep(0.5)
 

@@ -34,7 +34,9 @@ async def run(clusters: Clusters, name: str, namespace: str, run_name: str, outp
             return 0
         except (ApiError, ConfigError, TimeoutError) as error:
             sys.stderr.write(f"cluster {context}: {error or 'does not answer'}\n")
-    sys.stderr.write(f"no report: `kubectl get drill {name} -o yaml` shows the runs, and the report of each\n")
+    place, _, short = name.rpartition("/")
+    where = f" -n {place or namespace}" if place or namespace else ""
+    sys.stderr.write(f"no report: `kubectl get drill {short}{where} -o yaml` shows the runs, and the report of each\n")
     return 1
 
 

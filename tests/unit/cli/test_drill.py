@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tandem.cli import drill
 from tandem.cli.contexts import asked_by
 from tandem.cli.drill import annotation_of, follow, refused, request_of, story
 from tandem.cli.main import parser
@@ -74,6 +75,18 @@ async def test_whoever_asked_first_hears_of_the_own_run_after_somebody_else_has_
     assert await follow(Api(), "callcenter/monthly", "mine", "run", 0.0) == 0  # type: ignore[arg-type]
     assert "run 20261124-120000 is due now" in capsys.readouterr().out
     assert await follow(Api(), "callcenter/monthly", "theirs", "run", 0.0) == 1  # type: ignore[arg-type]
+
+
+async def test_a_run_that_goes_on_is_looked_at_in_its_namespace(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Api:
+        async def get(self, path: str) -> dict[str, Any]:
+            return {"status": {"phase": "Out", "active": [{"request": "mine"}]}}
+
+    monkeypatch.setattr(drill, "ANSWER_S", 0.1)
+    assert await follow(Api(), "callcenter/monthly", "mine", "run", 0.1) == 1  # type: ignore[arg-type]
+    assert "`kubectl get drill monthly -n callcenter` shows how it goes on" in capsys.readouterr().out
 
 
 async def test_the_time_of_a_command_is_the_clusters_not_the_laptops(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,18 @@
 """Which report is printed, and in which form."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tandem.cli.drill_report import chosen, shown
+from tandem.cli.contexts import Clusters
+from tandem.cli.drill_report import chosen, run, shown
 from tandem.cli.main import parser
 from tandem.domain.report_html import html
 from tandem.domain.report_model import DrillReport
 from tandem.errors import ConfigError
+from tandem.operator.cluster import MissingError
 from tests.unit.domain.report_world import ReportWorld
 
 RUNS = {
@@ -56,3 +60,24 @@ def test_a_report_of_another_format_is_left_to_json() -> None:
 def test_the_command_line_knows_it() -> None:
     found = parser().parse_args(["drill", "report", "monthly", "--run", "20261101-020000", "-o", "html"])
     assert (found.action, found.run_name, found.output) == ("report", "20261101-020000", "html")
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "command"),
+    [
+        ("monthly", "", "kubectl get drill monthly -o yaml"),
+        ("monthly", "callcenter", "kubectl get drill monthly -n callcenter -o yaml"),
+        ("callcenter/monthly", "", "kubectl get drill monthly -n callcenter -o yaml"),
+    ],
+)
+async def test_what_to_look_at_has_the_namespace_that_was_asked_for(
+    name: str, namespace: str, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Api:
+        async def get(self, path: str) -> dict[str, Any]:
+            raise MissingError("not found")
+
+    clusters = Clusters(["east"], [Path("nowhere")])
+    clusters._clusters, clusters._known = {"east": Api()}, {"east": {}}  # type: ignore[dict-item]
+    assert await run(clusters, name, namespace, "", "text") == 1
+    assert f"`{command}` shows the runs" in capsys.readouterr().err
