@@ -9,6 +9,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from tandem.adapters.names import Names
+from tandem.api.common import LAST_PORT
 from tandem.engine.ports import AdapterError
 from tandem.undisturbed import undisturbed
 
@@ -83,6 +84,8 @@ class JsonHttp:
         host = ""
         try:
             url = httpx.URL(self._url + path, params=params) if params else httpx.URL(self._url + path)
+            if url.port is not None and not 0 < url.port <= LAST_PORT:
+                raise httpx.InvalidURL(f"{url.port} is no port; there are 1 to {LAST_PORT}")
             if url.scheme == "http":  # with TLS a connection belongs to a name, and is never used for another one
                 host = url.host
                 headers |= {"Host": url.netloc.decode()}
@@ -90,7 +93,8 @@ class JsonHttp:
             request = httpx.Request(method, url, json=body, headers=headers, extensions={"timeout": times})
             answer = await undisturbed(self._exchange(request), timeout)
             self._names.trust(host)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # httpx lets some TLS errors through
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            # httpx lets some TLS errors through, and headers are to be ASCII.
             self._names.doubt(host)
             words = f"{type(error).__name__} {error}".strip()
             raise self.error(f"{method} {path} was not answered within {timeout:g} s: {words}") from error

@@ -16,10 +16,13 @@ def token_of(folder: Path | None, secret: SecretRef) -> str:
         raise AdapterError(f"{named}: this engine is given no credentials; set TANDEM_CREDENTIALS")
     try:
         found = {path.read_text().strip() for path in folder.glob(f"*/{secret.name}/{secret.key}")}
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise AdapterError(f"{named} cannot be read: {error}") from error
     if not found:
         raise AdapterError(f"{named} has not been handed over by the operator; its Trunk's conditions say why")
     if len(found) > 1:
         raise AdapterError(f"{named} exists in several namespaces with different tokens; give one another name")
-    return found.pop()
+    token = found.pop()
+    if not (token.isascii() and token.isprintable()):
+        raise AdapterError(f"{named} is no token: it may have printable ASCII characters only")
+    return token

@@ -13,8 +13,20 @@ Prefix = Annotated[str, Field(pattern=r"^\+?[0-9]{1,15}$")]
 class SecretRef(Written):
     """A key of a Secret in the namespace of the object that names it."""
 
-    name: str = Field(min_length=1, max_length=253, description="Secret in the same namespace.")
-    key: str = Field(default="token", min_length=1, max_length=253, description="Key in the Secret.")
+    # As Kubernetes has them, and nothing else: engine and operator make paths of both.
+    name: str = Field(
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        min_length=1,
+        max_length=253,
+        description="Secret in the same namespace.",
+    )
+    key: str = Field(
+        default="token",
+        pattern=r"^[-._a-zA-Z0-9]*[-_a-zA-Z0-9][-._a-zA-Z0-9]*$",
+        min_length=1,
+        max_length=253,
+        description="Key in the Secret.",
+    )
 
 
 class Carrier(Written):

@@ -55,7 +55,8 @@ class HttpHealth:
 
         Args:
             late: Called when it answers 2xx after that.
-        Raises: HealthError (SilentError: it was connected); NotAskedError when the host's name cannot be resolved here.
+        Raises: HealthError (SilentError: it was connected); NotAskedError when the host's name cannot be resolved here,
+            or when `url` is no server's: nobody was asked.
         """
         connected = asyncio.Event()
         asking = asyncio.create_task(_ask(_target(url), connected), name="health")
@@ -71,7 +72,7 @@ class HttpHealth:
             raise HealthError(f"no answer within {timeout:g} s")
         try:
             status, answer = asking.result()
-        except socket.gaierror as error:
+        except (socket.gaierror, UnicodeError) as error:  # a label that is empty or too long is no host's name
             raise NotAskedError(f"{error}") from error
         except (OSError, ValueError, EOFError) as error:
             raise HealthError(f"{type(error).__name__} {error}".strip()) from error
@@ -91,14 +92,14 @@ class HttpHealth:
 
 
 def _target(url: str) -> _Target:
-    """Raises HealthError for what is no URL of a server."""
+    """Raises NotAskedError for what is no URL of a server."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise HealthError(f"{error}") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise HealthError("not a URL like http://198.18.0.11:30580/healthz")
+        raise NotAskedError(f"{error}") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable():
+        raise NotAskedError("not a URL like http://198.18.0.11:30580/healthz")
     tls = _trusted() if parts.scheme == "https" else None
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     request = f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: tandem\r\nConnection: close\r\n\r\n"

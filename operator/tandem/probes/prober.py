@@ -6,12 +6,14 @@ never void: whatever happened here, the other side answered.
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 from dataclasses import replace
 from typing import Self
 from urllib.parse import urlsplit
 
+from tandem.api.common import LAST_PORT
 from tandem.domain.probe_agents import ProbeAgent
 from tandem.engine.ports import Clock, DeepResult, Late, ProbeResult
 from tandem.probes import http, stall
@@ -56,17 +58,13 @@ class NetworkProber:
     async def sip_options(self, address: str, timeout: float, late: Late = lambda: None) -> ProbeResult:
         """Ask the softswitch at `address` (host:port) by OPTIONS."""
         start = self._clock.monotonic()
-        host, _, port = address.rpartition(":")
         try:
-            async with asyncio.timeout(timeout):
-                ip = await _resolve(host)
-        except (TimeoutError, socket.gaierror) as error:
-            return self._void(start, f"OPTIONS to {address}: cannot resolve {host}: {error}")
-        try:
-            status = await self._sip.ask(ip, int(port), timeout - (self._clock.monotonic() - start), late)
+            host, port = _host_and_port(address)
+            ip = await _resolvable(host, timeout)
+            status = await self._sip.ask(ip, port, timeout - (self._clock.monotonic() - start), late)
         except TimeoutError:
             return await self._failure(start, f"OPTIONS to {address}: no answer within {timeout:g} s", timeout)
-        except NotSentError as error:
+        except (NotTestedError, NotSentError) as error:
             return self._void(start, f"OPTIONS to {address}: {error}")
         if not status.lives:
             return await self._failure(start, f"OPTIONS to {address}: {status.code} {status.reason}".strip(), timeout)
@@ -91,7 +89,7 @@ class NetworkProber:
         passed = self._pass(start)
         call: ProbeResult | None = None
         try:
-            await _resolvable(urlsplit(cti).hostname or "", timeout)
+            await _resolvable(_host_of(cti), timeout)
             async with self._sign_in.signed_in(cti, agent, timeout) as seat:
                 self._lines[cti, agent.account] = seat.line
                 passed = self._pass(start, f"stands at the door: {seat.waits}" if seat.waits else "")
@@ -111,11 +109,11 @@ class NetworkProber:
     async def _call(self, sip: str, line: Line | None, number: str, timeout: float, why_not: str) -> ProbeResult:
         """One call; where nobody would answer it (`why_not`), only whether the phone can register."""
         start = self._clock.monotonic()
-        host, _, port = sip.rpartition(":")
         try:
             if line is None:
                 raise NotTestedError(why_not)
-            server = await _resolvable(host, timeout), int(port)
+            host, port = _host_and_port(sip)
+            server = await _resolvable(host, timeout), port
             await self._caller.register(server, line, timeout)
             if why_not:
                 raise NotTestedError(why_not)
@@ -141,6 +139,23 @@ class NetworkProber:
         return ProbeResult(ok=False, void=False, seconds=end - start, detail=detail)
 
 
+def _host_and_port(address: str) -> tuple[str, int]:
+    """The two parts of `host:port`. Raises NotTestedError: what is sent to no port ends the socket of all probes."""
+    host, _, text = address.rpartition(":")
+    port = int(text)
+    if not 0 < port <= LAST_PORT:
+        raise NotTestedError(f"{port} is no port; there are 1 to {LAST_PORT}")
+    return host, port
+
+
+def _host_of(url: str) -> str:
+    """The host that a URL names. Raises NotTestedError."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError as error:
+        raise NotTestedError(f"{url} is no URL of a server: {error}") from error
+
+
 async def _resolvable(host: str, timeout: float) -> str:
     """The address of `host`. Raises NotTestedError: a name server that we cannot reach says nothing of others."""
     try:
@@ -152,8 +167,10 @@ async def _resolvable(host: str, timeout: float) -> str:
 
 async def _resolve(host: str) -> str:
     """The IPv4 address of `host`. Raises socket.gaierror."""
-    try:
+    with contextlib.suppress(ValueError):
         return str(ipaddress.IPv4Address(host))
-    except ValueError:
+    try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_DGRAM)
-        return str(found[0][4][0])
+    except ValueError as error:  # a label that is empty or too long: no name server is asked at all
+        raise socket.gaierror(f"not the name of a host: {error}") from error
+    return str(found[0][4][0])

@@ -94,7 +94,7 @@ class SignIn:
                 return await self._http.ws_connect(url, compress=0, autoping=True, max_msg_size=65_536)
         except TimeoutError:
             raise NotWorkingError(f"no connection within {timeout:g} s") from None
-        except aiohttp.ClientConnectorDNSError as error:
+        except (aiohttp.ClientConnectorDNSError, aiohttp.InvalidURL) as error:
             raise NotTestedError(f"{error}") from error
         except aiohttp.WSServerHandshakeError as error:
             raise NotWorkingError(f"no WebSocket: answered {error.status}") from error

@@ -59,6 +59,18 @@ async def test_a_url_without_a_possible_host_is_said_and_ends_nothing() -> None:
         await http.ask("GET", "/x", timeout=1)
 
 
+async def test_a_port_that_is_none_is_said_and_ends_nothing() -> None:
+    http = JsonHttp(new_transport(), Names(), "carrier", "http://127.0.0.1:70000", lambda: "")
+    with pytest.raises(AdapterError, match="70000 is no port; there are 1 to 65535"):
+        await http.ask("GET", "/x", timeout=1)
+
+
+async def test_a_token_that_no_header_can_hold_is_said_and_ends_nothing() -> None:
+    http = JsonHttp(new_transport(), Names(), "carrier", "http://127.0.0.1:9", lambda: "s\xe9same")
+    with pytest.raises(AdapterError, match=r"carrier at http://127\.0\.0\.1:9: GET /x was not answered"):
+        await http.ask("GET", "/x", timeout=1)
+
+
 @pytest.mark.parametrize(
     ("http", "said"),
     [

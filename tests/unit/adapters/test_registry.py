@@ -87,6 +87,20 @@ def test_a_token_that_is_not_there_is_named(folder: Path, secret: SecretRef, sai
         token_of(folder, secret)
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        pytest.param("s\xe9same".encode(), "is no token: it may have printable ASCII", id="letters-beyond-ascii"),
+        pytest.param(b"first\nsecond", "is no token: it may have printable ASCII", id="two-lines"),
+        pytest.param(b"\xff\xfe\x00", "cannot be read", id="no-text"),
+    ],
+)
+def test_a_secret_s_value_that_is_no_token_is_said_and_ends_nothing(folder: Path, value: bytes, said: str) -> None:
+    (folder / "callcenter" / "carrier-token" / "token").write_bytes(value)
+    with pytest.raises(AdapterError, match=said):
+        token_of(folder, SecretRef(name="carrier-token"))
+
+
 def test_an_engine_without_credentials_says_so() -> None:
     with pytest.raises(AdapterError, match="TANDEM_CREDENTIALS"):
         token_of(None, SecretRef(name="carrier-token"))

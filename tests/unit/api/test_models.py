@@ -56,6 +56,35 @@ def test_what_is_right_is_read_and_written_unchanged(manifest: dict[str, Any]) -
             ("min 3 is more than max 2",),
             id="bounds",
         ),
+        *(
+            pytest.param(
+                site("east", systems=[system(softswitch={**system()["softswitch"], "sip": address})]),
+                (f"{address} is no host and port", "with a port from 1 to 65535"),
+                id=f"sip-{name}",
+            )
+            for name, address in (
+                ("port-too-high", "198.18.0.11:65536"),
+                ("port-none", "198.18.0.11:0"),
+                ("empty-label", "pbx..east:5060"),
+                ("long-label", f"{'x' * 64}.east:5060"),
+            )
+        ),
+        *(
+            pytest.param(
+                trunk(carrier={"url": "http://carrier", "credentials": {"name": "token", **named}}),
+                (f"credentials.{field}", "should match pattern"),
+                id=f"secret-{field}-{number}",
+            )
+            for number, (field, named) in enumerate(
+                (
+                    ("name", {"name": "a**"}),
+                    ("name", {"name": "*"}),
+                    ("name", {"name": "../token"}),
+                    ("key", {"key": "../../store.key"}),
+                    ("key", {"key": ".."}),
+                )
+            )
+        ),
         pytest.param(trunk(routes=[*ROUTES, ROUTES[0]]), ("first twice",), id="route-twice"),
         pytest.param(trunk(numbers=trunk()["spec"]["numbers"] * 2), ("4930100 twice",), id="number-twice"),
         pytest.param(
@@ -95,3 +124,23 @@ def test_durations(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused_with_the_form_that_is(text: str) -> None:
     with pytest.raises(ValueError, match="write it like 500ms, 2s, 5m or 1h30m"):
         duration_seconds(text)
+
+
+@pytest.mark.parametrize("address", ["198.18.0.11:1", "198.18.0.11:65535", "pbx.east.example:5060", "pbx.east.:5060"])
+def test_an_address_that_there_may_be_is_admitted(address: str) -> None:
+    manifest = site("east", systems=[system(softswitch={**system()["softswitch"], "sip": address})])
+    assert SiteSpec.model_validate(manifest["spec"]).systems[0].softswitch.sip == address
+
+
+def test_a_secret_and_its_key_may_have_all_that_kubernetes_admits() -> None:
+    credentials = {"name": "carrier.token-2", "key": ".Token_2-a..b"}
+    manifest = trunk(carrier={"url": "http://carrier", "credentials": credentials})
+    read = TrunkSpec.model_validate(manifest["spec"]).carrier.credentials
+    assert read is not None
+    assert read.model_dump() == credentials
+
+
+def test_an_address_that_was_stored_before_it_was_asked_so_strictly_takes_no_other_system_along() -> None:
+    softswitch = {**system()["softswitch"], "sip": "198.18.0.11:70000"}
+    manifest = site("east", systems=[system(), system("flight", softswitch=softswitch)])
+    assert [each.name for each in SiteSpec.stored(manifest["spec"]).systems] == ["hotel", "flight"]
