@@ -166,7 +166,7 @@ def _without_its_cti(
     wait_s = max(duration_seconds(spec.detection.hung_after), duration_seconds(spec.detection.confirm_after))
     sentence = (
         f"its engine writes nothing, {observers(firm)} cannot reach the CTI of {system}, and "
-        f" its clients have lost it ({clients[0].detail}), while its softswitch answers"
+        f"its clients have lost it ({clients[0].detail}), while its softswitch answers"
     )
     return [Loss("Absent", sentence, since + wait_s - mono, _evidence([*words, *clients], gone), can_release=False)]
 

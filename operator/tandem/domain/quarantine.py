@@ -17,6 +17,12 @@ def failing(snapshot: Snapshot, site: str) -> bool:
     return entry is not None and entry.record.state == "Active"
 
 
+def given_up(snapshot: Snapshot, site: str, system: str) -> bool:
+    """Whether this city has lost this very system, and has not ended its failover."""
+    entry = snapshot.failovers.get(site)
+    return entry is not None and entry.record.state == "Active" and system in entry.record.systems
+
+
 def quarantined(snapshot: Snapshot, site: str, now: Instant) -> Refusal | None:
     """Why nothing may be planned onto a city that has failed; None when it may."""
     entry = snapshot.failovers.get(site)

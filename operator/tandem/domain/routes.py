@@ -12,6 +12,7 @@ from tandem.domain import keys
 from tandem.domain.decision import Draft, Premise
 from tandem.domain.digest import trunk_digest
 from tandem.domain.placement import proportional
+from tandem.domain.quarantine import given_up
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import TrunkRecord
 from tandem.domain.snapshot import Instant, Published, Snapshot
@@ -191,9 +192,14 @@ def _weights(
     if not spec.follow_agents:
         return list(proportional(configured, 100).values())
     sites = {route.site for route in routes}
-    silent = [site for site in sites if snapshot.report(site, spec.system) is None]
+    silent = [
+        site
+        for site in sites
+        if snapshot.report(site, spec.system) is None and not given_up(snapshot, site, spec.system)
+    ]
     if silent and {route.name for route in routes} == weights_in_force.keys():
-        # A city that does not report may have agents all the same: its calls are not taken away for that.
+        # A city that does not report may have agents all the same: its calls are not taken away for that. One that is
+        # given up while its softswitch still answers has none.
         return [weights_in_force[route.name] for route in routes]
     signed_in = _signed_in(snapshot, name, spec, sites)
     if not any(signed_in.values()):

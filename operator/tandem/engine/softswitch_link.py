@@ -76,6 +76,9 @@ class SoftswitchLink:
                 except AdapterError as error:
                     if not self._failing:
                         log.warning("the softswitch of %s does not answer: %s", self._system, error)
+                        # What it counted before is no rate of now.
+                        self._rate = CallRate()
+                        self._report()
                     self._failing = True
         finally:
             self._picture.unsubscribe(signal)

@@ -299,7 +299,7 @@ def test_a_city_that_only_its_softswitch_answers_for_is_given_up_when_its_client
     world.advance(0.2)
     world.settle()
     assert world.placement() == {"west": "0-99"}
-    assert "its clients have lost it" in failover(world).message
+    assert "of hotel, and its clients have lost it" in failover(world).message
     assert "while its softswitch answers" in failover(world).message
 
 

@@ -92,6 +92,22 @@ def test_a_city_whose_softswitch_fails_loses_its_calls_whether_it_reports_or_not
     assert weights(world) == {"west": 100, "overflow": 0}
 
 
+def test_calls_follow_the_agents_of_a_city_that_is_given_up_although_its_softswitch_answers() -> None:
+    """Its CTI is dead, and its engine with it or not: nobody says any more how many are signed in there."""
+    world = a_world()
+    signed_in(world, 30, 10)
+    for observer in ("east", "west", "witness"):
+        world.observe(observer, "east", "hotel", "cti", passes=False)
+    world.delete(keys.report("east", "hotel"))
+    world.advance(60.0)
+    world.settle()
+    assert world.placement() == {"west": "0-99"}
+    world.report("west", "hotel", {GROUP: GroupReport(signed_in=40)})
+    world.advance(ROUTES_INTERVAL_S + 0.1)
+    world.settle()
+    assert weights(world) == {"east": 0, "west": 100, "overflow": 0}
+
+
 def test_a_trunk_that_does_not_follow_keeps_its_weights() -> None:
     world = a_world(followAgents=False)
     signed_in(world, 0, 10)

@@ -112,6 +112,8 @@ def test_new_calls_a_second_are_reported_and_a_restart_is_no_flood_of_them() -> 
         softswitch.placed = 1000  # as if carriers had come back with everything at once, before anybody looked
         assert await cities.until(lambda: reported() is None) < 3.0
         assert await cities.until(lambda: reported() == 0.0, within=15.0) > 8.0
+        softswitch.down = True
+        assert await cities.until(lambda: reported() is None) < 3.0, "what it counted before is no rate of now"
         await cities.stop()
 
     run_virtual(story())
