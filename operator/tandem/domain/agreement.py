@@ -4,7 +4,8 @@ Objects are known by name and digest; UIDs and generations differ from cluster t
 Active site that publishes to have read the same object.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -44,6 +45,8 @@ class Agreement:
     """The copy to go by: the agreed one; while they differ, a Site's own word about itself; else None."""
     consistent: bool
     message: str = ""
+    copies: tuple[SpecRecord, ...] = ()
+    """While they differ: those of the Active sites that have one, else whatever there is."""
 
     def publish(self, model: type[W], before: Published[W] | None) -> Published[W]:
         """As typed object; while the locations differ, the spec that was agreed last."""
@@ -52,6 +55,7 @@ class Agreement:
             return Published(
                 name=self.name,
                 spec=last,
+                at_worst=_at_worst(model, self.copies) if last is None else None,
                 consistent=False,
                 since=0.0,
                 message=self.message,
@@ -101,7 +105,31 @@ def agree(kind: str, name: str, records: Mapping[str, SpecRecord], participants:
     else:
         message = f"{name} differs between {_names(voices)}; apply the same manifest to each of them"
     own = records.get(name) or next(iter(records.values()))
-    return Agreement(name, True, own if kind == keys.SITE else None, False, message)
+    copies = tuple((voices or records).values())
+    return Agreement(name, True, own if kind == keys.SITE else None, False, message, copies)
+
+
+def _at_worst(model: type[W], copies: Sequence[SpecRecord]) -> W | None:
+    """What an emergency goes by where these have never agreed since this engine started, so that nobody is left behind.
+
+    Whatever is the more careful: a person decides if any copy says so; the sites in common; room for the most agents;
+    and nobody comes first whom not all of them let.
+    """
+    found = []
+    for copy in copies:
+        with contextlib.suppress(ValidationError):
+            found.append(model.stored(copy.spec))
+    groups = [spec for spec in found if isinstance(spec, AgentGroupSpec)]
+    if not groups or len({spec.system for spec in groups}) > 1:
+        return None
+    return found[0].model_copy(
+        update={
+            "failover": "Manual" if any(spec.failover == "Manual" for spec in groups) else "Automatic",
+            "sites": tuple(site for site in groups[0].sites if all(site in spec.sites for spec in groups)),
+            "agents": max(spec.agents for spec in groups),
+            "priority": min(spec.priority for spec in groups),
+        }
+    )
 
 
 def _names(sites: Any) -> str:

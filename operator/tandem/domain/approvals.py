@@ -148,7 +148,7 @@ def _why_waiting(snapshot: Snapshot, shift: ShiftEntry, refused: Mapping[str, Re
     site = _site_of(shift)
     missing: dict[str, int] = {}
     for plan in shift.record.plan:
-        why, spec = refused.get(plan.group), snapshot.group(plan.group)
+        why, spec = refused.get(plan.group), snapshot.group_at_worst(plan.group)
         if why is None:
             continue
         if why.reason != Reason.CAPACITY_EXCEEDED:
@@ -186,7 +186,7 @@ def ended(shift: ShiftEntry, phase: Phase, reason: Reason, message: str, now: In
 
 
 def _plan(snapshot: Snapshot, rescue: Rescue, site: str) -> GroupPlan:
-    spec = snapshot.group(rescue.group)
+    spec = snapshot.group_at_worst(rescue.group)
     agents = spec.agents if spec else 0
     moves = encode_moves(rescue.moves)
     ends = [slot.end for slot in rescue.moves.values()]

@@ -116,7 +116,7 @@ class Ledger:
 
     def agents_of(self, group: str) -> int:
         """Agents expected of a group at once."""
-        spec = self._snapshot.group(group)
+        spec = self._snapshot.group_at_worst(group)
         return spec.agents if spec else 0
 
     def load(self, site: str, system: str, *, without: str = "") -> int:

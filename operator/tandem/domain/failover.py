@@ -196,7 +196,7 @@ class _Failover:
                 yield name
 
     def _is_manual(self, name: str) -> bool:
-        spec = self._draft.snapshot.group(name)
+        spec = self._draft.snapshot.group_at_worst(name)
         return spec is not None and spec.failover == "Manual"
 
     def _note_left(self, found: Rescue) -> None:

@@ -114,7 +114,7 @@ class Forecast:
 
     def _elsewhere(self, draft: Draft, ledger: Ledger, site: str, name: str) -> str:
         """What each other site of a group has to say, before this group gets anything."""
-        spec = self._snapshot.group(name)
+        spec = self._snapshot.group_at_worst(name)
         if spec is None:
             return f"no location has published what {name} may be moved to"
         at_home = self._snapshot.placements[name].map.touched_shares[site]
@@ -154,7 +154,7 @@ def _emergencies(snapshot: Snapshot) -> Iterator[tuple[str, FailoverRecord]]:
 
 
 def _is_manual(snapshot: Snapshot, name: str) -> bool:
-    spec = snapshot.group(name)
+    spec = snapshot.group_at_worst(name)
     return spec is not None and spec.failover == "Manual"
 
 

@@ -429,6 +429,7 @@ def _settle(objects: dict[str, Published[W]], model: type[W], agreement: Agreeme
         labels=found.labels,
         order_digest=found.order_digest,
         invalid=found.invalid,
+        at_worst=found.at_worst,
     )
 
 
@@ -452,8 +453,8 @@ def _said(word: ObservationRecord) -> tuple[str, float, bool]:
 
 
 def _same(a: Published[W], b: Published[W]) -> bool:
-    return (a.spec, a.consistent, a.message, a.labels, a.order_digest, a.invalid) == (
-        (b.spec, b.consistent, b.message, b.labels, b.order_digest, b.invalid)
+    return (a.spec, a.consistent, a.message, a.labels, a.order_digest, a.invalid, a.at_worst) == (
+        (b.spec, b.consistent, b.message, b.labels, b.order_digest, b.invalid, b.at_worst)
     )
 
 

@@ -139,7 +139,7 @@ class _Commit:
         buckets = agents = 0
         for group in placed:
             changed, between = self._change(group)
-            spec = self._snapshot.group(group)
+            spec = self._snapshot.group_at_worst(group)
             buckets += changed
             agents += agents_in(changed, spec.agents if spec else 0)
             sites |= between

@@ -64,7 +64,7 @@ def yielding(snapshot: Snapshot, site: str, lost: Container[str]) -> set[str]:
 
 def importance(snapshot: Snapshot, name: str) -> tuple[int, str]:
     """Sorts the most important group first: it gets the room there is."""
-    spec = snapshot.group(name)
+    spec = snapshot.group_at_worst(name)
     return -(spec.priority if spec else 0), name
 
 
@@ -104,7 +104,7 @@ def rescue(
         settled: Whether those may go that are not on their way already: of a Manual group a person decides it.
     """
     placed = draft.snapshot.placements[group]
-    spec = draft.snapshot.group(group)
+    spec = draft.snapshot.group_at_worst(group)
     if spec is None:
         return Refusal(Reason.INVALID_SPEC, f"{group}: no location has published what it may be moved to")
     if why.can_release:

@@ -203,6 +203,8 @@ class Published(Generic[S]):
     """Why the agreed spec cannot be read as this kind of object."""
     evidence: tuple[tuple[str, int], ...] = ()
     """Sites: the copies' keys with their mod revisions, its own one first: premises of a move onto it."""
+    at_worst: S | None = None
+    """AgentGroups without a spec, as their copies differ and were never seen to agree: what an emergency goes by."""
 
 
 @dataclass(frozen=True)
@@ -270,6 +272,11 @@ class Snapshot:
         site, _, number = cause.removeprefix(FAILOVER).rpartition("-")
         entry = self.failovers.get(site) if cause.startswith(FAILOVER) else None
         return (site, entry.record) if entry is not None and str(entry.record.number) == number else None
+
+    def group_at_worst(self, name: str) -> AgentGroupSpec | None:
+        """What an emergency goes by, and what counts as room taken: the spec, else the more careful of its copies."""
+        published = self.groups.get(name)
+        return (published.spec or published.at_worst) if published else None
 
     def system(self, site: str, system: str) -> System | None:
         spec = self.site(site)

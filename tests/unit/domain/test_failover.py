@@ -900,6 +900,46 @@ def test_three_cities_share_the_load_by_their_room() -> None:
     assert dict(world.map().end_shares) == {"west": 25, "north": 75}
 
 
+def copies_that_never_agreed(**norths: Any) -> World:
+    """North's copy of the group differs from the other ones (none: it has none), and this engine has just started."""
+    world = three_cities()
+    for city in ("east", "west", "north"):
+        world.publish(keys.SITE, city, site_spec(city, "hotel"), by=["north"])
+    if norths:
+        world.group({"east": 100}, by=["north"], **{"sites": ["east", "west", "north"], **norths})
+    world.read_anew()
+    assert world.snapshot.group(GROUP) is None
+    world.die("east", seen_by=("west", "north", "witness"))
+    return after_confirmation(world)
+
+
+@pytest.mark.parametrize(
+    ("norths", "ends"),
+    [
+        pytest.param({}, {"west": 50, "north": 50}, id="one-has-none"),
+        pytest.param({"priority": 200}, {"west": 50, "north": 50}, id="priority"),
+        pytest.param({"sites": ["east", "north"]}, {"north": 100}, id="the-sites-in-common"),
+        pytest.param({"agents": 3000}, {"west": 50, "north": 50}, id="room-for-the-most-agents"),
+    ],
+)
+def test_copies_that_never_agreed_leave_nobody_at_a_dead_city(norths: dict[str, Any], ends: dict[str, int]) -> None:
+    world = copies_that_never_agreed(**norths)
+    world.settle()
+    assert dict(world.map().end_shares) == ends
+
+
+def test_of_copies_that_never_agreed_the_one_counts_that_needs_more_room_or_a_person() -> None:
+    world = copies_that_never_agreed(agents=6000)
+    assert Ledger(world.snapshot).agents_of(GROUP) == 6000
+    world.settle()
+    assert dict(world.map().end_shares) == {"east": 50, "west": 25, "north": 25}
+
+    world = copies_that_never_agreed(failover="Manual")
+    world.settle()
+    assert world.placement() == {"east": "0-99"}
+    assert world.shift_record(world.only_shift()).phase == "AwaitingApproval"
+
+
 def test_those_on_their_way_go_on_to_where_they_were_going() -> None:
     world = three_cities(north=120)
     world.shift(selector={"system": "hotel"}, to="north", percent=40)
