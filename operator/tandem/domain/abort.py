@@ -61,7 +61,7 @@ def _step(turn: Turn, usable: set[tuple[str, str]]) -> bool:
         if held is not None:
             turn.wait(held)
             return True
-        _commit(turn, now, usable)
+        _commit(turn, now)
     blocked = sum(len(back) for _, _, back in go) > sum(len(there) for _, _, there in now)
     if blocked and not turn.record.home_given_up:
         if turn.in_phase_for < PATIENCE_S:
@@ -81,15 +81,14 @@ def _step(turn: Turn, usable: set[tuple[str, str]]) -> bool:
     return True
 
 
-def _commit(turn: Turn, now: list[tuple[GroupPlan, Placed, dict[int, Slot]]], usable: set[tuple[str, str]]) -> None:
-    turn.room = room_beside(usable)
+def _commit(turn: Turn, now: list[tuple[GroupPlan, Placed, dict[int, Slot]]]) -> None:
+    turn.room = room_beside(len(turn.premises))
     paces = split(pace_now(turn.record), list(_leaving(turn.record)))
     for plan, placed, there in now:
-        turn.place(plan.group, placed, there, placement_by(turn, plan.group, placed, paces[plan.group]))
+        turn.place_onto_usable(plan.group, placed, there, placement_by(turn, plan.group, placed, paces[plan.group]))
     if turn.record.reason != Reason.ABORTING:
         turn.become(Reason.ABORTING, _text(turn, turn.record.back_wave))
     turn.premises.append(turn.draft.no_hold)
-    turn.premises.extend(turn.draft.still_usable(usable))
 
 
 def _leaving(record: ShiftRecord) -> Iterator[Leaving]:

@@ -50,7 +50,7 @@ def _receptions(turn: Turn, leaving: Sequence[Leaving], places: Sequence[Place])
 
 def _tell(turn: Turn, leaving: Sequence[Leaving]) -> bool:
     paces = split(pace_now(turn.record), leaving)
-    turn.room = room_beside(set())
+    turn.room = room_beside(len(turn.premises))
     told = False
     for group, pace in paces.items():
         placed = turn.snapshot.placements.get(group)

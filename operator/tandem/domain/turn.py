@@ -32,6 +32,8 @@ class Turn:
     reason: Reason = Reason.PLANNED
     room: int = 0
     """Groups that still fit into this turn's transaction."""
+    onto: set[tuple[str, str]] = field(default_factory=set)
+    """Sites and systems that this turn moves agents onto: that they are usable is among its premises."""
 
     @property
     def snapshot(self) -> Snapshot:
@@ -69,6 +71,20 @@ class Turn:
         self.premises.append(self.draft.placement(placed, group))
         return True
 
+    def place_onto_usable(self, group: str, placed: Placed, moves: Moves, drain_from: PlacementRecord) -> bool:
+        """The same, as long as where these slots end stays usable.
+
+        The words for that have to fit as well: a Shift of many systems and sites has more than one transaction holds.
+        """
+        news = {(slot.end, placed.record.system) for slot in moves.values()} - self.onto
+        words = _WORDS * len(news)
+        if self.room <= words or not self.place(group, placed, moves, drain_from):
+            return False
+        self.room -= words
+        self.onto |= news
+        self.premises += self.draft.still_usable(news)
+        return True
+
 
 def cause_of(entry: ShiftEntry) -> str:
     """What a placement committed for this Shift names as its cause."""
@@ -88,6 +104,10 @@ def placement_by(turn: Turn, group: str, placed: Placed, pace: GroupPace) -> Pla
     return placed.record.model_copy(update=changes)
 
 
-def room_beside(targets: set[tuple[str, str]]) -> int:
-    """Groups that fit into one transaction together with what else must be written and compared."""
-    return TXN_OPERATIONS - _OTHERS - _WORDS * len(targets)
+def room_beside(premises: int) -> int:
+    """Groups that fit into one transaction together with what else must be written and compared.
+
+    Args:
+        premises: Those that the turn has already.
+    """
+    return TXN_OPERATIONS - _OTHERS - premises

@@ -86,15 +86,13 @@ def commit_wave(turn: Turn, wave: int) -> None:
 
     As many as fit into the transaction beside the premises that the turn has already.
     """
-    targets = _targets(turn)
     turn.premises += _sites_as_read(turn)
-    turn.room = room_beside(targets) - len(turn.premises)
+    turn.room = room_beside(len(turn.premises))
     paces = split(pace_now(turn.record), list(leaving_in(turn.record.plan, wave)))
     for plan, placed, moves in to_start(turn, wave):
-        turn.place(plan.group, placed, moves, placement_by(turn, plan.group, placed, paces[plan.group]))
+        turn.place_onto_usable(plan.group, placed, moves, placement_by(turn, plan.group, placed, paces[plan.group]))
     turn.reason = Reason.WAVE_STARTED
     turn.premises.append(turn.draft.no_hold)
-    turn.premises.extend(turn.draft.still_usable(targets))
 
 
 def _sites_as_read(turn: Turn) -> list[Premise]:

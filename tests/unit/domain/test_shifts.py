@@ -17,6 +17,7 @@ from tandem.constants import (
 from tandem.domain import decide, keys
 from tandem.domain.reasons import Reason
 from tandem.domain.records import GroupPlan, ShiftRecord
+from tandem.domain.words import DEEP
 from tests.unit.domain.drill_world import DrillWorld
 from tests.unit.domain.test_failover import three_cities
 from tests.unit.domain.world import GROUP, World, site_spec
@@ -1019,3 +1020,26 @@ def test_an_abort_in_any_phase_restores_the_map(phase: str) -> None:
         return_to_east(world, back)
     assert world.placement() == {"east": "0-99"}
     assert world.shift_record().phase == "RolledBack"
+
+
+def test_a_shift_of_more_systems_than_a_transaction_can_prove_usable_starts_and_goes_back_all_the_same() -> None:
+    """As many as a Site may have, each with deep probes: six words that make it usable."""
+    systems = [f"system-{number:02}" for number in range(16)]
+    world = World(systems=systems)
+    groups = [f"callcenter/{system}" for system in systems]
+    for system, group in zip(systems, groups, strict=True):
+        world.group({"east": 100}, name=group, system=system)
+        for city in world.cities:
+            for component in DEEP:
+                world.observe(city, city, system, component)
+    world.settle()
+    world.shift(selector={"site": "east"}, to="west")
+    commits = world.settle()  # which fit, or the world refuses them
+    assert all(world.placement(group) == {"east>west": "0-99"} for group in groups)
+    words = {key for commit in commits for key in (premise.key for premise in commit.premises)}
+    for system in systems:
+        assert keys.observation("west", "west", system, "sign-in") in words, "each moves by words that still stand"
+
+    world.change_shift(abort=True)
+    world.settle()
+    assert all(world.placement(group) == {"west>east": "0-99"} for group in groups)
