@@ -7,14 +7,14 @@ the Site, with the value to add.
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from tandem.api.common import duration_seconds
 from tandem.api.resources import SITE
 from tandem.api.site import Scaling, SiteSpec, System
 from tandem.domain import keys
-from tandem.domain.capacity import Ledger, wanted_replicas
+from tandem.domain.capacity import Ledger, scaled_parts, wanted_replicas
 from tandem.domain.forecast import Forecast
 from tandem.domain.records import PlacementRecord
 from tandem.domain.snapshot import Snapshot
@@ -72,6 +72,21 @@ def revision_of(document: Mapping[str, Any]) -> int:
     return max((group["revision"] for group in document["groups"].values()), default=0)
 
 
+def _config_map(system: System) -> tuple[str, str]:
+    """Namespace and name of the ConfigMap with a system's map."""
+    return system.cti.deployment.partition("/")[0], f"tandem-map-{system.name}"
+
+
+def _named_by(spec: SiteSpec) -> Iterator[str]:
+    """Everything that a Site has looked after, as problems name it."""
+    for system in spec.systems:
+        yield f"ConfigMap {'/'.join(_config_map(system))}"
+        yield f"Deployment {system.cti.deployment}"
+        yield f"Deployment {system.softswitch.deployment}"
+        for _, deployment, _ in scaled_parts(system):
+            yield f"replicas of {deployment}"
+
+
 class Deployments:
     """Patches this city's ConfigMaps and Deployments. One task: `run`."""
 
@@ -115,6 +130,7 @@ class Deployments:
             load = ledger.load(self._site, system.name)
             await self._scale(system.cti.deployment, system.cti.scaling, load)
             await self._scale(system.softswitch.deployment, system.softswitch.scaling, load)
+        self._forget_what_is_not_named(spec)
         self._say(spec, (SITE.plural, self._site))
 
     def _may_patch(self, snapshot: Snapshot, system: str) -> bool:
@@ -130,8 +146,7 @@ class Deployments:
         return True
 
     async def _write_map(self, system: System, document: Mapping[str, Any]) -> None:
-        namespace = system.cti.deployment.partition("/")[0]
-        name = f"tandem-map-{system.name}"
+        namespace, name = _config_map(system)
         body = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -231,6 +246,12 @@ class Deployments:
             since = now
         self._most_needed[what] = (wanted, since)
         return now - since
+
+    def _forget_what_is_not_named(self, spec: SiteSpec) -> None:
+        """A name that was corrected, a mode that was set to None: nobody looks there again, and it troubles nobody."""
+        named = set(_named_by(spec))
+        self._problems = {what: problem for what, problem in self._problems.items() if what in named}
+        self._owners = {what: owner for what, owner in self._owners.items() if what in named}
 
     def _say(self, spec: SiteSpec, key: Key) -> None:
         if self._problems:

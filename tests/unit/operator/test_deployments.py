@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from tandem.api.resources import SITE
 from tandem.domain import keys
 from tandem.domain.records import ReplicasRecord
 from tandem.engine.ports import Delete, Put
+from tandem.operator.cluster import MissingError, TakenError
 from tandem.operator.deployments import Deployments
 from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Table
@@ -129,3 +131,38 @@ def test_a_planned_shift_raises_them_at_once(quiet_s: float) -> None:
             assert running.cluster.replicas == {"softswitch-hotel": 3}
 
     run_virtual(story())
+
+
+class Strict(OneCluster):
+    """Has no Deployment of a name that somebody mistyped, and the replicas are somebody else's."""
+
+    async def apply(self, path: str, body: dict[str, Any], **_: Any) -> None:
+        if body["kind"] == "Deployment":
+            raise TakenError("conflict", causes=("kubectl owns .spec.replicas",))
+
+    async def merge(self, path: str, body: dict[str, Any], **_: Any) -> None:
+        if path.rpartition("/")[2] == "softswitch-hotle":
+            raise MissingError("not found")
+
+
+async def test_what_ails_a_deployment_is_said_for_as_long_as_the_site_names_it() -> None:
+    world = a_world()
+    ready(world, softswitch=1)
+    east_dies(world)
+    table, notes = Table(), LocalNotes()
+    view = SimpleNamespace(
+        clock=SimpleNamespace(monotonic=lambda: world.mono), snapshot=world.snapshot, subscribe=lambda *_: None
+    )
+    deployments = Deployments("west", table, view, Strict(), notes)  # type: ignore[arg-type]
+
+    async def said(version: str, **changes: Any) -> dict[str, tuple[str, str]]:
+        [system] = west()["systems"]
+        manifest = site("west", systems=[{**system, "softswitch": {**system["softswitch"], **changes}}])
+        table.update(seen(manifest, resourceVersion=version))
+        await deployments.round()
+        return {one.type: (one.status, one.reason) for one in notes.of((SITE.plural, "west"))}
+
+    slip = {"deployment": "callcenter/softswitch-hotle"}
+    assert (await said("1", **slip))["DeploymentsPatched"] == ("False", "Missing")
+    assert await said("2") == {"DeploymentsPatched": ("True", "Patched"), "ReplicasOwned": ("False", "OwnedByAnother")}
+    assert await said("3", scaling={"mode": "None"}) == {"DeploymentsPatched": ("True", "Patched")}
