@@ -102,14 +102,18 @@ class Forecast:
                 buckets = snapshot.placements[name].map.touched_shares[site]
                 found[name] = Prospect({}, buckets, rescued.reason, self._elsewhere(draft, ledger, site, name))
                 continue
+            if name in declined:
+                buckets = len(rescued.moves) + rescued.left
+                why = f"{site} is lost, and its move was declined; move it by a Shift of your own"
+                found[name] = Prospect({}, buckets, Reason.MANUAL_FAILOVER, why)
+                continue
             targets = Counter([slot.end for slot in rescued.moves.values()])
             if rescued.left:
                 why = self._elsewhere(draft, ledger, site, name)
                 found[name] = Prospect(targets, rescued.left, Reason.CAPACITY_EXCEEDED, why)
             else:
                 found[name] = Prospect(targets)
-            if name not in declined:
-                ledger.reserve(name, system, ledger.agents_of(name), rescued.after)
+            ledger.reserve(name, system, ledger.agents_of(name), rescued.after)
         return found
 
     def _elsewhere(self, draft: Draft, ledger: Ledger, site: str, name: str) -> str:

@@ -10,7 +10,7 @@ from tandem.domain.quarantine import failing
 from tandem.domain.quorum import lost_with
 from tandem.domain.reasons import Reason
 from tandem.domain.snapshot import Placed, Snapshot
-from tandem.domain.verdicts import system_verdict
+from tandem.domain.verdicts import system_verdict, usability
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,9 @@ def failover_readiness(
             or _not_given_up(snapshot, home, spec.system)
             or _without_a_store(snapshot, home)
             or _newer_map(snapshot, name, spec, placed)
+            or _in_maintenance(snapshot, home, spec.system)
             or _without_room(forecast, home, name, spec, placed)
+            or _out_of_reach(forecast, snapshot, home, name, placed)
         )
         if against is not None:
             return against
@@ -109,6 +111,18 @@ def _newer_map(snapshot: Snapshot, name: str, spec: AgentGroupSpec, placed: Plac
     return None
 
 
+def _in_maintenance(snapshot: Snapshot, home: str, system: str) -> Readiness | None:
+    """Nothing is Down where a person has announced work. While all works there, that keeps nobody from anything."""
+    site = snapshot.site(home)
+    if site is None or not site.maintenance or home not in snapshot.heartbeats:
+        return None
+    found = usability(snapshot, home, system)
+    if found.usable:
+        return None
+    message = f"{found.why}, and its Site's spec.maintenance keeps it from being given up: take it away"
+    return Readiness(False, "Maintenance", f"{message}, or move the agents by a Shift")
+
+
 def _without_room(forecast: Forecast, home: str, name: str, spec: AgentGroupSpec, placed: Placed) -> Readiness | None:
     """As an emergency would have it: what the more important leave."""
     found = forecast.of(home, placed.record.system, name)
@@ -121,6 +135,20 @@ def _without_room(forecast: Forecast, home: str, name: str, spec: AgentGroupSpec
     left = people(agents_in(found.left, spec.agents))
     message = f"{found.why}: {left} would find no room, as more important groups come first; raise its capacity, or"
     return Readiness(False, str(found.reason), f"{message} let some work elsewhere")
+
+
+def _out_of_reach(forecast: Forecast, snapshot: Snapshot, home: str, name: str, placed: Placed) -> Readiness | None:
+    """A city whose CTI answers everybody but its own engine would open no door: it would not learn of a failover."""
+    system = placed.record.system
+    found = forecast.of(home, system, name)
+    for target in sorted(found.targets) if found is not None else ():
+        if snapshot.report(target, system) is None:
+            message = (
+                f"the engine of {target} gets no answer from the CTI of {system} there, which would not learn whom"
+            )
+            remedy = f"look at its Site's spec.systems[{system}].cti.controlURL, at the control token and at that CTI"
+            return Readiness(False, "CTINotFollowing", f"{message} whom to admit: {remedy}")
+    return None
 
 
 def _ways(forecast: Forecast, homes: Iterable[str], name: str, spec: AgentGroupSpec, placed: Placed) -> Iterator[str]:

@@ -221,6 +221,21 @@ def of_a_replaced_store(world: World) -> None:
     world.report("west", "hotel", {GROUP: report})
 
 
+def broken_in_maintenance(world: World) -> None:
+    world.publish(keys.SITE, "east", {**_site(world, "east"), "maintenance": True})
+    for observer in ("east", "witness"):
+        world.observe(observer, "east", "hotel", "cti", passes=False)
+
+
+def declined(world: World) -> None:
+    world.group(EAST, failover="Manual")
+    world.die("east")
+    world.advance(3.0)
+    world.settle()
+    world.change_shift(world.only_shift(), abort=True)
+    world.settle()
+
+
 def watched_from_one_domain(world: World) -> None:
     for component in ("softswitch", "cti"):
         word = world.snapshot.observations[("east", "hotel", component)]["west"].record
@@ -269,6 +284,19 @@ def _site(world: World, name: str) -> dict[str, Any]:
             of_a_replaced_store, group(), ("False", "NewerMapAtCTI"),
             ("the CTI of hotel at west holds revision 7", "--bump-revision"),
             id="map-of-a-replaced-store",
+        ),
+        pytest.param(
+            lambda world: world.delete(keys.report("west", "hotel")), group(), ("False", "CTINotFollowing"),
+            ("the engine of west gets no answer from the CTI of hotel", "spec.systems[hotel].cti.controlURL"),
+            id="cti-that-its-engine-does-not-reach",
+        ),
+        pytest.param(
+            broken_in_maintenance, group(), ("False", "Maintenance"),
+            ("two independent sources say that the cti of hotel at east fails", "spec.maintenance", "take it away"),
+            id="broken-in-maintenance",
+        ),
+        pytest.param(
+            declined, group(failover="Manual"), ("False", "ManualFailover"), ("its move was declined",), id="declined"
         ),
         pytest.param(
             lambda world: world.group(EAST, failover="Manual"),
