@@ -30,18 +30,19 @@ class ClientsEvidence:
         self._rows: dict[str, Row] = {}
 
     async def run(self) -> None:
-        """Ask and publish until cancelled; returns at once when the CTI collects no such evidence."""
-        while True:
-            try:
-                if not (await self._adapter.capabilities()).client_evidence:
-                    return
-                break
-            except AdapterError:
-                await self._clock.sleep(EVIDENCE_INTERVAL_S)
+        """Ask and publish until cancelled. A CTI that collects no such evidence may be followed by one that does."""
+        while not await self._is_collected():
+            await self._clock.sleep(EVIDENCE_INTERVAL_S)
         try:
             await self._ask_for_ever()
         finally:
             self._take({})
+
+    async def _is_collected(self) -> bool:
+        try:
+            return (await self._adapter.capabilities()).client_evidence
+        except AdapterError:
+            return False
 
     async def _ask_for_ever(self) -> None:
         while True:

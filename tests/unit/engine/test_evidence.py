@@ -1,5 +1,7 @@
 """The clients' evidence: published while enough of them have lost a city, and taken back when not."""
 
+import asyncio
+
 from tandem.domain import keys
 from tandem.domain.clients import ClientCount
 from tandem.domain.records import ObservationRecord
@@ -30,6 +32,23 @@ def test_clients_who_lost_a_city_accuse_it_and_move_nobody() -> None:
         assert usability(cities.snapshot, "east", "hotel").usable
         cti.said_by_clients = {"east": {GROUP: ClientCount(clients=100, lost=3)}}
         await cities.until(lambda: word(cities) is None)
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_a_cti_that_is_followed_by_one_that_collects_evidence_is_asked_for_it() -> None:
+    async def story() -> None:
+        cities = Cities()
+        cti = cities.adapters["west"].ctis["hotel"]
+        new = cti.can
+        cti.can = new.model_copy(update={"client_evidence": False})
+        cti.said_by_clients = LOST
+        await cities.start()
+        await asyncio.sleep(60.0)
+        assert word(cities) is None
+        cti.can = new
+        assert await cities.until(lambda: word(cities) is not None) < 3.0
         await cities.stop()
 
     run_virtual(story())
