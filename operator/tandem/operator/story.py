@@ -15,7 +15,7 @@ from tandem.domain.abort import going_back
 from tandem.domain.history import WAITS
 from tandem.domain.reasons import GATE_REASONS, Reason
 from tandem.domain.records import DrillRunRecord, ShiftRecord
-from tandem.domain.snapshot import DrillEntry, Instant, ShiftEntry, Snapshot
+from tandem.domain.snapshot import FAILOVER, DrillEntry, Instant, ShiftEntry, Snapshot
 from tandem.domain.verdicts import State, next_confirmation, site_verdict
 from tandem.domain.waves import wave_text
 from tandem.operator.statuses.common import gaps_of
@@ -110,13 +110,15 @@ def _failovers(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
             continue
         if record.state == "Active":
             yield Tale(SITE, site, "FailedOver", f"failover {record.number}: {record.message}", "Warning")
-            cause = f"Failover/{site}-{record.number}"
-            for name, placed in after.placements.items():
-                if placed.record.cause == cause:
-                    yield Tale(AGENT_GROUP, name, "FailedOver", f"{site} is lost: its agents go elsewhere", "Warning")
         elif old is not None:
             how = record.ending or f"{site} is back"
             yield Tale(SITE, site, "FailoverEnded", f"{how}; nobody returns before a Shift says so")
+    # Group by group, as they are placed: many take several transactions, and some wait for room or for a person.
+    for name, placed in after.placements.items():
+        earlier, cause = before.placements.get(name), placed.record.cause
+        if earlier is not None and earlier.record.cause != cause and cause.startswith(FAILOVER):
+            site = cause.removeprefix(FAILOVER).rpartition("-")[0]
+            yield Tale(AGENT_GROUP, name, "FailedOver", f"{site} is lost: its agents go elsewhere", "Warning")
 
 
 def _orders(before: Snapshot, after: Snapshot) -> Iterator[Tale]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tandem.api.resources import AGENT_GROUP
 from tandem.constants import FINISH_INTERVAL_S, GATE_SETTLE_S, PACE_INTERVAL_S
 from tandem.domain import keys
 from tandem.domain.records import CoordinatorRecord, MovesOfShift, MovesRecord, OrderRecord, TrunkRecord
@@ -373,3 +374,28 @@ def test_a_dead_city_is_told_as_suspect_and_when_time_has_confirmed_it_as_absent
     late = world.now
     world.advance(60)
     assert list(tales(dead, dead, "east", late, world.now)) == []
+
+
+def test_each_group_is_told_as_failed_over_when_it_is_placed_elsewhere() -> None:
+    """Whatever the failover's record said before: some wait for a person, many take several transactions."""
+    asked, others = "callcenter/asked", [f"callcenter/group-{number:03}" for number in range(99)]
+    world = World(capacity=20_000)
+    for name in (asked, *others):
+        world.group({"east": 100}, name, agents=10, failover="Manual" if name == asked else "Automatic")
+    world.settle()
+    world.die("east")
+    world.advance(3.0)
+
+    def failed_over() -> list[str]:
+        found: list[str] = []
+        while commits := world.decide().commits:
+            for commit in commits:
+                before = world.snapshot
+                world.commit(commit)
+                new = tales(before, world.snapshot, "west")
+                found += [tale.name for tale in new if (tale.resource, tale.reason) == (AGENT_GROUP, "FailedOver")]
+        return sorted(found)
+
+    assert failed_over() == others
+    world.change_shift(world.only_shift(), approved=True, approved_by="ada")
+    assert failed_over() == [asked]
