@@ -190,7 +190,7 @@ async def test_a_shift_that_a_cluster_made_without_an_answer_is_the_same_in_the_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     moments = itertools.count(1_800_000_000)
-    monkeypatch.setattr(shift.time, "time", lambda: float(next(moments)))
+    monkeypatch.setattr("tandem.cli.shift.time.time", lambda: float(next(moments)))
     wanted = shift.Wanted(to="west", system="hotel")
     slow, west = SlowCluster(), SlowCluster(answers=True)
     assert await shift.run(clusters(east=slow, west=west), wanted, "callcenter", 0) == 0
