@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Any, Final
 
 from tandem.api.common import duration_seconds
@@ -36,6 +37,9 @@ _LONG_MOVE_S: Final = 10.0
 each wakes up the cluster's controllers at the worst moment."""
 _SCALE_INTERVAL_S: Final = 5.0
 """Seconds between two looks at a Deployment's replicas while no more of them are needed."""
+_AGAIN_S: Final = 60.0
+"""Seconds after which a map or an annotation is written again as it was: somebody may have deleted it, or have made the
+Deployment anew."""
 _REFUSED_S: Final = 30.0
 """Seconds before something that was refused is tried again; replicas sooner, when more of them are needed."""
 
@@ -97,7 +101,7 @@ class Deployments:
         self._cluster = cluster
         self._notes = notes
         self._changed = view.subscribe(keys.SPECS, keys.PLACEMENTS, keys.FAILOVERS, keys.SHIFTS)
-        self._done: dict[str, object] = {}
+        self._done: dict[str, tuple[object, float]] = {}
         self._patched: set[str] = set()
         self._waits_since: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
@@ -170,7 +174,9 @@ class Deployments:
             await self._try(what, revision, step, remedy)
 
     def _due(self, what: str, wanted: object) -> bool:
-        return self._done.get(what) != wanted and self._not_before.get(what, 0.0) <= self._view.clock.monotonic()
+        now = self._view.clock.monotonic()
+        done, at = self._done.get(what, (None, -inf))
+        return (done != wanted or now >= at + _AGAIN_S) and self._not_before.get(what, 0.0) <= now
 
     async def _try(self, what: str, wanted: object, step: Any, remedy: str) -> None:
         try:
@@ -189,7 +195,7 @@ class Deployments:
             return
         self._problems.pop(what, None)
         self._not_before.pop(what, None)
-        self._done[what] = wanted
+        self._done[what] = wanted, self._view.clock.monotonic()
 
     async def _scale(self, deployment: str, scaling: Scaling, load: int) -> None:
         found = lever(scaling.mode, deployment)

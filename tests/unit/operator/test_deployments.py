@@ -166,3 +166,25 @@ async def test_what_ails_a_deployment_is_said_for_as_long_as_the_site_names_it()
     assert (await said("1", **slip))["DeploymentsPatched"] == ("False", "Missing")
     assert await said("2") == {"DeploymentsPatched": ("True", "Patched"), "ReplicasOwned": ("False", "OwnedByAnother")}
     assert await said("3", scaling={"mode": "None"}) == {"DeploymentsPatched": ("True", "Patched")}
+
+
+async def test_a_map_that_somebody_has_deleted_is_there_again_within_a_minute() -> None:
+    class Counting(OneCluster):
+        written = 0
+
+        async def apply(self, path: str, body: dict[str, Any], **_: Any) -> None:
+            self.written += body["kind"] == "ConfigMap"
+
+        async def merge(self, path: str, body: dict[str, Any], **_: Any) -> None:
+            self.written += 1
+
+    world, cluster, table, now = a_world(), Counting(), Table(), 1000.0
+    table.update(seen(site("west", systems=west()["systems"])))
+    view = SimpleNamespace(
+        clock=SimpleNamespace(monotonic=lambda: now), snapshot=world.snapshot, subscribe=lambda *_: None
+    )
+    deployments = Deployments("west", table, view, cluster, LocalNotes())  # type: ignore[arg-type]
+    for seconds, written in ((0, 3), (59, 3), (61, 6), (62, 6)):
+        now = 1000.0 + seconds
+        await deployments.round()
+        assert cluster.written == written, "one map, the annotations of a CTI and of a softswitch"
