@@ -212,7 +212,7 @@ class SimAdapters:
     def softswitch(self, system: System) -> "SimSoftswitch":
         return SimSoftswitch(self._world, self._process)
 
-    def carrier(self, carrier: Carrier) -> CarrierAdapter:
+    def carrier(self, carrier: Carrier, namespace: str) -> CarrierAdapter:
         raise NotImplementedError("no Trunk is declared here")
 
 

@@ -56,14 +56,14 @@ class AdapterRegistry:
         make = _named(SOFTSWITCHES, f"spec.systems[{system.name}].softswitch.adapter", system.softswitch.adapter)
         return make(self._http(f"softswitch {system.name}", system.softswitch.control_url, lambda: self._control_token))
 
-    def carrier(self, carrier: Carrier) -> CarrierAdapter:
+    def carrier(self, carrier: Carrier, namespace: str) -> CarrierAdapter:
         make = _named(CARRIERS, "spec.carrier.adapter", carrier.adapter)
         secret = carrier.credentials
         return make(
             self._http(
                 "carrier",
                 carrier.url,
-                lambda: self._carrier_token if secret is None else token_of(self._credentials, secret),
+                lambda: self._carrier_token if secret is None else token_of(self._credentials, namespace, secret),
             )
         )
 

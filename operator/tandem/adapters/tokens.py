@@ -6,23 +6,21 @@ from tandem.api.trunk import SecretRef
 from tandem.engine.ports import AdapterError
 
 
-def token_of(folder: Path | None, secret: SecretRef) -> str:
-    """The token that a Trunk's `credentials` names, read anew each time: it may be changed while we run.
+def token_of(folder: Path | None, namespace: str, secret: SecretRef) -> str:
+    """The token that `credentials` of a Trunk in `namespace` names, read anew each time: it may change.
 
-    Raises: AdapterError when it is not there (yet), or when namespaces have different ones under this name.
+    Raises: AdapterError when it is not there (yet), or is none.
     """
-    named = f"Secret {secret.name}, key {secret.key}, named by spec.carrier.credentials"
+    named = f"Secret {namespace}/{secret.name}, key {secret.key}, named by spec.carrier.credentials"
     if folder is None:
         raise AdapterError(f"{named}: this engine is given no credentials; set TANDEM_CREDENTIALS")
     try:
-        found = {path.read_text().strip() for path in folder.glob(f"*/{secret.name}/{secret.key}")}
+        token = (folder / namespace / secret.name / secret.key).read_text().strip()
+    except FileNotFoundError as error:
+        message = f"{named} has not been handed over by the operator; its Trunk's conditions say why"
+        raise AdapterError(message) from error
     except (OSError, UnicodeError) as error:
         raise AdapterError(f"{named} cannot be read: {error}") from error
-    if not found:
-        raise AdapterError(f"{named} has not been handed over by the operator; its Trunk's conditions say why")
-    if len(found) > 1:
-        raise AdapterError(f"{named} exists in several namespaces with different tokens; give one another name")
-    token = found.pop()
     if not (token.isascii() and token.isprintable()):
         raise AdapterError(f"{named} is no token: it may have printable ASCII characters only")
     return token

@@ -129,7 +129,7 @@ class TrunkPusher:
             if self._faulty.get(name) == carrier:
                 return None
             try:
-                line = _Line(carrier, self._adapters.carrier(carrier))
+                line = _Line(carrier, self._adapters.carrier(carrier, name.partition("/")[0]))
             except ConfigError as error:
                 self._faulty[name] = carrier
                 log.error("Trunk %s cannot be served: %s", name, error)

@@ -37,6 +37,9 @@ def a_system(cti: str = "http", softswitch: str = "kamailio") -> System:
     )
 
 
+NAMESPACE = "callcenter"
+
+
 def a_carrier(adapter: str = "http", secret: str = "") -> Carrier:
     named = SecretRef(name=secret) if secret else None
     return Carrier(adapter=adapter, url="http://198.18.0.31:8080", credentials=named)
@@ -47,7 +50,7 @@ async def test_a_declaration_gets_the_adapter_that_it_names() -> None:
         adapters: Adapters = registry
         assert isinstance(adapters.cti(a_system()), HttpCTI)
         assert isinstance(adapters.softswitch(a_system()), KamailioSoftswitch)
-        assert isinstance(adapters.carrier(a_carrier()), HttpCarrier)
+        assert isinstance(adapters.carrier(a_carrier(), NAMESPACE), HttpCarrier)
 
 
 async def test_an_unknown_adapter_is_refused_with_field_value_and_what_there_is() -> None:
@@ -57,7 +60,7 @@ async def test_an_unknown_adapter_is_refused_with_field_value_and_what_there_is(
         with pytest.raises(ConfigError, match=r"spec.systems\[hotel\].softswitch.adapter is 'asterisk'.*kamailio$"):
             registry.softswitch(a_system(softswitch="asterisk"))
         with pytest.raises(ConfigError, match=r"spec.carrier.adapter is 'sip-trunk'.*there is http$"):
-            registry.carrier(a_carrier("sip-trunk"))
+            registry.carrier(a_carrier("sip-trunk"), NAMESPACE)
 
 
 @pytest.fixture
@@ -70,21 +73,23 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_secret_s_token_is_read_anew_each_time(folder: Path) -> None:
     secret = SecretRef(name="carrier-token")
-    assert token_of(folder, secret) == "s3cret"
+    assert token_of(folder, NAMESPACE, secret) == "s3cret"
     (folder / "callcenter" / "carrier-token" / "token").write_text("changed")
-    assert token_of(folder, secret) == "changed"
+    assert token_of(folder, NAMESPACE, secret) == "changed"
 
 
 @pytest.mark.parametrize(
     ("secret", "said"),
     [
-        pytest.param(SecretRef(name="other"), "Secret other, key token.*not been handed over", id="no-secret"),
+        pytest.param(
+            SecretRef(name="other"), "Secret callcenter/other, key token.*not been handed", id="no-secret"
+        ),
         pytest.param(SecretRef(name="carrier-token", key="x"), "key x.*not been handed over", id="no-key"),
     ],
 )
 def test_a_token_that_is_not_there_is_named(folder: Path, secret: SecretRef, said: str) -> None:
     with pytest.raises(AdapterError, match=said):
-        token_of(folder, secret)
+        token_of(folder, NAMESPACE, secret)
 
 
 @pytest.mark.parametrize(
@@ -98,20 +103,20 @@ def test_a_token_that_is_not_there_is_named(folder: Path, secret: SecretRef, sai
 def test_a_secret_s_value_that_is_no_token_is_said_and_ends_nothing(folder: Path, value: bytes, said: str) -> None:
     (folder / "callcenter" / "carrier-token" / "token").write_bytes(value)
     with pytest.raises(AdapterError, match=said):
-        token_of(folder, SecretRef(name="carrier-token"))
+        token_of(folder, NAMESPACE, SecretRef(name="carrier-token"))
 
 
 def test_an_engine_without_credentials_says_so() -> None:
     with pytest.raises(AdapterError, match="TANDEM_CREDENTIALS"):
-        token_of(None, SecretRef(name="carrier-token"))
+        token_of(None, NAMESPACE, SecretRef(name="carrier-token"))
 
 
-def test_secrets_of_one_name_in_two_namespaces_must_agree(folder: Path) -> None:
-    secret = SecretRef(name="carrier-token")
+def test_a_trunk_has_the_token_of_its_own_namespace_only(folder: Path) -> None:
     twin = folder / "elsewhere" / "carrier-token" / "token"
     twin.parent.mkdir(parents=True)
-    twin.write_text("s3cret")
-    assert token_of(folder, secret) == "s3cret"
     twin.write_text("another")
-    with pytest.raises(AdapterError, match="several namespaces"):
-        token_of(folder, secret)
+    secret = SecretRef(name="carrier-token")
+    assert token_of(folder, NAMESPACE, secret) == "s3cret"
+    assert token_of(folder, "elsewhere", secret) == "another"
+    with pytest.raises(AdapterError, match=r"Secret third/carrier-token, key token.*not been handed over"):
+        token_of(folder, "third", secret)

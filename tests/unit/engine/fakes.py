@@ -366,7 +366,7 @@ class FakeAdapters:
     def softswitch(self, system: System) -> FakeSoftswitch:
         return self.softswitches[system.name]
 
-    def carrier(self, carrier: Carrier) -> FakeCarrier:
+    def carrier(self, carrier: Carrier, namespace: str) -> FakeCarrier:
         return self._carrier
 
 
