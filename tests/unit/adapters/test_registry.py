@@ -81,9 +81,7 @@ def test_a_secret_s_token_is_read_anew_each_time(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("secret", "said"),
     [
-        pytest.param(
-            SecretRef(name="other"), "Secret callcenter/other, key token.*not been handed", id="no-secret"
-        ),
+        pytest.param(SecretRef(name="other"), "Secret callcenter/other, key token.*not been handed", id="no-secret"),
         pytest.param(SecretRef(name="carrier-token", key="x"), "key x.*not been handed over", id="no-key"),
     ],
 )
