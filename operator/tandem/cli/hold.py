@@ -16,6 +16,8 @@ Action = Literal["hold", "resume"]
 
 async def run(clusters: Clusters, action: Action, reason: str) -> int:
     """Press it: in the first cluster that confirms. Exit code 1 when none does."""
+    # The same one everywhere: a cluster that wakes up late must not do again what another one has done.
+    request_id = f"{time.time():.0f}-{secrets.token_hex(4)}"
     for name in await prompt_first(clusters):
         cluster = clusters[name]
         try:
@@ -30,7 +32,7 @@ async def run(clusters: Clusters, action: Action, reason: str) -> int:
             continue
         try:
             async with asyncio.timeout(ASK_S):
-                await cluster.merge(path_of(SITE, site), request(action, by, reason, at))
+                await cluster.merge(path_of(SITE, site), request(request_id, action, by, reason, at))
         except (ApiError, TimeoutError) as error:
             why = error or "it does not answer"
             print(f"cluster {name}: Site {site} cannot be annotated: {why}; trying the next one")
@@ -43,13 +45,13 @@ async def run(clusters: Clusters, action: Action, reason: str) -> int:
     return 1
 
 
-def request(action: Action, by: str, reason: str, at: float) -> dict[str, Any]:
+def request(request_id: str, action: Action, by: str, reason: str, at: float) -> dict[str, Any]:
     """The patch that carries the request. Its id makes it act once.
 
     `at`: seconds since the epoch, by the cluster's clock.
     """
     body = {
-        "id": f"{at:.0f}-{secrets.token_hex(4)}",
+        "id": request_id,
         "action": action,
         "by": by,
         "reason": reason,

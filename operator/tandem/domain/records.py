@@ -576,7 +576,10 @@ class HoldRecord(Record):
 
 
 class HoldRequestRecord(Record):
+    """The requests for `hold` and `resume` that one cluster has carried out."""
+
     id: str
+    earlier: tuple[str, ...] = Field(default=(), description="Those before it, newest first.")
 
 
 class TrunkRecord(Record):

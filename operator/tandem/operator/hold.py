@@ -1,7 +1,8 @@
 """The big red button: the annotation `tandem.dev/hold-request` on this cluster's own Site becomes the store's hold key.
 
-A request acts once, by its id, in one transaction that also remembers the id: the annotation may stay where it is, and
-a manifest that carries it may be applied again.
+A request acts once, by its id, in one transaction that also remembers the id: the annotation may stay where it is, a
+manifest that carries it may be applied again, and a cluster that was given it first and wakes up when another one has
+carried it out does nothing.
 """
 
 import asyncio
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 _RETRY_S: Final = 0.5
 _ATTEMPTS: Final = 10
 """Transactions that others may overtake before the store counts as not answering."""
+_REMEMBERED: Final = 32
+"""Requests that a cluster remembers: more than a person makes in the time for which one counts."""
 
 
 class HoldRequest(BaseModel):
@@ -113,7 +116,12 @@ class HoldDesk:
             found, revision = await self._store.range(keys.HOLD)  # the requests that were consumed as well
             known = {kv.key: kv for kv in found}
             seen, holding = known.get(memory), known.get(keys.HOLD)
-            if seen is not None and HoldRequestRecord.model_validate_json(seen.value).id == request.id:
+            carried = {
+                key: HoldRequestRecord.model_validate_json(kv.value)
+                for key, kv in known.items()
+                if key.startswith(keys.HOLD_REQUESTS)
+            }
+            if any(request.id in (one.id, *one.earlier) for one in carried.values()):
                 return False
             if request.at and now - request.at > PATIENCE_S:
                 # A location that comes back after an hour must not hold what was resumed elsewhere long since.
@@ -125,7 +133,8 @@ class HoldDesk:
                 Guard(memory, mod_revision=seen.mod_revision if seen else 0),
                 Guard(keys.HOLD, mod_revision=holding.mod_revision if holding else 0),
             ]
-            writes: list[Put | Delete] = [Put(memory, HoldRequestRecord(id=request.id).encode())]
+            earlier = (carried[memory].id, *carried[memory].earlier)[:_REMEMBERED] if memory in carried else ()
+            writes: list[Put | Delete] = [Put(memory, HoldRequestRecord(id=request.id, earlier=earlier).encode())]
             if request.action == "hold":
                 writes.append(
                     Put(keys.HOLD, HoldRecord(by=request.by, reason=request.reason, since=self._clock.now()).encode())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tandem.cli import certs, hold, shift, status
+from tandem.cli import certs, shift, status
 from tandem.cli.contexts import Answer, chosen, known_contexts, kubeconfig_files
 from tandem.cli.main import parser, wanted
 from tandem.cli.table import table
@@ -223,11 +223,6 @@ def test_the_story_of_a_shift() -> None:
         "agents' own gaps: p50 0.01s, p95 0.02s, max 0.3s",
     ]
     assert shift.story({}) == []
-
-
-def test_two_requests_are_never_the_same() -> None:
-    first, second = (hold.request("hold", "ada", "storm", 1.0) for _ in range(2))
-    assert first != second
 
 
 # -- certs

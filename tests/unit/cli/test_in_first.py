@@ -2,13 +2,15 @@
 
 import asyncio
 import itertools
+import json
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from tandem.api.common import HOLD_REQUEST
 from tandem.api.resources import SHIFT
-from tandem.cli import abort, approve, contexts, shift
+from tandem.cli import abort, approve, contexts, hold, shift
 from tandem.cli.contexts import Clusters, full_name, in_first
 from tandem.errors import ConfigError
 from tandem.operator.cluster import ApiError, Cluster, TakenError
@@ -199,3 +201,31 @@ async def test_a_shift_that_a_cluster_made_without_an_answer_is_the_same_in_the_
     shown = SlowCluster(has_it=True)
     assert await shift.run(clusters(east=SlowCluster(), west=shown), wanted, "callcenter", 0) == 0
     assert await shift.run(clusters(west=shown), wanted, "callcenter", 0) == 1
+
+
+async def test_one_hold_is_one_request_in_every_cluster_and_the_next_one_is_another() -> None:
+    asked: list[str] = []
+
+    class Frozen:
+        """Its API server answers, its operator does nothing."""
+
+        async def get(self, path: str) -> dict[str, Any]:
+            if path == "/version":
+                return {}
+            raise ApiError("gone")
+
+        async def list(self, _: object) -> tuple[list[dict[str, Any]], str]:
+            return [{"metadata": {"name": "east"}, "status": {"here": True}}], "1"
+
+        async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+            return {"status": {"userInfo": {"username": "ada"}}}
+
+        async def merge(self, path: str, body: dict[str, Any]) -> None:
+            asked.append(json.loads(body["metadata"]["annotations"][HOLD_REQUEST])["id"])
+
+    for _ in range(2):
+        assert await hold.run(clusters(east=Frozen(), west=Frozen()), "hold", "storm") == 1
+    assert len(asked) == 4
+    assert asked[0] == asked[1]
+    assert asked[2] == asked[3]
+    assert asked[0] != asked[2]

@@ -229,6 +229,25 @@ def test_a_hold_acts_once_even_when_the_answer_is_lost(fate: Fate) -> None:
     run_virtual(story())
 
 
+def test_a_cluster_that_wakes_up_does_not_do_what_another_one_has_done_since() -> None:
+    async def story() -> None:
+        etcd = MemoryEtcd(VirtualClock())
+        east, west = (
+            HoldDesk(site, etcd.client(), etcd.clock, etcd.clock.now, lambda _: None) for site in ("east", "west")
+        )
+        # East was asked first and stood still; the command went on to west, and a person resumed from there.
+        assert await west.carry(request(id="1"), 0.0)
+        assert await west.carry(request(id="2", action="resume"), 0.0)
+        assert not await east.carry(request(id="1"), 0.0)
+        assert etcd.get(keys.HOLD) is None
+        # The same for a resume, and a newer hold stays.
+        assert await west.carry(request(id="3"), 0.0)
+        assert not await east.carry(request(id="2", action="resume"), 0.0)
+        assert etcd.get(keys.HOLD) is not None
+
+    run_virtual(story())
+
+
 def test_a_request_that_comes_too_late_is_not_followed_but_one_that_was_carried_out_is_no_complaint() -> None:
     async def story() -> None:
         etcd = MemoryEtcd(VirtualClock())
