@@ -25,7 +25,7 @@ RULES: Final = "examples/alerts/tandem.rules.yaml"
 TANDEM: Final = REPOSITORY / "operator/tandem"
 CALLCENTER: Final = REPOSITORY / "examples/callcenter/callcenter"
 
-WORD: Final = re.compile(r"[A-Z][a-z]+(?:[A-Z]+[a-z]*)*")
+WORD: Final = re.compile(r"(?:[A-Z]{3,}|[A-Z])[a-z]+(?:[A-Z]+[a-z]*)*")
 """How a reason is written."""
 
 MAKERS: Final = frozenset({"Said", "Tale", "Verdict", "Readiness"})

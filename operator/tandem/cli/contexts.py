@@ -216,6 +216,11 @@ def not_of_an_earlier(shift: Mapping[str, Any]) -> None:
         raise ApiError(str(status.get("message") or Reason.NAME_TAKEN))
 
 
+def is_blind(found: Mapping[str, Any]) -> bool:
+    """Whether the operator there has not heard from the store for a while, so that what this object shows is old."""
+    return any(one["reason"] == "StoreUnreachable" for one in found.get("status", {}).get("conditions", ()))
+
+
 async def prompt_first(clusters: Clusters) -> list[str]:
     """Those who answer within a moment, then the others, both in their order: the command is given in an emergency."""
     if len(clusters.names) < 2:

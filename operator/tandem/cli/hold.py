@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tandem.api.common import HOLD_REQUEST
 from tandem.api.resources import SITE
-from tandem.cli.contexts import ASK_S, CONFIRM_S, Clusters, asked_by, prompt_first
+from tandem.cli.contexts import ASK_S, CONFIRM_S, Clusters, asked_by, is_blind, prompt_first
 from tandem.operator.cluster import ApiError, Cluster, path_of
 
 Action = Literal["hold", "resume"]
@@ -77,15 +77,10 @@ async def confirmed(cluster: Cluster, site: str, action: Action, by: str, reason
         held = found.get("status", {}).get("hold", {})
         if action == "hold" and (held.get("active"), held.get("by"), held.get("reason")) == (True, by, reason):
             return True
-        if action == "resume" and not held.get("active") and not _blind(found):
+        if action == "resume" and not held.get("active") and not is_blind(found):
             return True
         await asyncio.sleep(0.2)
     return False
-
-
-def _blind(site: dict[str, Any]) -> bool:
-    """Whether the operator there has not heard from the store for a while, so that what it shows is old."""
-    return any(one["reason"] == "StoreUnreachable" for one in site.get("status", {}).get("conditions", ()))
 
 
 def _done(action: Action, by: str, site: str) -> str:

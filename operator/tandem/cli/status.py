@@ -7,7 +7,7 @@ from typing import Any
 
 from tandem.api.resources import AGENT_GROUP, RESOURCES, SHIFT, SITE, TRUNK
 from tandem.api.shift import FINISHED
-from tandem.cli.contexts import Answer, Clusters
+from tandem.cli.contexts import Answer, Clusters, is_blind
 from tandem.cli.table import table
 from tandem.operator.cluster import Cluster
 
@@ -52,7 +52,9 @@ def overview(answers: Sequence[Answer[Objects]]) -> Overview:
 
 
 def _fresher(item: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    """A Site's own cluster knows it best; for the rest a status beats none."""
+    """Who hears from the store knows better; a Site's own cluster knows it best; for the rest a status beats none."""
+    if is_blind(item) != is_blind(known):
+        return is_blind(known)
     here, there = (bool(one.get("status", {}).get("here")) for one in (item, known))
     if here != there:
         return here
@@ -71,7 +73,12 @@ def render(found: Overview) -> Iterator[str]:
 
 
 def _head(found: Overview) -> Iterator[str]:
-    statuses = [site.get("status", {}) for _, site in found.of(SITE.plural)]
+    sites = [site for _, site in found.of(SITE.plural)]
+    statuses = [site.get("status", {}) for site in sites]
+    if sites and all(map(is_blind, sites)):
+        yield "THE STORE DOES NOT ANSWER: everything here is as it was last known, and nothing is decided. Agents and"
+        yield "calls go on as they are. See docs/runbook.md, 'The store has lost its majority'."
+        yield ""
     held = next((status["hold"] for status in statuses if status.get("hold", {}).get("active")), None)
     if held:
         yield f"HELD by {held['by']} since {held['since']}: {held['reason'] or 'no reason given'}"
@@ -100,7 +107,10 @@ def _sites(found: Overview) -> Iterator[str]:
 
 def _why(status: Mapping[str, Any]) -> str:
     """The sentence, where there is something to know."""
-    bad = [one for one in status.get("conditions", ()) if one["status"] == "False" and one["type"] != "Overridden"]
+    conditions = status.get("conditions", ())
+    bad = [one for one in conditions if one["status"] == "False" and one["type"] != "Overridden"]
+    if blind := next((one for one in conditions if one["reason"] == "StoreUnreachable"), None):
+        return f"as last known: {blind['message']}"
     if status.get("verdict") not in ("Healthy", None):
         return str(status.get("message", ""))
     return "; ".join(f"{one['type']}: {one['message']}" for one in bad)

@@ -121,6 +121,28 @@ def test_a_site_is_shown_as_its_own_cluster_says() -> None:
         assert "Suspect" in line
 
 
+BLIND = {"type": "Ready", "status": "Unknown", "reason": "StoreUnreachable", "message": "no answer for a while"}
+
+
+def test_a_store_that_does_not_answer_comes_first_and_what_is_shown_is_called_old() -> None:
+    old = {"verdict": "Healthy", "coordinator": "witness", "here": True, "conditions": [BLIND]}
+    lines = shown(cluster("east", sites=[with_status(site("east"), **old)]))
+    assert lines[0].startswith("THE STORE DOES NOT ANSWER")
+    (line,) = [line for line in lines if line.startswith("east ")]
+    assert "as last known: no answer for a while" in line
+
+
+def test_a_cluster_that_hears_from_the_store_is_believed_about_one_that_does_not() -> None:
+    old = with_status(site("west"), verdict="Healthy", here=True, conditions=[BLIND])
+    new = with_status(site("west"), verdict="Absent", here=False, message="nobody reaches it")
+    for answers in ((cluster("east", sites=[new]), cluster("west", sites=[old])),
+                    (cluster("west", sites=[old]), cluster("east", sites=[new]))):  # fmt: skip
+        lines = shown(*answers)
+        (line,) = [line for line in lines if line.startswith("west ")]
+        assert "Absent" in line
+        assert not any("STORE" in line for line in lines)
+
+
 def test_only_the_last_finished_shifts_are_shown_and_all_running_ones() -> None:
     done = [
         with_status(shift_manifest(f"done-{n}"), phase="Completed", finishedAt=f"2026-11-23T20:00:0{n}Z")
