@@ -152,7 +152,8 @@ def test_every_alert_is_on_the_page() -> None:
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
 def test_an_alert_asks_what_the_engines_tell_and_leads_to_the_page(rule: dict[str, Any]) -> None:
-    told = exposition("east", Snapshot(), Instant(0.0, 0.0), Figures(), store_live=True, epoch=0, void_probes=0)
+    seen = Snapshot(), Instant(0.0, 0.0), Figures()
+    told = exposition("east", *seen, store_live=True, epoch=0, void_probes=0, readiness={})
     metrics = set(re.findall(r"^# TYPE (\w+)", told, re.MULTILINE))
     assert set(re.findall(r"\btandem_\w+", rule["expr"])) <= metrics
     known_values = {"reason": {*Reason}, "outcome": {*get_args(Outcome)}, "state": {*State, "available"}}

@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, get_args
 
 from tandem.api.drill import AlarmState, DrillPhase, Outcome
 from tandem.domain.alarms import judgements, watches_of
 from tandem.domain.buckets import parse_ranges
+from tandem.domain.readiness import Readiness
 from tandem.domain.snapshot import Instant, Snapshot
 from tandem.domain.verdicts import State, site_verdict, system_verdict, usability
 from tandem.engine.coordinator import Figures
@@ -33,9 +34,16 @@ def health(site: str, engine: str, snapshot: Snapshot, store_live: bool, epoch: 
 
 
 def exposition(
-    site: str, snapshot: Snapshot, now: Instant, figures: Figures, store_live: bool, epoch: int, void_probes: int
+    site: str,
+    snapshot: Snapshot,
+    now: Instant,
+    figures: Figures,
+    store_live: bool,
+    epoch: int,
+    void_probes: int,
+    readiness: Mapping[str, Readiness],
 ) -> str:
-    """The body of /metrics, Prometheus text format 0.0.4."""
+    """The body of /metrics, Prometheus text format 0.0.4. `readiness`: by group, where this engine asks."""
     lines: list[str] = []
 
     def metric(name: str, kind: str, text: str, samples: Iterable[Sample]) -> None:
@@ -59,6 +67,8 @@ def exposition(
     metric("calls", "gauge", "Calls at a site's softswitch.", _calls(snapshot))
     text = "New calls a second at a site's softswitch, over ten seconds; missing where nobody measures them."
     metric("new_calls_per_second", "gauge", text, _new_calls(snapshot))
+    text = "1 where a failover of the group would work now, 0 where not; told by the engine that reigns."
+    metric("failover_ready", "gauge", text, _failover_ready(readiness))
     metric("buckets", "gauge", "Buckets per group and slot, A>B for those on their way.", _buckets(snapshot))
     metric("shifts", "gauge", "Shifts by phase.", _shifts(snapshot))
     metric("moved_agents", "gauge", "Agents who arrived by a Shift.", _moved(snapshot))
@@ -165,6 +175,11 @@ def _new_calls(snapshot: Snapshot) -> Iterable[Sample]:
     for (site, system), entry in sorted(snapshot.reports.items()):
         if entry.record.calls_per_second is not None:
             yield {"site": site, "system": system}, entry.record.calls_per_second
+
+
+def _failover_ready(readiness: Mapping[str, Readiness]) -> Iterable[Sample]:
+    for group, found in sorted(readiness.items()):
+        yield {"group": group, "reason": found.reason}, found.ready
 
 
 def _buckets(snapshot: Snapshot) -> Iterable[Sample]:

@@ -21,6 +21,7 @@ from tandem.engine.metrics import exposition, health
 from tandem.engine.observer import Observer
 from tandem.engine.picture import Picture
 from tandem.engine.publisher import Publisher
+from tandem.engine.readiness_watch import ReadinessWatch
 from tandem.engine.status_server import Answer, StatusServer
 from tandem.engine.store_member import StoreMember
 from tandem.engine.surroundings import around
@@ -72,6 +73,7 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
         actuator = Actuator(settings.site, picture, publisher, adapters, clock)
         alarms = AlarmWatch(settings.site, picture, publisher, prometheus, clock)
         trunks = TrunkPusher(picture, store, election, adapters, clock)
+        readiness = ReadinessWatch(picture, election, clock)
 
         def healthz() -> Answer:
             return Answer(health(settings.site, identity, picture.snapshot, picture.live, election.epoch()))
@@ -85,6 +87,7 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
                 picture.live,
                 election.epoch(),
                 observer.void_probes,
+                readiness.found,
             )
             return Answer(text, "text/plain; version=0.0.4; charset=utf-8")
 
@@ -105,6 +108,7 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
                 "actuator": actuator.run,
                 "alarms": alarms.run,
                 "trunks": trunks.run,
+                "readiness": readiness.run,
                 "history": HistoryKeeper(store, election, clock).run,
                 "store-member": StoreMember(settings.site, picture, publisher, store, clock).run,
                 "store-leadership": StoreLeadership(settings.site, picture, store, clock).run,

@@ -37,6 +37,9 @@ def all_well(instance: str) -> dict[str, float]:
         "tandem_coordinator_epoch": 7 if instance == WITNESS else 0,
         **{f'tandem_store_member{{site="{site}"}}': 1 for site in ("east", "west", "witness")},
         **verdicts("east", "Healthy"),
+        **(
+            {'tandem_failover_ready{group="callcenter/sales",reason="RoomElsewhere"}': 1} if instance == WITNESS else {}
+        ),
         'tandem_agents_signed_in{site="east",group="callcenter/sales"}': 100,
         'tandem_calls_waiting{site="east",group="callcenter/sales"}': 0,
         'tandem_agents{site="east",group="callcenter/sales",state="available"}': 10,
@@ -139,6 +142,18 @@ def test_nothing_fires_while_all_is_well(tmp_path: Path) -> None:
         ),
         pytest.param(told_with({'up{job="tandem"}': 0}, EAST), "5m", ["TandemEngineMissing"], id="an-engine-is-gone"),
         pytest.param(told_with({"tandem_hold": 1}), "50m", ["TandemHeld"], id="a-hold-is-forgotten"),
+        pytest.param(
+            told_with({'tandem_failover_ready{group="callcenter/help",reason="CapacityExceeded"}': 0}, WITNESS),
+            "10m",
+            ["TandemFailoverNotReady"],
+            id="the-next-loss-would-find-no-room",
+        ),
+        pytest.param(
+            told_with({'tandem_failover_ready{group="callcenter/help",reason="Held"}': 0}, WITNESS),
+            "10m",
+            [],
+            id="nothing-is-failed-over-under-a-hold",
+        ),
         pytest.param(told_with({"tandem_hold": 1}), "20m", [], id="a-hold-is-young"),
         pytest.param(told_with(verdicts("east", "Suspect")), "5m", ["TandemSiteTroubled"], id="a-city-is-suspect"),
         pytest.param(

@@ -4,6 +4,7 @@ import json
 
 from tandem.domain import keys
 from tandem.domain.decision import Note
+from tandem.domain.readiness import Readiness
 from tandem.domain.reasons import Reason
 from tandem.domain.records import GroupReport, StoreMemberRecord, SystemReport
 from tandem.engine.coordinator import Figures
@@ -13,6 +14,17 @@ from tests.unit.domain.test_drill_alarms import AlarmedWorld
 from tests.unit.domain.test_gate_alarms import FIRING, say
 from tests.unit.domain.test_gate_alarms import a_world as a_world_with_alarms
 from tests.unit.domain.world import GROUP, World
+
+READINESS = {
+    GROUP: Readiness(True, "RoomElsewhere", "there is room elsewhere"),
+    "callcenter/other": Readiness(False, "CapacityExceeded", "there is none"),
+}
+
+
+def told(world: World, figures: Figures | None = None) -> str:
+    """What the witness's engine, which reigns, tells Prometheus."""
+    seen = world.snapshot, world.now, figures or Figures()
+    return exposition("witness", *seen, store_live=True, epoch=17, void_probes=2, readiness=READINESS)
 
 
 def a_world() -> World:
@@ -43,7 +55,7 @@ def test_metrics_tell_verdicts_coordinator_moves_and_decisions() -> None:
     )
     world.put(keys.store_member("east"), StoreMemberRecord(works=True, member="a", voters=3))
     world.put(keys.store_member("west"), StoreMemberRecord(works=False))
-    text = exposition("witness", world.snapshot, world.now, figures, store_live=True, epoch=17, void_probes=2)
+    text = told(world, figures)
     lines = text.splitlines()
     for line in (
         'tandem_verdict{site="east",system="hotel",state="Healthy"} 1',
@@ -55,6 +67,8 @@ def test_metrics_tell_verdicts_coordinator_moves_and_decisions() -> None:
         'tandem_store_member{site="east"} 1',
         'tandem_store_member{site="west"} 0',
         'tandem_usable{site="west",system="hotel"} 1',
+        f'tandem_failover_ready{{group="{GROUP}",reason="RoomElsewhere"}} 1',
+        'tandem_failover_ready{group="callcenter/other",reason="CapacityExceeded"} 0',
         f'tandem_agents_signed_in{{site="east",system="hotel",group="{GROUP}"}} 3',
         f'tandem_agents{{site="east",system="hotel",group="{GROUP}",state="talking"}} 2',
         f'tandem_calls_waiting{{site="east",system="hotel",group="{GROUP}"}} 4',
@@ -80,7 +94,7 @@ def test_metrics_tell_verdicts_coordinator_moves_and_decisions() -> None:
 def test_metrics_tell_what_is_said_of_a_drills_alarms() -> None:
     world = AlarmedWorld()
     world.told(lost="Pending")
-    text = exposition("witness", world.snapshot, world.now, Figures(), store_live=True, epoch=17, void_probes=0)
+    text = told(world)
     assert f'tandem_alarm{{drill="{DRILL}",alarm="lost",state="Pending"}} 1' in text
     assert f'tandem_alarm{{drill="{DRILL}",alarm="lost",state="Firing"}} 0' in text
     assert f'tandem_alarm{{drill="{DRILL}",alarm="batch",state="Quiet"}} 1' in text
@@ -90,7 +104,7 @@ def test_metrics_tell_how_the_drills_went_to_the_second() -> None:
     world = DrillWorld()
     world.advance(1_795_521_600.0 - world.mono)
     world.over()
-    text = exposition("witness", world.snapshot, world.now, Figures(), store_live=True, epoch=17, void_probes=0)
+    text = told(world)
     lines = text.splitlines()
     for line in (
         f'tandem_drill_phase{{drill="{DRILL}",phase="Waiting"}} 1',
@@ -106,7 +120,7 @@ def test_metrics_tell_how_the_drills_went_to_the_second() -> None:
 def test_metrics_tell_what_is_said_of_a_shifts_alarms() -> None:
     world = a_world_with_alarms()
     say(world, FIRING)
-    text = exposition("witness", world.snapshot, world.now, Figures(), store_live=True, epoch=17, void_probes=0)
+    text = told(world)
     assert 'tandem_alarm{shift="callcenter/s1",alarm="calls-lost",state="Firing"} 1' in text
     assert 'tandem_alarm{shift="callcenter/s1",alarm="calls-lost",state="Quiet"} 0' in text
 
@@ -116,7 +130,7 @@ def test_a_lost_city_is_suspect_until_that_is_confirmed() -> None:
     world.die("east")
 
     def state() -> list[str]:
-        text = exposition("witness", world.snapshot, world.now, Figures(), store_live=True, epoch=17, void_probes=0)
+        text = told(world)
         states = (line for line in text.splitlines() if 'tandem_verdict{site="east",system="hotel"' in line)
         return [line for line in states if line.endswith(" 1")]
 
