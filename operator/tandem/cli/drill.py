@@ -1,9 +1,10 @@
-"""`kubectl tandem drill run NAME` and `abort NAME`: one command to a Drill, in the first cluster that shows it."""
+"""`kubectl tandem drill run NAME` and `abort NAME`: one command to a Drill, in the first cluster that takes it up."""
 
 import asyncio
 import json
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from tandem.api.common import DRILL_REQUEST
@@ -17,9 +18,9 @@ ANSWER_S: Final = 10.0
 Action = Literal["run", "abort"]
 
 
-def request_of(action: Action, by: str, now: float) -> dict[str, Any]:
-    """A new command. `now`: seconds since the epoch, by the cluster's clock."""
-    return {"id": secrets.token_hex(8), "action": action, "by": by, "at": round(now, 3)}
+def request_of(request_id: str, action: Action, by: str, now: float) -> dict[str, Any]:
+    """A command. `request_id`: the same in every cluster. `now`: seconds since the epoch, by the cluster's clock."""
+    return {"id": request_id, "action": action, "by": by, "at": round(now, 3)}
 
 
 def annotation_of(request: dict[str, Any]) -> str:
@@ -29,22 +30,26 @@ def annotation_of(request: dict[str, Any]) -> str:
 
 async def run(clusters: Clusters, action: Action, name: str, namespace: str, wait_s: float) -> int:
     """Give the command. Exit code 0: it was taken up, and with `wait_s` its run ended Succeeded."""
+    request_id = secrets.token_hex(8)
 
     async def ask(cluster: Cluster, full: str) -> dict[str, Any]:
         await cluster.get(path_of(DRILL, full))
         by, now = await asked_by(cluster)
-        request = request_of(action, by, now)
+        request = request_of(request_id, action, by, now)
         patch = {"metadata": {"annotations": {DRILL_REQUEST: annotation_of(request)}}}
         await cluster.merge(path_of(DRILL, full), patch)
         return request
 
     nowhere = f"not done: no cluster has Drill {name}; `kubectl get drills -A` shows those there are"
-    asked = await in_first(clusters, DRILL, name, namespace, ask, nowhere=nowhere)
+    asked = await in_first(clusters, DRILL, name, namespace, ask, nowhere=nowhere, shown=_taken_up)
     if asked is None:
         return 1
-    request = asked.value
-    print(f"Drill {asked.name}: {action} asked by {request['by']} (by way of {asked.context})")
-    return await follow(clusters[asked.context], asked.name, request["id"], action, wait_s)
+    print(f"Drill {asked.name}: {action} asked by {asked.value['by']} (by way of {asked.context})")
+    return await follow(clusters[asked.context], asked.name, request_id, action, wait_s)
+
+
+def _taken_up(request: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    return bool(answer_to(status, request["id"]) or run_of(status, request["id"]))
 
 
 async def follow(cluster: Cluster, name: str, request: str, action: Action, wait_s: float) -> int:
@@ -84,7 +89,7 @@ async def _status(cluster: Cluster, name: str) -> dict[str, Any]:
     return status
 
 
-def answer_to(status: dict[str, Any], request: str) -> str:
+def answer_to(status: Mapping[str, Any], request: str) -> str:
     """What became of a command; empty: nobody has taken it up. Others may have been given since, here or elsewhere."""
     known = [status.get("lastRequest", {}), *status.get("earlierRequests", ())]
     return next((str(one.get("answer", "")) for one in known if one.get("id") == request), "")
@@ -95,7 +100,7 @@ def refused(answer: str) -> bool:
     return answer.startswith(("not started", "nothing is under way")) or answer.endswith("ask again")
 
 
-def run_of(status: dict[str, Any], request: str) -> dict[str, Any] | None:
+def run_of(status: Mapping[str, Any], request: str) -> dict[str, Any] | None:
     """The run that a command started, under way or over."""
     runs = [*status.get("active", ()), *status.get("runs", ())]
     return next((run for run in runs if run.get("request") == request), None)

@@ -125,12 +125,16 @@ def _outlook(spec: DrillSpec) -> str:
 
 
 def _heed_requests(turn: DrillTurn) -> None:
-    """Commands that are new; each is taken once, followed or not."""
+    """Commands that are new; each is taken once, followed or not, whatever clusters it has been given in."""
     for site, request in sorted(turn.published.requests.items()) if turn.published else ():
-        if turn.record.handled.get(site) == request.id:
+        record = turn.record
+        if record.handled.get(site) == request.id:
+            continue
+        handled = {**record.handled, site: request.id}
+        if request.id in (record.request, *(one.id for one in record.answered), *record.handled.values()):
+            turn.record = record.model_copy(update={"handled": handled})
             continue
         answer = _answer(turn, request)
-        handled = {**turn.record.handled, site: request.id}
         record = turn.record
         answered = record.answered
         if record.request:

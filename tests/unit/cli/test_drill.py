@@ -15,12 +15,11 @@ LEG = {"agents": 10, "moved": 9, "seconds": 4, "switchTimes": {"p50": "0.010s", 
 
 
 def test_a_command_is_read_by_the_engines_and_by_the_admission_policy() -> None:
-    text = annotation_of(request_of("run", "ada", 1_795_521_600.0))
+    text = annotation_of(request_of("id", "run", "ada", 1_795_521_600.0))
     found = parse_request(text)
     assert isinstance(found, DrillRequest)
     assert (found.action, found.by, found.at) == ("run", "ada", 1_795_521_600.0)
     assert '"by":"ada"' in text
-    assert request_of("run", "ada", 1.0)["id"] != request_of("run", "ada", 1.0)["id"]
 
 
 @pytest.mark.parametrize("text", ["now!", "{}", '{"id":"1","action":"stop","by":"ada","at":1}'])

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from tandem.api.common import HOLD_REQUEST
+from tandem.api.common import DRILL_REQUEST, HOLD_REQUEST
 from tandem.api.resources import SHIFT
-from tandem.cli import abort, approve, contexts, hold, shift
+from tandem.cli import abort, approve, contexts, drill, hold, shift
 from tandem.cli.contexts import Clusters, full_name, in_first
 from tandem.errors import ConfigError
 from tandem.operator.cluster import ApiError, Cluster, TakenError
@@ -229,3 +229,32 @@ async def test_one_hold_is_one_request_in_every_cluster_and_the_next_one_is_anot
     assert asked[0] == asked[1]
     assert asked[2] == asked[3]
     assert asked[0] != asked[2]
+
+
+async def test_a_drill_command_that_nobody_takes_up_goes_on_to_the_next_cluster_as_the_same_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(contexts, "CONFIRM_S", 0.3)
+    asked: list[str] = []
+
+    class WithADrill:
+        def __init__(self, *, acts: bool) -> None:
+            self.acts = acts
+            self.status: dict[str, Any] = {}
+
+        async def get(self, path: str) -> dict[str, Any]:
+            return {"status": self.status}
+
+        async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+            return {"status": {"userInfo": {"username": "ada"}}}
+
+        async def merge(self, path: str, body: dict[str, Any]) -> None:
+            request = json.loads(body["metadata"]["annotations"][DRILL_REQUEST])["id"]
+            asked.append(request)
+            if self.acts:
+                self.status = {"lastRequest": {"id": request, "answer": "aborted: the agents come back"}}
+
+    found = clusters(east=WithADrill(acts=False), west=WithADrill(acts=True))
+    assert await drill.run(found, "abort", "monthly", "callcenter", 0.0) == 0
+    assert len(asked) == 2
+    assert asked[0] == asked[1]

@@ -606,6 +606,25 @@ def test_only_the_last_answers_are_kept() -> None:
     assert known == [f"a{number}" for number in reversed(range(5, ANSWERS_KEPT + 5))]
 
 
+def test_a_command_that_was_given_in_two_clusters_is_one() -> None:
+    """The first one's operator stood still, so the command line went on to the next."""
+    world = DrillWorld()
+    world.settle()
+    world.command("run", site="west", number="7")
+    world.settle()
+    answer = world.state.answer
+    assert "is due now" in answer
+    world.command("run", site="east", number="7")
+    world.settle()
+    assert (world.state.request, world.state.answer, world.state.answered) == ("7", answer, ())
+    assert world.state.handled == {"east": "7", "west": "7"}
+    world.command("abort", site="east", number="8")
+    world.command("abort", site="west", number="8", age_s=600.0)
+    world.settle()
+    assert world.state.answer.startswith("aborted")
+    assert [one.id for one in world.state.answered] == ["7"]
+
+
 def test_a_command_that_comes_late_is_not_followed() -> None:
     world = DrillWorld()
     world.command(age_s=PATIENCE_S + 1)
