@@ -149,6 +149,7 @@ async def in_first(
     *,
     nowhere: str,
     shown: Callable[[T, Mapping[str, Any]], bool] | None = None,
+    patience_s: float | None = None,
 ) -> Told[T] | None:
     """Take a step in the first cluster that shows this object and takes it; what the others say is printed.
 
@@ -159,6 +160,7 @@ async def in_first(
         nowhere: What to print when no cluster has it.
         shown: Whether the object's status shows what comes of the step: an API server may answer whose operator is
             dead or hears nothing from the store. None: nobody waits for it.
+        patience_s: For how long each cluster is waited for; None: CONFIRM_S.
     Returns: None when the step was refused, when nothing came of it, or when no cluster has the object.
     Raises: ConfigError when two namespaces are given.
     """
@@ -172,10 +174,11 @@ async def in_first(
             if shown is None:
                 return Told(context, full, value)
             written.append(context)
-            status = await _status_with(cluster, path_of(resource, full), partial(shown, value))
+            patience = CONFIRM_S if patience_s is None else patience_s
+            status = await _status_with(cluster, path_of(resource, full), partial(shown, value), patience)
             if status is not None:
                 return Told(context, full, value, status)
-            print(f"cluster {context}: nothing has come of it within {CONFIRM_S:.0f} s; trying the next one")
+            print(f"cluster {context}: nothing has come of it within {patience:.0f} s; trying the next one")
         except MissingError:
             print(f"cluster {context}: there is no {resource.kind} {full}; trying the next one")
         except RefusedError as error:
@@ -194,13 +197,13 @@ async def in_first(
 
 
 async def _status_with(
-    cluster: Cluster, path: str, shown: Callable[[Mapping[str, Any]], bool]
+    cluster: Cluster, path: str, shown: Callable[[Mapping[str, Any]], bool], patience_s: float
 ) -> Mapping[str, Any] | None:
-    """The object's status as soon as it shows what is waited for; None: it does not within CONFIRM_S.
+    """The object's status as soon as it shows what is waited for; None: it does not in time.
 
     Raises: ApiError.
     """
-    deadline = time.monotonic() + CONFIRM_S
+    deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         status: Mapping[str, Any] = (await cluster.get(path)).get("status") or {}
         if shown(status):

@@ -41,7 +41,7 @@ async def run(clusters: Clusters, action: Action, name: str, namespace: str, wai
         return request
 
     nowhere = f"not done: no cluster has Drill {name}; `kubectl get drills -A` shows those there are"
-    asked = await in_first(clusters, DRILL, name, namespace, ask, nowhere=nowhere, shown=_taken_up)
+    asked = await in_first(clusters, DRILL, name, namespace, ask, nowhere=nowhere, shown=_taken_up, patience_s=ANSWER_S)
     if asked is None:
         return 1
     print(f"Drill {asked.name}: {action} asked by {asked.value['by']} (by way of {asked.context})")

@@ -234,7 +234,7 @@ async def test_one_hold_is_one_request_in_every_cluster_and_the_next_one_is_anot
 async def test_a_drill_command_that_nobody_takes_up_goes_on_to_the_next_cluster_as_the_same_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(contexts, "CONFIRM_S", 0.3)
+    monkeypatch.setattr(drill, "ANSWER_S", 0.3)
     asked: list[str] = []
 
     class WithADrill:
