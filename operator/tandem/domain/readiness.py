@@ -28,7 +28,7 @@ def readiness_of_all(snapshot: Snapshot, mono: float) -> dict[str, Readiness]:
     return {
         name: failover_readiness(snapshot, name, spec, placed, forecast)
         for name, placed in snapshot.placements.items()
-        if (spec := snapshot.group(name)) is not None
+        if (spec := snapshot.group_at_worst(name)) is not None
     }
 
 
