@@ -115,7 +115,8 @@ async def ctis_of(centre: CallCentre) -> CtiWatcher:
             service = await centre.clusters[city].get("service", f"cti-{system}")
             address = (str(service["spec"]["clusterIP"]), CTI_CONTROL_PORT)
             connect = partial(centre.lab.connect, city, address, timeout=ANSWER_WITHIN_S)
-            ctis.append(Cti(city, system, ControlPort(connect, centre.installation.control_token, threads).ask))
+            port = ControlPort(connect, centre.installation.control_token, threads)
+            ctis.append(Cti(city, system, port.ask, port.close))
     return CtiWatcher(ctis, accounts)
 
 

@@ -16,6 +16,7 @@ import contextlib
 import http.client
 import json
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,10 @@ Ask = Callable[[str], Awaitable[Mapping[str, Any]]]
 FAILURES: Final = (OSError, http.client.HTTPException, KeyError, TypeError, ValueError)
 
 
+async def _nothing_open() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Cti:
     """One CTI, and how it is asked."""
@@ -49,6 +54,7 @@ class Cti:
     site: str
     system: str
     ask: Ask
+    close: Callable[[], Awaitable[None]] = _nothing_open
 
     def __str__(self) -> str:
         return f"the CTI of {self.system} at {self.site}"
@@ -162,6 +168,7 @@ class CtiWatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(cti.close() for cti in self._ctis))
 
     async def _follow(self, cti: Cti) -> None:
         while True:
@@ -229,12 +236,26 @@ class ControlPort:
         self._headers = {"Authorization": f"Bearer {token}"}
         self._threads = threads
         self._http: http.client.HTTPConnection | None = None
+        self._asked = threading.Lock()
+        """Held while it is asked; whoever has given up waiting for an answer has not ended the question."""
+
+    async def close(self) -> None:
+        """Close the connection, once whatever was asked is answered or has failed."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._hang_up)
 
     async def ask(self, path: str) -> Mapping[str, Any]:
         """The JSON object there. Raises OSError, HTTPException, ValueError."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._get, path)
 
     def _get(self, path: str) -> Mapping[str, Any]:
+        with self._asked:
+            return self._answer(path)
+
+    def _hang_up(self) -> None:
+        with self._asked:
+            self._drop()
+
+    def _answer(self, path: str) -> Mapping[str, Any]:
         try:
             http_ = self._open()
             http_.request("GET", path, headers=self._headers)
@@ -245,7 +266,7 @@ class ControlPort:
             document: Mapping[str, Any] = json.loads(body)
             return document
         except FAILURES:
-            self.close()
+            self._drop()
             raise
 
     def _open(self) -> http.client.HTTPConnection:
@@ -255,7 +276,7 @@ class ControlPort:
             self._http.sock = self._connect()
         return self._http
 
-    def close(self) -> None:
+    def _drop(self) -> None:
         if self._http is not None:
             with contextlib.suppress(OSError):
                 self._http.close()

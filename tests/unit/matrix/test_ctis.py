@@ -186,7 +186,33 @@ def test_a_control_port_is_asked_over_one_connection_and_anew_after_an_error(por
                 await control.ask("/v1/nothing")
             assert await control.ask("/v1/status") == {"boot": "b1"}
             assert len(made) == 2
-            control.close()
+            await control.close()
+            assert made[-1].fileno() == -1
+
+    asyncio.run(story())
+
+
+def test_whoever_stops_watching_leaves_no_connection_open_not_even_one_that_is_being_asked(port: int) -> None:
+    made: list[socket.socket] = []
+    asked, go_on = threading.Event(), threading.Event()
+
+    def opened() -> socket.socket:
+        asked.set()
+        go_on.wait(5)
+        made.append(socket.create_connection(("127.0.0.1", port), 2.0))
+        return made[-1]
+
+    async def story() -> None:
+        with ThreadPoolExecutor(2) as threads:
+            control = ControlPort(opened, "t", threads)
+            watcher = CtiWatcher([Cti("east", "hotel", control.ask, control.close)], {})
+            watcher.start()
+            await asyncio.to_thread(asked.wait, 5)
+            stopping = asyncio.create_task(watcher.stop())
+            await asyncio.sleep(0.1)  # its task has given up; the thread has not
+            go_on.set()
+            await stopping
+        assert [one.fileno() for one in made] == [-1]
 
     asyncio.run(story())
 
