@@ -55,7 +55,10 @@ async def test_the_engine_that_reigns_knows_of_each_group_and_another_one_of_non
                 GROUP: False,
                 "callcenter/other": False,
             }
-            picture.live = False
+            picture.snapshot = None
+            await clock.next()
+            assert watch.found == {}, "a defect in a rule ends no engine"
+            picture.snapshot, picture.live = world.snapshot, False
             await clock.next()
             assert watch.found == {}, "what it knew before the store fell silent would be old"
             picture.live, reign.epoch = True, lambda: 0
