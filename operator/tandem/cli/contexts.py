@@ -175,7 +175,7 @@ async def in_first(
                 return Told(context, full, value)
             written.append(context)
             patience = CONFIRM_S if patience_s is None else patience_s
-            status = await _status_with(cluster, path_of(resource, full), partial(shown, value), patience)
+            status = await status_with(cluster, path_of(resource, full), partial(shown, value), patience)
             if status is not None:
                 return Told(context, full, value, status)
             print(f"cluster {context}: nothing has come of it within {patience:.0f} s; trying the next one")
@@ -196,7 +196,7 @@ async def in_first(
     return None
 
 
-async def _status_with(
+async def status_with(
     cluster: Cluster, path: str, shown: Callable[[Mapping[str, Any]], bool], patience_s: float
 ) -> Mapping[str, Any] | None:
     """The object's status as soon as it shows what is waited for; None: it does not in time.
@@ -219,9 +219,10 @@ def not_of_an_earlier(shift: Mapping[str, Any]) -> None:
         raise ApiError(str(status.get("message") or Reason.NAME_TAKEN))
 
 
-def is_blind(found: Mapping[str, Any]) -> bool:
-    """Whether the operator there has not heard from the store for a while, so that what this object shows is old."""
-    return any(one["reason"] == "StoreUnreachable" for one in found.get("status", {}).get("conditions", ()))
+def why_old(status: Mapping[str, Any]) -> str:
+    """Why what this status shows is old: the operator there hears nothing from the store. Empty: it is not."""
+    said = (one["message"] for one in status.get("conditions", ()) if one["reason"] == "StoreUnreachable")
+    return next(said, "")
 
 
 async def prompt_first(clusters: Clusters) -> list[str]:

@@ -4,11 +4,12 @@ import asyncio
 import json
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from tandem.api.common import HOLD_REQUEST
 from tandem.api.resources import SITE
-from tandem.cli.contexts import ASK_S, CONFIRM_S, Clusters, asked_by, is_blind, prompt_first
+from tandem.cli.contexts import ASK_S, CONFIRM_S, Clusters, asked_by, prompt_first, status_with, why_old
 from tandem.operator.cluster import ApiError, Cluster, path_of
 
 Action = Literal["hold", "resume"]
@@ -68,19 +69,17 @@ async def own_site(cluster: Cluster) -> str | None:
 
 async def confirmed(cluster: Cluster, site: str, action: Action, by: str, reason: str) -> bool:
     """Whether the store's state, as the cluster shows it, is what was asked for."""
-    deadline = time.monotonic() + CONFIRM_S
-    while time.monotonic() < deadline:
-        try:
-            found = await cluster.get(path_of(SITE, site))
-        except ApiError:
-            return False
-        held = found.get("status", {}).get("hold", {})
-        if action == "hold" and (held.get("active"), held.get("by"), held.get("reason")) == (True, by, reason):
-            return True
-        if action == "resume" and not held.get("active") and not is_blind(found):
-            return True
-        await asyncio.sleep(0.2)
-    return False
+
+    def shown(status: Mapping[str, Any]) -> bool:
+        held = status.get("hold", {})
+        if action == "hold":
+            return (held.get("active"), held.get("by"), held.get("reason")) == (True, by, reason)
+        return not held.get("active") and not why_old(status)
+
+    try:
+        return await status_with(cluster, path_of(SITE, site), shown, CONFIRM_S) is not None
+    except ApiError:
+        return False
 
 
 def _done(action: Action, by: str, site: str) -> str:

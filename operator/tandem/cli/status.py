@@ -7,7 +7,7 @@ from typing import Any
 
 from tandem.api.resources import AGENT_GROUP, RESOURCES, SHIFT, SITE, TRUNK
 from tandem.api.shift import FINISHED
-from tandem.cli.contexts import Answer, Clusters, is_blind
+from tandem.cli.contexts import Answer, Clusters, why_old
 from tandem.cli.table import table
 from tandem.operator.cluster import Cluster
 
@@ -53,9 +53,10 @@ def overview(answers: Sequence[Answer[Objects]]) -> Overview:
 
 def _fresher(item: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
     """Who hears from the store knows better; a Site's own cluster knows it best; for the rest a status beats none."""
-    if is_blind(item) != is_blind(known):
-        return is_blind(known)
-    here, there = (bool(one.get("status", {}).get("here")) for one in (item, known))
+    own, other = (one.get("status", {}) for one in (item, known))
+    if bool(why_old(own)) != bool(why_old(other)):
+        return not why_old(own)
+    here, there = (bool(status.get("here")) for status in (own, other))
     if here != there:
         return here
     return bool(item.get("status")) and not known.get("status")
@@ -73,9 +74,8 @@ def render(found: Overview) -> Iterator[str]:
 
 
 def _head(found: Overview) -> Iterator[str]:
-    sites = [site for _, site in found.of(SITE.plural)]
-    statuses = [site.get("status", {}) for site in sites]
-    if sites and all(map(is_blind, sites)):
+    statuses = [site.get("status", {}) for _, site in found.of(SITE.plural)]
+    if statuses and all(map(why_old, statuses)):
         yield "THE STORE DOES NOT ANSWER: everything here is as it was last known, and nothing is decided. Agents and"
         yield "calls go on as they are. See docs/runbook.md, 'The store has lost its majority'."
         yield ""
@@ -107,10 +107,9 @@ def _sites(found: Overview) -> Iterator[str]:
 
 def _why(status: Mapping[str, Any]) -> str:
     """The sentence, where there is something to know."""
-    conditions = status.get("conditions", ())
-    bad = [one for one in conditions if one["status"] == "False" and one["type"] != "Overridden"]
-    if blind := next((one for one in conditions if one["reason"] == "StoreUnreachable"), None):
-        return f"as last known: {blind['message']}"
+    if old := why_old(status):
+        return f"as last known: {old}"
+    bad = [one for one in status.get("conditions", ()) if one["status"] == "False" and one["type"] != "Overridden"]
     if status.get("verdict") not in ("Healthy", None):
         return str(status.get("message", ""))
     return "; ".join(f"{one['type']}: {one['message']}" for one in bad)

@@ -19,7 +19,7 @@ from tandem.domain.reasons import Reason
 from tandem.domain.records import GroupPlan, ShiftRecord
 from tandem.domain.slowing import keep_pace
 from tandem.domain.snapshot import Placed
-from tandem.domain.turn import Turn, cause_of, placement_by, room_beside
+from tandem.domain.turn import Turn, cause_of, placement_by
 from tandem.domain.wave_measures import entering, moved_to, wave_moves
 
 Slots = Mapping[int, Slot]
@@ -82,7 +82,7 @@ def _step(turn: Turn, usable: set[tuple[str, str]]) -> bool:
 
 
 def _commit(turn: Turn, now: list[tuple[GroupPlan, Placed, dict[int, Slot]]]) -> None:
-    turn.room = room_beside(len(turn.premises))
+    turn.begin_to_place()
     paces = split(pace_now(turn.record), list(_leaving(turn.record)))
     for plan, placed, there in now:
         turn.place_onto_usable(plan.group, placed, there, placement_by(turn, plan.group, placed, paces[plan.group]))

@@ -18,7 +18,7 @@ from tandem.domain.placement import Slot, encode_moves
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import GroupPlan, Record, ShiftRecord
 from tandem.domain.rescue import Rescue
-from tandem.domain.snapshot import FAILOVER, Instant, ShiftEntry, Snapshot
+from tandem.domain.snapshot import FAILOVER, Instant, ShiftEntry, Snapshot, site_in
 
 GROUPS_A_QUESTION: Final = 100
 """Groups that one question asks about at most: a selector names 200."""
@@ -170,7 +170,7 @@ def _why_waiting(snapshot: Snapshot, shift: ShiftEntry, refused: Mapping[str, Re
 
 
 def _site_of(question: ShiftEntry) -> str:
-    return question.record.cause.removeprefix(FAILOVER).rpartition("-")[0]
+    return site_in(question.record.cause)
 
 
 def _left_behind(snapshot: Snapshot, shift: ShiftEntry, site: str) -> list[str]:

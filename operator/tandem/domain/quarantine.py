@@ -19,8 +19,7 @@ def failing(snapshot: Snapshot, site: str) -> bool:
 
 def given_up(snapshot: Snapshot, site: str, system: str) -> bool:
     """Whether this city has lost this very system, and has not ended its failover."""
-    entry = snapshot.failovers.get(site)
-    return entry is not None and entry.record.state == "Active" and system in entry.record.systems
+    return failing(snapshot, site) and system in snapshot.failovers[site].record.systems
 
 
 def quarantined(snapshot: Snapshot, site: str, now: Instant) -> Refusal | None:

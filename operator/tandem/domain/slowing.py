@@ -10,7 +10,7 @@ from tandem.constants import PACE_GROUPS_PER_S, PACE_INTERVAL_S
 from tandem.domain.pace import Leaving, Reception, next_pace, pace_now, split
 from tandem.domain.reasons import Reason
 from tandem.domain.target_tests import Place
-from tandem.domain.turn import Turn, cause_of, placement_by, room_beside
+from tandem.domain.turn import Turn, cause_of, placement_by
 
 
 def keep_pace(turn: Turn, leaving: Sequence[Leaving], places: Sequence[Place]) -> bool:
@@ -50,7 +50,7 @@ def _receptions(turn: Turn, leaving: Sequence[Leaving], places: Sequence[Place])
 
 def _tell(turn: Turn, leaving: Sequence[Leaving]) -> bool:
     paces = split(pace_now(turn.record), leaving)
-    turn.room = room_beside(len(turn.premises))
+    turn.begin_to_place()
     told = False
     for group, pace in paces.items():
         placed = turn.snapshot.placements.get(group)

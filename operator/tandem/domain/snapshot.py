@@ -39,6 +39,12 @@ from tandem.domain.report_model import DrillReportRecord
 FAILOVER: Final = "Failover/"
 """What the cause of everything that a failover does begins with."""
 
+
+def site_in(cause: str) -> str:
+    """The site that such a cause names, `Failover/east-3`."""
+    return cause.removeprefix(FAILOVER).rpartition("-")[0]
+
+
 R = TypeVar("R")
 S = TypeVar("S")
 

@@ -71,6 +71,11 @@ class Turn:
         self.premises.append(self.draft.placement(placed, group))
         return True
 
+    def begin_to_place(self) -> None:
+        """Say how many groups fit into the transaction, beside what else is written and compared, and the premises so
+        far."""
+        self.room = TXN_OPERATIONS - _OTHERS - len(self.premises)
+
     def place_onto_usable(self, group: str, placed: Placed, moves: Moves, drain_from: PlacementRecord) -> bool:
         """The same, as long as where these slots end stays usable.
 
@@ -102,12 +107,3 @@ def placement_by(turn: Turn, group: str, placed: Placed, pace: GroupPace) -> Pla
         "drain": drain_of(turn.record.spec, published.spec if published else None),
     }
     return placed.record.model_copy(update=changes)
-
-
-def room_beside(premises: int) -> int:
-    """Groups that fit into one transaction together with what else must be written and compared.
-
-    Args:
-        premises: Those that the turn has already.
-    """
-    return TXN_OPERATIONS - _OTHERS - premises

@@ -19,7 +19,7 @@ from tandem.domain.records import GroupPlan, ShiftRecord
 from tandem.domain.replicas import replicas_missing
 from tandem.domain.snapshot import Placed
 from tandem.domain.target_tests import targets_of
-from tandem.domain.turn import Turn, placement_by, room_beside
+from tandem.domain.turn import Turn, placement_by
 from tandem.domain.wave_measures import base_of, in_buckets, leaving_in, reports_left, there_at_start, wave_moves
 
 _MOST_COPIES: Final = 24
@@ -87,7 +87,7 @@ def commit_wave(turn: Turn, wave: int) -> None:
     As many as fit into the transaction beside the premises that the turn has already.
     """
     turn.premises += _sites_as_read(turn)
-    turn.room = room_beside(len(turn.premises))
+    turn.begin_to_place()
     paces = split(pace_now(turn.record), list(leaving_in(turn.record.plan, wave)))
     for plan, placed, moves in to_start(turn, wave):
         turn.place_onto_usable(plan.group, placed, moves, placement_by(turn, plan.group, placed, paces[plan.group]))

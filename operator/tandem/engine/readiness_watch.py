@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from tandem.domain.readiness import Readiness, readiness_of_all
 from tandem.engine.picture import Picture
-from tandem.engine.ports import Clock
+from tandem.engine.ports import Clock, Election
 
 log = logging.getLogger(__name__)
 
@@ -15,16 +15,10 @@ READINESS_EVERY_S: Final = 30.0
 """Seconds between two looks: an alert waits for minutes, and a thousand groups take 0.2 s of a processor."""
 
 
-class Reign(Protocol):
-    """As much of an election as matters here."""
-
-    def epoch(self) -> int: ...
-
-
 class ReadinessWatch:
     """Keeps the latest answers. One task: `run`."""
 
-    def __init__(self, picture: Picture, election: Reign, clock: Clock) -> None:
+    def __init__(self, picture: Picture, election: Election, clock: Clock) -> None:
         self._picture = picture
         self._election = election
         self._clock = clock

@@ -15,7 +15,7 @@ from tandem.domain.abort import going_back
 from tandem.domain.history import WAITS
 from tandem.domain.reasons import GATE_REASONS, Reason
 from tandem.domain.records import DrillRunRecord, ShiftRecord
-from tandem.domain.snapshot import FAILOVER, DrillEntry, Instant, ShiftEntry, Snapshot
+from tandem.domain.snapshot import FAILOVER, DrillEntry, Instant, ShiftEntry, Snapshot, site_in
 from tandem.domain.verdicts import State, next_confirmation, site_verdict
 from tandem.domain.waves import wave_text
 from tandem.operator.statuses.common import gaps_of
@@ -117,8 +117,7 @@ def _failovers(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
     for name, placed in after.placements.items():
         earlier, cause = before.placements.get(name), placed.record.cause
         if earlier is not None and earlier.record.cause != cause and cause.startswith(FAILOVER):
-            site = cause.removeprefix(FAILOVER).rpartition("-")[0]
-            yield Tale(AGENT_GROUP, name, "FailedOver", f"{site} is lost: its agents go elsewhere", "Warning")
+            yield Tale(AGENT_GROUP, name, "FailedOver", f"{site_in(cause)} is lost: its agents go elsewhere", "Warning")
 
 
 def _orders(before: Snapshot, after: Snapshot) -> Iterator[Tale]:
