@@ -1,12 +1,13 @@
-"""What goes out to clients: whole frames that any WebSocket client reads, in order, one piece per connection."""
+"""What clients say comes in in portions; what goes out to them are whole frames, in order, one piece per connection."""
 
 import asyncio
 
+import aiohttp
 import pytest
 
-from callcenter.cti.clients import BATCH, MOST_UNREAD, ClientEdge, text_frame
+from callcenter.cti.clients import BATCH, MOST_UNREAD, PORTION, ClientEdge, text_frame
 from callcenter.session.events import Reply
-from callcenter.session.messages import Beat, encode
+from callcenter.session.messages import Beat, ClientFrame, Pong, encode
 
 
 def read_frame(frame: bytes) -> str:
@@ -85,3 +86,29 @@ async def test_a_burst_goes_out_piece_by_piece_and_what_comes_later_stays_behind
     assert len(transport.pieces) == 3
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+class Socket:
+    """A WebSocket on which a client has said one thing and then closed."""
+
+    def __init__(self, frame: ClientFrame) -> None:
+        self._messages = [
+            aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, encode(frame), None),
+            aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None),
+        ]
+
+    async def receive(self, timeout: float | None) -> aiohttp.WSMessage:
+        return self._messages.pop(0)
+
+
+async def test_a_crowd_is_heard_in_portions_and_who_lives_by_an_answer_waits_for_none_of_it() -> None:
+    heard: list[int] = []
+    edge = ClientEdge(lambda conn, _: heard.append(conn), lambda _: None, most=10)
+    crowd = range(3 * PORTION)
+    pong = len(crowd)
+    said = [*(Beat(n) for n in crowd), Pong("s1", 1)]
+    serving = [asyncio.create_task(edge._serve(n, Socket(frame))) for n, frame in enumerate(said)]  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    assert heard == [*range(PORTION), pong]
+    await asyncio.wait_for(asyncio.gather(*serving), 5.0)
+    assert heard == [*range(PORTION), pong, *crowd[PORTION:]]
