@@ -44,6 +44,16 @@ class Phase:
 
 
 async def approve(centre: CallCentre, name: str) -> None:
+    """As soon as a city shows the plan, a moment after the store has it."""
+
+    async def shown() -> tuple[bool, str]:
+        try:
+            status = (await centre.clusters["west"].get("shift", name)).get("status", {})
+        except ToolError as error:  # its copy is not there yet
+            return False, str(error)
+        return bool(status.get("plan")), f"{status.get('phase')}: {status.get('message')}"
+
+    await until(f"west shows the plan of {name}", shown, timeout=20)
     await centre.tandem("approve", name, "-n", "callcenter")
 
 

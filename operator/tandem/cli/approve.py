@@ -6,12 +6,13 @@ from typing import Any
 from tandem.api.resources import SHIFT
 from tandem.api.shift import FINISHED
 from tandem.cli.contexts import Clusters, in_first, not_of_an_earlier, who_am_i
-from tandem.operator.cluster import Cluster, path_of
+from tandem.operator.cluster import ApiError, Cluster, path_of
 
 
 async def run(clusters: Clusters, name: str, namespace: str) -> int:
-    """Approve it. Exit code 0: approved, now or before; 1: it is not there, needs none, is refused, or not taken up."""
-    nowhere = "not approved: no cluster has this Shift; `kubectl get shifts -A` shows those there are"
+    """Approve it. Exit code 0: approved, now or before; 1: it is not there, has no plan yet, needs none, is refused, or
+    not taken up."""
+    nowhere = "not approved: no cluster has this Shift with a plan; `kubectl get shifts -A` shows those there are"
     found = await in_first(clusters, SHIFT, name, namespace, _approve, nowhere=nowhere, shown=_taken_up)
     if found is None:
         return 1
@@ -40,8 +41,24 @@ async def _approve(cluster: Cluster, full: str) -> tuple[int, str]:
     if spec.get("approval") != "Manual":
         print(f"Shift {full} needs no approval: its spec.approval is {spec.get('approval', 'Auto')}")
         return 1, ""
-    for line in found.get("status", {}).get("plan", ()):
+    plan = _plan(full, found.get("status", {}))
+    for line in plan:
         print(f"  plan: {line}")
     by = await who_am_i(cluster)
     await cluster.merge(path_of(SHIFT, full), {"spec": {"approved": True, "approvedBy": by}})
     return 0, by
+
+
+def _plan(full: str, status: Mapping[str, Any]) -> list[str]:
+    """What is to be approved. Raises: ApiError where it is not shown, or not yet: nobody approves what he cannot read.
+
+    Another cluster may show it: here the operator may be dead, or hear nothing from the store.
+    """
+    if plan := list(status.get("plan", ())):
+        return plan
+    namespace, _, short = full.rpartition("/")
+    so_far = ": ".join(filter(None, (status.get("phase"), status.get("message")))) or "nobody has taken it up"
+    raise ApiError(
+        f"Shift {full} has no plan yet that could be approved ({so_far}); approve it in phase AwaitingApproval, which "
+        f"`kubectl get shift {short} -n {namespace} -w` shows"
+    )

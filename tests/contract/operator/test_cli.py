@@ -102,7 +102,15 @@ async def test_a_plan_is_approved_by_name_and_by_whom(
     arguments = ("--to", "west", "--names", "sales", "-n", "callcenter", "--name", "night")
     assert (await tandem("shift", *arguments, "--approval"))[0] == 0
     code, said = await tandem("approve", "night", "-n", "callcenter")
+    assert (code, "Shift callcenter/night has no plan yet" in said) == (1, True), said
+    assert not kube.get("Shift", "night", "callcenter")["spec"].get("approved")
+    made = await until("the record", lambda: store.get(keys.shift("callcenter/night")))
+    spec = ShiftRecord.model_validate_json(made.value).spec
+    await Engines(store).shift("callcenter/night", spec=spec, phase="AwaitingApproval")
+    eventually("the plan is shown", lambda: kube.get("Shift", "night", "callcenter")["status"].get("plan"))
+    code, said = await tandem("approve", "night", "-n", "callcenter")
     assert code == 0, said
+    assert "plan: callcenter/sales: about 100 agents from east to west" in said
     assert "Shift callcenter/night approved by admin (by way of kube)" in said
 
     async def told() -> bool:

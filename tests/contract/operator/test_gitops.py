@@ -212,9 +212,9 @@ async def test_flux_and_tandem_own_different_fields(
     objects = {"sales": group(), "monthly": drill(), "move": shift(approval="Manual", waves=[100])}
     await applied(flux, repository.commit("everything", sites=SITES, **objects))
     made = await until("the Shift is told to the store", lambda: store.get(SHIFT))
-    record = ShiftRecord.model_validate_json(made.value)
+    spec = ShiftRecord.model_validate_json(made.value).spec
     await engines.healthy()
-    await engines.put(SHIFT, record.model_copy(update={"phase": "AwaitingApproval"}))
+    await engines.shift("callcenter/to-west", spec=spec, phase="AwaitingApproval")
     tandem = Tandem(kube, tmp_path)
 
     async def approved() -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tandem.domain import keys
-from tandem.domain.records import HistoryRecord
+from tandem.domain.records import HistoryRecord, ShiftRecord
 from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, eventually, until
 from tests.contract.operator.engine import Engines
@@ -33,7 +33,7 @@ async def log_of(store: StoreClient) -> list[tuple[int, str, str, str]]:
 
 
 async def test_what_people_do_is_told_at_the_revision_at_which_the_store_learned_of_it(
-    running: OperatorProcess, tandem: Tandem, store: StoreClient
+    running: OperatorProcess, tandem: Tandem, store: StoreClient, kube: KubeApi
 ) -> None:
     assert (await tandem("hold", "--reason", "storm", "--contexts", "kube"))[0] == 0
     hold = await store.get(keys.HOLD)
@@ -42,6 +42,9 @@ async def test_what_people_do_is_told_at_the_revision_at_which_the_store_learned
     arguments = ("--to", "west", "--names", "sales", "-n", "callcenter", "--name", "night", "--contexts", "kube")
     assert (await tandem("shift", *arguments, "--approval"))[0] == 0
     made = await until("the store has it", lambda: store.get(keys.shift("callcenter/night")))
+    spec = ShiftRecord.model_validate_json(made.value).spec
+    await Engines(store).shift("callcenter/night", spec=spec, phase="AwaitingApproval")
+    eventually("the plan is shown", lambda: kube.get("Shift", "night", "callcenter")["status"].get("plan"))
     assert (await tandem("approve", "night", "-n", "callcenter", "--contexts", "kube"))[0] == 0
 
     async def approved() -> list[tuple[int, str, str, str]] | None:

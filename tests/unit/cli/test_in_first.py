@@ -68,8 +68,8 @@ async def test_clusters_that_are_well_are_asked_in_their_order() -> None:
 class ClusterWithAShift:
     """Its API server answers. `phases`: those of its Shift once it is changed, look by look; none: nobody acts."""
 
-    def __init__(self, *phases: str, before: str = "Moving", reason: str = "", **spec: Any) -> None:
-        self.spec, self.phases, self.before, self.reason = spec, list(phases), before, reason
+    def __init__(self, *phases: str, before: str = "Moving", reason: str = "", plan: str = "all", **spec: Any) -> None:
+        self.spec, self.phases, self.before, self.reason, self.plan = spec, list(phases), before, reason, plan
         self.changed = False
 
     async def get(self, path: str) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class ClusterWithAShift:
         if self.changed and self.phases:
             phase = self.phases.pop(0) if len(self.phases) > 1 else self.phases[0]
         status = {"phase": phase, "reason": self.reason, "message": "so it is", "approvedAt": self.approved_at}
-        return {"spec": self.spec, "status": status}
+        return {"spec": self.spec, "status": {**status, "plan": [self.plan] if self.plan else []}}
 
     @property
     def approved_at(self) -> str:
@@ -138,6 +138,20 @@ async def test_an_approval_counts_when_the_store_has_it(capsys: pytest.CaptureFi
     assert "approved by ada (by way of west)" in capsys.readouterr().out
     assert await approve.run(clusters(east=waits()), "night", "callcenter") == 1
     assert "NOT CONFIRMED" in capsys.readouterr().out
+
+
+async def test_nobody_approves_a_plan_that_is_not_made_yet(capsys: pytest.CaptureFixture[str]) -> None:
+    young = ClusterWithAShift("Preparing", before="Pending", plan="", approval="Manual")
+    assert await approve.run(clusters(east=young), "night", "callcenter") == 1
+    said = capsys.readouterr().out
+    assert "Shift callcenter/night has no plan yet that could be approved (Pending: so it is)" in said
+    assert "`kubectl get shift night -n callcenter -w` shows" in said
+    assert not young.changed
+    # Where an operator hears nothing from the store, its cluster does not show what another one has long since.
+    west = ClusterWithAShift("Preparing", before="AwaitingApproval", approval="Manual")
+    assert await approve.run(clusters(east=young, west=west), "night", "callcenter") == 0
+    assert "approved by ada (by way of west)" in capsys.readouterr().out
+    assert not young.changed
 
 
 async def test_an_object_of_an_earlier_shift_of_the_name_is_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
