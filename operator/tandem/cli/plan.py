@@ -174,7 +174,7 @@ def page(answer: Mapping[str, Any], skipped: Sequence[str] = ()) -> Iterator[str
     for line in skipped:
         yield line
     for one in answer["plans"]:
-        yield f"{one['kind']} {one['name']}: {_HEADLINES[one['outcome']]}"
+        yield f"{one['kind']} {one['name']}: {_headline(one)}"
         if one["outcome"] != "Planned":
             yield f"  {one['reason']}: {one['message']}"
         for note in one["notes"]:
@@ -187,9 +187,15 @@ def page(answer: Mapping[str, Any], skipped: Sequence[str] = ()) -> Iterator[str
 _HEADLINES: Final[Mapping[str, str]] = {
     "Planned": "would be accepted now",
     "Nothing": "would move nobody",
-    "Waits": "would wait a minute for this to pass, and then lapse",
     "Refused": "would be refused",
 }
+
+
+def _headline(one: Mapping[str, Any]) -> str:
+    if one["outcome"] != "Waits":
+        return _HEADLINES[one["outcome"]]
+    patience = one.get("patience")  # an operator of an earlier version does not say
+    return f"would wait for this to pass{f', for {patience} at most' if patience else ''}, and then lapse"
 
 
 def exit_code(answer: Mapping[str, Any]) -> int:

@@ -328,7 +328,7 @@ def _no_room(ledger: Ledger, need: Need) -> Refusal:
 def _refuse(draft: Draft, name: str, group: Published[AgentGroupSpec], refusal: Refusal, now: Instant) -> None:
     """Consume the order as refused; what waiting can cure is waited for, up to the patience."""
     since = _waits_since(draft.snapshot, name, group)
-    waited, patience = now.mono - since, _patience(draft.snapshot, name, refusal)
+    waited, patience = now.mono - since, patience_s(draft.snapshot, name, refusal)
     if refusal.temporary and waited < patience:
         draft.wake(since + patience + 0.001)
         draft.note(_subject(name), refusal.reason, refusal.message)
@@ -346,7 +346,7 @@ def _waits_since(snapshot: Snapshot, name: str, group: Published[AgentGroupSpec]
     return max(group.since, placed.seen_at) if placed is not None and placed.record.cause == "Order" else group.since
 
 
-def _patience(snapshot: Snapshot, name: str, refusal: Refusal) -> float:
+def patience_s(snapshot: Snapshot, name: str, refusal: Refusal) -> float:
     """Seconds for which an order waits: for its own agents as long as their calls may last, which an earlier order
     has sent to where nobody wants them any more; for everything else a minute."""
     placed, spec = snapshot.placements.get(name), snapshot.group(name)

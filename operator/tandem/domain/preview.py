@@ -10,10 +10,11 @@ from typing import Final, Literal
 
 from tandem.api.agentgroup import AgentGroupSpec
 from tandem.api.shift import ShiftPlan, ShiftSpec
+from tandem.constants import PATIENCE_S
 from tandem.domain.capacity import Ledger
 from tandem.domain.digest import order_digest
 from tandem.domain.drill_legs import busy_groups, reserve_home
-from tandem.domain.orders import WAITS_UNPLACED, earlier_order, first_placement, plan_order
+from tandem.domain.orders import WAITS_UNPLACED, earlier_order, first_placement, patience_s, plan_order
 from tandem.domain.outlook import groups_in
 from tandem.domain.plan import Plan, reserve
 from tandem.domain.quarantine import quarantined
@@ -45,11 +46,13 @@ class Preview:
     """What would become of it."""
 
     outcome: Outcome
-    """Planned: it would move; Nothing: it would change nothing; Waits: for a minute, and then it lapses; Refused."""
+    """Planned: it would move; Nothing: it would change nothing; Waits: for a while, and then it lapses; Refused."""
     reason: str
     message: str
     notes: tuple[str, ...] = ()
     """What else there is to know before it is applied."""
+    patience_s: float = 0.0
+    """Waits: seconds for which it waits at most."""
     text: tuple[str, ...] = ()
     planned: ShiftPlan = NO_PLAN
 
@@ -97,7 +100,7 @@ class _Room:
             self._busy.pop(asked.name)
             self._ledger.forget_plans({asked.name})
         plan = plan_order(self._snapshot, self._ledger, self._busy, asked.name, group, placed)
-        return self._of(plan, asked.name, taking=True, waits_for_others=True)
+        return self._of(plan, asked.name, taking=True, of_order=True)
 
     def _shift(self, name: str, spec: ShiftSpec) -> Preview:
         record = ShiftRecord(spec=spec, created_at=self._now.wall, created_in="")
@@ -129,12 +132,14 @@ class _Room:
             return Preview("Nothing", found.reason, message)
         return Preview("Refused", found.reason, found.message)
 
-    def _of(self, plan: Plan | Refusal, name: str, *, taking: bool, waits_for_others: bool = False) -> Preview:
+    def _of(self, plan: Plan | Refusal, name: str, *, taking: bool, of_order: bool = False) -> Preview:
         if isinstance(plan, Refusal):
             if plan.reason is Reason.NOTHING_TO_MOVE:
                 return Preview("Nothing", plan.reason, plan.message)
-            waits = plan.temporary if waits_for_others else is_waited_for(plan)
-            return Preview("Waits" if waits else "Refused", plan.reason, plan.message)
+            if not (plan.temporary if of_order else is_waited_for(plan)):
+                return Preview("Refused", plan.reason, plan.message)
+            patience = patience_s(self._snapshot, name, plan) if of_order else PATIENCE_S
+            return Preview("Waits", plan.reason, plan.message, patience_s=patience)
         if taking:
             reserve(self._ledger, plan, f"Shift {name}")
             self._busy.update({group.group: name for group in plan.groups})

@@ -1,7 +1,7 @@
 """`POST /v1/plan`: what manifests would do if they were applied now. Asked through the Kubernetes API's service proxy.
 
-    {"objects": [manifest, ...]}  ->  {"site", "revision", "plans": [{kind, name, outcome, reason, message, notes, plan,
-                                                                      planned}, ...]}
+    {"objects": [manifest, ...]}  ->  {"site", "revision", "plans": [{kind, name, outcome, reason, message, patience,
+                                                                      notes, plan, planned}, ...]}
 
 Nothing is created. The API server decides who may ask (`create` on `services/proxy`); see decision 14.
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tandem.api.agentgroup import AgentGroupSpec
-from tandem.api.common import API_VERSION
+from tandem.api.common import API_VERSION, duration_text
 from tandem.api.resources import AGENT_GROUP, SHIFT
 from tandem.api.shift import ShiftSpec
 from tandem.domain.preview import Asked, Preview, previews
@@ -65,6 +65,7 @@ def _plan(kind: str, asked: Asked, preview: Preview) -> Json:
         "outcome": preview.outcome,
         "reason": str(preview.reason),
         "message": preview.message,
+        "patience": duration_text(preview.patience_s) if preview.patience_s else "",
         "notes": list(preview.notes),
         "plan": list(preview.text),
         "planned": preview.planned.model_dump(mode="json", by_alias=True),

@@ -107,7 +107,7 @@ async def test_plans_are_printed_from_live_state_and_nothing_is_created(
         "Move about 100 agents of 1 group to west in 3 waves.",
         "Wave 1: about 5 agents of 1 group, 5 % then",
         "hotel at west: about 100 arrive; 0 of 1000 agents planned now, 100 afterwards",
-        "AgentGroup callcenter/sales: would wait a minute for this to pass, and then lapse",
+        "AgentGroup callcenter/sales: would wait for this to pass, for 1m at most, and then lapse",
         "ShiftConflict: callcenter/sales is being moved by Shift callcenter/to-west",
         "Nothing was created.",
     ):

@@ -164,10 +164,11 @@ def test_the_page_shows_the_plan_line_by_line_and_that_nothing_was_created() -> 
         "  Gate: x.",
         "By the operator of east, from the store's revision 7. Nothing was created.",
     ]
-    assert list(page(answer("Waits")))[:2] == [
-        "Shift n/a: would wait a minute for this to pass, and then lapse",
+    assert list(page(answer("Waits", patience="36m5s")))[:2] == [
+        "Shift n/a: would wait for this to pass, for 36m5s at most, and then lapse",
         "  Held: ada holds everything",
     ]
+    assert next(page(answer("Waits"))) == "Shift n/a: would wait for this to pass, and then lapse"
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ from typing import Any
 
 from tandem.api.agentgroup import AgentGroupSpec
 from tandem.api.shift import ShiftSpec
+from tandem.constants import PATIENCE_S, STAY_GRACE_S
 from tandem.domain import keys
 from tandem.domain.preview import Asked, Preview, previews
 from tandem.domain.reasons import Reason
 from tandem.domain.records import FailoverRecord, RanRecord
 from tests.unit.domain.drill_world import DrillWorld
+from tests.unit.domain.test_orders import on_the_way_to_a_city_nobody_wants_any_more
 from tests.unit.domain.world import GROUP, World, group_spec
 
 ALL_HOTEL: dict[str, Any] = {"selector": {"system": "hotel"}, "to": "west", "waves": [100]}
@@ -138,7 +140,14 @@ def test_what_waiting_might_cure_waits() -> None:
     world = a_world()
     world.hold()
     (found,) = preview(world, a_shift())
-    assert (found.outcome, found.reason) == ("Waits", Reason.HELD)
+    assert (found.outcome, found.reason, found.patience_s) == ("Waits", Reason.HELD, PATIENCE_S)
+
+
+def test_an_order_that_waits_for_calls_waits_as_long_as_they_may_last() -> None:
+    world = on_the_way_to_a_city_nobody_wants_any_more()
+    (found,) = preview(world, an_order({"north": 100}, order_id="again", sites=["east", "west", "north"]))
+    assert (found.outcome, found.reason) == ("Waits", Reason.STILL_MOVING)
+    assert found.patience_s == PATIENCE_S + 35 * 60.0 + STAY_GRACE_S
 
 
 def test_several_are_taken_one_after_the_other() -> None:
@@ -147,7 +156,8 @@ def test_several_are_taken_one_after_the_other() -> None:
     assert first.outcome == "Planned"
     assert (second.outcome, second.reason) == ("Refused", Reason.SHIFT_CONFLICT)
     assert "callcenter/s1" in second.message
-    assert (third.outcome, third.reason) == ("Waits", Reason.SHIFT_CONFLICT)  # an order waits for others
+    # An order waits for others.
+    assert (third.outcome, third.reason, third.patience_s) == ("Waits", Reason.SHIFT_CONFLICT, PATIENCE_S)
 
 
 def test_one_that_waits_for_approval_or_is_planned_only_stands_in_nobodys_way() -> None:

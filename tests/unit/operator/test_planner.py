@@ -38,6 +38,7 @@ def test_manifests_become_plans_in_their_order() -> None:
     assert (first["kind"], first["name"], first["outcome"]) == ("Shift", "callcenter/to-west", "Planned")
     assert first["planned"]["groups"][0]["moves"] == {"east>west": "0-99"}
     assert (second["kind"], second["outcome"], second["reason"]) == ("AgentGroup", "Waits", "ShiftConflict")
+    assert (first["patience"], second["patience"]) == ("", "1m")
     json.dumps(answer)
 
 
