@@ -31,6 +31,10 @@ HOLD_REQUEST: Final = "tandem.dev/hold-request"
 """Annotation on the cluster's own Site: JSON {id, action: hold|resume, by, reason}, consumed once per id."""
 DRILL_REQUEST: Final = "tandem.dev/drill-request"
 """Annotation on a Drill: JSON {id, action: run|abort, by, at}, a command that acts once per id."""
+WHO_LETTERS: Final = 253
+"""Letters that the name of a person may have who commands, asks, approves or aborts."""
+WHY_LETTERS: Final = 1024
+"""Letters that the reason for a hold or its end may have."""
 SERVER: Final = "tandem.dev/server"
 """Annotation on a Secret: URL of the only Prometheus that its token may be sent to."""
 COPY_OF: Final = "tandem.dev/copy-of"

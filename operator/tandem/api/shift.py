@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from tandem.api.agentgroup import Drain, Share
 from tandem.api.common import (
     WAVES_RULE,
+    WHO_LETTERS,
     Conditions,
     Name,
     Reported,
@@ -180,16 +181,19 @@ class ShiftSpec(Written):
         json_schema_extra=rules(cel("self || !oldSelf", f"an abort cannot be taken back; {NEW_SHIFT}")),
     )
     aborted_by: str | None = Field(
-        default=None, min_length=1, max_length=253, description="Who aborted it, for the history; may be left out."
+        default=None,
+        min_length=1,
+        max_length=WHO_LETTERS,
+        description="Who aborted it, for the history; may be left out.",
     )
     approved: bool = Field(
         default=False,
         description="Set to true to approve the plan.",
         json_schema_extra=rules(cel("self || !oldSelf", "an approval cannot be taken back; set abort to true")),
     )
-    approved_by: str = Field(default="", max_length=253, description="Who approved.")
+    approved_by: str = Field(default="", max_length=WHO_LETTERS, description="Who approved.")
     requested_by: str = Field(
-        default="", max_length=253, description="Who asked.", json_schema_extra=immutable(NEW_SHIFT)
+        default="", max_length=WHO_LETTERS, description="Who asked.", json_schema_extra=immutable(NEW_SHIFT)
     )
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 
 import yaml
 
+from tandem.api.common import WHO_LETTERS
 from tandem.api.resources import Resource
 from tandem.domain.reasons import Reason
 from tandem.errors import ConfigError
@@ -246,9 +247,15 @@ async def who_am_i(cluster: Cluster) -> str:
 async def asked_by(cluster: Cluster) -> tuple[str, float]:
     """The name under which the cluster knows us, and when it said so: seconds since the epoch, by its own clock.
 
-    A command is followed within a minute or never, and a laptop's clock may be off by more than that. Raises: ApiError.
+    A command is followed within a minute or never, and a laptop's clock may be off by more than that.
+
+    Raises: ApiError; RefusedError for a name that no operator would take.
     """
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     found = await cluster.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
     at = seconds(str(found.get("metadata", {}).get("creationTimestamp") or ""))
-    return str(found["status"]["userInfo"].get("username", "")), at or time.time()
+    name = str(found["status"]["userInfo"].get("username", ""))
+    if len(name) > WHO_LETTERS:
+        whom = f"you are {name[:40]}... there, a name of {len(name)} letters"
+        raise RefusedError(f"{whom}; {WHO_LETTERS} at most are written down, so ask as another user")
+    return name, at or time.time()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tandem.api.common import WHY_LETTERS
 from tandem.cli import abort, apply, approve, certs, drill, drill_report, history, hold, plan, shift, status
 from tandem.cli.contexts import Clusters, chosen, kubeconfig_files
 from tandem.errors import ConfigError, TandemError
@@ -28,9 +29,9 @@ def parser() -> argparse.ArgumentParser:
 
     command("status", "Where the agents are, how the cities are, what is moving.")
     held = command("hold", "The big red button: nothing new starts until resume.")
-    held.add_argument("--reason", required=True, help="why; everybody sees it")
+    held.add_argument("--reason", type=_reason, required=True, help="why; everybody sees it")
     resumed = command("resume", "Lift the hold.")
-    resumed.add_argument("--reason", default="", help="why")
+    resumed.add_argument("--reason", type=_reason, default="", help="why")
 
     moved = command("shift", "Move agents between sites.")
     goal = moved.add_mutually_exclusive_group(required=True)
@@ -218,6 +219,12 @@ def _percent(text: str) -> int:
     if not 1 <= value <= 100:
         raise argparse.ArgumentTypeError(f"{text!r} is not a percentage from 1 to 100")
     return value
+
+
+def _reason(text: str) -> str:
+    if len(text) > WHY_LETTERS:
+        raise argparse.ArgumentTypeError(f"has {len(text)} letters; write {WHY_LETTERS} at most")
+    return text
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -4,6 +4,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tandem.api.common import WHO_LETTERS
+
 ANSWERS_KEPT: Final = 10
 """Commands whose answers are kept: several people may ask at once, in one cluster or in several."""
 
@@ -15,7 +17,7 @@ class DrillRequest(BaseModel):
 
     id: str = Field(min_length=1, max_length=128)
     action: Literal["run", "abort"]
-    by: str = Field(min_length=1, max_length=253)
+    by: str = Field(min_length=1, max_length=WHO_LETTERS)
     at: float = Field(description="When it was asked, seconds since the epoch: one that comes late is not followed.")
 
 

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tandem.api.common import HOLD_REQUEST
+from tandem.api.common import HOLD_REQUEST, WHO_LETTERS, WHY_LETTERS
 from tandem.constants import PATIENCE_S
 from tandem.domain import keys
 from tandem.domain.history_commands import held, resumed
@@ -39,8 +39,8 @@ class HoldRequest(BaseModel):
 
     id: str = Field(min_length=1, max_length=128)
     action: Literal["hold", "resume"]
-    by: str = Field(min_length=1, max_length=253)
-    reason: str = Field(default="", max_length=1024)
+    by: str = Field(min_length=1, max_length=WHO_LETTERS)
+    reason: str = Field(default="", max_length=WHY_LETTERS)
     at: float = Field(default=0.0, description="When it was asked, seconds since the epoch; 0: it is never too late.")
 
 

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tandem.cli import certs, shift, status
+from tandem.api.common import HOLD_REQUEST, WHY_LETTERS
+from tandem.cli import certs, hold, shift, status
 from tandem.cli.contexts import Answer, chosen, known_contexts, kubeconfig_files
 from tandem.cli.main import parser, wanted
 from tandem.cli.table import table
 from tandem.errors import ConfigError
+from tandem.operator.hold import HoldRequest, parse_request
 from tests.support.manifests import group, site, trunk
 from tests.support.manifests import shift as shift_manifest
 
@@ -245,6 +247,25 @@ def test_the_story_of_a_shift() -> None:
         "agents' own gaps: p50 0.01s, p95 0.02s, max 0.3s",
     ]
     assert shift.story({}) == []
+
+
+# -- hold
+
+
+@pytest.mark.parametrize("command", ["hold", "resume"])
+def test_a_reason_that_no_operator_takes_is_refused_at_once(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def parsed(reason: str) -> HoldRequest | None:
+        given = parser().parse_args([command, "--reason", reason])
+        patch = hold.request("1", given.command, "ada", given.reason, 1.0)
+        return parse_request(patch["metadata"]["annotations"][HOLD_REQUEST])
+
+    longest = "ü" * WHY_LETTERS
+    found = parsed(longest)
+    assert found is not None
+    assert found.reason == longest
+    with pytest.raises(SystemExit):
+        parsed(longest + "!")
+    assert "argument --reason: has 1025 letters; write 1024 at most" in capsys.readouterr().err
 
 
 # -- certs

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from tandem.api.common import WHO_LETTERS
 from tandem.cli import drill
 from tandem.cli.contexts import asked_by
 from tandem.cli.drill import annotation_of, follow, refused, request_of, story
 from tandem.cli.main import parser
 from tandem.domain.drill_requests import DrillRequest, parse_request
+from tandem.operator.cluster import RefusedError
 
 LEG = {"agents": 10, "moved": 9, "seconds": 4, "switchTimes": {"p50": "0.010s", "p95": "0.020s", "max": "0.300s"}}
 
@@ -97,6 +99,21 @@ async def test_the_time_of_a_command_is_the_clusters_not_the_laptops(monkeypatch
             return {"metadata": metadata, "status": {"userInfo": {"username": "ada"}}}
 
     assert await asked_by(Api()) == ("ada", 1_795_521_600.0)  # type: ignore[arg-type]
+
+
+async def test_who_has_a_name_that_no_operator_takes_is_told_at_once() -> None:
+    class Api:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+            return {"status": {"userInfo": {"username": self.name}}}
+
+    longest = "a" * WHO_LETTERS
+    name, _ = await asked_by(Api(longest))  # type: ignore[arg-type]
+    assert isinstance(parse_request(annotation_of(request_of("id", "run", name, 1.0))), DrillRequest)
+    with pytest.raises(RefusedError, match=r"you are aaa.*, a name of 254 letters; 253 at most"):
+        await asked_by(Api(f"{longest}a"))  # type: ignore[arg-type]
 
 
 def test_the_command_line() -> None:
