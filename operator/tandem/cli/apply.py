@@ -1,37 +1,38 @@
-"""`kubectl tandem apply -f`: the same manifests to every cluster, by `kubectl apply`, and what each one said."""
+"""`kubectl tandem apply`: the same manifests to every cluster, by `kubectl apply`, and what each one said."""
 
 import asyncio
-import shutil
 from collections.abc import Sequence
 from typing import Final
 
-from tandem.errors import ConfigError
+from tandem.cli.kustomize import built, kubectl
 
 APPLY_S: Final = 60.0
 """Seconds that one cluster may take."""
 
 
-async def run(contexts: Sequence[str], files: Sequence[str]) -> int:
+async def run(contexts: Sequence[str], files: Sequence[str], folders: Sequence[str]) -> int:
     """Apply to all contexts at once. Exit code 1 when any of them refused or did not answer.
 
-    Raises: ConfigError without kubectl.
+    Args:
+        files: Files and folders of manifests, as kubectl reads them.
+        folders: Instead of them, folders with a kustomization: built once, so that every cluster gets the same.
+    Raises: ConfigError without kubectl, and when a kustomization cannot be built.
     """
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        raise ConfigError("kubectl is not on PATH; `apply` hands the files to it")
-    flags = [flag for file in files for flag in ("-f", file)]
+    program = kubectl()
+    manifests = "---\n".join([text for _, text in await built(folders)]).encode() if folders else None
+    flags = [flag for file in (["-"] if folders else files) for flag in ("-f", file)]
 
     async def one(context: str) -> tuple[str, int, str]:
         process = await asyncio.create_subprocess_exec(
-            kubectl,
+            program,
             *("--context", context, "--request-timeout", "20s", "apply", *flags),
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE if manifests is not None else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
         try:
             async with asyncio.timeout(APPLY_S):
-                said, _ = await process.communicate()
+                said, _ = await process.communicate(manifests)
         except TimeoutError:
             process.kill()
             await process.wait()

@@ -27,6 +27,12 @@ def parser() -> argparse.ArgumentParser:
             )
         return found
 
+    def manifests(of: argparse.ArgumentParser, files: str) -> None:
+        one = of.add_mutually_exclusive_group(required=True)  # as for kubectl
+        again = "can be repeated"
+        one.add_argument("-f", "--filename", action="append", default=[], help=f"{files}; {again}")
+        one.add_argument("-k", "--kustomize", action="append", default=[], help=f"folder with a kustomization; {again}")
+
     command("status", "Where the agents are, how the cities are, what is moving.")
     held = command("hold", "The big red button: nothing new starts until resume.")
     held.add_argument("--reason", type=_reason, required=True, help="why; everybody sees it")
@@ -61,9 +67,7 @@ def parser() -> argparse.ArgumentParser:
     moved.add_argument("--timeout", type=float, default=600.0, help="seconds to wait at most")
 
     planned = command("plan", "What Shifts and changed orders would do now; nothing is created.")
-    planned.add_argument(
-        "-f", "--filename", action="append", required=True, help="file, folder or - for standard input; can be repeated"
-    )
+    manifests(planned, "file, folder or - for standard input")
     planned.add_argument("-n", "--namespace", default="", help="namespace where a manifest names none")
     planned.add_argument("-o", "--output", choices=("text", "json"), default="text", help="json: the plans as data")
     planned.add_argument("--operator", default=plan.DEFAULT_OPERATOR, help="the operator's Service: %(default)s")
@@ -104,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
     told.add_argument("--operator", default=plan.DEFAULT_OPERATOR, help="the operator's Service: %(default)s")
 
     applied = command("apply", "Apply the same manifests to every cluster.")
-    applied.add_argument("-f", "--filename", action="append", required=True, help="file or folder; can be repeated")
+    manifests(applied, "file or folder")
 
     made = command("certs", "Certificates for the store's mutual TLS, as one Secret per location.")
     made.add_argument("--sites", required=True, help="east=198.18.0.11,west=198.18.0.12,witness=198.18.0.13")
@@ -125,16 +129,20 @@ async def run(arguments: argparse.Namespace) -> int:
     files = kubeconfig_files(os.environ)
     names = chosen(_listed(arguments.contexts), files)
     if arguments.command == "apply":
-        return await apply.run(names, arguments.filename)
+        return await apply.run(names, arguments.filename, arguments.kustomize)
     async with Clusters(names, files) as clusters:
         if arguments.command == "status":
             return await status.run(clusters)
         if arguments.command in ("hold", "resume"):
             return await hold.run(clusters, arguments.command, arguments.reason)
         if arguments.command == "plan":
-            as_json = arguments.output == "json"
             return await plan.run(
-                clusters, arguments.filename, arguments.namespace, operator=arguments.operator, as_json=as_json
+                clusters,
+                arguments.filename,
+                arguments.namespace,
+                folders=arguments.kustomize,
+                operator=arguments.operator,
+                as_json=arguments.output == "json",
             )
         if arguments.command == "history":
             return await history.run(

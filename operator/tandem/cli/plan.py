@@ -1,4 +1,4 @@
-"""`kubectl tandem plan -f`: what Shifts and changed orders would do, against live state; nothing is created.
+"""`kubectl tandem plan -f` or `-k`: what Shifts and changed orders would do, against live state; nothing is created.
 
 The operator of the first cluster that answers makes the plans, by the rules by which the coordinator decides; it is
 asked through that cluster's API server, which decides who may ask.
@@ -15,6 +15,7 @@ import yaml
 from tandem.api.common import API_VERSION, GROUP
 from tandem.api.resources import AGENT_GROUP, BY_KIND, DRILL, SHIFT
 from tandem.cli.contexts import Clusters, prompt_first
+from tandem.cli.kustomize import built
 from tandem.errors import ConfigError
 from tandem.operator.cluster import ApiError, RefusedError
 from tandem.operator.objects import STAYS_IN_FORCE, parse
@@ -130,11 +131,20 @@ def question(found: Sequence[tuple[str, Json]], namespace: str, default: str) ->
 
 
 async def run(
-    clusters: Clusters, files: Sequence[str], namespace: str, *, operator: str = DEFAULT_OPERATOR, as_json: bool = False
+    clusters: Clusters,
+    files: Sequence[str],
+    namespace: str,
+    *,
+    folders: Sequence[str] = (),
+    operator: str = DEFAULT_OPERATOR,
+    as_json: bool = False,
 ) -> int:
-    """Print the plans. Exit code: CAN, CANNOT or UNKNOWN."""
+    """Print the plans. `folders`: those with a kustomization. Exit code: CAN, CANNOT or UNKNOWN."""
     try:
-        return await _run(clusters, list(documents(files)), namespace, operator=operator, as_json=as_json)
+        found = list(documents(files))
+        for folder, text in await built(folders):
+            found += _parsed(f"kustomization {folder}", text)
+        return await _run(clusters, found, namespace, operator=operator, as_json=as_json)
     except ConfigError as error:
         print(f"kubectl tandem: {error}", file=sys.stderr)
         return UNKNOWN

@@ -200,6 +200,9 @@ async def test_apply_says_where_it_did_not_arrive(tandem: Tandem, kube: KubeApi,
         assert "Not applied in gone." in said
         code, said = await tandem("apply", "--contexts", "kube", "-f", str(manifest))
         assert (code, "applied unchanged" in said) == (0, True), said
+        (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"resources": [manifest.name]}))
+        code, said = await tandem("apply", "--contexts", "kube", "-k", str(tmp_path))
+        assert (code, "agentgroup.tandem.dev/applied" in said) == (0, True), said
     finally:
         kube.delete("AgentGroup", "applied", "callcenter")
 

@@ -131,6 +131,7 @@ def test_everything_that_is_wrong_is_told_at_once_before_anybody_is_asked() -> N
 class FakeCluster:
     def __init__(self, *, gone: bool = False) -> None:
         self.gone, self.asked = gone, 0
+        self.objects: list[dict[str, Any]] = []
 
     async def get(self, path: str) -> dict[str, Any]:
         if self.gone:
@@ -139,6 +140,7 @@ class FakeCluster:
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         self.asked += 1
+        self.objects = body["objects"]
         return answer("Planned")
 
 
