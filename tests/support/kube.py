@@ -25,6 +25,8 @@ from tests.support.ports import free_port
 
 ADMIN: Final = "admin"
 OPERATOR: Final = "system:serviceaccount:tandem-system:tandem"
+CORP: Final = "CORP\\ann"
+"""A user as a company's directory may name her."""
 START_S: Final = 40.0
 """Longest wait for the API server to say that it is ready; 3 s is usual."""
 
@@ -32,6 +34,7 @@ _GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     ADMIN: ("system:masters",),
     "alice": ("system:authenticated",),
     "bob": ("system:authenticated",),
+    CORP: ("system:authenticated",),
     OPERATOR: ("system:serviceaccounts", "system:serviceaccounts:tandem-system", "system:authenticated"),
 }
 

@@ -1,7 +1,6 @@
 """`kubectl tandem drill run NAME` and `abort NAME`: one command to a Drill, in the first cluster that takes it up."""
 
 import asyncio
-import json
 import secrets
 import time
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from typing import Any, Final, Literal
 
 from tandem.api.common import DRILL_REQUEST
 from tandem.api.resources import DRILL
-from tandem.cli.contexts import Clusters, asked_by, in_first
+from tandem.cli.contexts import Clusters, annotation_of, asked_by, in_first
 from tandem.operator.cluster import ApiError, Cluster, path_of
 
 ANSWER_S: Final = 10.0
@@ -21,11 +20,6 @@ Action = Literal["run", "abort"]
 def request_of(request_id: str, action: Action, by: str, now: float) -> dict[str, Any]:
     """A command. `request_id`: the same in every cluster. `now`: seconds since the epoch, by the cluster's clock."""
     return {"id": request_id, "action": action, "by": by, "at": round(now, 3)}
-
-
-def annotation_of(request: dict[str, Any]) -> str:
-    """As the admission policy reads it: without a space."""
-    return json.dumps(request, separators=(",", ":"))
 
 
 async def run(clusters: Clusters, action: Action, name: str, namespace: str, wait_s: float) -> int:

@@ -1,7 +1,6 @@
 """`kubectl tandem hold` and `resume`: the big red button, pressed in one cluster, confirmed by what the store says."""
 
 import asyncio
-import json
 import secrets
 import time
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from typing import Any, Literal
 
 from tandem.api.common import HOLD_REQUEST
 from tandem.api.resources import SITE
-from tandem.cli.contexts import ASK_S, CONFIRM_S, Clusters, asked_by, prompt_first, status_with, why_old
+from tandem.cli.contexts import ASK_S, CONFIRM_S, Clusters, annotation_of, asked_by, prompt_first, status_with, why_old
 from tandem.operator.cluster import ApiError, Cluster, path_of
 
 Action = Literal["hold", "resume"]
@@ -58,7 +57,7 @@ def request(request_id: str, action: Action, by: str, reason: str, at: float) ->
         "reason": reason,
         "at": round(at, 3),
     }
-    return {"metadata": {"annotations": {HOLD_REQUEST: json.dumps(body)}}}
+    return {"metadata": {"annotations": {HOLD_REQUEST: annotation_of(body)}}}
 
 
 async def own_site(cluster: Cluster) -> str | None:

@@ -13,7 +13,7 @@ from tandem.domain.records import HoldRecord
 from tandem.operator.cluster import Cluster
 from tandem.store.client import StoreClient
 from tests.contract.operator.conftest import OperatorProcess, condition, until
-from tests.support.kube import KubeApi
+from tests.support.kube import ADMIN, KubeApi
 from tests.support.manifests import site
 
 pytestmark = [pytest.mark.contract, pytest.mark.slow]
@@ -28,7 +28,7 @@ def running(kube: KubeApi, operator: Start) -> OperatorProcess:
 
 
 def ask(kube: KubeApi, where: str, **request: Any) -> None:
-    kube.annotate("Site", where, "", hold_request=json.dumps(request))
+    kube.annotate("Site", where, "", hold_request=json.dumps({"by": ADMIN, **request}))
 
 
 async def held(store: StoreClient) -> HoldRecord | None:
@@ -37,18 +37,18 @@ async def held(store: StoreClient) -> HoldRecord | None:
 
 
 async def test_hold_and_resume_act_once_each(kube: KubeApi, running: OperatorProcess, store: StoreClient) -> None:
-    ask(kube, "east", id="1", action="hold", by="alice", reason="storm")
+    ask(kube, "east", id="1", action="hold", reason="storm")
     hold = await until("held", lambda: held(store))
-    assert (hold.by, hold.reason) == ("alice", "storm")
+    assert (hold.by, hold.reason) == (ADMIN, "storm")
 
     async def shown() -> bool:
         status = (await asyncio.to_thread(kube.get, "Site", "east"))["status"]
-        return status["hold"]["active"] is True and status["hold"]["by"] == "alice"
+        return status["hold"]["active"] is True and status["hold"]["by"] == ADMIN
 
     await until("the hold is shown", shown)
     # Somebody resumes in another city; the annotation that stays here must not hold again.
     await store.txn([], [])
-    ask(kube, "east", id="2", action="resume", by="bob", reason="")
+    ask(kube, "east", id="2", action="resume", reason="")
 
     async def resumed() -> bool:
         return await held(store) is None
@@ -66,8 +66,8 @@ async def test_hold_and_resume_act_once_each(kube: KubeApi, running: OperatorPro
 async def test_a_request_on_another_clusters_site_is_not_ours(
     kube: KubeApi, running: OperatorProcess, store: StoreClient
 ) -> None:
-    ask(kube, "west", id="1", action="hold", by="alice", reason="storm")
-    ask(kube, "east", id="2", action="resume", by="alice", reason="")
+    ask(kube, "west", id="1", action="hold", reason="storm")
+    ask(kube, "east", id="2", action="resume", reason="")
     await until("ours is carried out", lambda: store.get(keys.hold_request("east")))
     assert await held(store) is None
     assert await store.get(keys.hold_request("west")) is None
@@ -76,10 +76,10 @@ async def test_a_request_on_another_clusters_site_is_not_ours(
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        pytest.param({"id": "1", "action": "stop", "by": "a"}, ("action", "'hold' or 'resume'"), id="unknown-action"),
-        pytest.param({"id": "1", "action": "hold"}, ("by", "Field required"), id="nobody"),
+        pytest.param({"id": "1", "action": "stop"}, ("action", "'hold' or 'resume'"), id="unknown-action"),
+        pytest.param({"action": "hold"}, ("id", "Field required"), id="no-id"),
         pytest.param(
-            {"id": "1", "action": "hold", "by": "a", "at": -3600},
+            {"id": "1", "action": "hold", "at": -3600},
             ("s ago", "ask again with `kubectl tandem hold`"),
             id="an-hour-late",
         ),

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from tandem.cli.contexts import annotation_of
 from tests.contract.operator.conftest import clean, eventually
-from tests.support.kube import KubeApi, KubectlError
+from tests.support.kube import CORP, KubeApi, KubectlError
 from tests.support.manifests import annotated, drill, group, shift, site, trunk
 
 pytestmark = pytest.mark.contract
@@ -20,7 +21,7 @@ def tidy(kube: KubeApi) -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def users(kube: KubeApi) -> None:
-    """alice may place and approve, bob may edit only."""
+    """alice may place and approve, CORP may place, bob may edit only."""
     edit = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
@@ -31,11 +32,13 @@ def users(kube: KubeApi) -> None:
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRoleBinding",
-            "metadata": {"name": f"test-{user}-{role}"},
+            "metadata": {"name": f"test-{number}"},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
             "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],
         }
-        for user, role in (("alice", "tandem-place"), ("alice", "tandem-approve"), ("bob", "test-edit"))
+        for number, (user, role) in enumerate(
+            (("alice", "tandem-place"), ("alice", "tandem-approve"), (CORP, "tandem-place"), ("bob", "test-edit"))
+        )
     ]
     kube.apply(edit, *bindings)
     # A policy just installed takes a moment until it is enforced.
@@ -138,8 +141,24 @@ def test_a_drill_and_its_commands_take_the_verb_place_and_the_own_name(kube: Kub
             kube.apply(changed, user="bob")
     with pytest.raises(KubectlError, match="has to say"):
         kube.apply(annotated(drill(), drill_request=bobs), user="alice")
+    corps = annotation_of({"id": "2", "action": "run", "by": CORP, "at": 1})
+    kube.apply(annotated(drill(), drill_request=corps), user=CORP)
     kube.apply(annotated(drill(), drill_request=alices), user="alice")
     kube.apply({**annotated(drill(), drill_request=alices, note="x")}, user="bob")
+
+
+@pytest.mark.parametrize("user", ["alice", CORP])
+def test_who_holds_writes_the_own_name(kube: KubeApi, user: str) -> None:
+    kube.apply(site("east"))
+    asked = annotation_of({"id": "1", "action": "hold", "by": user, "reason": "storm"})
+    others = annotation_of({"id": "1", "action": "hold", "by": "bob", "reason": f'"by":"{user}"'})
+    for wrong in (others, '{"id":"1","action":"hold"}', "now!"):
+        with pytest.raises(KubectlError, match=r"annotation tandem.dev/hold-request has to say"):
+            kube.apply(annotated(site("east"), hold_request=wrong), user=user)
+    kube.apply(annotated(site("east"), hold_request=asked), user=user)
+    kube.apply(annotated(site("east"), hold_request=asked, note="x"), user="bob")  # no request of his
+    kube.apply(annotated(site("east"), hold_request=asked.replace(":", ": ").replace("hold", "resume")), user=user)
+    kube.apply(site("east"), user="bob")
 
 
 def test_requested_by_is_who_asks_or_empty(kube: KubeApi) -> None:

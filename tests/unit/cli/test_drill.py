@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tandem.api.common import WHO_LETTERS
-from tandem.cli import drill
-from tandem.cli.contexts import asked_by
-from tandem.cli.drill import annotation_of, follow, refused, request_of, story
+from tandem.api.common import HOLD_REQUEST, WHO_LETTERS
+from tandem.cli import drill, hold
+from tandem.cli.contexts import annotation_of, asked_by
+from tandem.cli.drill import follow, refused, request_of, story
 from tandem.cli.main import parser
 from tandem.domain.drill_requests import DrillRequest, parse_request
 from tandem.operator.cluster import RefusedError
@@ -22,6 +22,14 @@ def test_a_command_is_read_by_the_engines_and_by_the_admission_policy() -> None:
     assert isinstance(found, DrillRequest)
     assert (found.action, found.by, found.at) == ("run", "ada", 1_795_521_600.0)
     assert '"by":"ada"' in text
+
+
+def test_who_asks_is_written_as_the_admission_policies_look_for_it() -> None:
+    """With a hold as well: whoever has such a name could not press the big red button."""
+    for by, written in (("ada", "ada"), ("Jörg", "Jörg"), ("CORP\\ann", "CORP\\\\ann")):
+        held = hold.request("id", "hold", by, "storm", 1.0)["metadata"]["annotations"][HOLD_REQUEST]
+        for text in (held, annotation_of(request_of("id", "run", by, 1.0))):
+            assert f'"by":"{written}"' in text
 
 
 @pytest.mark.parametrize("text", ["now!", "{}", '{"id":"1","action":"stop","by":"ada","at":1}'])
