@@ -66,6 +66,7 @@ class Storyteller:
         self._cluster = cluster
         self._changed = view.subscribe(*LOOKED_AT)
         self._seen: tuple[Snapshot, Instant] | None = None
+        self._unwell: set[str] = set()
         self._posted: OrderedDict[Tale, tuple[str, int]] = OrderedDict()
         self._waiting: list[_Told] = []
         self._news = Signal()
@@ -96,7 +97,7 @@ class Storyteller:
         if seen is None:
             return
         before, then = seen
-        for tale in tales(before, snapshot, self._site, then, now):
+        for tale in tales(before, snapshot, self._site, then, now, unwell=self._unwell):
             self.tell(tale)
 
     def tell(self, tale: Tale) -> None:

@@ -1,7 +1,7 @@
 """What happened, in words for people: the difference between two pictures of the store, as Events on objects.
 
-Pure; `events.py` posts them. Nothing is told about what was there before the operator started. A Shift or a Drill may
-pass several steps between two pictures: each is told, in the order in which it was taken.
+Does no I/O; `events.py` posts them. Nothing is told about what was there before the operator started. A Shift or a
+Drill may pass several steps between two pictures: each is told, in the order in which it was taken.
 """
 
 from collections.abc import Iterator
@@ -39,15 +39,23 @@ class Tale:
 
 
 def tales(
-    before: Snapshot, after: Snapshot, site: str, then: Instant | None = None, now: Instant | None = None
+    before: Snapshot,
+    after: Snapshot,
+    site: str,
+    then: Instant | None = None,
+    now: Instant | None = None,
+    *,
+    unwell: set[str] | None = None,
 ) -> Iterator[Tale]:
     """What happened between two pictures, as seen from `site`.
 
     Args:
         then, now: When each was looked at, on the clock of whoever took them: time alone confirms a loss.
+        unwell: Sites of which nothing is known, and the last that was known was not good. Kept up to date here, for
+            the next pair of pictures.
     """
     yield from _coordination(before, after, site)
-    yield from _verdicts(before, after, then, now)
+    yield from _verdicts(before, after, then, now, set() if unwell is None else unwell)
     yield from _failovers(before, after)
     yield from _orders(before, after)
     yield from _shifts(before, after)
@@ -79,7 +87,9 @@ _TOLD: Final = {
 }
 
 
-def _verdicts(before: Snapshot, after: Snapshot, then: Instant | None, now: Instant | None) -> Iterator[Tale]:
+def _verdicts(
+    before: Snapshot, after: Snapshot, then: Instant | None, now: Instant | None, unwell: set[str]
+) -> Iterator[Tale]:
     # Verdicts come from observations: without a change of those, of a Site or a failover, or a loss that has been
     # confirmed meanwhile, there is nothing to compare.
     same_words = before.observations == after.observations and before.heartbeats.keys() == after.heartbeats.keys()
@@ -88,9 +98,15 @@ def _verdicts(before: Snapshot, after: Snapshot, then: Instant | None, now: Inst
         return
     for name in after.sites:
         old, new = site_verdict(before, name, then), site_verdict(after, name, now)
-        if new.state is State.UNKNOWN or old.state is new.state:
+        if old.state is new.state:
             continue
-        if old.state is State.UNKNOWN and new.state is State.HEALTHY:
+        if new.state is State.UNKNOWN:
+            if old.state is not State.HEALTHY:
+                unwell.add(name)  # A city that comes back passes this while its engine has not tried all of it yet.
+            continue
+        back = name in unwell
+        unwell.discard(name)
+        if old.state is State.UNKNOWN and new.state is State.HEALTHY and not back:
             continue  # Evidence arrived and all is well: no news.
         reason, kind = _TOLD.get(new.state, (f"Site{new.state}", "Warning"))
         yield Tale(SITE, name, reason, new.sentence, "Warning" if kind == "Warning" else "Normal")

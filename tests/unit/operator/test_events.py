@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tandem.api.resources import AGENT_GROUP, SHIFT, SITE
+from tandem.domain import keys
 from tandem.domain.snapshot import Snapshot
 from tandem.engine.wakeup import Signal
 from tandem.operator import events
@@ -209,6 +210,26 @@ def test_the_same_again_is_counted_with_its_own_time() -> None:
             (event,) = rig.api.events
             assert event["count"] == 2
             assert event["firstTimestamp"] < event["lastTimestamp"]
+
+    run_virtual(story())
+
+
+def test_a_city_is_told_to_be_back_though_it_was_unknown_for_a_while() -> None:
+    async def story() -> None:
+        async with Rig() as rig:
+            world = World()
+            before = world.snapshot
+            world.observe("witness", "east", "hotel", "cti", passes=False)
+            accused = world.snapshot
+            world.healthy("east", "hotel")
+            well = world.snapshot
+            world.delete(keys.observation("east", "east", "hotel", "cti"))
+            for snapshot in (before, accused, world.snapshot, well, world.snapshot, well):
+                rig.view.snapshot = snapshot
+                rig.changed.give()
+                await asyncio.sleep(1)
+            assert rig.api.told == ["SiteDegraded", "SiteHealthy"]
+            assert [event["count"] for event in rig.api.events] == [1, 1]
 
     run_virtual(story())
 

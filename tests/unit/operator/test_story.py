@@ -376,6 +376,34 @@ def test_a_dead_city_is_told_as_suspect_and_when_time_has_confirmed_it_as_absent
     assert list(tales(dead, dead, "east", late, world.now)) == []
 
 
+@pytest.mark.parametrize(
+    ("known", "heard"),
+    [
+        pytest.param(accuse, ["SiteSuspect", "SiteHealthy"], id="accused"),
+        pytest.param(lambda world: world.die("west", ("east", "witness")), ["SiteSuspect", "SiteHealthy"], id="silent"),
+        pytest.param(lambda _: None, [], id="well"),
+    ],
+)
+def test_a_city_that_is_back_is_told_even_when_nothing_was_known_of_it_meanwhile(
+    known: Callable[[World], object], heard: list[str]
+) -> None:
+    """Its engine says of one part after the other that it works, and until the last one it is Unknown."""
+    world = settled()
+    unwell: set[str] = set()
+    found: list[str] = []
+
+    def unknown(world: World) -> None:
+        world.healthy("west", "hotel")
+        world.delete(keys.observation("west", "west", "hotel", "cti"))
+
+    for step in (known, unknown, lambda world: world.healthy("west", "hotel"), unknown, World.settle):
+        before, then = world.snapshot, world.now
+        step(world)
+        world.advance(0.1)
+        found += [tale.reason for tale in tales(before, world.snapshot, "east", then, world.now, unwell=unwell)]
+    assert [reason for reason in found if reason.startswith("Site")] == heard
+
+
 def test_each_group_is_told_as_failed_over_when_it_is_placed_elsewhere() -> None:
     """Whatever the failover's record said before: some wait for a person, many take several transactions."""
     asked, others = "callcenter/asked", [f"callcenter/group-{number:03}" for number in range(99)]
