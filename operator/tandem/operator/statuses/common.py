@@ -77,14 +77,16 @@ def blindness(scene: Scene, kind: str = "Ready") -> Said:
     return Said(kind, "Unknown", "StoreUnreachable", message)
 
 
-def consistency(snapshot: Snapshot, published: Published[Any] | None) -> Said:
+def consistency(scene: Scene, published: Published[Any] | None) -> Said:
     """Whether every Active site that publishes read the same object."""
     kind = "SpecConsistent"
+    if scene.blind:
+        return blindness(scene, kind)
     if published is None:
         return Said(kind, "Unknown", "Publishing", "no location has published this object yet")
     if not published.consistent:
         return Said(kind, "False", "SpecNotConsistent", published.message)
-    sites = " and ".join(sorted(snapshot.participants))
+    sites = " and ".join(sorted(scene.snapshot.participants))
     return Said(kind, "True", "Agreed", f"{sites} read the same object")
 
 

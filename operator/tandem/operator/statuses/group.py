@@ -34,8 +34,8 @@ def group_status(scene: Scene, seen: Seen, forecast: Forecast, local: Iterable[S
     reports = [report for count in counts if (report := snapshot.group_report(count.site, system, name)) is not None]
     said = [*_readiness(scene, seen, published, placed, shift)]
     if spec is not None and placed is not None:
-        said.append(_overridden(spec, placed, shift))
-    said.append(consistency(snapshot, published))
+        said.append(_overridden(scene, spec, placed, shift))
+    said.append(consistency(scene, published))
     said.append(_failover(scene, seen.name, known, placed, forecast))
     return AgentGroupStatus(
         placement=_placement(snapshot, name, placed),
@@ -193,8 +193,10 @@ def _waiting(snapshot: Snapshot, placed: Placed | None) -> Said:
     return Said("Ready", "False", reason, message)
 
 
-def _overridden(spec: AgentGroupSpec, placed: Placed, shift: ShiftEntry | None) -> Said:
+def _overridden(scene: Scene, spec: AgentGroupSpec, placed: Placed, shift: ShiftEntry | None) -> Said:
     """Whether the agents are elsewhere than ordered, which is right when something newer than the order said so."""
+    if scene.blind:
+        return blindness(scene, "Overridden")
     wanted = {share.site: share.percent for share in spec.placement if share.percent}
     if dict(placed.map.end_shares) == wanted:
         return Said("Overridden", "False", "AsOrdered", "the agents are where spec.placement orders them")

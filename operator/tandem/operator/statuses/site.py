@@ -29,7 +29,7 @@ def site_status(scene: Scene, seen: Seen, ledger: Ledger, local: Iterable[Said] 
     said = [
         *_readiness(scene, seen, verdict, published),
         _engine(scene, name),
-        consistency(snapshot, published),
+        consistency(scene, published),
         *local,
     ]
     return SiteStatus(

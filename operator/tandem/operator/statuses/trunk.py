@@ -30,9 +30,7 @@ def trunk_status(scene: Scene, seen: Seen, local: Iterable[Said] = ()) -> TrunkS
         channels_in_use=entry.record.channels_in_use if entry else 0,
         revision=entry.record.confirmed_revision if entry else 0,
         observed_generation=seen.generation,
-        conditions=settle(
-            [*_kstatus(ready), consistency(snapshot, published), *local], seen, seen.generation, scene.now
-        ),
+        conditions=settle([*_kstatus(ready), consistency(scene, published), *local], seen, seen.generation, scene.now),
     )
 
 
