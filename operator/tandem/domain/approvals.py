@@ -34,20 +34,22 @@ def approval_for(snapshot: Snapshot, group: str, cause: str) -> ShiftEntry | Non
     return None
 
 
-def answer(shift: ShiftEntry | None, group: str, site: str, declined: Container[str]) -> Refusal | None:
-    """Why a group may not be moved, by what a person has said so far; None: nothing has been said against it.
+def is_declined(shift: ShiftEntry | None, group: str, declined: Container[str]) -> bool:
+    """Whether a person would not have a group moved in this failover.
 
     Args:
         shift: The question about it, if it has been asked.
-        declined: Groups of which this failover remembers that a person would not have them moved.
+        declined: Groups of which this failover remembers that.
     """
-    if group in declined or (shift is not None and shift.record.spec.abort):
-        message = f"{group}: {site} is lost, and its move was declined; move it by a Shift of your own"
-        return Refusal(Reason.MANUAL_FAILOVER, message)
-    if shift is not None and not shift.record.spec.approved:
-        message = f"{group}: {site} is lost and spec.failover is Manual; {_command(shift.name)} moves it"
-        return Refusal(Reason.MANUAL_FAILOVER, message, temporary=True)
-    return None
+    return group in declined or (shift is not None and shift.record.spec.abort)
+
+
+def unanswered(shift: ShiftEntry, group: str, site: str) -> Refusal | None:
+    """Why a group may not be moved yet: nobody has said yes to the question about it. None: somebody has."""
+    if shift.record.spec.approved:
+        return None
+    message = f"{group}: {site} is lost and spec.failover is Manual; {_command(shift.name)} moves it"
+    return Refusal(Reason.MANUAL_FAILOVER, message, temporary=True)
 
 
 def question(
@@ -100,7 +102,7 @@ def _close(draft: Draft, shift: ShiftEntry, now: Instant) -> None:
     premises = [draft.shift(shift)]
     writes: dict[str, Record | None] = {}
     if spec.abort:
-        reason, message = Reason.ABORTED_BY_USER, f"declined: {so_far}"
+        reason, message = Reason.ABORTED_BY_USER, f"declined by {spec.aborted_by or 'a person'}: {so_far}"
         if active:
             # In the same transaction: whoever deletes the question now deletes what nobody needs any more.
             key, entry = keys.failover(site), draft.snapshot.failovers[site]

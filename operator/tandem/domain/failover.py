@@ -19,12 +19,13 @@ from tandem.constants import QUARANTINE_FORGIVEN_S, READY_PATIENCE_S, TXN_OPERAT
 from tandem.domain import keys
 from tandem.domain.approvals import (
     GROUPS_A_QUESTION,
-    answer,
     approval_for,
     close_questions,
     ended,
+    is_declined,
     question,
     say_who_waits,
+    unanswered,
 )
 from tandem.domain.buckets import format_ranges
 from tandem.domain.capacity import Ledger, agents_in
@@ -167,12 +168,15 @@ class _Failover:
                 yield from ((found, False) for found in self._rescue(name))
                 continue
             asked = approval_for(snapshot, name, self._cause)
-            unanswered = answer(asked, name, self._site, self._record.declined)
-            may_leave = asked is not None and unanswered is None
+            declined = is_declined(asked, name, self._record.declined)
+            why_not = unanswered(asked, name, self._site) if asked is not None else None
+            may_leave = asked is not None and why_not is None and not declined
             under_way = list(self._rescue(name, settled=may_leave))
             yield from ((found, False) for found in under_way)
-            if unanswered is not None:
-                self._draft.note(f"AgentGroup {name}", unanswered.reason, unanswered.message)
+            if declined:
+                continue  # The question has said so when it ended, and nobody waits for anybody.
+            if why_not is not None:
+                self._draft.note(f"AgentGroup {name}", why_not.reason, why_not.message)
             elif asked is None and not under_way:
                 yield from ((found, True) for found in self._rescue(name, reserve=False))
 

@@ -105,7 +105,7 @@ class Forecast:
             if name in declined:
                 buckets = len(rescued.moves) + rescued.left
                 why = f"{site} is lost, and its move was declined; move it by a Shift of your own"
-                found[name] = Prospect({}, buckets, Reason.MANUAL_FAILOVER, why)
+                found[name] = Prospect({}, buckets, Reason.DECLINED, why)
                 continue
             targets = Counter([slot.end for slot in rescued.moves.values()])
             if rescued.left:

@@ -37,7 +37,7 @@ def failover_readiness(
 ) -> Readiness:
     """Whether a failover of group `name` would work right now, and if not, why: the first that applies.
 
-    Each site is asked about where the group has agents, one that is lost already first.
+    Each site is asked about where the group has agents, one that is lost already first. What was declined comes last.
 
     Args:
         forecast: Of the same snapshot, shared by all groups that are asked about.
@@ -53,6 +53,7 @@ def failover_readiness(
         )
     if snapshot.coordinator is None:
         return Readiness(False, "NoCoordinator", "no engine is coordinator, so nobody could commit a failover")
+    declined: Readiness | None = None
     for home in homes:
         against = (
             _unwatched(forecast, home, spec.system)
@@ -63,8 +64,12 @@ def failover_readiness(
             or _without_room(forecast, home, name, spec, placed)
             or _out_of_reach(forecast, snapshot, home, name, placed)
         )
-        if against is not None:
+        if against is not None and against.reason == Reason.DECLINED:
+            declined = declined or against  # A person wants it so; at another site something may be wrong.
+        elif against is not None:
             return against
+    if declined is not None:
+        return declined
     decider = "" if spec.failover == "Automatic" else "; spec.failover is Manual, so a person decides"
     ways = "; ".join(_ways(forecast, homes, name, spec, placed))
     return Readiness(True, "RoomElsewhere", f"there is room elsewhere: {ways}{decider}")

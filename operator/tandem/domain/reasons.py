@@ -31,6 +31,7 @@ class Reason(StrEnum):
     MAINTENANCE = "Maintenance"
     QUARANTINED = "Quarantined"
     MANUAL_FAILOVER = "ManualFailover"
+    DECLINED = "Declined"
     NOT_GIVEN_UP = "NotGivenUp"
     STILL_MOVING = "StillMoving"
     NO_REPORT = "NoReport"

@@ -151,6 +151,12 @@ def test_nothing_fires_while_all_is_well(tmp_path: Path) -> None:
             id="a-manual-group",
         ),
         pytest.param(
+            told_with({'tandem_failover_ready{group="callcenter/hotel",reason="Declined"}': 0}, WITNESS),
+            "30m",
+            [],
+            id="a-person-wants-it-so",
+        ),
+        pytest.param(
             told_with({'tandem_waiting{reason="NotGivenUp"}': 1}),
             "1m",
             ["TandemNotGivenUp"],

@@ -125,6 +125,26 @@ def test_declined_it_is_over_and_is_not_asked_again() -> None:
     assert list(world.snapshot.shifts) == [QUESTION]
 
 
+@pytest.mark.parametrize("deleted", [False, True], ids=["question-there", "question-deleted"])
+def test_declined_is_said_once_with_the_name_and_nobody_waits_for_a_person_any_more(deleted: bool) -> None:
+    world = lost()
+    assert Reason.MANUAL_FAILOVER in world.reasons()
+    world.change_shift(QUESTION, abort=True, aborted_by="bob")
+    world.settle()
+    record = world.shift_record(QUESTION)
+    assert (record.reason, record.message) == (Reason.ABORTED_BY_USER, "declined by bob: nothing was moved")
+    if deleted:
+        world.delete(keys.shift(QUESTION))
+    world.advance(60)
+    assert world.reasons() == []
+    world.come_back("east")
+    world.settle()
+    world.die("east")
+    world.advance(2.01)
+    world.settle()
+    assert Reason.MANUAL_FAILOVER in world.reasons(), "another failover asks"
+
+
 def test_a_declined_question_that_is_deleted_is_not_asked_again() -> None:
     world = lost()
     world.change_shift(QUESTION, abort=True)
@@ -133,8 +153,6 @@ def test_a_declined_question_that_is_deleted_is_not_asked_again() -> None:
     world.advance(3600)
     assert world.settle() == []
     assert world.placement() == {"east": "0-99"}
-    [note] = [note for note in world.decide().notes if note.reason is Reason.MANUAL_FAILOVER]
-    assert "its move was declined; move it by a Shift of your own" in note.sentence
     world.come_back("east")
     world.settle()
     world.die("east")
@@ -237,7 +255,10 @@ def test_taken_back_in_the_middle_it_stops_and_says_how_far_it_came() -> None:
     moved = sum(placed.record.map == {"west": "0-99"} for placed in world.snapshot.placements.values())
     record = world.shift_record(QUESTION)
     assert 0 < moved < 100
-    assert (record.phase, record.message) == ("Interrupted", f"declined: {moved} of 100 groups had been moved")
+    assert (record.phase, record.message) == (
+        "Interrupted",
+        f"declined by a person: {moved} of 100 groups had been moved",
+    )
     assert len(world.snapshot.failovers["east"].record.declined) == 100 - moved
 
 

@@ -236,6 +236,11 @@ def declined(world: World) -> None:
     world.settle()
 
 
+def declined_in_part(world: World) -> None:
+    placed(world, {"east": "0-49", "west": "50-99"}, "Shift/evening")
+    declined(world)
+
+
 def watched_from_one_domain(world: World) -> None:
     for component in ("softswitch", "cti"):
         word = world.snapshot.observations[("east", "hotel", component)]["west"].record
@@ -296,7 +301,11 @@ def _site(world: World, name: str) -> dict[str, Any]:
             id="broken-in-maintenance",
         ),
         pytest.param(
-            declined, group(failover="Manual"), ("False", "ManualFailover"), ("its move was declined",), id="declined"
+            declined, group(failover="Manual"), ("False", "Declined"), ("its move was declined",), id="declined"
+        ),
+        pytest.param(
+            declined_in_part, group(failover="Manual"), ("False", "TooFewObservers"), ("from outside west",),
+            id="declined-and-something-is-wrong-at-the-other-site",
         ),
         pytest.param(
             lambda world: world.group(EAST, failover="Manual"),

@@ -230,6 +230,23 @@ def test_an_abort_names_who_made_it() -> None:
     assert ("Shift callcenter/s1", "Aborting", "aborted by bob: what this Shift moved goes back") in found
 
 
+def test_who_declined_a_question_is_told() -> None:
+    world = World()
+    world.group({"east": 100}, failover="Manual")
+    world.settle()
+    world.die("east")
+    world.advance(2.1)
+    world.settle()
+
+    def decline(world: World) -> None:
+        world.change_shift(world.only_shift(), abort=True, aborted_by="bob")
+        world.settle()
+
+    assert [(reason, message) for _, reason, message in told(world, decline)] == [
+        ("RolledBack", "declined by bob: nothing was moved")
+    ]
+
+
 def test_an_approval_is_told() -> None:
     world = settled()
     world.shift(SHIFT, selector={"names": [GROUP.rpartition("/")[2]]}, to="west", approval="Manual")
