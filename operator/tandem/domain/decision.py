@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tandem.domain import keys
+from tandem.domain.loss import Loss
 from tandem.domain.reasons import Reason
 from tandem.domain.records import PlacementRecord, Record
 from tandem.domain.snapshot import Placed, ShiftEntry, Snapshot
@@ -64,6 +65,8 @@ class Draft:
     written: set[str] = field(default_factory=set)
     busy: dict[str, str] = field(default_factory=dict)
     """Group -> the Shift that has it for itself, those that this very decision starts included."""
+    lost: Mapping[tuple[str, str], Loss] = field(default_factory=dict)
+    """(site, system) -> why it is lost, of those of which that is confirmed."""
     wake_at: float | None = None
     _usable: dict[tuple[str, str], Usability] = field(default_factory=dict)
 

@@ -67,6 +67,7 @@ def handle_failovers(draft: Draft, ledger: Ledger, now: Instant) -> None:
                 draft.wake(now.mono + found.in_s + 0.001)
                 continue
             lost[system] = found
+    draft.lost = {(site, system): found for site, lost in lost_systems.items() for system, found in lost.items()}
     # Once for all: after a first city's failover the room that it has given out would be forgotten with the plans.
     groups = {group for site, lost in lost_systems.items() if lost for group in yielding(draft.snapshot, site, lost)}
     ledger.forget_plans(groups)
@@ -183,7 +184,7 @@ class _Failover:
     def _rescue(self, name: str, *, settled: bool = True, reserve: bool = True) -> Iterator[Rescue]:
         """What can be done for one group now, if anything; what cannot is noted."""
         why = self._lost[self._draft.snapshot.placements[name].record.system]
-        found = rescue(self._draft, self._ledger, self._site, name, why, self._cause, self._now, settled=settled)
+        found = rescue(self._draft, self._ledger, self._site, name, why, self._now, settled=settled)
         if isinstance(found, Refusal):
             self._refused[name] = found
             self._draft.note(f"AgentGroup {name}", found.reason, found.message)

@@ -42,7 +42,9 @@ def finish_buckets(draft: Draft, now: Instant) -> None:
     for group, placed in sorted(draft.snapshot.placements.items(), key=lambda item: item[0]):
         if not placed.map.in_transit or keys.placement(group) in draft.written:
             continue
-        done = arrived(draft.snapshot, group, placed)
+        # Nothing arrives at a city that is lost as well: its failover has it go on, or it waits.
+        there = arrived(draft.snapshot, group, placed)
+        done = {b: slot for b, slot in there.items() if (slot.site, placed.record.system) not in draft.lost}
         if not done:
             continue
         placement = placed.map.change(done)

@@ -89,13 +89,16 @@ class Forecast:
         snapshot, found = self._snapshot, {}
         draft = Draft(snapshot, 0, 0.0)
         lost = Loss("Absent", "", 0.0, (), can_release=False)
+        under_way = ((other, name) for other, record in _emergencies(snapshot) for name in record.systems)
+        gone = [place for place in under_way if not draft.usability(*place).usable]
+        draft.lost = dict.fromkeys([(site, system), *gone], lost)
         names = [
             name
             for name, placed in snapshot.placements.items()
             if placed.record.system == system and site in placed.map.touched_shares
         ]
         for name in sorted(names, key=lambda name: (_is_manual(snapshot, name), *importance(snapshot, name))):
-            rescued = rescue(draft, ledger, site, name, lost, "", self._now)
+            rescued = rescue(draft, ledger, site, name, lost, self._now)
             if rescued is None:
                 continue
             if isinstance(rescued, Refusal):

@@ -30,7 +30,7 @@ from tandem.domain.records import DrillRunRecord, GroupPlan, RehearsalTimes, Reh
 from tandem.domain.rescue import rescue
 from tandem.domain.snapshot import DrillEntry, Snapshot
 from tandem.domain.target_tests import targets_of
-from tandem.domain.turn import Turn, cause_of
+from tandem.domain.turn import Turn
 from tandem.domain.waves import start_wave
 from tandem.domain.words import SIGN_IN
 
@@ -210,14 +210,14 @@ def _so_far(turn: Turn, entry: DrillEntry, run: DrillRunRecord) -> str:
 
 def _fail_over(turn: Turn, entry: DrillEntry, losses: Mapping[str, Loss]) -> None:
     """Commit what the failover would do, for these groups."""
-    site, cause = turn.record.rehearses, cause_of(turn.entry)
+    site = turn.record.rehearses
     plans: list[GroupPlan] = []
     for plan in turn.record.plan:
         placed = turn.snapshot.placements.get(plan.group)
         if placed is None or placed.map.encode() != plan.before:
             _end(turn, "Failed", Reason.PLAN_OUTDATED, f"{plan.group} has been moved since this was planned")
             return
-        found = rescue(turn.draft, turn.ledger, site, plan.group, losses[plan.system], cause, turn.now)
+        found = rescue(turn.draft, turn.ledger, site, plan.group, losses[plan.system], turn.now)
         if found is None or isinstance(found, Refusal):
             reason = found.reason if found is not None else Reason.NOTHING_TO_MOVE
             _end(turn, "Failed", reason, found.message if found is not None else f"{plan.group}: nobody is at {site}")

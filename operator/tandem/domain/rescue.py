@@ -6,6 +6,8 @@ Nobody is waited for, but for replicas elsewhere that are not Ready, and that no
     Down, and its CTI answers       b: A    ->  b: A>B   its CTI releases everybody
                                     b: A>B  ->  b: B     when it has not taken the order within DOWN_ACK_S, else when
                                                          A is empty
+
+What of that needs no new site, and two cities that are lost at once: `giving_up`.
 """
 
 from collections import Counter
@@ -13,9 +15,10 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tandem.api.agentgroup import AgentGroupSpec, Drain
-from tandem.constants import DOWN_ACK_S, READY_PATIENCE_S
+from tandem.constants import READY_PATIENCE_S
 from tandem.domain.capacity import Ledger, agents_in, no_capacity
 from tandem.domain.decision import Draft
+from tandem.domain.giving_up import GivingUp
 from tandem.domain.loss import Loss
 from tandem.domain.placement import BucketMap, Slot, proportional
 from tandem.domain.quarantine import failing
@@ -96,7 +99,7 @@ def cause_of(site: str, number: int) -> str:
 
 
 def rescue(
-    draft: Draft, ledger: Ledger, site: str, group: str, why: Loss, cause: str, now: Instant, *, settled: bool = True
+    draft: Draft, ledger: Ledger, site: str, group: str, why: Loss, now: Instant, *, settled: bool = True
 ) -> Rescue | Refusal | None:
     """Where this group's buckets go now, or why they stay. None: what can be done is under way.
 
@@ -107,10 +110,8 @@ def rescue(
     spec = draft.snapshot.group_at_worst(group)
     if spec is None:
         return Refusal(Reason.INVALID_SPEC, f"{group}: no location has published what it may be moved to")
-    if why.can_release:
-        moves, lost = _by_release(draft, site, group, placed, cause, now)
-    else:
-        moves, lost = _at_once(placed, site)
+    giving_up = GivingUp(draft, site, group, placed, now)
+    moves, lost = giving_up.by_release() if why.can_release else giving_up.at_once()
     if not settled:
         lost = [bucket for bucket in lost if placed.map.slots[bucket].to]
     rest: list[int] = []
@@ -147,40 +148,6 @@ def rescue(
     left = sum(1 for bucket in rest if bucket not in moves)
     drain = FORCED if why.can_release else Drain()
     return Rescue(group, placed, placed.map.change(moves), moves, drain, left, beyond_ready)
-
-
-def _at_once(placed: Placed, site: str) -> tuple[dict[int, Slot], list[int]]:
-    """Moves that need no room, and the buckets that need a new site."""
-    slots = placed.map.slots
-    # What was on its way there goes back to where it came from.
-    moves = {bucket: Slot(slot.site) for bucket, slot in enumerate(slots) if slot.to == site}
-    return moves, [bucket for bucket, slot in enumerate(slots) if slot.site == site]
-
-
-def _by_release(
-    draft: Draft, site: str, group: str, placed: Placed, cause: str, now: Instant
-) -> tuple[dict[int, Slot], list[int]]:
-    report = draft.snapshot.group_report(site, placed.record.system, group)
-    acknowledged = report is not None and report.revision == placed.revision
-    ordered = placed.record.cause == cause
-    patience = DOWN_ACK_S - (now.mono - placed.seen_at)
-    moves: dict[int, Slot] = {}
-    lost: list[int] = []
-    for bucket, slot in enumerate(placed.map.slots):
-        if slot.to == site:
-            if draft.usability(slot.site, placed.record.system).usable:
-                moves[bucket] = Slot(site, slot.site)  # it was on its way there: back to where it came from
-        elif slot.site != site:
-            continue
-        elif not slot.to:
-            lost.append(bucket)
-        elif not ordered:
-            moves[bucket] = slot  # it is leaving already; now nobody is waited for
-        elif not acknowledged and patience <= 0:
-            moves[bucket] = Slot(slot.to)
-        elif not acknowledged:
-            draft.wake(now.mono + patience + 0.001)
-    return moves, lost
 
 
 def _wake_for_declared(
