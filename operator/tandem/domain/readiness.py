@@ -9,6 +9,7 @@ from tandem.domain.forecast import Forecast, people
 from tandem.domain.quarantine import failing
 from tandem.domain.quorum import lost_with
 from tandem.domain.reasons import Reason
+from tandem.domain.rescue import follows
 from tandem.domain.snapshot import Placed, Snapshot
 from tandem.domain.verdicts import system_verdict, usability
 
@@ -157,7 +158,7 @@ def _out_of_reach(forecast: Forecast, snapshot: Snapshot, home: str, name: str, 
     system = placed.record.system
     found = forecast.of(home, system, name)
     for target in sorted(found.targets) if found is not None else ():
-        if snapshot.report(target, system) is None:
+        if not follows(snapshot, target, system):
             message = (
                 f"the engine of {target} gets no answer from the CTI of {system} there, which would not learn whom"
             )

@@ -93,6 +93,11 @@ def carried(snapshot: Snapshot, ledger: Ledger, site: str, system: str, target: 
     return ledger.capacity(target, system), ""
 
 
+def follows(snapshot: Snapshot, site: str, system: str) -> bool:
+    """Whether a site's CTI answers its own engine: one that does not would not learn whom to admit."""
+    return snapshot.report(site, system) is not None
+
+
 def cause_of(site: str, number: int) -> str:
     """What a placement committed by a site's failover names as its cause."""
     return f"{FAILOVER}{site}-{number}"
@@ -127,7 +132,7 @@ def rescue(
             why_not = "; ".join(unusable) or f"spec.sites names no other site than {site}"
             message = f"{group}: {site} is {why.kind}, and nobody can take over: {why_not}"
             return Refusal(Reason.TARGET_NOT_USABLE, message)
-        for bucket, target in zip(rest, _spread(room, len(rest)), strict=False):
+        for bucket, target in zip(rest, _targets(draft.snapshot, ledger, spec, group, room, len(rest)), strict=False):
             moves[bucket] = Slot(site, target) if why.can_release else Slot(target)
         if any(bucket not in moves for bucket in rest):
             _wake_for_declared(draft, ledger, site, spec.system, room, now)
@@ -167,7 +172,7 @@ def _room(
 
     It fills what is Ready: nobody waits for what may come up while it has room for some. The rest follow, at the latest
     when what is declared counts.
-    A site whose own failover has not ended is taken only when there is no other.
+    A site whose own failover has not ended is taken only when there is no other. Who comes first of them: `_targets`.
     """
     snapshot = draft.snapshot
     room: dict[str, int] = {}
@@ -186,6 +191,22 @@ def _room(
 def _room_at(snapshot: Snapshot, ledger: Ledger, spec: AgentGroupSpec, name: str, target: str, *, ready: bool) -> int:
     there = snapshot.placements[name].map.touched_shares.get(target, 0)
     return ledger.room_in_buckets(target, spec.system, name, spec.agents, there, ready=ready)
+
+
+def _targets(
+    snapshot: Snapshot, ledger: Ledger, spec: AgentGroupSpec, group: str, room: Mapping[str, int], wanted: int
+) -> Iterator[str]:
+    """Sites for at most `wanted` buckets, those first whose CTI follows.
+
+    The others' doors may stay shut for long: they get what the first have no room for with all that they declare.
+    """
+    following = {site: buckets for site, buckets in room.items() if follows(snapshot, site, spec.system)}
+    others = {site: buckets for site, buckets in room.items() if site not in following}
+    if following:
+        yield from _spread(following, wanted)
+    if others:
+        declared = sum(_room_at(snapshot, ledger, spec, group, site, ready=False) for site in following)
+        yield from _spread(others, max(wanted - max(declared, sum(following.values())), 0))
 
 
 def _spread(room: Mapping[str, int], wanted: int) -> Iterator[str]:

@@ -9,9 +9,11 @@ from tandem.constants import QUARANTINE_FORGIVEN_S, QUARANTINE_S
 from tandem.domain import failover as failover_rules
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
+from tandem.domain.forecast import Forecast
 from tandem.domain.reasons import Reason
-from tandem.domain.records import FailoverRecord, HeartbeatRecord, ObservationRecord
+from tandem.domain.records import FailoverRecord, HeartbeatRecord, ObservationRecord, ReplicasRecord
 from tandem.domain.verdicts import State, site_verdict
+from tests.unit.domain.test_replicas import SCALE
 from tests.unit.domain.world import GROUP, WITNESS, World, site_spec
 
 OTHER = "callcenter/hotel-south-support"
@@ -898,6 +900,44 @@ def test_three_cities_share_the_load_by_their_room() -> None:
     world.die("east")
     after_confirmation(world).settle()
     assert dict(world.map().end_shares) == {"west": 25, "north": 75}
+
+
+@pytest.mark.parametrize(
+    ("west", "north", "silent", "shares"),
+    [
+        pytest.param(1500, 1500, ["north"], {"west": 100}, id="it-comes-first"),
+        pytest.param(1500, 1500, ["west"], {"north": 100}, id="wherever-it-stands-in-spec-sites"),
+        pytest.param(30, 1500, ["north"], {"west": 30, "north": 70}, id="what-it-has-no-room-for-goes-to-the-other"),
+        pytest.param(1500, 50, ["west", "north"], {"west": 97, "north": 3}, id="where-none-does-by-their-room"),
+    ],
+)
+def test_a_city_whose_cti_follows_its_engine_comes_before_one_whose_does_not(
+    west: int, north: int, silent: list[str], shares: dict[str, int]
+) -> None:
+    world = three_cities(west=west, north=north)
+    for city in silent:
+        world.delete(keys.report(city, "hotel"))
+    foreseen = Forecast(world.snapshot, Ledger(world.snapshot)).of("east", "hotel", GROUP)
+    assert foreseen is not None
+    assert dict(foreseen.targets) == shares
+    world.die("east")
+    after_confirmation(world).settle()
+    assert dict(world.map().end_shares) == shares
+
+
+def test_a_city_whose_cti_follows_is_waited_for_while_its_replicas_come_up() -> None:
+    world = three_cities(north=500)
+    spec = site_spec("west", "hotel", capacity=90)
+    spec["systems"][0]["softswitch"]["scaling"] = SCALE
+    world.publish(keys.SITE, "west", spec)
+    world.put(keys.replicas("west", "hotel"), ReplicasRecord(ready={"softswitch": 1}))
+    world.delete(keys.report("north", "hotel"))
+    world.die("east")
+    after_confirmation(world).settle()
+    assert dict(world.map().end_shares) == {"west": 40, "north": 10, "east": 50}
+    world.put(keys.replicas("west", "hotel"), ReplicasRecord(ready={"softswitch": 3}))
+    world.settle()
+    assert dict(world.map().end_shares) == {"west": 90, "north": 10}
 
 
 def copies_that_never_agreed(**norths: Any) -> World:

@@ -188,3 +188,16 @@ def test_two_that_watch_one_part_each_are_too_few() -> None:
     world.observe("witness", "east", "hotel", "softswitch", passes=False)
     after_confirmation(world).settle()
     assert world.placement() == {"east": "0-99"}
+
+
+def test_a_cti_that_does_not_follow_is_said_only_where_it_would_be_taken() -> None:
+    world = three_cities()
+    world.delete(keys.report("north", "hotel"))
+    found = said(world)[GROUP]
+    assert found.ready
+    assert "100 agents at east would go to west" in found.message
+    world = three_cities(west=70)
+    world.delete(keys.report("north", "hotel"))
+    found = said(world)[GROUP]
+    assert (found.ready, found.reason) == (False, "CTINotFollowing")
+    assert "the engine of north" in found.message
