@@ -199,7 +199,7 @@ def plan_back(
 def overbooked(
     snapshot: Snapshot, ledger: Ledger, maps: Mapping[str, Mapping[str, str]], *, coming_back: bool = False
 ) -> Refusal | None:
-    """Refuse while a site of the starting maps has more agents, present or reserved, than it can carry.
+    """Refuse while a site of the starting maps has more agents, present or reserved, than it can carry, or is gone.
 
     The room of a run's agents at home is reserved for as long as they are away, so it is not missing unless the site
     can carry less than before, or an emergency has taken it.
@@ -215,12 +215,23 @@ def overbooked(
         for site, share in sorted(BucketMap.parse(encoded).end_shares.items()):
             if coming_back and share <= now.get(site, 0):
                 continue
+            if snapshot.system(site, system) is None:
+                return _homeless(snapshot, group, site, system)
             load, most = ledger.load(site, system), ledger.capacity(site, system)
             if load > most:
                 refusal = no_capacity(site, system, load - most, 0)
                 message = f"the way back to {site}: {refusal.message}"
                 return Refusal(refusal.reason, message, temporary=True)
     return None
+
+
+def _homeless(snapshot: Snapshot, group: str, site: str, system: str) -> Refusal:
+    """Why nobody can come back to a site that no longer has this system, or whose Site has been deleted."""
+    reason, what, remedy = Reason.UNKNOWN_SITE, f"Site {site} is applied nowhere any more", "apply it again"
+    if snapshot.site(site) is not None:
+        reason, what, remedy = Reason.UNKNOWN_SYSTEM, f"Site {site} has no system {system} any more", "add it again"
+    message = f"{what}, and agents of {group} are to come back there: {remedy}, in every city, or let them stay away"
+    return Refusal(reason, message, temporary=True)
 
 
 def busy_groups(snapshot: Snapshot) -> dict[str, str]:

@@ -895,6 +895,48 @@ def test_a_home_that_can_carry_less_than_before_gets_nobody_back_and_says_who_st
     assert "A Shift brings them back" in world.last.message
 
 
+def the_site_is_deleted(world: DrillWorld) -> None:
+    for city in world.cities:
+        world.delete(keys.spec(city, keys.SITE, "east"))
+
+
+def its_system_is_taken_out(world: DrillWorld) -> None:
+    world.publish(keys.SITE, "east", site_spec("east", "flight"))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "said"),
+    [
+        (the_site_is_deleted, Reason.UNKNOWN_SITE, "Site east is applied nowhere any more"),
+        (its_system_is_taken_out, Reason.UNKNOWN_SYSTEM, "Site east has no system hotel any more"),
+    ],
+)
+def test_a_home_that_is_gone_is_named_as_such_and_waited_for(
+    change: Callable[[DrillWorld], None], reason: Reason, said: str
+) -> None:
+    world = DrillWorld().holding()
+    change(world)
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    assert (world.state.phase, world.state.reason) == ("Holding", reason)
+    assert f"cannot come back yet: {said}, and agents of {GROUP} are to come back there" in world.state.message
+    world.advance(PREPARE_PATIENCE_S + 0.1)
+    world.settle()
+    assert world.outcome() == ("Failed", reason)
+    assert "again, in every city, or let them stay away" in world.last.message
+    assert "capacity" not in world.last.message
+
+
+def test_a_home_that_is_applied_again_in_time_has_its_agents_back() -> None:
+    world = DrillWorld().holding()
+    the_site_is_deleted(world)
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    world.publish(keys.SITE, "east", site_spec("east", "hotel"))
+    world.settle()
+    assert world.state.phase == "Back", world.state.message
+
+
 def test_a_city_that_has_too_many_gives_those_up_who_go_home() -> None:
     world = DrillWorld({"east": "0-59", "west": "60-99"}).holding()
     overbooked_home(world, "west")
