@@ -15,6 +15,10 @@ etcd's own limit is 128 of each."""
 PATIENCE_S: Final = 60.0
 """Seconds for which an order or a Shift waits to be accepted. Beyond it is refused: nothing starts late."""
 
+CLOCK_AHEAD_S: Final = 60.0
+"""Seconds by which a moment that a coordinator has written down may be later than now for the next one, whose clock is
+another. What is later than that was written by a clock that was wrong, and counts as now."""
+
 AGREE_S: Final = 2.0
 """Seconds that the locations' copies of an object may differ before that is worth a word: nobody applies a manifest
 to several clusters in one moment."""

@@ -130,13 +130,18 @@ class DrillTurn:
 
     def due(self, at: float, until: float, *, by: str = "", request: str = "") -> DrillDue:
         """A run that is due, under a name that no other run of this Drill has."""
-        name = stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%d-%H%M%S")
+        name = stamp = _stamp(at)
         taken = {run.name for run in self.record.runs}
         number = 1
         while name in taken:
             number += 1
             name = f"{stamp}-{number}"
         return DrillDue(name=name, at=at, until=until, by=by, request=request)
+
+    def has_run_at(self, due: float) -> bool:
+        """Whether this scheduled time has had its run, of those that are remembered. One that never started is none."""
+        runs = (run.name for run in self.record.runs if run.started_at and not run.due.by)
+        return _stamp(due) in {*runs, *self.record.forgotten}
 
     def come_back_early(self, outcome: Outcome, reason: Reason, message: str) -> None:
         """Nothing more is rehearsed; whoever is away comes back. What was decided first stands."""
@@ -204,6 +209,11 @@ class DrillTurn:
             if shift is not None and shift.finished and key not in self.draft.written:
                 self.writes[key] = None
                 self.premises.append(self.draft.shift(shift))
+
+
+def _stamp(at: float) -> str:
+    """What a run is named after: its time, UTC, to the second."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y%m%d-%H%M%S")
 
 
 def ended(

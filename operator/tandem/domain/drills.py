@@ -21,7 +21,14 @@ from typing import Final
 
 from tandem.api.common import duration_seconds
 from tandem.api.drill import UNDER_WAY, DrillSpec, Outcome
-from tandem.constants import DRILL_LOOK_OPEN_S, DRILL_LOOK_S, DRILL_MISSING_PERCENT, PATIENCE_S, PREPARE_PATIENCE_S
+from tandem.constants import (
+    CLOCK_AHEAD_S,
+    DRILL_LOOK_OPEN_S,
+    DRILL_LOOK_S,
+    DRILL_MISSING_PERCENT,
+    PATIENCE_S,
+    PREPARE_PATIENCE_S,
+)
 from tandem.domain import keys
 from tandem.domain.alarms import alarms_evidence, utc, watch_of_drill
 from tandem.domain.capacity import Ledger
@@ -67,6 +74,7 @@ def _step(draft: Draft, ledger: Ledger, name: str, now: Instant) -> None:
         _forget(turn)
         return
     _heed_schedule(turn)
+    _heed_clock(turn)
     _heed_requests(turn)
     before = None
     while turn.record.phase != before:
@@ -113,6 +121,29 @@ def _heed_schedule(turn: DrillTurn) -> None:
             turn.become(Reason.WAITING, _outlook(spec), **changes)
         else:
             turn.record = turn.record.model_copy(update=changes)
+
+
+def _heed_clock(turn: DrillTurn) -> None:
+    """What a coordinator has written down whose clock was far ahead counts as now, or the Drill would wait until then.
+
+    The times in between come again. None has two runs: those that were made are known by their names.
+    """
+    spec, record, now = turn.spec, turn.record, turn.now.wall
+    due, latest = record.due, now + CLOCK_AHEAD_S
+    early = due is not None and due.at > latest
+    if spec is None or (record.after <= latest and not early):
+        return
+    changes: dict[str, object] = {"after": min(record.after, now)}
+    message = f"a coordinator's clock was ahead and said {utc(due.at if due and early else record.after)}"
+    message = f"{message}; now it is {utc(now)}, and it {_outlook(spec)}"
+    if due is not None and early and not due.by:
+        turn.become(Reason.CLOCK_AHEAD, message, phase="Waiting", due=None, **changes)
+    elif record.phase == "Waiting":
+        turn.become(Reason.CLOCK_AHEAD, message, **changes)
+    else:
+        if due is not None and early:
+            changes["due"] = due.model_copy(update={"at": now, "until": now + PATIENCE_S})
+        turn.record = record.model_copy(update=changes)
 
 
 def _outlook(spec: DrillSpec) -> str:
@@ -184,6 +215,10 @@ def waiting(turn: DrillTurn) -> None:
         following = next_after(spec.schedule, spec.time_zone, turn.record.after)
         if following is not None:
             turn.draft.wake(turn.now.mono + following - turn.now.wall + 0.001)
+        return
+    if turn.has_run_at(due):
+        message = f"its run of {utc(due)} was made when a coordinator's clock was ahead; {_outlook(spec)}"
+        turn.become(Reason.CLOCK_AHEAD, message, after=due)
         return
     if spec.suspend:
         turn.become(Reason.SUSPENDED, "spec.suspend is true: its time passes without a run", after=due)

@@ -338,6 +338,9 @@ class _Commit:
             if after.phase == "Checking" and due is not None:
                 reason, why = Reason.CHECKING, f"run {due.name}"  # what it waits for is another entry
             yield tell(_DRILL_PHASES[after.phase], reason, why, who, after.run)
+        if before is not None and after.reason == Reason.CLOCK_AHEAD and after.after != before.after:
+            action = "Rescheduled" if after.after < before.after else "Skipped"
+            yield tell(action, after.reason, after.message, rule("Clock"), None)
         if after.reason == (before.reason if before else ""):
             return
         if after.reason in WAITS and after.phase != "Waiting":

@@ -77,6 +77,7 @@ class Reason(StrEnum):
     SUPERSEDED = "Superseded"
     # Drills.
     SUSPENDED = "Suspended"
+    CLOCK_AHEAD = "ClockAhead"
     OUTSIDE_WINDOWS = "OutsideWindows"
     DRILL_CONFLICT = "DrillConflict"
     SITE_NOT_HEALTHY = "SiteNotHealthy"

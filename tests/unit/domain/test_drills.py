@@ -12,7 +12,7 @@ from tandem.domain import keys
 from tandem.domain.alarms import utc
 from tandem.domain.drill_requests import ANSWERS_KEPT
 from tandem.domain.reasons import Reason
-from tandem.domain.records import FailoverRecord, ReplicasRecord
+from tandem.domain.records import DrillDue, FailoverRecord, ReplicasRecord
 from tandem.domain.schedule import next_after
 from tests.unit.domain.drill_world import ALL, DRILL, HOLD_S, MIXED, DrillWorld
 from tests.unit.domain.test_replicas import SCALE
@@ -288,6 +288,115 @@ def test_it_starts_when_what_spoke_against_it_is_over_in_time() -> None:
     world.delete(keys.HOLD)
     world.settle()
     assert world.state.phase == "Out"
+
+
+AHEAD_S = 5 * 3600.0 - 1000.0
+"""A clock that says 05:00:00 at 00:16:40."""
+
+
+def ran_while_the_clock_was_ahead(**spec: Any) -> DrillWorld:
+    world = DrillWorld(**HALF_HOURLY, hold="10m", **spec)
+    world.wall_ahead = AHEAD_S
+    world.settle()
+    assert (world.state.phase, world.run.name) == ("Out", "19700101-050000")
+    world.travel("east", "west")
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    world.travel("west", "east")
+    assert world.outcome() == ("Succeeded", Reason.COMPLETED)
+    return world
+
+
+def test_a_clock_that_was_far_ahead_holds_up_no_schedule_and_no_time_has_two_runs() -> None:
+    world = ran_while_the_clock_was_ahead()
+    world.wall_ahead = 0.0
+    world.settle()
+    assert (world.state.after, world.state.reason) == (world.now.wall, Reason.CLOCK_AHEAD)
+    assert (world.log[-1].action, world.log[-1].why) == ("Rescheduled", world.state.message)
+    assert "a coordinator's clock was ahead and said 1970-01-01T05:00:00Z" in world.state.message
+    assert world.decide().wake_at == pytest.approx(1800.0, abs=0.01)
+    world.mono = 1800.0
+    world.settle()
+    assert (world.phase(), world.run.name) == ("Out", "19700101-003000")
+    world.command("abort")
+    world.settle()
+    world.travel("west", "east")
+    world.mono = 5 * 3600.0 - 10.0
+    world.settle()
+    runs = len(world.state.runs)
+    world.mono = 5 * 3600.0 + 1.0
+    world.settle()
+    assert (world.phase(), len(world.state.runs)) == ("Waiting", runs)
+    assert "its run of 1970-01-01T05:00:00Z was made when a coordinator's clock was ahead" in world.state.message
+    assert (world.log[-1].action, world.log[-1].why) == ("Skipped", world.state.message)
+    world.mono = 5 * 3600.0 + 1801.0
+    world.settle()
+    assert world.run.name == "19700101-053000"
+
+
+def test_a_run_that_has_left_the_history_is_known_all_the_same() -> None:
+    world = ran_while_the_clock_was_ahead(succeededRunsHistoryLimit=1)
+    world.wall_ahead = 0.0
+    forgotten = world.state.model_copy(update={"runs": (), "forgotten": ("19700101-050000",)})
+    world.put(keys.drill(DRILL), forgotten)
+    world.settle()
+    world.mono = 5 * 3600.0 + 1.0
+    world.settle()
+    assert world.state.phase == "Waiting"
+
+
+def test_a_run_that_did_not_start_by_such_a_clock_is_none() -> None:
+    world = DrillWorld(**HALF_HOURLY, startingDeadline="1m")
+    world.wall_ahead = AHEAD_S + 61.0
+    world.settle()
+    assert (world.last.name, world.outcome()) == ("19700101-050000", ("Blocked", Reason.DEADLINE_MISSED))
+    world.wall_ahead = 0.0
+    world.settle()
+    world.mono = 5 * 3600.0 - 1.0
+    world.settle()
+    world.mono = 5 * 3600.0
+    world.settle()
+    assert world.run.name == "19700101-050000-2"
+
+
+def test_what_was_due_by_a_clock_that_was_far_ahead_is_due_at_its_time() -> None:
+    world = DrillWorld(**HALF_HOURLY, startingDeadline="1h")
+    world.hold()
+    world.wall_ahead = AHEAD_S
+    world.settle()
+    assert (world.state.phase, world.state.reason) == ("Checking", Reason.HELD)
+    world.wall_ahead = 0.0
+    world.delete(keys.HOLD)
+    world.settle()
+    assert (world.phase(), world.state.due, world.state.runs) == ("Waiting", None, ())
+    world.advance(TO_THE_HALF_HOUR_S)
+    world.settle()
+    assert world.run.name == "19700101-003000"
+
+
+def test_a_command_that_waits_since_a_clock_was_far_ahead_waits_no_longer_than_others() -> None:
+    world = DrillWorld()
+    world.hold()
+    world.wall_ahead = AHEAD_S
+    record = world.state.model_copy(update={"phase": "Checking", "reason": Reason.HELD})
+    due = DrillDue(name="19700101-050000", at=world.now.wall, until=world.now.wall + PATIENCE_S, by="ada", request="1")
+    world.put(keys.drill(DRILL), record.model_copy(update={"due": due}))
+    world.settle()
+    world.wall_ahead = 0.0
+    world.settle()
+    world.advance(PATIENCE_S + 0.1)
+    world.settle()
+    assert world.outcome() == ("Blocked", Reason.HELD)
+
+
+def test_coordinators_whose_clocks_are_a_little_apart_take_each_others_word() -> None:
+    world = DrillWorld(**HALF_HOURLY)
+    world.advance(TO_THE_HALF_HOUR_S)
+    world.settle()
+    assert world.phase() == "Out"
+    world.wall_ahead = -50.0
+    world.settle()
+    assert world.state.after == 1800.0
 
 
 def test_a_changed_schedule_counts_from_now_on() -> None:
