@@ -232,6 +232,8 @@ def _percent(text: str) -> int:
 def _reason(text: str) -> str:
     if len(text) > WHY_LETTERS:
         raise argparse.ArgumentTypeError(f"has {len(text)} letters; write {WHY_LETTERS} at most")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # bytes that are none, as Python passes them on
+        raise argparse.ArgumentTypeError("is no UTF-8; set the terminal to UTF-8, or write it in ASCII")
     return text
 
 

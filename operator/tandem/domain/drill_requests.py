@@ -5,6 +5,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tandem.api.common import WHO_LETTERS
+from tandem.domain.commands import ambiguity
 
 ANSWERS_KEPT: Final = 10
 """Commands whose answers are kept: several people may ask at once, in one cluster or in several."""
@@ -26,11 +27,14 @@ def parse_request(annotation: str) -> DrillRequest | str | None:
     if not annotation:
         return None
     try:
-        return DrillRequest.model_validate_json(annotation)
+        request = DrillRequest.model_validate_json(annotation)
+        wrong = ambiguity(annotation)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "it"
-        return (
-            f"annotation tandem.dev/drill-request is {annotation[:200]!r}: {where}: {first['msg']}; "
-            "use `kubectl tandem drill run` or `abort`"
-        )
+        wrong = f"{'.'.join(str(part) for part in first['loc']) or 'it'}: {first['msg']}"
+    if not wrong:
+        return request
+    return (
+        f"annotation tandem.dev/drill-request is {annotation[:200]!r}: {wrong}; "
+        "use `kubectl tandem drill run` or `abort`"
+    )

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tandem.api.common import HOLD_REQUEST, WHO_LETTERS, WHY_LETTERS
 from tandem.constants import PATIENCE_S
 from tandem.domain import keys
+from tandem.domain.commands import ambiguity
 from tandem.domain.history_commands import held, resumed
 from tandem.domain.records import HoldRecord, HoldRequestRecord
 from tandem.engine.ports import Clock, Delete, Guard, Put, Store, StoreError
@@ -49,14 +50,17 @@ def parse_request(annotation: str) -> HoldRequest | None:
     if not annotation:
         return None
     try:
-        return HoldRequest.model_validate_json(annotation)
+        request = HoldRequest.model_validate_json(annotation)
+        wrong = ambiguity(annotation)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "it"
+        wrong = f"{'.'.join(str(part) for part in first['loc']) or 'it'}: {first['msg']}"
+    if wrong:
         raise ConfigError(
-            f"annotation {HOLD_REQUEST} is {annotation[:200]!r}: {where}: {first['msg']}; "
+            f"annotation {HOLD_REQUEST} is {annotation[:200]!r}: {wrong}; "
             'write {"id": "...", "action": "hold" or "resume", "by": "...", "reason": "..."}'
-        ) from error
+        )
+    return request
 
 
 class HoldDesk:

@@ -266,6 +266,9 @@ def test_a_reason_that_no_operator_takes_is_refused_at_once(command: str, capsys
     with pytest.raises(SystemExit):
         parsed(longest + "!")
     assert "argument --reason: has 1025 letters; write 1024 at most" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parser().parse_args(["hold", "--reason", "st\udcf6rm"])
+    assert "argument --reason: is no UTF-8" in capsys.readouterr().err
 
 
 # -- certs

@@ -32,7 +32,16 @@ def test_who_asks_is_written_as_the_admission_policies_look_for_it() -> None:
             assert f'"by":"{written}"' in text
 
 
-@pytest.mark.parametrize("text", ["now!", "{}", '{"id":"1","action":"stop","by":"ada","at":1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "now!",
+        "{}",
+        '{"id":"1","action":"stop","by":"ada","at":1}',
+        '{"id":"1","action":"run","by":"ada","by":"bob","at":1}',
+        '{"id":"1","action":"run","x":[{"by":"ada"}],"by":"bob","at":1}',
+    ],
+)
 def test_an_annotation_that_is_no_command_is_named_with_the_remedy(text: str) -> None:
     found = parse_request(text)
     assert isinstance(found, str)

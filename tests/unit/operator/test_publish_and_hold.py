@@ -263,7 +263,16 @@ def test_a_request_that_comes_too_late_is_not_followed_but_one_that_was_carried_
 
 @pytest.mark.parametrize(
     ("annotation", "word"),
-    [("yes", "JSON"), ("{}", "id"), (json.dumps({"id": "1", "action": "stop", "by": "a"}), "action"), ("[]", "it:")],
+    [
+        ("yes", "JSON"),
+        ("{}", "id"),
+        (json.dumps({"id": "1", "action": "stop", "by": "a"}), "action"),
+        ("[]", "it:"),
+        # The admission policy would have found ada, who asks, and bob would be the one who is written down.
+        ('{"id":"1","action":"hold","by":"ada","by":"bob"}', "by stands there twice"),
+        ('{"id":"1","action":"hold","by":"ada","\\u0062y":"bob"}', "by stands there twice"),
+        ('{"id":"1","action":"hold","x":{"by":"ada"},"by":"bob"}', "x is no plain value"),
+    ],
 )
 def test_an_annotation_that_cannot_be_read_says_how_to_write_it(annotation: str, word: str) -> None:
     with pytest.raises(ConfigError) as refused:

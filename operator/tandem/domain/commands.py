@@ -1,0 +1,34 @@
+"""Commands in annotations: JSON that an admission policy has looked through before, and it reads no JSON, only text."""
+
+import json
+from typing import Any
+
+
+class _AmbiguousError(Exception):
+    """Says what is ambiguous."""
+
+
+def ambiguity(annotation: str) -> str:
+    """Why a policy may have read another name in this command than is meant now. Empty: it has not, or it is no JSON.
+
+    Of a name that stands there twice the last value counts, and a policy finds either; one in a value of its own counts
+    for nothing, and is found as well.
+    """
+    try:
+        json.loads(annotation, object_pairs_hook=_plain)
+    except _AmbiguousError as error:
+        return str(error)
+    except ValueError:
+        return ""
+    return ""
+
+
+def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _AmbiguousError(f"{name} stands there twice")
+        if isinstance(value, dict | list):
+            raise _AmbiguousError(f"{name} is no plain value")
+        found[name] = value
+    return found
