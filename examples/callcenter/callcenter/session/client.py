@@ -106,9 +106,7 @@ QUIET_GRACE: Final = 1.0
 it ended by silence.
 
 A city that is only slow is asked again on the connection that is open; a thousand new ones would make it slower still.
-And if it is dead, or its CTI stands still, thousands have to sign in elsewhere first: a client that
-stands at a door there, or is in, gives it up to as long again, as the dice fall. Ten thousand connections that were
-replaced within half a lease took as much processor time as the sign-ins that they were in the way of.
+And if it is dead, thousands have to sign in elsewhere first.
 """
 
 RECONNECT_FIRST: Final = 0.2
@@ -141,8 +139,6 @@ class _Link:
     heard_at: float = 0.0
     quiet_until: float | None = None
     """Fell silent at a moment when it should have spoken: not asked before it speaks, given up then."""
-    spared: bool = False
-    """Has got more time than that already."""
     beat_at: float = inf
     beats: int = 0
     failures: int = 0
@@ -523,8 +519,6 @@ class ClientSession:
             if not link.up or (self._held is not None and self._held.site == site):
                 continue
             if now >= self._patience_ends(link):
-                self._spare(link, now)
-            if now >= self._patience_ends(link):
                 self._drop(site, now, out, "Silent")
             elif now >= link.beat_at:
                 link.beats += 1
@@ -558,15 +552,6 @@ class ClientSession:
         if link.quiet_until is not None:
             return link.quiet_until
         return link.heard_at + (WELCOME_TIMEOUT if link.welcome is None else SILENT_BEATS * self.beat)
-
-    def _spare(self, link: _Link, now: float) -> None:
-        """Give a city that fell silent more time, once, if this client has somewhere else to be."""
-        if link.quiet_until is not None and not link.spared and (self._held is not None or self._ask is not None):
-            link.spared, link.quiet_until = True, now + self._grace * self.jitter()
-
-    @property
-    def _grace(self) -> float:
-        return max(QUIET_GRACE, self.lease)
 
     # ---- choosing where to ask
 
@@ -673,7 +658,7 @@ class ClientSession:
         self._give_up(site, out, "Silent")
         link = self._links[site]
         was_good = link.good
-        link.quiet_until, link.spared, link.beat_at = now + self._grace, False, now
+        link.quiet_until, link.beat_at = now + max(QUIET_GRACE, self.lease), now
         if was_good:
             self._note_link(site, now, out)
 
