@@ -63,6 +63,9 @@ OVERLOOKED_S: Final = 0.6
 """Seconds for which a city may be well and nobody knows it: the last probe that failed may have begun just before, the
 next one begins an interval (0.5 s) later, and its news is a tenth of a second on its way."""
 
+CALL_OVERLOOKED_S: Final = OVERLOOKED_S + 1.0
+"""The same where only a synthetic call or sign-in finds anything out: one that began just before has a second."""
+
 STANDS_S: Final = HEARTBEAT_MS / 1000
 """Most seconds for which the last word of somebody who has fallen silent stands."""
 
@@ -145,6 +148,8 @@ class Truth(NamedTuple):
     """Locations that could not have reached its CTI, or not its softswitch."""
     broken: bool
     """Its CTI or its softswitch did not work, whoever asked."""
+    deeply: bool
+    """Both answered plain questions meanwhile."""
     dark: frozenset[str]
     """Locations that could neither find anything out nor say it: what they said last stood."""
 
@@ -307,7 +312,8 @@ class Watch:
                 unseen = lame = _NOBODY
             else:
                 unseen, lame = (frozenset(self._unseen(city, wholly=wholly)) for wholly in (True, False))
-            known.append(Truth(world.scheduler.now, mute[city], unseen, lame, broken, dark))
+            deeply = broken and self._answer(city)
+            known.append(Truth(world.scheduler.now, mute[city], unseen, lame, broken, deeply, dark))
             while known[0].at < world.scheduler.now - LONG_S:
                 known.popleft()
         for ask in self.asked["looked"]:
@@ -318,6 +324,10 @@ class Watch:
         """Whether its CTI and its softswitch do what they are for."""
         cti, switch = self.world.ctis[city], self.world.switches[city]
         return cti.process.serves and cti.signs_in, switch.process.serves and switch.takes_calls
+
+    def _answer(self, city: str) -> bool:
+        """Whether its CTI and its softswitch answer plain questions."""
+        return self.world.ctis[city].process.serves and self.world.switches[city].process.serves
 
     def _mute(self, city: str) -> bool:
         world = self.world
@@ -882,7 +892,7 @@ class NobodyMovedByMistake(Promise):
     """3, 4. A city fails over only if it was truly broken, or could not write and two others could not reach it.
 
     And that without a break for as long as it has to be confirmed, as far as anybody can know: until the end of it has
-    been found out, `OVERLOOKED_S` later, it goes on.
+    been found out, `OVERLOOKED_S` or `CALL_OVERLOOKED_S` later, it goes on.
     """
 
     name = "NobodyMovedByMistake"
@@ -899,7 +909,10 @@ class NobodyMovedByMistake(Promise):
         known = self.watch.truth[site]
         if site in self.watch.heartbeats:
             looks = [_Look(t.at, t.broken, site in t.dark) for t in known]
-            self._demand(site, "its CTI and its softswitch worked", self.CONFIRM_S + DOWN_EXTRA_S, looks)
+            deeply = next((t.deeply for t in reversed(known) if t.broken), False)
+            overlooked = CALL_OVERLOOKED_S if deeply else OVERLOOKED_S
+            least = self.CONFIRM_S + DOWN_EXTRA_S
+            self._demand(site, "its CTI and its softswitch worked", least, looks, overlooked, overlooked)
             return
         others = [place for place in self.world.engines if place != site]
         # An engine that runs again has no heartbeat yet.
@@ -911,12 +924,18 @@ class NobodyMovedByMistake(Promise):
                 raise self.broken(f"{site} fails over, but {other} could reach something there")
 
     def _demand(
-        self, site: str, otherwise: str, least: float, looks: Sequence["_Look"], ago: float = OVERLOOKED_S
+        self,
+        site: str,
+        otherwise: str,
+        least: float,
+        looks: Sequence["_Look"],
+        ago: float = OVERLOOKED_S,
+        overlooked: float = OVERLOOKED_S,
     ) -> None:
         """That what is bad has been so for `least` seconds, until now or until `ago` seconds ago."""
         now = self.world.scheduler.now
         runs = [(since, until) for since, until in _runs(looks) if until >= now - ago - LOOK_S]
-        lasted = max((min(until + OVERLOOKED_S, now) - since for since, until in runs), default=0.0)
+        lasted = max((min(until + overlooked, now) - since for since, until in runs), default=0.0)
         if lasted < least / BY_CLOCKS - LOOK_S:
             raise self.broken(
                 f"{site} fails over, but {otherwise} (not so for {lasted:.1f} s without a break until now)"

@@ -60,14 +60,14 @@ def kept(ask: Callable[[], None]) -> bool:
 # -- who is lost
 
 
-def looks(bad: Times, dark: Times = ()) -> list[Truth]:
+def looks(bad: Times, dark: Times = (), *, deeply: bool = False) -> list[Truth]:
     """East as it was in the last seconds: `bad`: from when to when it was gone. `dark`: the others saw nothing."""
     found = []
     for number in range(int(LONG_S / LOOK_S)):
         at = NOW - LONG_S + (number + 1) * LOOK_S
         gone = frozenset({"west", "witness"}) if within(at, bad) else frozenset[str]()
         blind = frozenset({"west", "witness"}) if within(at, dark) else frozenset[str]()
-        found.append(Truth(at, mute=True, unseen=gone, lame=gone, broken=bool(gone), dark=blind))
+        found.append(Truth(at, mute=True, unseen=gone, lame=gone, broken=bool(gone), deeply=deeply, dark=blind))
     return found
 
 
@@ -101,6 +101,20 @@ def test_a_broken_part_of_a_city_that_writes_is_waited_for_longer(since: float, 
     promise = judge(NobodyMovedByMistake)
     promise.watch.heartbeats.add("east")
     promise.watch.truth["east"] = looks([(since, 0.0)])
+    failover = commit("Failover/east-1", {"east": "0-99"}, {"east>west": "0-99"})
+    assert kept(lambda: promise.committed(failover)) is is_down
+
+
+@pytest.mark.parametrize(
+    ("until", "deeply", "is_down"),
+    [(-0.5, False, True), (-1.0, False, False), (-1.0, True, True), (-2.0, True, False)],
+)
+def test_that_calls_are_taken_again_is_found_out_later_than_that_somebody_answers_again(
+    until: float, deeply: bool, is_down: bool
+) -> None:
+    promise = judge(NobodyMovedByMistake)
+    promise.watch.heartbeats.add("east")
+    promise.watch.truth["east"] = looks([(-6.0, until)], deeply=deeply)
     failover = commit("Failover/east-1", {"east": "0-99"}, {"east>west": "0-99"})
     assert kept(lambda: promise.committed(failover)) is is_down
 
