@@ -34,7 +34,7 @@ from callcenter.session.messages import (
     Withdraw,
 )
 from callcenter.session.placements import UNCONFIRMED_AFTER, Drain, Placement, Together
-from callcenter.session.server import RELEASES_A_TICK, SILENT_AFTER, TICK, SessionServer
+from callcenter.session.server import CROWD, RELEASES_A_TICK, SILENT_AFTER, TICK, SessionServer
 from callcenter.session.tickets import Ticket
 from callcenter.session.window import WINDOW
 
@@ -877,6 +877,50 @@ def test_who_was_told_to_wait_at_a_shut_door_is_told_of_the_queue_a_lease_after_
     cti.frame(1, Pong(offer.session, ping.n))
     (made,) = facts(cti.frame(1, Moved(offer.session, "west", 3.0, 1.0, 2.0)), MoveMade)
     assert made.delay.door_reason == "NoPlacement"
+
+
+def a_crowd_at_the_shut_door(*, besides: int) -> tuple[Cti, list[int]]:
+    """CROWD clients and some more who want to wait; and who of them was told to at once."""
+    cti = Cti(rate=180.0)
+    cti.place({"west": "0-99"})
+    told = []
+    for n in range(CROWD + besides):
+        cti.hello(n, f"a{n}")
+        told += [n] * len(frames(cti.ask(n, wait=True), Wait))
+    return cti, told
+
+
+def test_a_crowd_at_a_shut_door_is_told_to_wait_when_half_a_lease_has_passed() -> None:
+    cti, told = a_crowd_at_the_shut_door(besides=50)
+    assert told == list(range(CROWD))
+    half = 0.5 * cti.server.timing.lease
+    assert frames(cti.later(half - 2 * TICK), Wait) == []
+    outs = cti.later(4 * TICK)
+    late = [out.conn for out in outs if isinstance(out, Reply) and out.frame == Wait(1, "PlacedElsewhere")]
+    assert late == list(range(CROWD, CROWD + 50))
+    assert frames(cti.later(5 * half), Wait) == [], "once"
+
+
+def test_who_is_let_in_out_of_a_crowd_is_never_told_to_wait() -> None:
+    cti, _ = a_crowd_at_the_shut_door(besides=50)
+    cti.later(0.1)
+    outs = [*cti.place(EAST), *cti.later(0.5 * cti.server.timing.lease - 0.1 - TICK)]
+    assert frames(outs, Wait) == []
+    outs += (last := cti.later(2 * TICK))
+    let_in = {out.conn for out in outs if isinstance(out, Reply) and isinstance(out.frame, Offer)}
+    told = {out.conn for out in last if isinstance(out, Reply) and out.frame == Wait(1, "Paced")}
+    assert CROWD < len(let_in) < CROWD + 50
+    assert told == set(range(CROWD, CROWD + 50)) - let_in
+
+
+def test_a_test_agent_in_a_crowd_is_told_soon_enough_for_its_probe() -> None:
+    cti, _ = a_crowd_at_the_shut_door(besides=0)
+    cti.place(EAST)
+    cti.desk.groups["a777"] = "tandem-probe/hotel"
+    cti.hello(777, "a777")
+    assert frames(cti.ask(777), Wait) == []
+    told = [out.conn for out in cti.later(0.4) if isinstance(out, Reply) and isinstance(out.frame, Wait)]
+    assert 777 in told
 
 
 def test_a_cti_that_comes_late_lets_in_fewer_until_it_keeps_up_again() -> None:

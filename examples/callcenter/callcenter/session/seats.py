@@ -75,7 +75,11 @@ class Knock:
     asked_at: float
     reason: str = ""
     stood_for: str = ""
-    """What it was told last before it came into the moving queue, if anything."""
+    """The reason for which it stood before it came into the moving queue, if any."""
+    told: str = ""
+    """What the client was told last; empty: nothing yet."""
+    tell_at: float = inf
+    """When the client is told to wait, if it still stands then (`now`'s clock)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -193,6 +197,8 @@ class Tables:
         """Offers and sessions by ID."""
         self.paced: Turns[Knock] = Turns()
         """Those whose door is open but not fast enough."""
+        self.at_door = 0
+        """How many stand at a door, open or shut."""
 
     def group(self, name: str) -> Group:
         """The group's table, made when first asked for."""
@@ -236,6 +242,7 @@ class Tables:
         group = self.group_of(seat)
         if seat.knock is None:
             self._count(seat).waiting += 1
+            self.at_door += 1
         seat.knock = knock
         if paced is not None:
             group.at_door.pop(seat, None)
@@ -251,6 +258,7 @@ class Tables:
             seat.knock = None
             self.group_of(seat).at_door.pop(seat, None)
             self._count(seat).waiting -= 1
+            self.at_door -= 1
 
     # ---- offers and sessions
 

@@ -113,6 +113,10 @@ TOLD_AFTER: Final = 0.2
 client waits a lease for an answer, a deep probe a second. Who was told to wait at a shut door needs no second word for
 a lease, half of a client's patience: when a lost city's agents are let in, all of them stand there."""
 
+CROWD: Final = 100
+"""From so many at the door on, all are told to wait later, at a shut door as well: when half a lease has passed. They
+are a lost city's agents, before long its buckets are ours, and as many words are in the way of letting them in."""
+
 STANDBY_SLACK: Final = 0.02
 """Seconds by which a connection may seem to be younger than its client's gap: that is counted at the client."""
 
@@ -170,7 +174,7 @@ class SessionServer:
         self._ring: PingRing[Session] = PingRing(timing.ping)
         self._lapses: list[tuple[float, int, Session]] = []
         self._untold: list[tuple[float, int, Knock]] = []
-        """Those in the moving queue who have not been told to wait: from when on they should be, and who."""
+        """Those who stand and are to be told to wait: when, and who."""
         self._used = TicketBook()
         self._windows: defaultdict[str, ReleaseWindow] = defaultdict(ReleaseWindow)
         """By city: those who are on their way there."""
@@ -546,11 +550,32 @@ class SessionServer:
                 self._turn_away(knock, place.owner, now, out)
 
     def _stand(self, knock: Knock, reason: str, out: list[Out]) -> None:
-        """Let a sign-in stand at the door, and say why if that is news."""
-        if knock.reason != reason:
-            knock.reason = reason
-            out.append(Reply(knock.conn.id, Wait(knock.frame.seq, reason)))
+        """Let a sign-in stand at the door, and say why if that is news; in a crowd, if it lasts."""
+        knock.reason = reason
+        if not knock.told and self._is_crowded:
+            self._tell_at(knock, self._half_a_lease_on(knock))
+        elif knock.told != reason:
+            self._tell(knock, reason, out)
         self._t.stand(knock)
+
+    @property
+    def _is_crowded(self) -> bool:
+        return self._t.at_door >= CROWD
+
+    def _half_a_lease_on(self, knock: Knock) -> float:
+        return knock.asked_at + 0.5 * self.timing.lease
+
+    def _tell_at(self, knock: Knock, moment: float) -> None:
+        if knock.tell_at != moment:
+            knock.tell_at = moment
+            self._ids += 1
+            heapq.heappush(self._untold, (moment, self._ids, knock))
+
+    @staticmethod
+    def _tell(knock: Knock, reason: str, out: list[Out]) -> None:
+        knock.reason = knock.told = reason
+        knock.tell_at = inf
+        out.append(Reply(knock.conn.id, Wait(knock.frame.seq, reason)))
 
     def _on_withdraw(self, conn: Conn, frame: Withdraw) -> None:
         seat = conn.seat
@@ -585,21 +610,22 @@ class SessionServer:
 
     def _queue(self, knock: Knock, now: float) -> None:
         """Let a sign-in stand in the moving queue, and say so only if it lasts."""
-        told_at = now + TOLD_AFTER
         if knock.reason:
             knock.stood_for, knock.reason = knock.reason, ""
-            told_at = max(told_at, knock.asked_at + self.timing.lease)
-        self._ids += 1
-        heapq.heappush(self._untold, (told_at, self._ids, knock))
+        moment = now + TOLD_AFTER
+        if knock.told:
+            moment = max(moment, knock.asked_at + self.timing.lease)
+        elif self._is_crowded and not knock.conn.seat.member.is_test:
+            moment = max(moment, self._half_a_lease_on(knock))
+        self._tell_at(knock, moment)
         self._t.stand(knock, paced=self._priority(knock))
 
-    def _tell_paced(self, now: float, out: list[Out]) -> None:
-        """Tell those who have stood in the moving queue for a while."""
+    def _tell_due(self, now: float, out: list[Out]) -> None:
+        """Tell those to wait who have stood for a while."""
         while self._untold and self._untold[0][0] <= now:
-            _, _, knock = heapq.heappop(self._untold)
-            if knock.conn.seat.knock is knock and not knock.reason:
-                knock.reason = "Paced"
-                out.append(Reply(knock.conn.id, Wait(knock.frame.seq, "Paced")))
+            moment, _, knock = heapq.heappop(self._untold)
+            if knock.conn.seat.knock is knock and knock.tell_at == moment:
+                self._tell(knock, knock.reason or "Paced", out)
 
     def _admit_paced(self, now: float, out: list[Out]) -> None:
         """Let in from the moving queue what the rate allows."""
@@ -1008,7 +1034,7 @@ class SessionServer:
             self._unconfirmed_due = False
             self._decide_all(now, out)
         self._admit_paced(now, out)
-        self._tell_paced(now, out)
+        self._tell_due(now, out)
         self._release_in_turn(now, out)
         self.guests.tick(now, out)
         if now >= self._swept_at + 1.0:
