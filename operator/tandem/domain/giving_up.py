@@ -5,6 +5,9 @@ by its own CTI, and only one city at a time gives a bucket up:
 
     A and B lost, C is well     b: A>B  ->  b: A>C   where B has nobody of it whom it could release
                                 b: A>B  ->  b: B>C   else, by the failover of B, once A's have left
+
+B may not be lost, or not yet, and not be usable either, as for the seconds until it counts as Down. Whoever has entered
+it stays in its care, `b: B`: were the bucket another city's, B's CTI would leave them alone, and no failover find them.
 """
 
 from dataclasses import dataclass
@@ -37,8 +40,11 @@ class GivingUp:
                 # What was on its way there goes back to where it came from, or elsewhere by the failover of that one.
                 if not self._is_lost(slot.site):
                     moves[bucket] = Slot(slot.site)
-            elif slot.site == self.site and not (self._is_lost(slot.to) and self._has(slot.to, bucket)):
-                lost.append(bucket)
+            elif slot.site == self.site:
+                if not self._has(slot.to, bucket):
+                    lost.append(bucket)
+                elif not self._is_lost(slot.to):
+                    moves[bucket] = Slot(slot.to)  # its agents have entered there by ticket already
         return moves, lost
 
     def by_release(self) -> tuple[dict[int, Slot], list[int]]:
@@ -61,7 +67,7 @@ class GivingUp:
                 lost.append(bucket)
             elif not self._is_ordered:
                 moves[bucket] = slot  # it is leaving already; now nobody is waited for
-            elif late and slot.to in usable:
+            elif late and not self._is_lost(slot.to):
                 moves[bucket] = Slot(slot.to)
             elif waits and not late:
                 self.draft.wake(self.now.mono + self._patience + 0.001)

@@ -163,3 +163,24 @@ def test_a_moments_failure_of_the_target_turns_back_nobody_who_holds_a_ticket_fo
     world.observe("north", "north", "hotel", "cti", passes=False, firm=False)
     assert world.settle() == []
     assert BucketMap.parse(before) == world.map()
+
+
+def test_those_who_have_entered_a_city_that_is_lost_a_moment_later_go_on_from_there() -> None:
+    world = a_world()
+    breaks(world, "north")  # Down takes two seconds longer to confirm than Absent
+    world.die("east", seen_by=("west", "north", "witness"))
+    world.advance(2.0 + 0.01)
+    seen = maps(world.settle())
+    assert seen == [{"west": "0-79", "north": "80-99"}], "nobody at the third city would ask for those"
+    world.sessions("north", GROUP, NORTH)
+    assert maps(confirmed(world)) == [{"west": "0-79", "north>west": "80-99"}]
+
+
+def test_a_target_that_is_neither_usable_nor_lost_keeps_those_who_have_entered_when_the_lost_city_does_not_answer() -> (
+    None
+):
+    world = a_world()
+    world.observe("north", "north", "hotel", "cti", passes=False, firm=False)
+    breaks(world, "east")
+    assert maps(confirmed(world)) == [{"east>west": "0-79", "east>north": "80-99"}]
+    assert maps(not_heard(world)) == [{"west": "0-79", "north": "80-99"}]
