@@ -101,14 +101,15 @@ class Forecast:
             rescued = rescue(draft, ledger, site, name, lost, self._now)
             if rescued is None:
                 continue
+            if name in declined and _is_manual(snapshot, name):
+                # Whether there is room or not: nobody waits for it.
+                buckets = snapshot.placements[name].map.touched_shares[site]
+                why = f"{site} is lost, and its move was declined; move it by a Shift of your own"
+                found[name] = Prospect({}, buckets, Reason.DECLINED, why)
+                continue
             if isinstance(rescued, Refusal):
                 buckets = snapshot.placements[name].map.touched_shares[site]
                 found[name] = Prospect({}, buckets, rescued.reason, self._elsewhere(draft, ledger, site, name))
-                continue
-            if name in declined:
-                buckets = len(rescued.moves) + rescued.left
-                why = f"{site} is lost, and its move was declined; move it by a Shift of your own"
-                found[name] = Prospect({}, buckets, Reason.DECLINED, why)
                 continue
             targets = Counter([slot.end for slot in rescued.moves.values()])
             if rescued.left:

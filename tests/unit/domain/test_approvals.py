@@ -6,6 +6,7 @@ import pytest
 
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
+from tandem.domain.readiness import readiness_of_all
 from tandem.domain.reasons import Reason
 from tests.unit.domain.test_failover import three_cities
 from tests.unit.domain.world import GROUP, World, site_spec
@@ -143,6 +144,18 @@ def test_declined_is_said_once_with_the_name_and_nobody_waits_for_a_person_any_m
     world.advance(2.01)
     world.settle()
     assert Reason.MANUAL_FAILOVER in world.reasons(), "another failover asks"
+
+
+def test_declined_is_not_said_as_a_want_of_room_and_only_while_a_person_decides() -> None:
+    world = lost()
+    world.change_shift(QUESTION, abort=True)
+    world.settle()
+    world.publish(keys.SITE, "west", site_spec("west", "hotel", capacity=50))  # the others' agents have all of it
+    assert readiness_of_all(world.snapshot, world.mono)[GROUP].reason == Reason.DECLINED
+    assert world.reasons() == []
+    world.group({"east": 100}, failover="Automatic")
+    assert readiness_of_all(world.snapshot, world.mono)[GROUP].reason == Reason.CAPACITY_EXCEEDED
+    assert world.reasons() == [Reason.CAPACITY_EXCEEDED]
 
 
 def test_a_declined_question_that_is_deleted_is_not_asked_again() -> None:
