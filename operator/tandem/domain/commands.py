@@ -11,8 +11,8 @@ class _AmbiguousError(Exception):
 def ambiguity(annotation: str) -> str:
     """Why a policy may have read another name in this command than is meant now. Empty: it has not, or it is no JSON.
 
-    Of a name that stands there twice the last value counts, and a policy finds either; one in a value of its own counts
-    for nothing, and is found as well.
+    Of a name that stands there twice the last value counts, and a policy finds either; one in a value of its own, or at
+    the end of a name that has quotes in it, counts for nothing, and is found as well.
     """
     try:
         json.loads(annotation, object_pairs_hook=_plain)
@@ -28,6 +28,8 @@ def _plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for name, value in pairs:
         if name in found:
             raise _AmbiguousError(f"{name} stands there twice")
+        if '"' in name:
+            raise _AmbiguousError("a name has quotes in it")
         if isinstance(value, dict | list):
             raise _AmbiguousError(f"{name} is no plain value")
         found[name] = value

@@ -271,6 +271,7 @@ def test_a_request_that_comes_too_late_is_not_followed_but_one_that_was_carried_
         # The admission policy would have found ada, who asks, and bob would be the one who is written down.
         ('{"id":"1","action":"hold","by":"ada","by":"bob"}', "by stands there twice"),
         ('{"id":"1","action":"hold","by":"ada","\\u0062y":"bob"}', "by stands there twice"),
+        ('{"id":"1","action":"hold","by":"bob","x\\"by":"ada"}', "a name has quotes in it"),
         ('{"id":"1","action":"hold","x":{"by":"ada"},"by":"bob"}', "x is no plain value"),
     ],
 )
