@@ -140,8 +140,8 @@ class DrillTurn:
 
     def has_run_at(self, due: float) -> bool:
         """Whether this scheduled time has had its run, of those that are remembered. One that never started is none."""
-        runs = (run.name for run in self.record.runs if run.started_at and not run.due.by)
-        return _stamp(due) in {*runs, *self.record.forgotten}
+        runs = (_stamp(run.due.at) for run in self.record.runs if run.started_at and not run.due.by)
+        return _stamp(due) in {*runs, *(name[: len(_stamp(due))] for name in self.record.forgotten)}
 
     def come_back_early(self, outcome: Outcome, reason: Reason, message: str) -> None:
         """Nothing more is rehearsed; whoever is away comes back. What was decided first stands."""

@@ -357,6 +357,15 @@ def test_a_run_that_did_not_start_by_such_a_clock_is_none() -> None:
     world.mono = 5 * 3600.0
     world.settle()
     assert world.run.name == "19700101-050000-2"
+    world.command("abort")
+    world.settle()
+    world.travel("west", "east")
+    world.wall_ahead = -120.0  # this time it is the coordinator's own clock that is wrong
+    world.settle()
+    assert world.state.reason == Reason.CLOCK_AHEAD
+    world.advance(121)
+    world.settle()
+    assert (world.phase(), world.last.name) == ("Waiting", "19700101-050000-2"), "it has had its run"
 
 
 def test_what_was_due_by_a_clock_that_was_far_ahead_is_due_at_its_time() -> None:
