@@ -189,7 +189,11 @@ class _Failover:
             self._refused[name] = found
             self._draft.note(f"AgentGroup {name}", found.reason, found.message)
         elif found is not None:
-            self._note_left(found)
+            if found.nowhere is not None:
+                self._refused[name] = found.nowhere
+                self._draft.note(f"AgentGroup {name}", found.nowhere.reason, found.nowhere.message)
+            else:
+                self._note_left(found)
             if reserve:
                 self._ledger.reserve(name, found.system, self._ledger.agents_of(name), found.after)
             yield found

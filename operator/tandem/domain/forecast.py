@@ -114,7 +114,8 @@ class Forecast:
             targets = Counter([slot.end for slot in rescued.moves.values()])
             if rescued.left:
                 why = self._elsewhere(draft, ledger, site, name)
-                found[name] = Prospect(targets, rescued.left, Reason.CAPACITY_EXCEEDED, why)
+                reason = rescued.nowhere.reason if rescued.nowhere is not None else Reason.CAPACITY_EXCEEDED
+                found[name] = Prospect(targets, rescued.left, reason, why)
             else:
                 found[name] = Prospect(targets)
             ledger.reserve(name, system, ledger.agents_of(name), rescued.after)

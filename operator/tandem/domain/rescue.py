@@ -38,6 +38,8 @@ class Rescue:
     drain: Drain
     left: int = 0
     """Buckets for which there is no room anywhere."""
+    nowhere: Refusal | None = None
+    """Why there is none, where no other site is usable at all."""
     beyond_ready: frozenset[str] = frozenset()
     """Targets that get more than their Ready replicas bear."""
 
@@ -120,6 +122,7 @@ def rescue(
     if not settled:
         lost = [bucket for bucket in lost if placed.map.slots[bucket].to]
     rest: list[int] = []
+    nowhere: Refusal | None = None
     beyond_ready: frozenset[str] = frozenset()
     if lost:
         room, unusable = _room(draft, ledger, spec, site, group, now)
@@ -131,7 +134,9 @@ def rescue(
         if rest and not room:
             why_not = "; ".join(unusable) or f"spec.sites names no other site than {site}"
             message = f"{group}: {site} is {why.kind}, and nobody can take over: {why_not}"
-            return Refusal(Reason.TARGET_NOT_USABLE, message)
+            nowhere = Refusal(Reason.TARGET_NOT_USABLE, message)
+            if not moves:
+                return nowhere  # else nobody is sent there any more, whether its own have a city or not
         for bucket, target in zip(rest, _targets(draft.snapshot, ledger, spec, group, room, len(rest)), strict=False):
             moves[bucket] = Slot(site, target) if why.can_release else Slot(target)
         if any(bucket not in moves for bucket in rest):
@@ -152,7 +157,7 @@ def rescue(
         return None
     left = sum(1 for bucket in rest if bucket not in moves)
     drain = FORCED if why.can_release else Drain()
-    return Rescue(group, placed, placed.map.change(moves), moves, drain, left, beyond_ready)
+    return Rescue(group, placed, placed.map.change(moves), moves, drain, left, nowhere, beyond_ready)
 
 
 def _wake_for_declared(

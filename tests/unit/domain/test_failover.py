@@ -902,6 +902,24 @@ def test_three_cities_share_the_load_by_their_room() -> None:
     assert dict(world.map().end_shares) == {"west": 25, "north": 75}
 
 
+def test_nobody_is_sent_to_a_lost_city_any_more_though_its_own_agents_can_go_nowhere() -> None:
+    world = World()
+    world.group({"east": 50, "west": 50})
+    world.settle()
+    world.shift(selector={"system": "hotel"}, to="east", percent=100)
+    world.settle()
+    assert world.placement() == {"east": "0-49", "west>east": "50-99"}
+    world.observe("west", "west", "hotel", "cti", passes=False, firm=False)
+    foreseen = Forecast(world.snapshot, Ledger(world.snapshot)).of("east", "hotel", GROUP)
+    assert foreseen is not None
+    assert (foreseen.left, foreseen.reason) == (50, Reason.TARGET_NOT_USABLE)
+    world.die("east")
+    [*_, commit] = after_confirmation(world).settle()
+    assert world.placement() == {"east": "0-49", "west": "50-99"}
+    assert "50 buckets of 1 groups go to west" in commit.sentence
+    assert world.reasons() == [Reason.TARGET_NOT_USABLE]
+
+
 @pytest.mark.parametrize(
     ("west", "north", "silent", "shares"),
     [
