@@ -3,7 +3,8 @@
 A lost site's failover prepares Shifts for such groups, one per namespace if it can, in phase AwaitingApproval. It takes
 one command to approve one (`kubectl tandem approve`), from any cluster; the move itself is the failover's own, with the
 room there is then. A question is answered when none of its groups is left behind at the site, or when it is declined;
-the failover remembers who declined, whatever becomes of the question. A failover that ends closes what is open.
+the failover remembers who declined, whatever becomes of the question, until the system works again. A failover that
+ends closes what is open.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -27,9 +28,10 @@ _GROUPS_NAMED: Final = 5
 
 
 def approval_for(snapshot: Snapshot, group: str, cause: str) -> ShiftEntry | None:
-    """The question that was asked about a group in this failover."""
+    """The question about a group in this failover. One that was declined and is over is none: the failover knows."""
     for shift in snapshot.shifts.values():
-        if shift.record.cause == cause and any(plan.group == group for plan in shift.record.plan):
+        over = shift.finished and shift.record.spec.abort
+        if shift.record.cause == cause and not over and any(plan.group == group for plan in shift.record.plan):
             return shift
     return None
 

@@ -77,6 +77,7 @@ def handle_failovers(draft: Draft, ledger: Ledger, now: Instant) -> None:
                 continue  # a person has just declined; the next turn goes on with that
             if lost:
                 _Failover(draft, ledger, site, lost, now).run()
+                _forget_declined(draft, site, lost)
             else:
                 _end(draft, site, now)
     finally:
@@ -456,13 +457,33 @@ def _so_far(snapshot: Snapshot, record: ShiftRecord) -> str:
 # -- afterwards
 
 
+_WELL: Final = (State.HEALTHY, State.DEGRADED, State.MAINTENANCE)
+
+
+def _forget_declined(draft: Draft, site: str, lost: Mapping[str, Loss]) -> None:
+    """One system of a city is back while another keeps its failover going: a person is asked anew if it fails again."""
+    snapshot, entry = draft.snapshot, draft.snapshot.failovers.get(site)
+    if entry is None or entry.record.state != "Active" or keys.failover(site) in draft.written:
+        return
+    placed = snapshot.placements
+    systems = {placed[name].record.system for name in entry.record.declined if name in placed} - lost.keys()
+    back = {system for system in systems if system_verdict(snapshot, site, system).state in _WELL}
+    if not back:
+        return
+    kept = [name for name in entry.record.declined if name not in placed or placed[name].record.system not in back]
+    sentence = f"{' and '.join(sorted(back))} at {site} works again: what was declined there is asked anew if it fails"
+    record = entry.record.model_copy(update={"declined": tuple(kept)})
+    premise = Premise(keys.failover(site), mod_revision=entry.mod_revision)
+    draft.commit(f"Site {site}", Reason.FAILOVER_ENDED, sentence, {keys.failover(site): record}, (premise,))
+
+
 def _end(draft: Draft, site: str, now: Instant) -> None:
     """The city is back: its failover has ended, and its quarantine begins to count."""
     entry = draft.snapshot.failovers.get(site)
     if entry is None or entry.record.state != "Active" or site not in draft.snapshot.heartbeats:
         return
     verdicts = [system_verdict(draft.snapshot, site, system) for system in _systems(draft.snapshot, site)]
-    if any(verdict.state not in (State.HEALTHY, State.DEGRADED, State.MAINTENANCE) for verdict in verdicts):
+    if any(verdict.state not in _WELL for verdict in verdicts):
         return
     fails = any(component.state == "Fail" for verdict in verdicts for component in verdict.components)
     announced = any(verdict.state is State.MAINTENANCE for verdict in verdicts)

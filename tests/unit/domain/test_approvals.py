@@ -4,6 +4,7 @@ from itertools import product
 
 import pytest
 
+from tandem.constants import DOWN_EXTRA_S
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.readiness import readiness_of_all
@@ -156,6 +157,36 @@ def test_declined_is_not_said_as_a_want_of_room_and_only_while_a_person_decides(
     world.group({"east": 100}, failover="Automatic")
     assert readiness_of_all(world.snapshot, world.mono)[GROUP].reason == Reason.CAPACITY_EXCEEDED
     assert world.reasons() == [Reason.CAPACITY_EXCEEDED]
+
+
+def breaks(world: World, system: str, passes: bool = False) -> None:
+    for observer in ("east", "west", "witness"):
+        world.observe(observer, "east", system, "softswitch", passes=passes)
+    world.advance(2.0 + DOWN_EXTRA_S + 0.01)
+    world.settle()
+
+
+def test_a_system_that_fails_again_is_asked_about_anew_though_another_kept_the_failover_going() -> None:
+    world = World(systems=("hotel", "flight"))
+    world.group({"east": 100}, failover="Manual")
+    world.settle()
+    breaks(world, "flight")
+    breaks(world, "hotel")
+    world.change_shift(QUESTION, abort=True)
+    world.settle()
+    world.advance(3600)
+    assert (world.settle(), world.reasons()) == ([], [])
+    breaks(world, "hotel", passes=True)
+    failover = world.snapshot.failovers["east"].record
+    assert (failover.number, failover.state, failover.declined) == (1, "Active", ())
+    assert readiness_of_all(world.snapshot, world.mono)[GROUP].ready
+    breaks(world, "hotel")
+    assert Reason.MANUAL_FAILOVER in world.reasons()
+    again = f"{QUESTION}-2"
+    assert world.shift_record(again).phase == "AwaitingApproval"
+    world.change_shift(again, approved=True, approved_by="ada")
+    world.settle()
+    assert world.map().end_shares == {"west": 100}
 
 
 def test_a_declined_question_that_is_deleted_is_not_asked_again() -> None:
