@@ -16,7 +16,7 @@ from tandem.domain.decision import Draft
 from tandem.domain.loss import Loss
 from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import FailoverRecord
-from tandem.domain.rescue import carried, importance, rescue, yielding
+from tandem.domain.rescue import carried, follows, importance, rescue, yielding
 from tandem.domain.snapshot import Instant, Snapshot
 from tandem.domain.words import watching
 
@@ -141,6 +141,7 @@ class Forecast:
             said.append(
                 f"{spec.system} at {other} has room for {room} of the {agents} now at {site}"
                 + (f" ({not_ready})" if not_ready else "")
+                + ("" if follows(self._snapshot, other, spec.system) else ", but its CTI does not answer its engine")
             )
         return "; ".join(said)
 

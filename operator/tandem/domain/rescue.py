@@ -142,7 +142,7 @@ def rescue(
         if any(bucket not in moves for bucket in rest):
             _wake_for_declared(draft, ledger, site, spec.system, room, now)
         if not moves:
-            first = next(iter(room))
+            first = next((other for other in room if follows(draft.snapshot, other, spec.system)), next(iter(room)))
             needs = agents_in(len(rest), spec.agents)
             carries, not_ready = carried(draft.snapshot, ledger, site, spec.system, first, now)
             has = carries - ledger.load(first, spec.system)

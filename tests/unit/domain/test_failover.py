@@ -902,6 +902,28 @@ def test_three_cities_share_the_load_by_their_room() -> None:
     assert dict(world.map().end_shares) == {"west": 25, "north": 75}
 
 
+def test_who_waits_for_replicas_is_not_told_of_the_room_behind_a_door_that_stays_shut() -> None:
+    world = three_cities()
+    west = site_spec("west", "hotel")
+    west["systems"][0]["softswitch"]["scaling"] = {"mode": "Scale", "agentsPerReplica": 40, "min": 1, "max": 10}
+    world.publish(keys.SITE, "west", west)
+    world.group({"east": 100}, sites=["east", "north", "west"])
+    world.group({"west": 100}, name="callcenter/other", agents=40)
+    world.settle()
+    world.put(keys.replicas("west", "hotel"), ReplicasRecord(ready={"softswitch": 1}))
+    world.delete(keys.report("north", "hotel"))
+    foreseen = Forecast(world.snapshot, Ledger(world.snapshot)).of("east", "hotel", GROUP)
+    assert foreseen is not None
+    assert "has room for 1500 of the 100 agents now at east, but its CTI does not answer its engine" in foreseen.why
+    world.die("east")
+    after_confirmation(world).settle()
+    [note] = [note for note in world.decide().notes if note.reason is Reason.CAPACITY_EXCEEDED]
+    assert "hotel at west would need room for 100 more agents and has room for 0: its Ready replicas" in note.sentence
+    world.report("north", "hotel", {})
+    world.settle()
+    assert world.placement() == {"north": "0-99"}
+
+
 def test_nobody_is_sent_to_a_lost_city_any_more_though_its_own_agents_can_go_nowhere() -> None:
     world = World()
     world.group({"east": 50, "west": 50})
