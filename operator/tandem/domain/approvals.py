@@ -7,7 +7,7 @@ the failover remembers who declined, whatever becomes of the question, until the
 ends closes what is open.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 from tandem.api.shift import Phase, Selector, ShiftSpec
@@ -17,9 +17,10 @@ from tandem.domain.decision import Draft, Premise
 from tandem.domain.loss import Loss
 from tandem.domain.placement import Slot, encode_moves
 from tandem.domain.reasons import Reason, Refusal
-from tandem.domain.records import GroupPlan, Record, ShiftRecord
+from tandem.domain.records import FailoverRecord, GroupPlan, Record, ShiftRecord
 from tandem.domain.rescue import Rescue
 from tandem.domain.snapshot import FAILOVER, Instant, ShiftEntry, Snapshot, site_in
+from tandem.domain.verdicts import WELL, system_verdict
 
 GROUPS_A_QUESTION: Final = 100
 """Groups that one question asks about at most: a selector names 200."""
@@ -28,9 +29,9 @@ _GROUPS_NAMED: Final = 5
 
 
 def approval_for(snapshot: Snapshot, group: str, cause: str) -> ShiftEntry | None:
-    """The question about a group in this failover. One that was declined and is over is none: the failover knows."""
+    """The question about a group in this failover. One that was declined or has lapsed is none."""
     for shift in snapshot.shifts.values():
-        over = shift.finished and shift.record.spec.abort
+        over = shift.finished and shift.record.phase != "Completed"
         if shift.record.cause == cause and not over and any(plan.group == group for plan in shift.record.plan):
             return shift
     return None
@@ -119,10 +120,22 @@ def _close(draft: Draft, shift: ShiftEntry, now: Instant) -> None:
     elif not active:
         how = failover[1].ending if failover is not None else ""
         reason, message = Reason.FAILOVER_ENDED, f"{how or f'{site} is back'}: {so_far}"
+    elif failover is not None and (back := _back_alone(draft.snapshot, shift, site, failover[1])):
+        reason, message = Reason.FAILOVER_ENDED, f"{back} at {site} works again: {so_far}"
     else:
         return
     writes[keys.shift(shift.name)] = ended(shift, phase, reason, message, now)
     draft.commit(f"Shift {shift.name}", reason, message, writes, tuple(premises))
+
+
+def _back_alone(snapshot: Snapshot, shift: ShiftEntry, site: str, failover: FailoverRecord) -> str:
+    """The systems that a question is about, where all of them work again while others keep the failover going."""
+
+    def well(systems: Iterable[str]) -> bool:
+        return all(system_verdict(snapshot, site, system).state in WELL for system in systems)
+
+    asked = {plan.system for plan in shift.record.plan}
+    return " and ".join(sorted(asked)) if well(asked) and not well(failover.systems) else ""
 
 
 def say_who_waits(draft: Draft, cause: str, refused: Mapping[str, Refusal], held: Refusal | None) -> None:

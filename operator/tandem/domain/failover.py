@@ -40,7 +40,7 @@ from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import FailoverRecord, Record, ShiftRecord
 from tandem.domain.rescue import Rescue, cause_of, importance, rescue, yielding
 from tandem.domain.snapshot import Entry, Instant, ShiftEntry, Snapshot
-from tandem.domain.verdicts import State, system_verdict
+from tandem.domain.verdicts import WELL, State, system_verdict
 
 _MOST_PROOF: Final = TXN_OPERATIONS // 2
 """Premises that say a city is lost, in a transaction that concerns no single group: the rest is for what it writes."""
@@ -457,9 +457,6 @@ def _so_far(snapshot: Snapshot, record: ShiftRecord) -> str:
 # -- afterwards
 
 
-_WELL: Final = (State.HEALTHY, State.DEGRADED, State.MAINTENANCE)
-
-
 def _forget_declined(draft: Draft, site: str, lost: Mapping[str, Loss]) -> None:
     """One system of a city is back while another keeps its failover going: a person is asked anew if it fails again."""
     snapshot, entry = draft.snapshot, draft.snapshot.failovers.get(site)
@@ -467,7 +464,7 @@ def _forget_declined(draft: Draft, site: str, lost: Mapping[str, Loss]) -> None:
         return
     placed = snapshot.placements
     systems = {placed[name].record.system for name in entry.record.declined if name in placed} - lost.keys()
-    back = {system for system in systems if system_verdict(snapshot, site, system).state in _WELL}
+    back = {system for system in systems if system_verdict(snapshot, site, system).state in WELL}
     if not back:
         return
     kept = [name for name in entry.record.declined if name not in placed or placed[name].record.system not in back]
@@ -483,7 +480,7 @@ def _end(draft: Draft, site: str, now: Instant) -> None:
     if entry is None or entry.record.state != "Active" or site not in draft.snapshot.heartbeats:
         return
     verdicts = [system_verdict(draft.snapshot, site, system) for system in _systems(draft.snapshot, site)]
-    if any(verdict.state not in _WELL for verdict in verdicts):
+    if any(verdict.state not in WELL for verdict in verdicts):
         return
     fails = any(component.state == "Fail" for verdict in verdicts for component in verdict.components)
     announced = any(verdict.state is State.MAINTENANCE for verdict in verdicts)

@@ -30,6 +30,10 @@ class State(StrEnum):
     ABSENT = "Absent"
 
 
+WELL: Final = (State.HEALTHY, State.DEGRADED, State.MAINTENANCE)
+"""What ends an emergency."""
+
+
 @dataclass(frozen=True, slots=True)
 class ComponentVerdict:
     system: str

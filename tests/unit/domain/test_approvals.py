@@ -189,6 +189,26 @@ def test_a_system_that_fails_again_is_asked_about_anew_though_another_kept_the_f
     assert world.map().end_shares == {"west": 100}
 
 
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_question_lapses_when_its_system_works_again_though_another_keeps_the_failover_going(approved: bool) -> None:
+    world = World(systems=("hotel", "flight"))
+    world.group({"east": 100}, failover="Manual")
+    world.settle()
+    breaks(world, "flight")
+    breaks(world, "hotel")
+    if approved:
+        world.hold()
+        world.change_shift(QUESTION, approved=True, approved_by="ada")
+    breaks(world, "hotel", passes=True)
+    record = world.shift_record(QUESTION)
+    assert (record.phase, record.message) == ("RolledBack", "hotel at east works again: nothing was moved")
+    if approved:
+        world.delete(keys.HOLD)
+    breaks(world, "hotel")
+    assert world.placement() == {"east": "0-99"}, "an approval holds for the loss that was asked about"
+    assert world.shift_record(f"{QUESTION}-2").phase == "AwaitingApproval"
+
+
 def test_a_declined_question_that_is_deleted_is_not_asked_again() -> None:
     world = lost()
     world.change_shift(QUESTION, abort=True)
