@@ -213,6 +213,17 @@ def test_who_has_left_the_door_is_not_let_in_by_a_late_answer(west_owns: East) -
     assert said(outs, Returned) == [Returned(("w.l1",))]
 
 
+def test_a_cti_that_stood_still_lets_in_no_guest_before_its_map_is_confirmed_again(west_owns: East) -> None:
+    request = west_owns.stray(1, "a1")
+    west_owns.server.restart("b2", west_owns.now)
+    outs = west_owns.peer(Lent(request.n, {"a1": "w.l1"}, {}))
+    assert frames(outs, Offer) == []
+    assert said(outs, Returned) == [Returned(("w.l1",))]
+    assert said(west_owns.living(1.0), Borrow) == [], "nobody is asked for who could not come in"
+    asked = said([*west_owns.place(WEST), *west_owns.living(0.2)], Borrow)[0]
+    assert len(frames(west_owns.peer(Lent(asked.n, {"a1": "w.l2"}, {})), Offer)) == 1
+
+
 def test_a_guest_whose_session_is_over_is_given_back_and_asked_for_anew(west_owns: East) -> None:
     west_owns.guest(1, "a1")
     west_owns.server.disconnected(1, west_owns.now)

@@ -372,18 +372,23 @@ class GuestDoor:
         if unwanted:
             out.append(Say(home, Returned(tuple(unwanted))))
         for knock in come:
-            if self._still_asks(knock, home):
+            if self._still_asks(knock, home, now):
                 self._t.changed.add(knock.conn.seat.member.group)
                 self._do.enter(knock, now, out)
             self._end_if_unused(knock.conn.seat.member.account, now, out)
         for account in frame.refused:
             seat = self._t.seats.get(account)
-            if seat is not None and seat.knock is not None and self._still_asks(seat.knock, home):
+            if seat is not None and seat.knock is not None and self._still_asks(seat.knock, home, now):
                 self.ask(seat.knock, home, now, out)
 
-    def _still_asks(self, knock: Knock, home: str) -> bool:
-        """Whether this sign-in still stands where only a guest from `home` may come in."""
+    def _still_asks(self, knock: Knock, home: str, now: float) -> bool:
+        """Whether this sign-in still stands where only a guest from `home` may come in.
+
+        Not in a life whose map nobody has confirmed yet: it may have been another's bucket for long.
+        """
         seat = knock.conn.seat
+        if self._book.why_shut(seat.member.group, now) is not None:
+            return False
         if seat.knock is not knock or self._door(seat.member.account) not in (Door.CLOSED, Door.TICKET_ONLY):
             return False
         place = self._book.place(seat.member.group, seat.member.bucket)
@@ -450,7 +455,7 @@ class GuestDoor:
         """Say to one city what is due. `told`: strays told of another reason in this look; returns the new number."""
         borrower = self._borrower_of(home, now)
         for account, knock in borrower.waiting():
-            if not self._still_asks(knock, home):
+            if not self._still_asks(knock, home, now):
                 borrower.forget(account)
         borrow, reasons = borrower.requests(now)
         for account, reason in reasons.items():
