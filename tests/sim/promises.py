@@ -1048,23 +1048,33 @@ def _leads_to(after: BucketMap, before: BucketMap) -> bool:
 
 
 class DrillsRunWhenAsked(Promise):
-    """A run has a command behind it, or a time of its Drill's schedule in its zone; and each has one run at most."""
+    """A run has a command behind it, or a time of its Drill's schedule in its zone; and each has one run at most.
+
+    A time comes again whose run never started, where a coordinator's clock was wrong: then that one does not count.
+    """
 
     name = "DrillsRunWhenAsked"
 
     def __init__(self, watch: Watch) -> None:
         super().__init__(watch)
         self._for: dict[str | float, str] = {}
+        self._started: set[str] = set()
+        self._clock_was_wrong = False
 
     def drilled(self, record: DrillRecord) -> None:
-        under_way = (record.run.due,) if record.run is not None else ()
+        runs = (*record.runs, *((record.run,) if record.run is not None else ()))
+        self._started |= {run.name for run in runs if run.started_at}
+        self._clock_was_wrong |= record.reason == Reason.CLOCK_AHEAD
         waiting = (record.due,) if record.due is not None else ()
-        for due in (*waiting, *under_way, *(run.due for run in record.runs)):
+        for due in (*waiting, *(run.due for run in runs)):
             asked = due.request if due.by else due.at
             if asked not in self._for:
                 self._know(due)
-            if self._for.setdefault(asked, due.name) != due.name:
-                raise self.broken(f"{asked} has two runs: {self._for[asked]} and {due.name}")
+            known = self._for.setdefault(asked, due.name)
+            if known == due.name:
+                continue
+            if due.by or not self._clock_was_wrong or {known, due.name} <= self._started:
+                raise self.broken(f"{asked} has two runs: {known} and {due.name}")
 
     def _know(self, due: DrillDue) -> None:
         ordered = self.watch.ordered
