@@ -1,15 +1,29 @@
 """Commands in annotations: JSON that an admission policy has looked through before, and it reads no JSON, only text."""
 
 import json
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def read(kind: type[C], annotation: str) -> C | str:
+    """The command; or what is wrong with it, the field first."""
+    try:
+        command = kind.model_validate_json(annotation)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(str(part) for part in first['loc']) or 'it'}: {first['msg']}"
+    return _ambiguity(annotation) or command
 
 
 class _AmbiguousError(Exception):
     """Says what is ambiguous."""
 
 
-def ambiguity(annotation: str) -> str:
-    """Why a policy may have read another name in this command than is meant now. Empty: it has not, or it is no JSON.
+def _ambiguity(annotation: str) -> str:
+    """Why a policy may have read another name in this command than is meant now. Empty: it has not.
 
     Of a name that stands there twice the last value counts, and a policy finds either; one in a value of its own, or at
     the end of a name that has quotes in it, counts for nothing, and is found as well.

@@ -2,10 +2,10 @@
 
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from tandem.api.common import WHO_LETTERS
-from tandem.domain.commands import ambiguity
+from tandem.domain import commands
 
 ANSWERS_KEPT: Final = 10
 """Commands whose answers are kept: several people may ask at once, in one cluster or in several."""
@@ -26,15 +26,10 @@ def parse_request(annotation: str) -> DrillRequest | str | None:
     """The request in an annotation; a sentence that says what is wrong with it; None when there is none."""
     if not annotation:
         return None
-    try:
-        request = DrillRequest.model_validate_json(annotation)
-        wrong = ambiguity(annotation)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        wrong = f"{'.'.join(str(part) for part in first['loc']) or 'it'}: {first['msg']}"
-    if not wrong:
-        return request
+    found = commands.read(DrillRequest, annotation)
+    if isinstance(found, DrillRequest):
+        return found
     return (
-        f"annotation tandem.dev/drill-request is {annotation[:200]!r}: {wrong}; "
+        f"annotation tandem.dev/drill-request is {annotation[:200]!r}: {found}; "
         "use `kubectl tandem drill run` or `abort`"
     )

@@ -186,14 +186,14 @@ class _Failover:
         """What can be done for one group now, if anything; what cannot is noted."""
         why = self._lost[self._draft.snapshot.placements[name].record.system]
         found = rescue(self._draft, self._ledger, self._site, name, why, self._now, settled=settled)
-        if isinstance(found, Refusal):
-            self._refused[name] = found
-            self._draft.note(f"AgentGroup {name}", found.reason, found.message)
-        elif found is not None:
-            if found.nowhere is not None:
-                self._refused[name] = found.nowhere
-                self._draft.note(f"AgentGroup {name}", found.nowhere.reason, found.nowhere.message)
-            else:
+        if found is None:
+            return
+        refusal = found if isinstance(found, Refusal) else found.nowhere
+        if refusal is not None:
+            self._refused[name] = refusal
+            self._draft.note(f"AgentGroup {name}", refusal.reason, refusal.message)
+        if isinstance(found, Rescue):
+            if refusal is None:
                 self._note_left(found)
             if reserve:
                 self._ledger.reserve(name, found.system, self._ledger.agents_of(name), found.after)

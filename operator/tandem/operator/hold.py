@@ -11,12 +11,11 @@ import secrets
 from collections.abc import Callable
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from tandem.api.common import HOLD_REQUEST, WHO_LETTERS, WHY_LETTERS
 from tandem.constants import PATIENCE_S
-from tandem.domain import keys
-from tandem.domain.commands import ambiguity
+from tandem.domain import commands, keys
 from tandem.domain.history_commands import held, resumed
 from tandem.domain.records import HoldRecord, HoldRequestRecord
 from tandem.engine.ports import Clock, Delete, Guard, Put, Store, StoreError
@@ -49,18 +48,13 @@ def parse_request(annotation: str) -> HoldRequest | None:
     """The request in the annotation; None when there is none. Raises: ConfigError naming value and remedy."""
     if not annotation:
         return None
-    try:
-        request = HoldRequest.model_validate_json(annotation)
-        wrong = ambiguity(annotation)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        wrong = f"{'.'.join(str(part) for part in first['loc']) or 'it'}: {first['msg']}"
-    if wrong:
-        raise ConfigError(
-            f"annotation {HOLD_REQUEST} is {annotation[:200]!r}: {wrong}; "
-            'write {"id": "...", "action": "hold" or "resume", "by": "...", "reason": "..."}'
-        )
-    return request
+    found = commands.read(HoldRequest, annotation)
+    if isinstance(found, HoldRequest):
+        return found
+    raise ConfigError(
+        f"annotation {HOLD_REQUEST} is {annotation[:200]!r}: {found}; "
+        'write {"id": "...", "action": "hold" or "resume", "by": "...", "reason": "..."}'
+    )
 
 
 class HoldDesk:

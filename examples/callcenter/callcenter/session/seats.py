@@ -197,7 +197,7 @@ class Tables:
         """Offers and sessions by ID."""
         self.paced: Turns[Knock] = Turns()
         """Those whose door is open but not fast enough."""
-        self.at_door = 0
+        self.standing = 0
         """How many stand at a door, open or shut."""
 
     def group(self, name: str) -> Group:
@@ -242,7 +242,7 @@ class Tables:
         group = self.group_of(seat)
         if seat.knock is None:
             self._count(seat).waiting += 1
-            self.at_door += 1
+            self.standing += 1
         seat.knock = knock
         if paced is not None:
             group.at_door.pop(seat, None)
@@ -258,7 +258,7 @@ class Tables:
             seat.knock = None
             self.group_of(seat).at_door.pop(seat, None)
             self._count(seat).waiting -= 1
-            self.at_door -= 1
+            self.standing -= 1
 
     # ---- offers and sessions
 

@@ -560,7 +560,7 @@ class SessionServer:
 
     @property
     def _is_crowded(self) -> bool:
-        return self._t.at_door >= CROWD
+        return self._t.standing >= CROWD
 
     def _half_a_lease_on(self, knock: Knock) -> float:
         return knock.asked_at + 0.5 * self.timing.lease

@@ -6,7 +6,7 @@ from typing import Any
 from tandem.api.site import ComponentHeartbeat, HoldStatus, SiteSpec, SiteStatus, SystemUse
 from tandem.domain.capacity import Ledger
 from tandem.domain.snapshot import Published
-from tandem.domain.verdicts import ComponentVerdict, State, Verdict, site_verdict, system_verdict
+from tandem.domain.verdicts import WELL, ComponentVerdict, State, Verdict, site_verdict, system_verdict
 from tandem.operator.objects import Seen
 from tandem.operator.statuses.common import Said, Scene, blindness, consistency, rfc3339, settle
 
@@ -93,7 +93,7 @@ def _readiness(scene: Scene, seen: Seen, verdict: Verdict, published: Published[
         message = f"{scene.site} has not published this object to the store yet"
         yield Said("Ready", "False", "Publishing", message)
         yield Said("Reconciling", "True", "Publishing", message)
-    elif verdict.state in (State.HEALTHY, State.DEGRADED, State.MAINTENANCE):
+    elif verdict.state in WELL:
         yield Said("Ready", "True", verdict.reason, verdict.sentence)
     elif verdict.state is State.UNKNOWN:
         yield Said("Ready", "Unknown", verdict.reason, verdict.sentence)
