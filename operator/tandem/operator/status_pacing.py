@@ -7,7 +7,7 @@ agents move, that is time which their sign-ins need.
 
 from typing import Any, Final
 
-from tandem.domain.snapshot import Snapshot
+from tandem.domain.snapshot import FAILOVER, Snapshot
 
 COUNTS_INTERVAL_S: Final = 5.0
 """Least seconds between two writes of one status in which nothing but counts has changed: with calls flowing they
@@ -22,7 +22,7 @@ a verdict): by then a thousand idle agents are there, and what is written after 
 
 EMERGENCY_QUIET_S: Final = 5.0
 """The same from the moment at which a city's heartbeat is gone: it takes a second or two until it counts as lost, and
-then its agents need the processors."""
+then its agents need the processors. And from the first placement of a failover, whose city may go on writing."""
 
 WRITES_PER_S: Final = 24.0
 """Most statuses of groups and Trunks a second, in the long run (Events, ConfigMaps and Deployments come on top); what a
@@ -68,13 +68,20 @@ class Quiet:
         self._moving_since: float | None = None
         self._lost_at = float("-inf")
         self._alive: frozenset[str] = frozenset()
+        self._failovers: frozenset[str] | None = None
 
     def wanted(self, snapshot: Snapshot, now: float) -> bool:
-        """Whether agents began to move less than QUIET_S ago, or a city fell silent less than EMERGENCY_QUIET_S ago."""
+        """Whether agents began to move less than QUIET_S ago, or an emergency began less than EMERGENCY_QUIET_S ago."""
         alive = frozenset(site for site in snapshot.active_sites() if site in snapshot.heartbeats)
         if self._alive - alive:
             self._lost_at = now
         self._alive = alive
+        failovers = frozenset(
+            placed.record.cause for placed in snapshot.placements.values() if placed.record.cause.startswith(FAILOVER)
+        )
+        if self._failovers is not None and failovers - self._failovers:
+            self._lost_at = now
+        self._failovers = failovers
         if not any(placed.map.in_transit for placed in snapshot.placements.values()):
             self._moving_since = None
         elif self._moving_since is None:

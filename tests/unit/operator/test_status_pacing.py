@@ -105,6 +105,18 @@ def test_an_emergency_is_quiet_from_the_moment_a_city_falls_silent_and_a_start_i
     assert not quiet.wanted(world.snapshot, 11.0 + EMERGENCY_QUIET_S)
 
 
+def test_so_is_one_of_a_city_that_goes_on_writing_from_its_first_placement_on() -> None:
+    world, quiet = World(), Quiet()
+    world.put(keys.placement("n/f"), PlacementRecord(system="hotel", map={"west": "0-99"}, cause="Failover/east-1"))
+    placed(world, {"east": "0-99"})
+    assert not quiet.wanted(world.snapshot, 5.0), "what was so before this process started is to be told"
+    world.put(keys.placement("n/g"), PlacementRecord(system="hotel", map={"west": "0-99"}, cause="Failover/east-2"))
+    assert quiet.wanted(world.snapshot, 10.0)
+    assert not quiet.wanted(world.snapshot, 10.0 + EMERGENCY_QUIET_S)
+    world.put(keys.placement("n/h"), PlacementRecord(system="hotel", map={"west": "0-99"}, cause="Failover/east-2"))
+    assert not quiet.wanted(world.snapshot, 20.0), "those who follow are told of"
+
+
 @pytest.mark.parametrize("tenths", range(0, 16, 2))
 def test_a_silent_store_is_said_within_two_seconds_whenever_it_became_worth_saying(tenths: int) -> None:
     async def story() -> None:
