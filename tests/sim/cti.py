@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from unittest.mock import patch
 
-import aiohttp
-
 from callcenter.cti import app, loanstore
 from callcenter.cti.centre import Centre, Effects
 from callcenter.cti.config import Config, HostPort, Peer
@@ -304,36 +302,30 @@ class _Switch:
             world.scheduler.after(0.001, world.switches[site].word, dict(word))
 
 
-@dataclass
-class _Message:
-    data: str
-    type: aiohttp.WSMsgType = aiohttp.WSMsgType.TEXT
-
-
 class _Socket:
     """One end of a WebSocket between two CTIs."""
 
-    def __init__(self, process: Process, line: Line, end: str) -> None:
+    def __init__(self, process: Process, line: Line, side: str) -> None:
         self.process = process
         self.line = line
-        self.end = end
+        self.side = side
         self.other: _Socket
-        self.inbox: deque[_Message] = deque()
+        self.inbox: deque[str | None] = deque()
+        """What has come; None: the other side is gone."""
+        self.heard_at = 0.0
         self.waiter: asyncio.Future[None] | None = None
         self.closed = False
 
-    async def send_str(self, text: str) -> None:
-        if self.closed:
-            raise ConnectionResetError("closed")
-        self.line.send("b" if self.end == "a" else "a", lambda: self.other.arrive(_Message(text)))
+    def send(self, text: str) -> None:
+        if not self.closed:
+            self.line.send("b" if self.side == "a" else "a", lambda: self.other.arrive(text))
 
-    def arrive(self, message: _Message) -> None:
+    def arrive(self, message: str | None) -> None:
         if not self.process.alive:
             # Its host says that nobody is there any more.
-            gone = _Message("", aiohttp.WSMsgType.CLOSED)
             if not self.closed:
                 self.closed = True
-                self.line.send("b" if self.end == "a" else "a", lambda: self.other.arrive(gone))
+                self.line.send("b" if self.side == "a" else "a", lambda: self.other.arrive(None))
             return
         self.inbox.append(message)
         if self.waiter is not None and not self.waiter.done():
@@ -344,10 +336,10 @@ class _Socket:
         if not waiter.done():
             waiter.set_result(None)
 
-    async def receive(self, timeout: float) -> _Message:
+    async def receive(self, within: float) -> str | None:
         if not self.inbox:
             self.waiter = self.process.loop.create_future()
-            timer = self.process.loop.call_later(timeout, self._wake, self.waiter)
+            timer = self.process.loop.call_later(within, self._wake, self.waiter)
             try:
                 await self.waiter
             finally:
@@ -357,11 +349,10 @@ class _Socket:
                 raise TimeoutError
         return self.inbox.popleft()
 
-    async def close(self) -> None:
+    def end(self, code: object) -> None:
         if not self.closed:
             self.closed = True
-            gone = _Message("", aiohttp.WSMsgType.CLOSED)
-            self.line.send("b" if self.end == "a" else "a", lambda: self.other.arrive(gone))
+            self.line.send("b" if self.side == "a" else "a", lambda: self.other.arrive(None))
 
 
 def _socket_pair(network: Network, a: Process, b: Process) -> tuple[_Socket, _Socket]:

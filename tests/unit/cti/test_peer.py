@@ -1,65 +1,21 @@
-"""The line to the other CTI ends when it is told to, also while it is ending by itself."""
+"""The line between the CTIs of two cities: who may have it, what is said on it, and how it ends."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
 
-from callcenter.cti.peer import FROM, TO, Arrivals, PeerLink, read_frame
+from callcenter.cti.distribution import PeerGroup
+from callcenter.cti.peer import FROM, TO, Arrivals, PeerLink, Report, read_frame
+from callcenter.cti.texts import LONGEST_FRAME
 from callcenter.session.loan_frames import Returned, Who
 from callcenter.session.window import SILENCE
+from tests.unit.cti.listening import listening
 from tests.unit.engine.virtual import run_virtual
-
-
-class ClosedSocket:
-    """A WebSocket that the other side has closed while our last report was still on its way out."""
-
-    def __init__(self) -> None:
-        self.closed = False
-        self.sending = asyncio.Event()
-
-    async def send_str(self, _: str) -> None:
-        self.sending.set()
-        try:
-            await asyncio.sleep(60)
-        finally:
-            await asyncio.sleep(0.02)  # what has begun to go out takes a moment to be given up
-
-    async def receive(self, timeout: float) -> Any:
-        await self.sending.wait()
-        return aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None)
-
-    async def close(self) -> None:
-        self.closed = True
-
-
-async def test_a_line_that_is_cancelled_while_it_ends_does_end() -> None:
-    async def news(seen: int, timeout: float) -> int:
-        return seen + 1
-
-    link = PeerLink(
-        "http://nowhere",
-        "secret",
-        site="east",
-        peer="west",
-        report=dict,
-        arrivals=lambda: Arrivals("b1", 0),
-        on_said=lambda _: None,
-        news=news,
-    )
-    socket = ClosedSocket()
-    talk = asyncio.create_task(link._talk(socket))  # type: ignore[arg-type]
-    await socket.sending.wait()
-    await asyncio.sleep(0.01)  # it has seen the end and waits for the report to be given up
-    talk.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await talk
 
 
 def test_arrivals_are_counted_often_enough_whatever_else_there_is_to_say() -> None:
@@ -69,7 +25,7 @@ def test_arrivals_are_counted_often_enough_whatever_else_there_is_to_say() -> No
         def __init__(self) -> None:
             self.counted_at: list[float] = []
 
-        async def send_str(self, text: str) -> None:
+        def send(self, text: str) -> None:
             if json.loads(text)["t"] == "arrivals":
                 self.counted_at.append(asyncio.get_running_loop().time())
 
@@ -116,13 +72,13 @@ async def test_what_is_said_of_loans_goes_out_on_the_line_that_was_heard_last() 
             self.words: asyncio.Queue[str] = asyncio.Queue()
             self.said: list[Any] = []
 
-        async def send_str(self, text: str) -> None:
+        def send(self, text: str) -> None:
             self.said.append(json.loads(text))
 
-        async def receive(self, timeout: float) -> Any:
-            return aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, await self.words.get(), None)
+        async def receive(self, within: float) -> str:
+            return await self.words.get()
 
-        async def close(self) -> None: ...
+        def end(self, code: Any) -> None: ...
 
     heard: list[Any] = []
 
@@ -157,17 +113,24 @@ async def test_what_is_said_of_loans_goes_out_on_the_line_that_was_heard_last() 
     await asyncio.gather(*talks, return_exceptions=True)
 
 
-def a_link(heard: "asyncio.Queue[Any]") -> PeerLink:
+def a_link(
+    heard: "asyncio.Queue[Any]",
+    *,
+    site: str = "east",
+    peer: str = "west",
+    url: str = "http://nowhere",
+    report: Callable[[], Report] = dict,
+) -> PeerLink:
     async def news(seen: int, timeout: float) -> int:
-        await asyncio.sleep(60)
+        await asyncio.sleep(min(timeout, 60.0))
         return seen
 
     return PeerLink(
-        "http://nowhere",
+        url,
         "secret",
-        site="east",
-        peer="west",
-        report=dict,
+        site=site,
+        peer=peer,
+        report=report,
         arrivals=lambda: Arrivals("b1", 0),
         on_said=heard.put_nowait,
         news=news,
@@ -176,12 +139,12 @@ def a_link(heard: "asyncio.Queue[Any]") -> PeerLink:
 
 @asynccontextmanager
 async def connected(link: PeerLink, headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-    app = web.Application()
-    app.router.add_get("/peer", link.handle)
-    async with TestClient(TestServer(app)) as cti:
-        line = await cti.ws_connect("/peer", headers={"Authorization": "Bearer secret", **headers})
+    async with (
+        listening(lambda path, sent: link.accept(sent) if path == "/peer" else None) as url,
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"{url}/peer", headers={"Authorization": "Bearer secret", **headers}) as line,
+    ):
         yield line
-        await line.close()
 
 
 @pytest.mark.parametrize("headers", [{FROM: "west", TO: "east"}, {}], ids=["its-peer", "an-older-one"])
@@ -211,3 +174,39 @@ async def test_nobody_else_is(headers: dict[str, str], status: int) -> None:
 def test_a_loan_that_makes_no_sense_ends_the_line() -> None:
     with pytest.raises(ValueError, match="loans"):
         read_frame('{"t": "borrow", "n": "w1.1", "wanted": "everybody"}')
+
+
+@asynccontextmanager
+async def two_ctis(east_says: Callable[[], Report]) -> AsyncIterator[tuple[PeerLink, "asyncio.Queue[Any]"]]:
+    """East connects to west, who listens at a real port; what west hears."""
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+    west = a_link(heard, site="west", peer="east")
+    async with listening(lambda _, headers: west.accept(headers)) as url:
+        east = a_link(asyncio.Queue(), url=url, report=east_says)
+        running = [asyncio.create_task(link.run()) for link in (east, west)]
+        yield east, heard
+        for task in running:
+            task.cancel()
+        ended = await asyncio.wait_for(asyncio.gather(*running, return_exceptions=True), 5.0)
+    assert [type(error) for error in ended] == [asyncio.CancelledError] * 2
+    assert not west._lines, "accepted lines end with it"
+
+
+async def test_a_report_that_is_longer_than_a_frame_arrives_whole() -> None:
+    report = {f"callcenter/g{n}": {"available": n, "signed_in": n, "longest_idle": 0.5} for n in range(2_000)}
+    assert len(json.dumps(report)) > 2 * LONGEST_FRAME
+    async with two_ctis(lambda: report) as (_, heard):
+        while not isinstance(said := await asyncio.wait_for(heard.get(), 5.0), dict):
+            assert isinstance(said, Arrivals)
+        assert said == {name: PeerGroup(n, n) for n, name in enumerate(report)}
+
+
+async def test_what_is_said_in_a_burst_arrives_in_its_order() -> None:
+    async with two_ctis(dict) as (east, heard):
+        await asyncio.wait_for(heard.get(), 5.0)
+        east.say(Who(f"b1.q{n}") for n in range(100))
+        whos: list[Any] = []
+        while len(whos) < 100:
+            if isinstance(said := await asyncio.wait_for(heard.get(), 5.0), Who):
+                whos.append(said)
+        assert whos == [Who(f"b1.q{n}") for n in range(100)]

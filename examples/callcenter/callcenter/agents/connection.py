@@ -13,12 +13,10 @@ from typing import Any, Final, Protocol
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSParsedURL, WSTransport, ws_connect
 
 from callcenter.session.client import CONNECT_TIMEOUT
+from callcenter.tcp import connected_socket
 
 MOST_CONNECTING: Final = 200
 """Attempts to connect in flight per process: with thousands, a mass reconnect takes a minute instead of seconds."""
-
-UNACKNOWLEDGED: Final = 10_000
-"""Milliseconds until the kernel gives up a connection whose data nobody acknowledges; its file is then free again."""
 
 MOST_UNREAD: Final = 32_768
 """Bytes that may wait for the other side to read them; below the 64 KiB at which the transport asks to pause."""
@@ -180,15 +178,4 @@ class _Line(WSListener):
 
 
 async def _socket(url: WSParsedURL) -> socket.socket:
-    """A connected socket. Raises: OSError (TimeoutError included)."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED)
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            await asyncio.get_running_loop().sock_connect(sock, (url.host, url.port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+    return await connected_socket(url.host, url.port, CONNECT_TIMEOUT)

@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from callcenter.cti import loanstore, mapstore
 from callcenter.cti.agents import AgentBook
@@ -22,15 +23,13 @@ from callcenter.cti.errors import WrongBootError
 from callcenter.cti.mapkeeper import MapKeeper
 from callcenter.cti.peer import FROM, Arrivals, PeerLink, Said
 from callcenter.cti.softswitch import SoftswitchLink
+from callcenter.cti.texts import Accepted, answer, listen
 from callcenter.cti.wire import Impairment
 from callcenter.directory import Directory
 from callcenter.session.messages import ClientFrame
 from callcenter.session.placements import PlaceAnswer, Placement
 from callcenter.session.priorities import Priorities
 from callcenter.session.server import IDLE_TICK, TICK, SessionServer
-
-BACKLOG: Final = 4096
-"""Connections that may wait to be accepted: after a failure everybody comes at once."""
 
 DISK_AGAIN: Final = 1.0
 """Seconds before a disk that could not be written is tried again; nobody is lent meanwhile."""
@@ -120,34 +119,40 @@ class Cti:
         self._hurry = asyncio.Event()
         """Agents have begun to move: the next tick is due."""
         self._tasks: list[asyncio.Task[None]] = []
-        self._runners: list[web.AppRunner] = []
+        self._listener: asyncio.Server | None = None
+        self._runner: web.AppRunner | None = None
 
     # ---- life
 
     async def start(self) -> None:
         """Open both ports and begin; afterwards `port` and `control_port` are known."""
-        clients = web.Application()
-        clients.add_routes(
-            [
-                web.get("/agent", self.clients.handle),
-                web.get("/peer", self._peer_connects),
-                web.get("/healthz", self.control.healthz),
-            ]
-        )
         self._alive_at = self.now()
-        self.port = await self._listen(clients, self.config.port)
-        self.control_port = await self._listen(self.control.app(), self.config.control_port)
+        self._listener = await listen(self._accept, self.config.host, self.config.port)
+        self.port = self._listener.sockets[0].getsockname()[1]
+        self.control_port = await self._serve_control()
         edges = (self.clients.run(), self.softswitch.run(), *(peer.run() for peer in self.peers.values()))
         for run in (self._tick(), self._maps.run(), self._keep_loans(), *edges):
             self._tasks.append(asyncio.create_task(run))
 
-    async def _listen(self, app: web.Application, port: int) -> int:
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.1)
-        await runner.setup()
-        self._runners.append(runner)
-        await web.TCPSite(runner, self.config.host, port, backlog=BACKLOG).start()
-        bound: int = runner.addresses[0][1]
+    async def _serve_control(self) -> int:
+        self._runner = web.AppRunner(self.control.app(), access_log=None, handle_signals=False, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self.config.host, self.config.control_port).start()
+        bound: int = self._runner.addresses[0][1]
         return bound
+
+    def _accept(self, path: str, headers: CIMultiDict[str]) -> Accepted | None:
+        """Who calls at the clients' port; None: there is nothing at this path."""
+        match path:
+            case "/agent":
+                return self.clients.accept()
+            case "/peer":
+                # The first link judges one that we do not know, or that does not say its name.
+                first = self.config.peers[0].site
+                return self.peers.get(headers.get(FROM, first), self.peers[first]).accept(headers)
+            case "/healthz":
+                return answer(*self.health())
+        return None
 
     async def stop(self) -> None:
         """Close everything. Clients sign in elsewhere or again; calls go on."""
@@ -155,9 +160,11 @@ class Cti:
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks, timeout=STOP_WITHIN)
+        if self._listener is not None:
+            self._listener.close()
         await self.clients.shut()
-        for runner in self._runners:
-            await runner.cleanup()
+        if self._runner is not None:
+            await self._runner.cleanup()
 
     async def failure(self) -> None:
         """Return when `stop` was called; raise what a part of this CTI has died of.
@@ -220,12 +227,6 @@ class Cti:
             log.warning("the softswitch said what cannot be understood: %r (%r)", event, e)
             return
         self._apply(effects)
-
-    async def _peer_connects(self, request: web.Request) -> web.StreamResponse:
-        """Another city's CTI connects; the first link judges one that we do not know, or that does not say its name."""
-        first = self.config.peers[0].site
-        link = self.peers.get(request.headers.get(FROM, first), self.peers[first])
-        return await link.handle(request)
 
     def _arrivals(self, peer: str) -> Arrivals:
         return Arrivals(self.centre.server.boot, self.centre.arrivals[peer])

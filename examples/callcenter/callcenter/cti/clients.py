@@ -6,7 +6,6 @@ once, they are heard in turn, and nothing else in this process waits for them al
 """
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import operator
@@ -14,10 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-import aiohttp
-from aiohttp import web
+from picows import WSCloseCode, WSTransport
 
 from callcenter.cti.portions import Portions
+from callcenter.cti.texts import CLOSE_WITHIN, MOST_UNREAD, Accepted, TextListener, answer
 from callcenter.session.errors import FrameError
 from callcenter.session.events import Close, Reply
 from callcenter.session.messages import ClientFrame, Denied, Pong, decode_client, encode
@@ -25,11 +24,11 @@ from callcenter.session.messages import ClientFrame, Denied, Pong, decode_client
 HELLO_WITHIN: Final = 5.0
 """Seconds that a new connection has to say hello."""
 
-MOST_UNREAD: Final = 32_768
-"""Bytes that may wait for a client to read them."""
+MOST_UNHEARD: Final = 100
+"""A client's frames that may wait to be heard: in a crowd an honest one has said three or four."""
 
 LONGEST_FRAME: Final = 16_384
-"""Bytes of a client's frame."""
+"""Bytes of what a client says."""
 
 BATCH: Final = 50
 """Frames sent before the event loop may do something else: each takes a tenth of a millisecond."""
@@ -58,7 +57,7 @@ class ClientEdge:
     """All client connections.
 
     Args:
-        on_frame, on_gone: called with the connection's number; must not raise.
+        on_frame, on_gone: called with the connection's number.
         most: connections at most; more are refused.
     """
 
@@ -69,11 +68,16 @@ class ClientEdge:
         self._on_gone = on_gone
         self._most = most
         self._ids = itertools.count(1)
-        self._open: dict[int, tuple[web.WebSocketResponse, asyncio.WriteTransport]] = {}
+        self._open: dict[int, _Client] = {}
         self._outbox: deque[Reply | Close] = deque()
         self._news = asyncio.Event()
-        self._closing: set[asyncio.Task[None]] = set()
-        self._portions = Portions(PORTION)
+        self._portions = Portions(PORTION, self._hear)
+
+    def accept(self) -> Accepted:
+        """Somebody asks for a client's connection."""
+        if len(self._open) >= self._most:
+            return answer(503, {"error": "Full", "message": f"{self._most} connections are open"})
+        return _Client(next(self._ids), self)
 
     def post(self, out: Iterable[Reply | Close]) -> None:
         """Send, in this order: at once, or a burst piece by piece."""
@@ -83,55 +87,6 @@ class ClientEdge:
             self._news.set()
         else:
             self._deliver(outs)
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Serve one client for as long as its connection lasts."""
-        if len(self._open) >= self._most:
-            return web.json_response({"error": "Full", "message": f"{self._most} connections are open"}, status=503)
-        ws = web.WebSocketResponse(compress=False, autoping=False, timeout=1.0, max_msg_size=LONGEST_FRAME)
-        with contextlib.suppress(OSError):
-            await ws.prepare(request)
-        transport = request.transport
-        if transport is None or not ws.prepared:
-            return web.Response()  # gone already: nobody reads this
-        conn = next(self._ids)
-        self._open[conn] = (ws, transport)
-        try:
-            with contextlib.suppress(OSError):
-                await self._serve(conn, ws)
-        finally:
-            self._open.pop(conn, None)
-            self._on_gone(conn)
-        return ws
-
-    async def _serve(self, conn: int, ws: web.WebSocketResponse) -> None:
-        timeout: float | None = HELLO_WITHIN
-        while True:
-            try:
-                message = await ws.receive(timeout=timeout)
-            except TimeoutError:
-                await self._refuse(ws, FrameError(f"no hello within {HELLO_WITHIN:g} s"))
-                return
-            timeout = None
-            if message.type is aiohttp.WSMsgType.PING:
-                await ws.pong(message.data)
-            elif message.type is aiohttp.WSMsgType.TEXT:
-                try:
-                    frame = decode_client(message.data)
-                except FrameError as e:
-                    await self._refuse(ws, e)
-                    return
-                if type(frame) is not Pong:  # sessions live by these, and they cost next to nothing
-                    await self._portions.turn()
-                self._on_frame(conn, frame)
-            elif message.type is not aiohttp.WSMsgType.PONG:
-                return
-
-    @staticmethod
-    async def _refuse(ws: web.WebSocketResponse, error: FrameError) -> None:
-        with contextlib.suppress(OSError):
-            await ws.send_str(encode(Denied("BadFrame", str(error))))
-            await ws.close(code=aiohttp.WSCloseCode.POLICY_VIOLATION)
 
     async def run(self) -> None:
         """Send the bursts that were posted, until cancelled."""
@@ -145,31 +100,123 @@ class ClientEdge:
     def _deliver(self, outs: Iterable[Reply | Close]) -> None:
         """Write what goes to one connection in one piece: each piece is a packet with a long way to go."""
         for conn, own in itertools.groupby(outs, key=_conn_of):
-            open_ = self._open.get(conn)
-            if open_ is None:
+            client = self._open.get(conn)
+            if client is None or client.ended:
                 continue
-            ws, transport = open_
             frames = []
+            over = False
             for out in own:
                 if isinstance(out, Close):
-                    task = asyncio.create_task(self._close(ws))
-                    self._closing.add(task)
-                    task.add_done_callback(self._closing.discard)
+                    over = True
                     break
                 frames.append(text_frame(encode(out.frame)))
-            if transport.is_closing():
-                continue  # it has just gone; its handler notices
-            if transport.get_write_buffer_size() > MOST_UNREAD:
-                log.warning("client connection %d does not read: cut off", conn)
-                transport.abort()
-            else:
-                transport.write(b"".join(frames))
+            client.write(b"".join(frames))
+            if over:
+                client.end(WSCloseCode.OK)
 
-    @staticmethod
-    async def _close(ws: web.WebSocketResponse) -> None:
-        with contextlib.suppress(OSError):
-            await ws.close()
+    # -- what connections tell
+
+    def opened(self, client: "_Client") -> None:
+        """A connection is there."""
+        self._open[client.conn] = client
+
+    def said(self, client: "_Client", frame: ClientFrame) -> None:
+        """A client spoke: it is heard when it is its turn, and all it says in its order."""
+        if type(frame) is Pong and not client.unheard:  # sessions live by these, and they cost next to nothing
+            self._on_frame(client.conn, frame)
+        elif client.unheard >= MOST_UNHEARD:
+            log.warning("client connection %d speaks faster than it can be heard: cut off", client.conn)
+            client.cut_off()
+        else:
+            client.unheard += 1
+            self._portions.put((client, frame))
+
+    def gone(self, client: "_Client") -> None:
+        """A connection is gone; what it said before is heard first."""
+        self._open.pop(client.conn, None)
+        client.unheard += 1
+        self._portions.put((client, None))
+
+    def _hear(self, said: "tuple[_Client, ClientFrame | None]") -> None:
+        client, frame = said
+        client.unheard -= 1
+        try:
+            if frame is None:
+                self._on_gone(client.conn)
+            elif not client.ended:
+                self._on_frame(client.conn, frame)
+        except Exception:  # a defect, which must cost nobody else his turn
+            log.exception("client connection %d: %r", client.conn, frame)
+            client.cut_off()
 
     async def shut(self) -> None:
         """Close every connection: the process ends."""
-        await asyncio.gather(*(self._close(ws) for ws, _ in list(self._open.values())))
+        closing = [asyncio.ensure_future(client.leave()) for client in list(self._open.values())]
+        if closing:
+            await asyncio.wait(closing, timeout=CLOSE_WITHIN)
+
+
+class _Client(TextListener):
+    """One client's connection, number `conn`."""
+
+    def __init__(self, conn: int, edge: ClientEdge) -> None:
+        super().__init__(LONGEST_FRAME)
+        self.conn = conn
+        self.unheard = 0
+        """What it has said that was not heard yet."""
+        self._edge = edge
+        self._hello_due: asyncio.TimerHandle | None = None
+
+    def write(self, frames: bytes) -> None:
+        """Send whole frames in one piece."""
+        assert self.transport is not None, "only open connections are sent anything"
+        transport = self.transport.underlying_transport
+        if transport.is_closing() or not frames:
+            return  # it has just gone; `on_ws_disconnected` follows
+        if transport.get_write_buffer_size() > MOST_UNREAD:
+            log.warning("client connection %d does not read: cut off", self.conn)
+            self.cut_off()
+        else:
+            transport.write(frames)
+
+    def cut_off(self) -> None:
+        """Close without waiting for anything to be read."""
+        self.ended = True
+        if self.transport is not None:
+            self.transport.disconnect(graceful=False)
+
+    async def leave(self) -> None:
+        """Close, and return when the other side has."""
+        self.end(WSCloseCode.GOING_AWAY)
+        if self.transport is not None:
+            await self.transport.wait_disconnected()
+
+    def on_text(self, text: str) -> None:
+        if self._hello_due is not None:
+            self._hello_due.cancel()
+            self._hello_due = None
+        try:
+            frame = decode_client(text)
+        except FrameError as error:
+            self._refuse(str(error))
+        else:
+            self._edge.said(self, frame)
+
+    def _no_hello(self) -> None:
+        self._refuse(f"no hello within {HELLO_WITHIN:g} s")
+
+    def _refuse(self, why: str) -> None:
+        self.write(text_frame(encode(Denied("BadFrame", why))))
+        self.end(WSCloseCode.POLICY_VIOLATION)
+
+    # -- what picows tells
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        super().on_ws_connected(transport)
+        self._hello_due = asyncio.get_running_loop().call_later(HELLO_WITHIN, self._no_hello)
+        self._edge.opened(self)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        if self._hello_due is not None:
+            self._hello_due.cancel()
+        self._edge.gone(self)

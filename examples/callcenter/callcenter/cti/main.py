@@ -15,6 +15,7 @@ from callcenter.cti.errors import ConfigError
 from callcenter.directory import Directory, DirectoryError, load
 
 log = logging.getLogger("callcenter.cti")
+logging.getLogger("picows").setLevel(logging.WARNING)  # it has two lines to say of each connection
 
 
 def read_directory(config: Config) -> Directory:

@@ -8,17 +8,18 @@ usually two lines; what arrives on any of them counts. With three cities there i
 import asyncio
 import json
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-import aiohttp
-from aiohttp import web
+from multidict import CIMultiDict
+from picows import WSCloseCode, WSError, WSMsgType, WSTransport, ws_connect
 
 from callcenter.cti.distribution import PeerGroup
+from callcenter.cti.texts import LONGEST_FRAME, READ_BUFFER, Accepted, TextListener, answer
 from callcenter.session import loan_frames
 from callcenter.session.loan_frames import LoanFrame
+from callcenter.tcp import connected_socket
 
 SOONEST: Final = 0.1
 LATEST: Final = 1.0
@@ -27,11 +28,17 @@ LATEST: Final = 1.0
 ARRIVALS_SOONEST: Final = 0.02
 """Seconds between two counts of arrivals at least. The other CTI releases its agents by them."""
 
+CONNECT_WITHIN: Final = 2.0
+"""Seconds for the connection, and as many for the WebSocket on it."""
+
 RECONNECT: Final = 0.5
 """Seconds between two attempts to connect."""
 
 SILENT: Final = 5.0
 """Seconds without a report after which a line is given up."""
+
+LONGEST_MESSAGE: Final = 4_194_304
+"""Bytes of one report: a thousand groups are 80 kB."""
 
 FROM: Final = "X-Tandem-Site"
 TO: Final = "X-Tandem-Peer"
@@ -40,7 +47,6 @@ TO: Final = "X-Tandem-Peer"
 log = logging.getLogger(__name__)
 
 Report = dict[str, dict[str, float]]
-_Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +79,6 @@ def read_frame(text: str) -> Said | None:
     if isinstance(kind, str):
         return None
     raise ValueError(f"not what a CTI says to its peer: {text[:80]!r}")
-
-
-@dataclass(slots=True, eq=False)
-class _Line:
-    """One open WebSocket. `heard_at`: the loop's time."""
-
-    heard_at: float = 0.0
-    outbox: deque[str] = field(default_factory=deque)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class PeerLink:
@@ -118,80 +115,86 @@ class PeerLink:
         self._news = news
         self._silent = False
         self._lines: list[_Line] = []
+        """The open ones."""
+        self._accepted: set[asyncio.Task[None]] = set()
 
     def say(self, frames: Iterable[LoanFrame]) -> None:
         """Say something on the line that was heard last. Without one it is lost: whoever said it says it again."""
-        texts = [json.dumps(loan_frames.write(frame), separators=(",", ":")) for frame in frames]
-        if texts and self._lines:
+        if self._lines:
             line = max(self._lines, key=lambda line: line.heard_at)
-            line.outbox.extend(texts)
-            line.news.set()
+            for frame in frames:
+                line.send(json.dumps(loan_frames.write(frame), separators=(",", ":")))
 
     async def run(self) -> None:
-        """Connect to the other CTI, talk, reconnect, until cancelled."""
-        headers = {"Authorization": f"Bearer {self._secret}", FROM: self._site, TO: self._peer}
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=2.0)
-        async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
+        """Connect to the other CTI, talk, reconnect, until cancelled; then no line is left, accepted ones neither."""
+        try:
             while True:
-                try:
-                    ws = await asyncio.wait_for(session.ws_connect(f"{self._url}/peer", compress=0), timeout=3.0)
-                except (aiohttp.ClientError, OSError, TimeoutError) as e:
-                    if not self._silent:
-                        log.warning("peer %s does not answer (%s): trying on", self._url, str(e) or type(e).__name__)
-                    self._silent = True
-                else:
-                    self._silent = False
-                    log.info("peer %s: connected", self._url)
-                    async with ws:
-                        await self._talk(ws)
+                await self._connect_and_talk()
                 await asyncio.sleep(RECONNECT)
+        finally:
+            for talk in self._accepted:
+                talk.cancel()
+            await asyncio.gather(*self._accepted, return_exceptions=True)
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def _connect_and_talk(self) -> None:
+        headers = {"Authorization": f"Bearer {self._secret}", FROM: self._site, TO: self._peer}
+        line = _Line()
+        try:
+            # Each step has its own time: picows closes nothing when it is cancelled.
+            await ws_connect(
+                lambda: line,
+                f"{self._url.replace('http', 'ws', 1)}/peer",
+                extra_headers=headers,
+                socket_factory=lambda url: connected_socket(url.host, url.port, CONNECT_WITHIN),
+                websocket_handshake_timeout=CONNECT_WITHIN,
+                enable_auto_pong=False,
+                max_frame_size=LONGEST_MESSAGE,
+                read_buffer_init_size=READ_BUFFER,
+            )
+        except (WSError, OSError) as e:
+            if not self._silent:
+                log.warning("peer %s does not answer (%s): trying on", self._url, str(e) or type(e).__name__)
+            self._silent = True
+        else:
+            self._silent = False
+            log.info("peer %s: connected", self._url)
+            await self._talk(line)
+
+    def accept(self, headers: CIMultiDict[str]) -> Accepted:
         """The other CTI connects here (`GET /peer`)."""
-        if request.headers.get("Authorization") != f"Bearer {self._secret}":
-            return web.json_response({"error": "Unauthorized", "message": "TANDEM_PEER_SECRET differs"}, status=401)
-        pair = request.headers.get(FROM, self._peer), request.headers.get(TO, self._site)
+        if headers.get("Authorization") != f"Bearer {self._secret}":
+            return answer(401, {"error": "Unauthorized", "message": "TANDEM_PEER_SECRET differs"})
+        pair = headers.get(FROM, self._peer), headers.get(TO, self._site)
         if pair != (self._peer, self._site):
             message = f"{pair[0]} takes {pair[1]} for its peer; this is {self._site}, and its peer is {self._peer}"
             log.warning("a CTI is refused: %s; look at TANDEM_PEER_SITE and TANDEM_PEER_URL of both", message)
-            return web.json_response({"error": "NotMyPeer", "message": message}, status=409)
-        ws = web.WebSocketResponse(compress=False, autoping=True)
-        await ws.prepare(request)
-        await self._talk(ws)
-        return ws
+            return answer(409, {"error": "NotMyPeer", "message": message})
+        return _Line(self._begin)
 
-    async def _talk(self, ws: _Socket) -> None:
-        line = _Line()
+    def _begin(self, line: "_Line") -> None:
+        talk = asyncio.create_task(self._talk(line))
+        self._accepted.add(talk)
+        talk.add_done_callback(self._accepted.discard)
+
+    async def _talk(self, line: "_Line") -> None:
         self._lines.append(line)
-        talkers = [asyncio.create_task(talk) for talk in (self._tell(ws), self._speak(ws, line))]
+        telling = asyncio.create_task(self._tell(line))
         try:
-            while True:
-                message = await ws.receive(timeout=SILENT)
-                if message.type is not aiohttp.WSMsgType.TEXT:
-                    break
+            while (text := await line.receive(SILENT)) is not None:
                 line.heard_at = asyncio.get_running_loop().time()
-                said = read_frame(message.data)
+                said = read_frame(text)
                 if said is not None:
                     self._on_said(said)
-        except (TimeoutError, ValueError, OSError) as e:
+        except (TimeoutError, ValueError) as e:
             log.warning("peer %s: %s", self._url, str(e) or "silent")
         finally:
             self._lines.remove(line)
-            for talker in talkers:
-                talker.cancel()
+            telling.cancel()
             # Not `suppress(CancelledError)`: that would also swallow our own, and this process would never end.
-            await asyncio.gather(*talkers, return_exceptions=True)
-            await ws.close()
+            await asyncio.gather(telling, return_exceptions=True)
+            line.end(WSCloseCode.OK)
 
-    @staticmethod
-    async def _speak(ws: _Socket, line: _Line) -> None:
-        while True:
-            await line.news.wait()
-            line.news.clear()
-            while line.outbox:
-                await ws.send_str(line.outbox.popleft())
-
-    async def _tell(self, ws: _Socket) -> None:
+    async def _tell(self, line: "_Line") -> None:
         clock = asyncio.get_running_loop().time
         told: Any = None
         told_arrivals: Arrivals | None = None
@@ -201,7 +204,7 @@ class PeerLink:
             now = clock()
             arrivals = self._arrivals()
             if arrivals != told_arrivals or now >= counted_at + LATEST:
-                await ws.send_str(json.dumps({"t": "arrivals", "boot": arrivals.boot, "n": arrivals.total}))
+                line.send(json.dumps({"t": "arrivals", "boot": arrivals.boot, "n": arrivals.total}))
                 told_arrivals, counted_at = arrivals, now
             look_at = reported_at + SOONEST
             if now >= look_at:
@@ -210,7 +213,50 @@ class PeerLink:
                 # An idle time that grows is no news; who is idle is.
                 news = {name: (group["available"], group["signed_in"]) for name, group in report.items()}
                 if news != told or now >= told_at + LATEST:
-                    await ws.send_str(json.dumps({"t": "idle", "groups": report}, separators=(",", ":")))
+                    line.send(json.dumps({"t": "idle", "groups": report}, separators=(",", ":")))
                     told, told_at = news, now
                 look_at = min(told_at, counted_at) + LATEST
             await asyncio.sleep(ARRIVALS_SOONEST)
+
+
+class _Line(TextListener):
+    """One WebSocket to the other CTI. Args: begin: called when it is open; None: whoever connected waits for that."""
+
+    def __init__(self, begin: "Callable[[_Line], None] | None" = None) -> None:
+        super().__init__(LONGEST_MESSAGE)
+        self.heard_at = 0.0
+        """The loop's time."""
+        self._begin = begin
+        self._heard: asyncio.Queue[str | None] = asyncio.Queue()
+
+    async def receive(self, within: float) -> str | None:
+        """What the other side said next; None: it is gone. Raises TimeoutError: it is silent for so many seconds."""
+        async with asyncio.timeout(within):
+            return await self._heard.get()
+
+    def send(self, text: str) -> None:
+        """Say something, in frames that any version takes; lost when the line is gone."""
+        if self.transport is None or self.ended or self.transport.is_disconnected:
+            return
+        if self.transport.underlying_transport.get_write_buffer_size() > LONGEST_MESSAGE:
+            self.transport.disconnect(graceful=False)
+            return
+        message = text.encode()
+        kind = WSMsgType.TEXT
+        while len(message) > LONGEST_FRAME:
+            self.transport.send(kind, message[:LONGEST_FRAME], fin=False)
+            message, kind = message[LONGEST_FRAME:], WSMsgType.CONTINUATION
+        self.transport.send(kind, message)
+
+    def on_text(self, text: str) -> None:
+        self._heard.put_nowait(text)
+
+    # -- what picows tells
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        super().on_ws_connected(transport)
+        if self._begin is not None:
+            self._begin(self)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._heard.put_nowait(None)

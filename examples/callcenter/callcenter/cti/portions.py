@@ -7,39 +7,41 @@ for the crowd again and again.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
 
 
-class Portions:
-    """Lets so many through in each round of the event loop, and the others in the rounds after it, in their order.
+class Portions(Generic[Item]):
+    """Takes so many items in each round of the event loop, and the others in the rounds after it, in their order.
 
-    Args: size: how many in one round.
+    Args: size: how many in one round. take: called with each; must not raise.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, take: Callable[[Item], None]) -> None:
         self._size = size
+        self._take = take
         self._left = size
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[Item] = deque()
         self._next_due = False
 
-    async def turn(self) -> None:
-        """Return when it is the caller's turn: at once, unless there is a crowd."""
+    def put(self, item: Item) -> None:
+        """Take `item` when it is its turn: at once, unless there is a crowd."""
         if not self._next_due:
             self._next_due = True
             asyncio.get_running_loop().call_soon(self._next)
         if self._left > 0:
             self._left -= 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        await turn
+            self._take(item)
+        else:
+            self._waiting.append(item)
 
     def _next(self) -> None:
         self._left = self._size
         while self._waiting and self._left > 0:
-            turn = self._waiting.popleft()
-            if not turn.done():  # cancelled: it has gone
-                turn.set_result(None)
-                self._left -= 1
+            self._left -= 1
+            self._take(self._waiting.popleft())
         self._next_due = bool(self._waiting)
         if self._next_due:
             asyncio.get_running_loop().call_soon(self._next)
