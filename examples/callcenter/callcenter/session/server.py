@@ -114,8 +114,11 @@ client waits a lease for an answer, a deep probe a second. Who was told to wait 
 a lease, half of a client's patience: when a lost city's agents are let in, all of them stand there."""
 
 CROWD: Final = 100
-"""From so many at the door on, all are told to wait later, at a shut door as well: when half a lease has passed. They
-are a lost city's agents, before long its buckets are ours, and as many words are in the way of letting them in."""
+"""From so many at the door on, all are told to wait later, at a shut door as well. They are a lost city's agents,
+before long its buckets are ours, and as many words are in the way of letting them in."""
+
+TOLD_IN_A_CROWD: Final = 0.7
+"""Share of a lease after which they are told. A client that has heard nothing for a lease gives its sign-in up."""
 
 STANDBY_SLACK: Final = 0.02
 """Seconds by which a connection may seem to be younger than its client's gap: that is counted at the client."""
@@ -553,7 +556,7 @@ class SessionServer:
         """Let a sign-in stand at the door, and say why if that is news; in a crowd, if it lasts."""
         knock.reason = reason
         if not knock.told and self._is_crowded:
-            self._tell_at(knock, self._half_a_lease_on(knock))
+            self._tell_at(knock, self._told_in_a_crowd_at(knock))
         elif knock.told != reason:
             self._tell(knock, reason, out)
         self._t.stand(knock)
@@ -562,8 +565,8 @@ class SessionServer:
     def _is_crowded(self) -> bool:
         return self._t.standing >= CROWD
 
-    def _half_a_lease_on(self, knock: Knock) -> float:
-        return knock.asked_at + 0.5 * self.timing.lease
+    def _told_in_a_crowd_at(self, knock: Knock) -> float:
+        return knock.asked_at + TOLD_IN_A_CROWD * self.timing.lease
 
     def _tell_at(self, knock: Knock, moment: float) -> None:
         if knock.tell_at != moment:
@@ -616,7 +619,7 @@ class SessionServer:
         if knock.told:
             moment = max(moment, knock.asked_at + self.timing.lease)
         elif self._is_crowded and not knock.conn.seat.member.is_test:
-            moment = max(moment, self._half_a_lease_on(knock))
+            moment = max(moment, self._told_in_a_crowd_at(knock))
         self._tell_at(knock, moment)
         self._t.stand(knock, paced=self._priority(knock))
 
