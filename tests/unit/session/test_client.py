@@ -288,6 +288,53 @@ def test_thousands_who_sign_in_elsewhere_come_before_new_connections_to_the_dead
     assert [action.site for action in person.at(20.0) if isinstance(action, Connect)] == ["east"]
 
 
+def in_west_after_east_fell_silent() -> Person:
+    person = at_work(jitter=0.5)
+    person.silent = {"east"}
+    person.at(2.0 + OUT)
+    person.grant("west", "w1")
+    return person
+
+
+def test_who_is_signed_in_elsewhere_leaves_the_silent_city_alone_for_longer() -> None:
+    person = in_west_after_east_fell_silent()
+    for late in (0.9 * S, 1.7 * S, 2.5 * S - 0.01):
+        person.frame("west", Ping("w1", 2))
+        assert not [action for action in person.at(2.0 + OUT + late) if isinstance(action, Connect)]
+    actions = person.at(2.0 + OUT + 2.5 * S + 0.01)
+    assert [action.site for action in actions if isinstance(action, Connect)] == ["east"]
+
+
+def test_who_loses_that_session_too_tries_the_silent_city_anew_at_once() -> None:
+    person = in_west_after_east_fell_silent()
+    for late in (0.8 * S, 1.5 * S):
+        person.frame("west", Ping("w1", 2))
+        person.at(2.0 + OUT + late)
+    actions = person.disconnected("west")
+    assert [action.site for action in actions if isinstance(action, Connect)] == ["west"]
+    assert person.client.wake_at < 2.0 + OUT + 1.5 * S + 0.1
+    actions = person.at(person.client.wake_at)
+    assert [action.site for action in actions if isinstance(action, Connect)] == ["east"]
+
+
+def test_who_stands_at_a_door_tries_the_silent_city_anew_after_a_lease() -> None:
+    person = at_work(jitter=0.5)
+    person.silent = {"east"}
+    person.at(2.0 + OUT)
+    person.frame("west", Wait(2, "PlacedElsewhere"))
+    assert not [action for action in person.at(2.0 + OUT + S - 0.01) if isinstance(action, Connect)]
+    actions = person.at(2.0 + OUT + S + 0.01)
+    assert [action.site for action in actions if isinstance(action, Connect)] == ["east"]
+
+
+def test_who_has_nowhere_else_to_be_tries_the_silent_city_anew_after_a_grace() -> None:
+    person = at_work(jitter=0.5)
+    person.silent = {"east"}
+    person.disconnected("west")
+    actions = person.at(2.0 + OUT + S + 0.01)
+    assert [action.site for action in actions if isinstance(action, Connect)] == ["east"]
+
+
 def test_at_the_other_citys_door_home_is_tried_again() -> None:
     person = at_work()
     person.disconnected("east")

@@ -106,7 +106,10 @@ QUIET_GRACE: Final = 1.0
 it ended by silence.
 
 A city that is only slow is asked again on the connection that is open; a thousand new ones would make it slower still.
-And if it is dead, thousands have to sign in elsewhere first.
+And if it is dead, or its CTI stands still, thousands have to sign in elsewhere first: a client that has a session there
+gives it once or twice as long again, as the dice fall. Ten thousand connections that were replaced within half a lease
+took as much processor time as the sign-ins that they were in the way of. If it thaws, the old connection is as good as
+a new one. Who stands at a door has no such time: the city that fell silent may be the one that would let it in.
 """
 
 RECONNECT_FIRST: Final = 0.2
@@ -120,6 +123,9 @@ ASK_AGAIN_MOST: Final = 3.0
 PHONE_GONE_AFTER: Final = 45.0
 """Seconds without a city after which its softswitch may have forgotten the phone: registrations last 360 s, and are
 renewed every 180 s at the latest. Who comes home without a phone would be rung in vain."""
+
+SOON: Final = 0.01
+"""Seconds until a deadline that has passed already is looked at again."""
 
 DOOR_PATIENCE: Final = 2.0
 """Leases that a client stands at one door before it asks at the other one, if it can reach it."""
@@ -139,6 +145,8 @@ class _Link:
     heard_at: float = 0.0
     quiet_until: float | None = None
     """Fell silent at a moment when it should have spoken: not asked before it speaks, given up then."""
+    spared_until: float = 0.0
+    """Given up then instead, while this client has a session elsewhere."""
     beat_at: float = inf
     beats: int = 0
     failures: int = 0
@@ -542,7 +550,8 @@ class ClientSession:
             times.append(self._settled_at)
         for site, link in self._links.items():
             if link.up and not (self._held is not None and self._held.site == site):
-                times += (link.beat_at, self._patience_ends(link))
+                # It may have ended already: with the session that this client had elsewhere, a moment ago.
+                times += (link.beat_at, max(self._patience_ends(link), now + SOON))
             if seeking:
                 times += (link.shadow, link.ask_after)
         return min((t for t in times if t > now), default=inf)
@@ -550,7 +559,7 @@ class ClientSession:
     def _patience_ends(self, link: _Link) -> float:
         """When a connection without a session is given up, if it goes on saying nothing."""
         if link.quiet_until is not None:
-            return link.quiet_until
+            return link.quiet_until if self._held is None else link.spared_until
         return link.heard_at + (WELCOME_TIMEOUT if link.welcome is None else SILENT_BEATS * self.beat)
 
     # ---- choosing where to ask
@@ -658,7 +667,9 @@ class ClientSession:
         self._give_up(site, out, "Silent")
         link = self._links[site]
         was_good = link.good
-        link.quiet_until, link.beat_at = now + max(QUIET_GRACE, self.lease), now
+        grace = max(QUIET_GRACE, self.lease)
+        link.quiet_until, link.beat_at = now + grace, now
+        link.spared_until = link.quiet_until + grace * (1.0 + self.jitter())
         if was_good:
             self._note_link(site, now, out)
 
