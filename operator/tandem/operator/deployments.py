@@ -25,6 +25,7 @@ from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Key, Table, own_site
 from tandem.operator.scaling import BEFORE, Lever, Turn, lever, next_turn
 from tandem.operator.settings import FIELD_MANAGER, FIELD_MANAGER_SCALE
+from tandem.operator.status_pacing import Quiet
 from tandem.operator.statuses.common import Said
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ class Deployments:
         self._done: dict[str, tuple[object, float]] = {}
         self._patched: set[str] = set()
         self._waits_since: dict[str, float] = {}
+        self._quiet = Quiet()
         self._not_before: dict[str, float] = {}
         self._most_needed: dict[str, tuple[int, float]] = {}
         self._problems: dict[str, tuple[str, str]] = {}
@@ -138,12 +140,14 @@ class Deployments:
         self._say(spec, (SITE.plural, self._site))
 
     def _may_patch(self, snapshot: Snapshot, system: str) -> bool:
-        """Whether map and annotations of a system are due: not while it is moving, unless that takes long."""
+        """Whether map and annotations of a system are due: not while it moves or is rescued, unless that takes long."""
         now = self._view.clock.monotonic()
-        moving = any(placed.map.in_transit for placed in snapshot.placements.values() if placed.record.system == system)
+        busy = self._quiet.wanted(snapshot, now) or any(
+            placed.map.in_transit for placed in snapshot.placements.values() if placed.record.system == system
+        )
         # Before the first patch nothing is known to be there.
         waits_since = self._waits_since.setdefault(system, now if system in self._patched else -_LONG_MOVE_S)
-        if moving and now - waits_since < _LONG_MOVE_S:
+        if busy and now - waits_since < _LONG_MOVE_S:
             return False
         self._waits_since.pop(system)
         self._patched.add(system)

@@ -11,9 +11,10 @@ from tandem.domain import keys
 from tandem.domain.records import ReplicasRecord
 from tandem.engine.ports import Delete, Put
 from tandem.operator.cluster import MissingError, TakenError
-from tandem.operator.deployments import Deployments
+from tandem.operator.deployments import REVISION, Deployments
 from tandem.operator.mirror import LocalNotes
 from tandem.operator.objects import Table
+from tandem.operator.status_pacing import EMERGENCY_QUIET_S
 from tests.support.manifests import site
 from tests.unit.domain.test_replicas import a_world, east_dies, ready, west
 from tests.unit.domain.world import World
@@ -168,16 +169,35 @@ async def test_what_ails_a_deployment_is_said_for_as_long_as_the_site_names_it()
     assert await said("3", scaling={"mode": "None"}) == {"DeploymentsPatched": ("True", "Patched")}
 
 
+class Counting(OneCluster):
+    """Counts the ConfigMaps and annotations of revisions that are written."""
+
+    written = 0
+
+    async def apply(self, path: str, body: dict[str, Any], **_: Any) -> None:
+        self.written += body["kind"] == "ConfigMap"
+
+    async def merge(self, path: str, body: dict[str, Any], **_: Any) -> None:
+        self.written += REVISION in body["metadata"]["annotations"]
+
+
+async def test_maps_and_annotations_leave_the_first_seconds_of_an_emergency_to_the_agents() -> None:
+    world, cluster, table, now = a_world(), Counting(), Table(), 1000.0
+    table.update(seen(site("west", systems=west()["systems"])))
+    view = SimpleNamespace(
+        clock=SimpleNamespace(monotonic=lambda: now), snapshot=world.snapshot, subscribe=lambda *_: None
+    )
+    deployments = Deployments("west", table, view, cluster, LocalNotes())  # type: ignore[arg-type]
+    await deployments.round()
+    assert cluster.written == 3
+    east_dies(world)
+    for seconds, written in ((3, 3), (3 + EMERGENCY_QUIET_S - 0.1, 3), (3 + EMERGENCY_QUIET_S, 6)):
+        view.snapshot, now = world.snapshot, 1000.0 + seconds
+        await deployments.round()
+        assert cluster.written == written
+
+
 async def test_a_map_that_somebody_has_deleted_is_there_again_within_a_minute() -> None:
-    class Counting(OneCluster):
-        written = 0
-
-        async def apply(self, path: str, body: dict[str, Any], **_: Any) -> None:
-            self.written += body["kind"] == "ConfigMap"
-
-        async def merge(self, path: str, body: dict[str, Any], **_: Any) -> None:
-            self.written += 1
-
     world, cluster, table, now = a_world(), Counting(), Table(), 1000.0
     table.update(seen(site("west", systems=west()["systems"])))
     view = SimpleNamespace(
