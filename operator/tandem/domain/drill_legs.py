@@ -225,6 +225,24 @@ def overbooked(
     return None
 
 
+def home_gone(snapshot: Snapshot, run: DrillRunRecord, *, settled: bool) -> Refusal | None:
+    """Why agents cannot get home: its Site has been deleted, or no longer has their system.
+
+    Args:
+        settled: Whether that counts, too, where every bucket is home already.
+    """
+    for group, encoded in sorted(run.before.items()):
+        placed = snapshot.placements.get(group)
+        if placed is None:
+            continue
+        system, slots = placed.record.system, placed.map.slots
+        before = BucketMap.parse(encoded).slots
+        for site in sorted({home.end for home, now in zip(before, slots, strict=True) if settled or now != home}):
+            if snapshot.system(site, system) is None:
+                return _homeless(snapshot, group, site, system)
+    return None
+
+
 def _homeless(snapshot: Snapshot, group: str, site: str, system: str) -> Refusal:
     """Why nobody can come back to a site that no longer has this system, or whose Site has been deleted."""
     reason, what, remedy = Reason.UNKNOWN_SITE, f"Site {site} is applied nowhere any more", "apply it again"

@@ -36,7 +36,16 @@ from tandem.domain.decision import Draft, Premise
 from tandem.domain.drill_alarms import heed_alarms
 from tandem.domain.drill_checks import Question, Start, may_start, world_refusal
 from tandem.domain.drill_facts import first_facts
-from tandem.domain.drill_legs import figures, out_of_place, plan_back, shift_name, shift_record, way_back, way_out
+from tandem.domain.drill_legs import (
+    figures,
+    home_gone,
+    out_of_place,
+    plan_back,
+    shift_name,
+    shift_record,
+    way_back,
+    way_out,
+)
 from tandem.domain.drill_requests import ANSWERS_KEPT, DrillRequest
 from tandem.domain.drill_turn import DrillTurn, ended
 from tandem.domain.placement import BucketMap
@@ -425,31 +434,63 @@ def back(turn: DrillTurn) -> None:
         return  # else it was made in this very turn
     record = shift.record
     heed_alarms(turn)
+    gone = home_gone(turn.snapshot, run, settled=shift.finished)
     if not shift.finished:
-        _follow(turn, shift)
+        turned_round = record.spec.abort or record.phase == "Aborting"
+        if gone is None or turned_round or record.phase == "Verifying":
+            _follow(turn, shift)
+        else:
+            _wait_for_home(turn, shift, gone)
         return
     turn.change_run(back=figures(turn.snapshot, run.back))
     if record.phase == "Completed":
-        _judge(turn, record.message)
+        _judge(turn, record.message, gone)
+    elif record.phase == "Failed" and gone is not None:
+        turn.finish("Failed", gone.reason, f"{gone.message}; Shift {shift.short_name}: {record.message}")
     else:
         _give_up(turn, shift)
 
 
-def _judge(turn: DrillTurn, last_words: str) -> None:
-    """Both ways are done: was it a success?"""
-    for name, leg in (("out", turn.run.out), ("back", turn.run.back)):
+def _wait_for_home(turn: DrillTurn, shift: ShiftEntry, gone: Refusal) -> None:
+    """Their home is applied nowhere any more while they are on their way there. It goes on when it is, in time."""
+    if turn.record.reason != gone.reason:
+        turn.change_run(waiting_since=0.0)  # whatever it waited for until now was something else
+    _kept(turn, gone.reason)
+    if turn.known_for("waiting_since") <= PREPARE_PATIENCE_S:
+        turn.draft.wake(turn.now.mono + 1.0)
+        turn.wait(Refusal(gone.reason, f"Shift {shift.short_name} cannot go on: {gone.message}", temporary=True))
+        return
+    # Nobody turns those round who are on their way: the site that is gone says of nobody that he has left it.
+    message = f"gave up to come back after {PREPARE_PATIENCE_S:.0f} s: {gone.message}"
+    changes = {"phase": "Interrupted", "reason": gone.reason, "message": message, "finished_at": turn.now.wall}
+    turn.writes[keys.shift(shift.name)] = shift.record.model_copy(update=changes)
+    turn.premises.append(turn.draft.shift(shift))
+    turn.finish("Failed", gone.reason, message)
+
+
+def _judge(turn: DrillTurn, last_words: str, gone: Refusal | None = None) -> None:
+    """Both ways are done: was it a success? `gone`: why whoever is not home cannot get there any more."""
+    short = _shortfall(turn.run)
+    if short is None:
+        turn.finish("Succeeded", Reason.COMPLETED, f"out and back again: {last_words}")
+    elif gone is not None:
+        turn.finish("Failed", gone.reason, f"{gone.message}; {short.message}; {last_words}")
+    else:
+        turn.finish("Failed", short.reason, f"{short.message}; {last_words}")
+
+
+def _shortfall(run: DrillRunRecord) -> Refusal | None:
+    """What keeps a run with both ways done from being a success."""
+    for name, leg in (("out", run.out), ("back", run.back)):
         missing = leg.agents - leg.staying - leg.moved
         if missing * 100 > leg.agents * DRILL_MISSING_PERCENT:
             message = f"{missing} of {leg.agents} agents of Shift {leg.shift.rpartition('/')[2]} did not arrive"
-            turn.finish("Failed", Reason.AGENTS_MISSING, f"{message}; {last_words}")
-            return
+            return Refusal(Reason.AGENTS_MISSING, message)
         if not leg.moved:
             why = "nobody was signed in" if leg.shift else "it did not take place"
             why = f"{leg.staying} of {leg.agents} agents stayed in their calls" if leg.agents else why
-            message = f"nobody was rehearsed on the way {name}: {why}"
-            turn.finish("Failed", Reason.NOBODY_REHEARSED, f"{message}; {last_words}")
-            return
-    turn.finish("Succeeded", Reason.COMPLETED, f"out and back again: {last_words}")
+            return Refusal(Reason.NOBODY_REHEARSED, f"nobody was rehearsed on the way {name}: {why}")
+    return None
 
 
 PHASES: Final[dict[str, Callable[[DrillTurn], None]]] = {
@@ -469,9 +510,11 @@ _WAITS: Final = GATE_REASONS | {
     Reason.MAINTENANCE,
     Reason.QUARANTINED,
     Reason.TARGET_NOT_USABLE,
+    Reason.UNKNOWN_SITE,
+    Reason.UNKNOWN_SYSTEM,
     Reason.WAITING_FOR_REPLICAS,
 }
-"""Reasons of a Shift that waits for the world, or for a person."""
+"""Reasons of a Shift that waits for the world, or for a person, and those of a Drill whose home is gone."""
 
 
 def _heed_withdrawal(turn: DrillTurn) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tandem.constants import FINISH_INTERVAL_S, GATE_SETTLE_S, PATIENCE_S, PREPARE_PATIENCE_S, QUARANTINE_S
+from tandem.constants import FINISH_INTERVAL_S, GATE_SETTLE_S, PATIENCE_S, PREPARE_PATIENCE_S, QUARANTINE_S, VERIFY_S
 from tandem.domain import keys
 from tandem.domain.alarms import utc
 from tandem.domain.drill_requests import ANSWERS_KEPT
@@ -1053,6 +1053,119 @@ def test_a_home_that_is_applied_again_in_time_has_its_agents_back() -> None:
     world.publish(keys.SITE, "east", site_spec("east", "hotel"))
     world.settle()
     assert world.state.phase == "Back", world.state.message
+
+
+@pytest.mark.parametrize("waves", [[100], [50, 100]])
+@pytest.mark.parametrize(
+    ("change", "reason", "said"),
+    [
+        (the_site_is_deleted, Reason.UNKNOWN_SITE, "Site east is applied nowhere any more"),
+        (its_system_is_taken_out, Reason.UNKNOWN_SYSTEM, "Site east has no system hotel any more"),
+    ],
+)
+def test_a_home_that_is_gone_while_they_are_on_their_way_there_ends_the_run_and_is_named(
+    change: Callable[[DrillWorld], None], reason: Reason, said: str, waves: list[int]
+) -> None:
+    world = DrillWorld(shift={"selector": {"system": "hotel"}, "to": "west", "waves": waves}).started()
+    for _ in waves:
+        world.travel("east", "west")
+        world.advance(10)
+        world.settle()
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    way = world.run.back.shift
+    assert (world.state.phase, world.shift_record(way).phase) == ("Back", "Moving")
+    change(world)
+    world.settle()
+    assert (world.state.phase, world.state.reason) == ("Back", reason)
+    assert f"cannot go on: {said}, and agents of {GROUP} are to come back there" in world.state.message
+    where = world.placement()
+    world.advance(PREPARE_PATIENCE_S + 0.1)
+    world.settle()
+    assert world.outcome() == ("Failed", reason)
+    assert f"gave up to come back after 300 s: {said}" in world.last.message
+    assert "again, in every city, or let them stay away" in world.last.message
+    assert ("buckets 0-4 at west" in world.last.message) == (len(waves) > 1)
+    ended = world.shift_record(way)
+    assert (ended.phase, ended.reason, ended.finished_at) == ("Interrupted", reason, world.mono)
+    assert world.placement() == where
+    world.shift(selector={"system": "hotel"}, to="west")
+    world.settle()
+    assert world.shift_record().phase == "Moving"  # they may stay away
+
+
+def test_a_home_that_is_applied_again_in_time_has_the_rest_of_its_agents_back() -> None:
+    world = DrillWorld().coming_back()
+    the_site_is_deleted(world)
+    world.settle()
+    world.advance(PREPARE_PATIENCE_S - 1)
+    world.settle()
+    world.publish(keys.SITE, "east", site_spec("east", "hotel"))
+    world.settle()
+    assert "goes on" in world.state.message
+    world.travel("west", "east")
+    assert world.outcome() == ("Succeeded", Reason.COMPLETED), world.last.message
+
+
+def test_the_patience_with_a_home_that_is_gone_begins_when_it_goes() -> None:
+    world = DrillWorld().coming_back()
+    shift = world.run.back.shift
+    waits = {"reason": Reason.TOO_FEW_SIGNED_IN, "message": "half of them"}
+    world.put(keys.shift(shift), world.shift_record(shift).model_copy(update=waits))
+    world.settle()
+    assert world.state.reason == Reason.TOO_FEW_SIGNED_IN
+    world.advance(2 * PREPARE_PATIENCE_S)
+    the_site_is_deleted(world)
+    world.settle()
+    assert (world.state.phase, world.state.reason) == ("Back", Reason.UNKNOWN_SITE)
+
+
+def test_a_way_back_that_a_person_turns_round_needs_no_home() -> None:
+    world = DrillWorld().coming_back()
+    the_site_is_deleted(world)
+    world.change_shift(world.run.back.shift, abort=True)
+    world.settle()
+    assert world.placement() == {"east>west": "0-99"}
+    world.advance(PREPARE_PATIENCE_S + 0.1)
+    world.settle()
+    assert (world.state.phase, world.shift_record(world.run.back.shift).phase) == ("Back", "Aborting")
+
+
+def test_a_run_whose_last_agents_had_come_home_when_it_was_deleted_has_succeeded() -> None:
+    world = DrillWorld().coming_back()
+    the_site_is_deleted(world)
+    world.travel("west", "east")
+    assert world.outcome() == ("Succeeded", Reason.COMPLETED), world.last.message
+
+
+def test_a_home_that_was_deleted_while_nobody_arrived_there_is_named() -> None:
+    world = DrillWorld().coming_back()
+    world.travel("west", "east", agents=0)
+    assert world.shift_record(world.run.back.shift).phase == "Verifying"
+    the_site_is_deleted(world)
+    world.advance(VERIFY_S + 0.1)
+    world.settle()
+    assert world.outcome() == ("Failed", Reason.UNKNOWN_SITE)
+    assert "let them stay away; 10 of 10 agents of Shift" in world.last.message
+
+
+def test_a_way_back_that_fails_before_it_begins_names_the_home_that_is_gone() -> None:
+    world = DrillWorld().holding()
+    world.advance(HOLD_S + 0.1)
+    (planned,) = world.decide().commits
+    assert world.commit(planned)
+    world.observe("east", "east", "hotel", "cti", passes=False)
+    world.settle()
+    way = world.shift_record(world.run.back.shift)
+    assert (world.state.phase, way.phase) == ("Back", "Preparing")
+    world.advance(PREPARE_PATIENCE_S - 1)
+    the_site_is_deleted(world)
+    world.settle()
+    assert world.state.reason == Reason.UNKNOWN_SITE
+    world.advance(2)
+    world.settle()
+    assert world.outcome() == ("Failed", Reason.UNKNOWN_SITE)
+    assert "gave up before anything moved" in world.last.message
 
 
 def test_a_city_that_has_too_many_gives_those_up_who_go_home() -> None:
