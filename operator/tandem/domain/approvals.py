@@ -4,7 +4,8 @@ A lost site's failover prepares Shifts for such groups, one per namespace if it 
 one command to approve one (`kubectl tandem approve`), from any cluster; the move itself is the failover's own, with the
 room there is then. A question is answered when none of its groups is left behind at the site, or when it is declined;
 the failover remembers who declined, whatever becomes of the question, until the system works again. A failover that
-ends closes what is open.
+ends closes what is open; a system that works again while another keeps the failover going leaves its questions, so an
+approval holds for the loss that was asked about.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -99,6 +100,7 @@ def _close(draft: Draft, shift: ShiftEntry, now: Instant) -> None:
     active = failover is not None and failover[1].state == "Active"
     spec = shift.record.spec
     left = _left_behind(draft.snapshot, shift, site)
+    waiting = [plan for plan in shift.record.plan if plan.group in left] or shift.record.plan
     moved = f"{len(shift.record.plan) - len(left)} of {len(shift.record.plan)} groups" if spec.approved else ""
     phase: Phase = "Interrupted" if moved and len(left) < len(shift.record.plan) else "RolledBack"
     so_far = f"{moved} had been moved" if phase == "Interrupted" else "nothing was moved"
@@ -120,22 +122,39 @@ def _close(draft: Draft, shift: ShiftEntry, now: Instant) -> None:
     elif not active:
         how = failover[1].ending if failover is not None else ""
         reason, message = Reason.FAILOVER_ENDED, f"{how or f'{site} is back'}: {so_far}"
-    elif failover is not None and (back := _back_alone(draft.snapshot, shift, site, failover[1])):
-        reason, message = Reason.FAILOVER_ENDED, f"{back} at {site} works again: {so_far}"
+    elif failover is not None and (back := _back_alone(draft.snapshot, waiting, site, failover[1])):
+        why = f"{' and '.join(sorted(back))} at {site} works again"
+        if any(plan.system not in back for plan in waiting):
+            _narrow(draft, shift, {plan.group for plan in waiting if plan.system in back}, why)
+            return
+        reason, message = Reason.FAILOVER_ENDED, f"{why}: {so_far}"
     else:
         return
     writes[keys.shift(shift.name)] = ended(shift, phase, reason, message, now)
     draft.commit(f"Shift {shift.name}", reason, message, writes, tuple(premises))
 
 
-def _back_alone(snapshot: Snapshot, shift: ShiftEntry, site: str, failover: FailoverRecord) -> str:
-    """The systems that a question is about, where all of them work again while others keep the failover going."""
+def _back_alone(snapshot: Snapshot, plans: Iterable[GroupPlan], site: str, failover: FailoverRecord) -> set[str]:
+    """Systems of these groups that work again while others keep the failover going."""
 
-    def well(systems: Iterable[str]) -> bool:
-        return all(system_verdict(snapshot, site, system).state in WELL for system in systems)
+    def works(system: str) -> bool:
+        return system_verdict(snapshot, site, system).state in WELL
 
-    asked = {plan.system for plan in shift.record.plan}
-    return " and ".join(sorted(asked)) if well(asked) and not well(failover.systems) else ""
+    back = set(filter(works, {plan.system for plan in plans}))
+    return back if back and not all(map(works, failover.systems)) else set()
+
+
+def _narrow(draft: Draft, shift: ShiftEntry, over: Container[str], why: str) -> None:
+    """Take the groups out of a question whose system works again: at its next loss a person is asked anew."""
+    record = shift.record
+    kept = tuple(plan for plan in record.plan if plan.group not in over)
+    if record.spec.approved:
+        message = f"approved by {record.spec.approved_by or 'a person'}; {why}, and its groups are asked about no more"
+    else:
+        message = f"{why}; {_command(shift.name)} moves about {sum(plan.agents for plan in kept)} agents of the others"
+    changes = {"plan": kept, "plan_text": (message, *map(_line, kept)), "message": message}
+    writes: dict[str, Record | None] = {keys.shift(shift.name): record.model_copy(update=changes)}
+    draft.commit(f"Shift {shift.name}", Reason.FAILOVER_ENDED, message, writes, (draft.shift(shift),))
 
 
 def say_who_waits(draft: Draft, cause: str, refused: Mapping[str, Refusal], held: Refusal | None) -> None:

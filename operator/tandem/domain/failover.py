@@ -172,7 +172,9 @@ class _Failover:
             asked = approval_for(snapshot, name, self._cause)
             declined = is_declined(asked, name, self._record.declined)
             why_not = unanswered(asked, name, self._site) if asked is not None else None
-            may_leave = asked is not None and why_not is None and not declined
+            # A question that is written in this very decision counts as it is from the next one on.
+            stands = asked is not None and keys.shift(asked.name) not in self._draft.written
+            may_leave = stands and why_not is None and not declined
             under_way = list(self._rescue(name, settled=may_leave))
             yield from ((found, False) for found in under_way)
             if declined:

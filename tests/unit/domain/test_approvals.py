@@ -209,6 +209,80 @@ def test_a_question_lapses_when_its_system_works_again_though_another_keeps_the_
     assert world.shift_record(f"{QUESTION}-2").phase == "AwaitingApproval"
 
 
+FLIGHT = "callcenter/flight-x"
+
+
+def both_lost() -> World:
+    """Flight and hotel of a city are broken in the same moment, and a Manual group of each is asked about at once."""
+    world = World(systems=("hotel", "flight"))
+    world.group({"east": 100}, failover="Manual")
+    world.group({"east": 100}, name=FLIGHT, system="flight", failover="Manual", agents=30)
+    world.settle()
+    for observer in ("east", "west", "witness"):
+        world.observe(observer, "east", "flight", "softswitch", passes=False)
+    breaks(world, "hotel")
+    assert [plan.group for plan in world.shift_record(QUESTION).plan] == [FLIGHT, GROUP]
+    return world
+
+
+@pytest.mark.parametrize("under_hold", [False, True], ids=["approved-later", "approved-before-under-hold"])
+def test_an_approval_for_one_system_moves_no_other_that_has_worked_since_it_was_asked_about(under_hold: bool) -> None:
+    world = both_lost()
+    if under_hold:
+        world.hold()
+        world.change_shift(QUESTION, approved=True, approved_by="ada")
+    breaks(world, "hotel", passes=True)
+    asked = world.shift_record(QUESTION)
+    assert (asked.phase, [plan.group for plan in asked.plan]) == ("AwaitingApproval", [FLIGHT])
+    if under_hold:
+        world.delete(keys.HOLD)
+    else:
+        assert asked.message == (
+            "hotel at east works again; `kubectl tandem approve east-1-failover -n callcenter` moves about 30 agents "
+            "of the others"
+        )
+        assert asked.plan_text == (asked.message, f"{FLIGHT}: about 30 agents; buckets then: east>west 0-99")
+        world.change_shift(QUESTION, approved=True, approved_by="ada")
+    world.settle()
+    assert world.placement(FLIGHT) == {"east>west": "0-99"}
+    assert world.shift_record(QUESTION).phase == "Completed"
+    breaks(world, "hotel")
+    assert world.placement() == {"east": "0-99"}, "nobody was asked about this loss"
+    again = world.shift_record(f"{QUESTION}-2")
+    assert (again.phase, [plan.group for plan in again.plan]) == ("AwaitingApproval", [GROUP])
+
+
+def test_what_is_approved_and_has_no_room_lapses_with_its_system_and_says_how_far_it_came() -> None:
+    world = both_lost()
+    world.observe("west", "west", "hotel", "cti", passes=False)
+    world.change_shift(QUESTION, approved=True, approved_by="ada")
+    world.settle()
+    assert world.placement(FLIGHT) == {"east>west": "0-99"}
+    world.observe("west", "west", "hotel", "cti")
+    for observer in ("east", "west", "witness"):
+        world.observe(observer, "east", "hotel", "softswitch")
+    world.settle()
+    record = world.shift_record(QUESTION)
+    assert (record.phase, record.message) == ("Interrupted", "hotel at east works again: 1 of 2 groups had been moved")
+    breaks(world, "hotel")
+    assert world.placement() == {"east": "0-99"}
+    assert world.shift_record(f"{QUESTION}-2").phase == "AwaitingApproval"
+
+
+def test_a_yes_to_what_is_asked_in_other_words_by_now_is_carried_out_for_the_rest() -> None:
+    """Approved in the very moment in which one of its systems works again."""
+    world = both_lost()
+    world.change_shift(QUESTION, approved=True, approved_by="ada")
+    for observer in ("east", "west", "witness"):
+        world.observe(observer, "east", "hotel", "softswitch")
+    narrowed, *others = world.decide().commits
+    assert set(narrowed.writes) == {keys.shift(QUESTION)}
+    assert not any(keys.placement(FLIGHT) in commit.writes for commit in others)
+    world.settle()
+    assert (world.placement(FLIGHT), world.placement()) == ({"east>west": "0-99"}, {"east": "0-99"})
+    assert world.shift_record(QUESTION).phase == "Completed"
+
+
 def test_a_declined_question_that_is_deleted_is_not_asked_again() -> None:
     world = lost()
     world.change_shift(QUESTION, abort=True)
