@@ -10,7 +10,8 @@ withdrawn (the missing heartbeat, the accusing words, the target's words, the ab
 transaction: when one of them changes in the last moment, nobody is moved.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
@@ -365,11 +366,9 @@ class _Failover:
             )
 
     def _commit(self, batch: _Batch) -> None:
-        buckets = sum(len(found.moves) for found in batch.rescues)
-        targets = " and ".join(sorted({target for found in batch.rescues for target in found.targets}))
         sentence = (
             f"failover {self._record.number}: {self._site} is {self._kind} ({self._record.message}); "
-            f"{buckets} buckets of {len(batch.rescues)} groups go to {targets}"
+            f"{_whereto(batch.rescues, self._draft.lost)}"
         )
         beyond = sorted({target for found in batch.rescues for target in found.beyond_ready})
         if beyond:
@@ -414,6 +413,26 @@ class _Failover:
 
 def _namespace(found: Rescue) -> str:
     return found.group.rpartition("/")[0]
+
+
+def _whereto(rescues: Sequence[Rescue], lost: Container[tuple[str, str]]) -> str:
+    """Where the buckets go. Those on their way to another lost city have not arrived: its failover takes them on.
+
+    Args:
+        lost: Every (site, system) that is lost now.
+    """
+    stay: Counter[str] = Counter()
+    go_on: Counter[str] = Counter()
+    for found in rescues:
+        for slot in found.moves.values():
+            (go_on if (slot.end, found.system) in lost else stay)[slot.end] += 1
+    of = f"buckets of {len(rescues)} groups"
+    parts = [f"{stay.total()} {of} go to {' and '.join(sorted(stay))}"] if stay else []
+    if go_on:
+        which = f"{go_on.total()} more" if stay else f"{go_on.total()} {of}"
+        as_well = "which is lost as well" if len(go_on) == 1 else "which are lost as well"
+        parts.append(f"{which} are on their way to {' and '.join(sorted(go_on))}, {as_well}, and go on from there")
+    return "; ".join(parts)
 
 
 def _words(found: Loss) -> list[Premise]:

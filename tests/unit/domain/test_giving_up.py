@@ -73,6 +73,30 @@ def test_who_can_leave_goes_to_the_third_city_at_once_and_who_is_at_the_other_on
     assert maps(world.settle()) == [{"west": "0-99"}]
 
 
+def test_the_sentence_names_the_third_city_alone_as_where_they_go() -> None:
+    world = a_world()
+    breaks(world, "east", "north")
+    [east, *_] = [commit for commit in confirmed(world) if keys.placement(GROUP) in commit.writes]
+    assert east.sentence.endswith(
+        "; 80 buckets of 1 groups go to west; 20 more are on their way to north, which is lost as well, and go on from "
+        "there"
+    )
+    assert [entry.why for entry in world.log if GROUP in entry.placed][-1] == east.sentence
+    says(world)
+    assert world.settle()[-1].sentence.endswith("; 20 buckets of 1 groups go to west")
+
+
+def test_where_all_are_on_their_way_to_another_lost_city_nobody_is_said_to_go_there() -> None:
+    world = a_world()
+    world.put(keys.placement(GROUP), world.record().model_copy(update={"map": {"east>north": "0-99"}}))
+    says(world, EAST, dict.fromkeys(range(100), 1))
+    breaks(world, "east", "north")
+    [commit] = [commit for commit in confirmed(world) if keys.placement(GROUP) in commit.writes]
+    assert commit.sentence.endswith(
+        "; 100 buckets of 1 groups are on their way to north, which is lost as well, and go on from there"
+    )
+
+
 def test_what_was_turned_back_to_a_city_that_is_lost_then_goes_on_to_the_third() -> None:
     world = a_world()
     breaks(world, "north")
