@@ -379,6 +379,8 @@ class ShiftStatus(Reported):
     gate_closed: str = Field(default="", description="Gate that keeps the next wave waiting; the message has values.")
     gate_closed_since: str = Field(default="", description="Since when, RFC 3339.")
     approved_at: str = Field(default="", description="When spec.approved came to be known as true, RFC 3339.")
+    approved_by: str = Field(default="", description="Who approved first, in whichever cluster.")
+    aborted_by: str = Field(default="", description="Who aborted first, in whichever cluster.")
     started_at: str = Field(default="", description="First commit, RFC 3339.")
     finished_at: str = Field(default="", description="End, RFC 3339.")
     reason: str = Field(default="", description="Stable CamelCase reason of the phase.")

@@ -19,7 +19,10 @@ async def run(clusters: Clusters, name: str, namespace: str) -> int:
     if not code and (phase := found.status.get("phase")) in FINISHED - {"RolledBack"}:
         print(f"Shift {found.name} was over before it could be aborted ({phase}: {found.status.get('message', '')})")
         return 1
-    if by:
+    first = found.status.get("abortedBy") or by
+    if by and first != by:
+        print(f"Shift {found.name} was aborted by {first} already, by way of another cluster")
+    elif by:
         print(f"Shift {found.name} aborted by {by} (by way of {found.context})")
     return code
 
@@ -31,13 +34,13 @@ def _acted_on(told: tuple[int, str], status: Mapping[str, Any]) -> bool:
 async def _abort(cluster: Cluster, full: str) -> tuple[int, str]:
     """Exit code, and who has aborted it now, if anybody."""
     found = await cluster.get(path_of(SHIFT, full))
-    spec = found["spec"]
+    spec, status = found["spec"], found.get("status", {})
     not_of_an_earlier(found)
-    if (phase := found.get("status", {}).get("phase")) in FINISHED:
-        print(f"Shift {full} is over ({phase}: {found['status'].get('message', '')}); nothing to abort")
+    if (phase := status.get("phase")) in FINISHED:
+        print(f"Shift {full} is over ({phase}: {status.get('message', '')}); nothing to abort")
         return 1, ""
     if spec.get("abort"):
-        print(f"Shift {full} was aborted by {spec.get('abortedBy', 'a person')} already")
+        print(f"Shift {full} was aborted by {status.get('abortedBy') or spec.get('abortedBy') or 'a person'} already")
         return 0, ""
     by = await who_am_i(cluster)
     await cluster.merge(path_of(SHIFT, full), {"spec": {"abort": True, "abortedBy": by}})

@@ -17,7 +17,10 @@ async def run(clusters: Clusters, name: str, namespace: str) -> int:
     if found is None:
         return 1
     code, by = found.value
-    if by:
+    first = found.status.get("approvedBy") or by
+    if by and first != by:
+        print(f"Shift {found.name} was approved by {first} already, by way of another cluster")
+    elif by:
         print(f"Shift {found.name} approved by {by} (by way of {found.context})")
     return code
 
@@ -30,18 +33,20 @@ def _taken_up(told: tuple[int, str], status: Mapping[str, Any]) -> bool:
 async def _approve(cluster: Cluster, full: str) -> tuple[int, str]:
     """Exit code, and who has approved it now, if anybody."""
     found = await cluster.get(path_of(SHIFT, full))
-    spec = found["spec"]
+    spec, status = found["spec"], found.get("status", {})
     not_of_an_earlier(found)
-    if spec.get("approved"):
-        print(f"Shift {full} was approved by {spec.get('approvedBy')} already")
+    # Another cluster may have been told, of which this one's spec says nothing; whom the store knows was the first.
+    if spec.get("approved") or status.get("approvedAt"):
+        by = status.get("approvedBy") or spec.get("approvedBy") or "a person"
+        print(f"Shift {full} was approved by {by} already")
         return 0, ""
-    if (phase := found.get("status", {}).get("phase")) in FINISHED:
-        print(f"Shift {full} is over ({phase}: {found['status'].get('message', '')}); nothing to approve")
+    if (phase := status.get("phase")) in FINISHED:
+        print(f"Shift {full} is over ({phase}: {status.get('message', '')}); nothing to approve")
         return 1, ""
     if spec.get("approval") != "Manual":
         print(f"Shift {full} needs no approval: its spec.approval is {spec.get('approval', 'Auto')}")
         return 1, ""
-    plan = _plan(full, found.get("status", {}))
+    plan = _plan(full, status)
     for line in plan:
         print(f"  plan: {line}")
     by = await who_am_i(cluster)

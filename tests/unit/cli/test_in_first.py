@@ -68,8 +68,12 @@ async def test_clusters_that_are_well_are_asked_in_their_order() -> None:
 class ClusterWithAShift:
     """Its API server answers. `phases`: those of its Shift once it is changed, look by look; none: nobody acts."""
 
-    def __init__(self, *phases: str, before: str = "Moving", reason: str = "", plan: str = "all", **spec: Any) -> None:
+    def __init__(
+        self, *phases: str, before: str = "Moving", reason: str = "", plan: str = "all", first: str = "", **spec: Any
+    ) -> None:
         self.spec, self.phases, self.before, self.reason, self.plan = spec, list(phases), before, reason, plan
+        self.first = first
+        """Who has approved or aborted it, as the store knows; empty: whoever does it here."""
         self.changed = False
 
     async def get(self, path: str) -> dict[str, Any]:
@@ -80,6 +84,9 @@ class ClusterWithAShift:
         if self.changed and self.phases:
             phase = self.phases.pop(0) if len(self.phases) > 1 else self.phases[0]
         status = {"phase": phase, "reason": self.reason, "message": "so it is", "approvedAt": self.approved_at}
+        if self.changed and self.phases:
+            for field in ("approvedBy", "abortedBy"):
+                status[field] = self.first or self.spec.get(field, "")
         return {"spec": self.spec, "status": {**status, "plan": [self.plan] if self.plan else []}}
 
     @property
@@ -138,6 +145,35 @@ async def test_an_approval_counts_when_the_store_has_it(capsys: pytest.CaptureFi
     assert "approved by ada (by way of west)" in capsys.readouterr().out
     assert await approve.run(clusters(east=waits()), "night", "callcenter") == 1
     assert "NOT CONFIRMED" in capsys.readouterr().out
+
+
+async def test_who_approved_first_is_named_whichever_cluster_was_told(capsys: pytest.CaptureFixture[str]) -> None:
+    already = "Shift callcenter/night was approved by bob already"
+    west = ClusterWithAShift("AwaitingApproval", before="AwaitingApproval", first="bob", approval="Manual")
+    assert await approve.run(clusters(west=west), "night", "callcenter") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == f"{already}, by way of another cluster"
+    # Its spec names the second person by now, and the store the first.
+    assert west.spec["approvedBy"] == "ada"
+    assert await approve.run(clusters(west=west), "night", "callcenter") == 0
+    assert capsys.readouterr().out == f"{already}\n"
+
+
+async def test_what_was_approved_elsewhere_is_approved_nowhere_again(capsys: pytest.CaptureFixture[str]) -> None:
+    west = ClusterWithAShift("Preparing", first="bob", approval="Manual")
+    west.changed = True  # as its status shows, not its spec
+    assert await approve.run(clusters(west=west), "night", "callcenter") == 0
+    assert capsys.readouterr().out == "Shift callcenter/night was approved by bob already\n"
+    assert "approved" not in west.spec
+
+
+async def test_who_aborted_first_is_named_whichever_cluster_was_told(capsys: pytest.CaptureFixture[str]) -> None:
+    already = "Shift callcenter/night was aborted by bob already"
+    west = ClusterWithAShift("Aborting", first="bob")
+    assert await abort.run(clusters(west=west), "night", "callcenter") == 0
+    assert capsys.readouterr().out == f"{already}, by way of another cluster\n"
+    assert await abort.run(clusters(west=west), "night", "callcenter") == 0
+    assert capsys.readouterr().out == f"{already}\n"
 
 
 async def test_nobody_approves_a_plan_that_is_not_made_yet(capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,6 +61,18 @@ def test_those_who_came_back_after_an_abort_are_not_moved() -> None:
     assert (status.progress.moved, status.progress.back, status.progress.text) == (3, 3, "3/10")
 
 
+def test_who_approved_and_who_aborted_are_those_whom_the_store_knows() -> None:
+    world = a_world()
+    world.shift(**ALL_HOTEL, approval="Manual")
+    world.settle()
+    before = shift_status(Scene(world.snapshot, "east", world.mono), seen(shift()), world.snapshot.shifts[NAME])
+    assert (before.approved_by, before.aborted_by) == ("", "")
+    world.change_shift(NAME, approved=True, approved_by="ada", abort=True, aborted_by="bob")
+    here = shift(approved=True, approvedBy="eve", abort=True, abortedBy="eve")
+    status = shift_status(Scene(world.snapshot, "east", world.mono), seen(here), world.snapshot.shifts[NAME])
+    assert (status.approved_by, status.aborted_by) == ("ada", "bob")
+
+
 def test_when_it_was_approved_is_shown() -> None:
     world = a_world()
     world.shift(**ALL_HOTEL, approval="Manual")
