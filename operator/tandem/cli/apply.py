@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from tandem.cli.kustomize import built, kubectl
+from tandem.cli.kubectl import ran
+from tandem.cli.kustomize import built
 
 APPLY_S: Final = 60.0
 """Seconds that one cluster may take."""
@@ -18,26 +19,16 @@ async def run(contexts: Sequence[str], files: Sequence[str], folders: Sequence[s
         folders: Instead of them, folders with a kustomization: built once, so that every cluster gets the same.
     Raises: ConfigError without kubectl, and when a kustomization cannot be built.
     """
-    program = kubectl()
-    manifests = "---\n".join([text for _, text in await built(folders)]).encode() if folders else None
+    manifests = "---\n".join([text for _, text in await built(folders)]).encode()
     flags = [flag for file in (["-"] if folders else files) for flag in ("-f", file)]
 
     async def one(context: str) -> tuple[str, int, str]:
-        process = await asyncio.create_subprocess_exec(
-            program,
-            *("--context", context, "--request-timeout", "20s", "apply", *flags),
-            stdin=asyncio.subprocess.PIPE if manifests is not None else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+        handed = ("--context", context, "--request-timeout", "20s", "apply", *flags)
         try:
-            async with asyncio.timeout(APPLY_S):
-                said, _ = await process.communicate(manifests)
+            said = await ran(*handed, within_s=APPLY_S, given=manifests, together=True)
         except TimeoutError:
-            process.kill()
-            await process.wait()
             return context, 1, f"no answer within {APPLY_S:.0f} s"
-        return context, process.returncode or 0, said.decode(errors="replace").strip()
+        return context, said.code, said.out.decode(errors="replace").strip()
 
     answers = await asyncio.gather(*(one(context) for context in contexts))
     for context, _, said in answers:

@@ -1,6 +1,7 @@
 """`kubectl tandem apply`: what it hands to kubectl, which is a script here. And `-k` of `apply` and `plan`."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ echo "$*" >> "{log}"
 case "$1 $2" in
 "kustomize broken") echo "no such base" >&2; exit 1 ;;
 "kustomize slow") exec sleep 60 ;;
+"kustomize git") sleep 4 & exec sleep 60 ;;
 "kustomize "*) echo "# Warning: it is old" >&2; cat "$2/built" ;;
+"--context held") sleep 4 & exec sleep 60 ;;
+"--context left") sleep 4 & echo "configured in $2" ;;
+"--context mixed") echo one; echo two >&2; echo three ;;
 *) cat > "{log}.$2"; echo "configured in $2"; test "$2" != full ;;
 esac
 """
@@ -87,6 +92,28 @@ async def test_one_that_cannot_be_built_goes_nowhere(kubectl: FakeKubectl, monke
     with pytest.raises(ConfigError, match="kubectl kustomize slow: not built within"):
         await apply.run(["east"], [], ["slow"])
     assert kubectl.asked == ["kustomize broken", "kustomize slow"]
+
+
+async def test_nobody_waits_for_what_kubectl_has_started(
+    kubectl: FakeKubectl, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A credential plugin or git goes on when kubectl has been killed, or is done, and keeps its output open."""
+    monkeypatch.setattr(apply, "APPLY_S", 1.0)
+    monkeypatch.setattr(kustomize, "BUILD_S", 0.2)
+    start = time.monotonic()
+    assert await apply.run(["held", "left"], ["a.yaml"], []) == 1
+    with pytest.raises(ConfigError, match="kubectl kustomize git: not built within"):
+        await apply.run(["east"], [], ["git"])
+    assert time.monotonic() - start < 3.5
+    said = capsys.readouterr().out
+    assert "cluster held:\n  no answer within 1 s\n" in said
+    assert "cluster left:\n  configured in left\n" in said
+    assert "Not applied in held." in said
+
+
+async def test_what_a_cluster_says_is_in_its_order(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await apply.run(["mixed"], ["a.yaml"], []) == 0
+    assert capsys.readouterr().out == "cluster mixed:\n  one\n  two\n  three\n"
 
 
 async def test_without_kubectl_there_is_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
