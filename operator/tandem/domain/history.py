@@ -210,6 +210,9 @@ class _Commit:
             word = "Planned" if after.spec.dry_run else "Accepted"
             plan = after.plan_text[0] if after.plan_text else after.message
             yield self._about_shift(name, after, word, Reason.PLANNED, plan)
+        if question and before is not None and (over := tuple(part for part in before.plan if part not in after.plan)):
+            lapsed = after.model_copy(update={"plan": over})
+            yield self._about_shift(name, lapsed, "LapsedInPart", Reason.FAILOVER_ENDED, after.message)
         if (after.phase, after.wave) != (old_phase, old_wave):
             action = _SHIFT_PHASES.get(after.phase, "")
             if after.phase == "Failed" and not after.plan:

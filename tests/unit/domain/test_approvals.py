@@ -234,6 +234,8 @@ def test_an_approval_for_one_system_moves_no_other_that_has_worked_since_it_was_
     breaks(world, "hotel", passes=True)
     asked = world.shift_record(QUESTION)
     assert (asked.phase, [plan.group for plan in asked.plan]) == ("AwaitingApproval", [FLIGHT])
+    [told] = [entry for entry in world.log if entry.action == "LapsedInPart"]
+    assert (told.name, told.groups, "hotel at east works again" in told.why) == (QUESTION, (GROUP,), True)
     if under_hold:
         world.delete(keys.HOLD)
     else:
