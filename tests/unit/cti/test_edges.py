@@ -61,6 +61,12 @@ def test_three_cities(env: dict[str, str]) -> None:
         pytest.param(
             {"TANDEM_PEER_URL": "198.18.0.12"}, "TANDEM_PEER_URL is '198.18.0.12' (must begin", id="no-scheme"
         ),
+        pytest.param({"TANDEM_PEER_URL": "http://:80"}, "TANDEM_PEER_URL is 'http://:80' (no host)", id="no-host"),
+        pytest.param(
+            {"TANDEM_PEER_URL": "http://west:305800"},
+            "TANDEM_PEER_URL is 'http://west:305800' (Port out of range",
+            id="no-such-port",
+        ),
         pytest.param({"TANDEM_DIRECTORY": "/nowhere"}, "TANDEM_DIRECTORY is '/nowhere' (no such file)", id="no-file"),
         pytest.param({"TANDEM_EVAPI": "softswitch"}, "TANDEM_EVAPI is 'softswitch' (no port)", id="no-port"),
         pytest.param({"TANDEM_EVAPI": "s:99999"}, "(ports end at 65535)", id="port-too-high"),

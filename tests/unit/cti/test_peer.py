@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from callcenter.cti import peer
 from callcenter.cti.distribution import PeerGroup
 from callcenter.cti.peer import FROM, TO, Arrivals, PeerLink, Report, read_frame
 from callcenter.cti.texts import LONGEST_FRAME
@@ -210,3 +211,81 @@ async def test_what_is_said_in_a_burst_arrives_in_its_order() -> None:
             if isinstance(said := await asyncio.wait_for(heard.get(), 5.0), Who):
                 whos.append(said)
         assert whos == [Who(f"b1.q{n}") for n in range(100)]
+
+
+@asynccontextmanager
+async def whoever_answers(with_what: bytes) -> AsyncIterator[tuple[int, "asyncio.Queue[bytes]"]]:
+    """Somebody at the other CTI's address who is no CTI; the port, and what was asked there."""
+    asked: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.put_nowait(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(with_what)
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1], asked
+
+
+@asynccontextmanager
+async def connecting(url: str) -> AsyncIterator[PeerLink]:
+    """A link that tries to connect to `url`, and goes on trying."""
+    link = a_link(asyncio.Queue(), url=url)
+    running = asyncio.create_task(link.run())
+    yield link
+    assert not running.done(), "whatever answers, it goes on trying"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("status", [b"302 Found", b"308 Permanent Redirect"])
+async def test_the_secret_goes_where_the_url_says_and_nowhere_else(
+    status: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer, "RECONNECT", 0.01)
+    async with whoever_answers(b"") as (thief, stolen):
+        redirect = b"HTTP/1.1 %b\r\nLocation: ws://127.0.0.1:%d/peer\r\n\r\n" % (status, thief)
+        async with whoever_answers(redirect) as (port, asked), connecting(f"http://127.0.0.1:{port}"):
+            for _ in range(3):
+                assert b"Bearer secret" in await asyncio.wait_for(asked.get(), 5.0)
+        assert stolen.empty()
+
+
+async def test_who_hangs_up_before_it_is_a_line_is_tried_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was taken for a line that is silent: the other CTI, back by then, was heard five seconds later."""
+    monkeypatch.setattr(peer, "RECONNECT", 0.01)
+    async with whoever_answers(b"") as (port, asked), connecting(f"http://127.0.0.1:{port}") as link:
+        for _ in range(3):
+            await asyncio.wait_for(asked.get(), 4.0)
+        assert link._lines == []
+
+
+async def test_who_never_finishes_the_tls_handshake_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer, "RECONNECT", 0.01)
+    monkeypatch.setattr(peer, "CONNECT_WITHIN", 0.1)
+    tries: asyncio.Queue[None] = asyncio.Queue()
+
+    async def stare(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tries.put_nowait(None)
+        await reader.read()
+        writer.close()
+
+    async with (
+        await asyncio.start_server(stare, "127.0.0.1", 0) as server,
+        connecting(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"),
+    ):
+        for _ in range(2):
+            await asyncio.wait_for(tries.get(), 5.0)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param("[" * 100_000, id="deep"),
+        pytest.param('{"t": "arrivals", "boot": "b1", "n": 1e999}', id="endless"),
+        pytest.param('{"t": "idle", "groups": {"a": {"available": 1e999, "signed_in": 1}}}', id="endless-group"),
+    ],
+)
+def test_what_makes_no_sense_ends_the_line_and_not_the_process(said: str) -> None:
+    with pytest.raises(ValueError, match="not what a CTI says to its peer"):
+        read_frame(said)

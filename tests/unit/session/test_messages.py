@@ -91,6 +91,7 @@ def test_names_on_the_wire_are_those_of_the_contract(frame: ClientFrame | Server
     ("text", "says"),
     [
         pytest.param("{", "not JSON", id="not-json"),
+        pytest.param("[" * 16_000, "not JSON", id="deeper-than-can-be-read"),
         pytest.param("[]", "a frame is a JSON object, not list", id="a-list"),
         pytest.param("{}", "t is None: a client sends one of hello, signin", id="no-type"),
         pytest.param('{"t":"offer"}', "t is 'offer': a client sends", id="a-ctis-frame"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 from callcenter.cti.calls import DEFAULT_RING
 from callcenter.cti.errors import ConfigError
@@ -167,6 +168,9 @@ def _name(text: str) -> str:
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError("must begin with http:// or https://")
+    parts = urlsplit(text)
+    if not parts.hostname or parts.port == 0:  # asking for a port that is none raises ValueError
+        raise ValueError("no port" if parts.hostname else "no host")
     return text.rstrip("/")
 
 

@@ -62,7 +62,10 @@ Said = Arrivals | dict[str, PeerGroup] | LoanFrame
 
 def read_frame(text: str) -> Said | None:
     """Read what the other CTI says; None for what only a newer CTI says. Raises ValueError when it is none."""
-    body = json.loads(text)
+    try:
+        body = json.loads(text)
+    except RecursionError as e:
+        raise ValueError(f"not what a CTI says to its peer: {text[:80]!r}") from e
     kind = body.get("t") if isinstance(body, dict) else None
     try:
         if kind == "arrivals":
@@ -72,7 +75,7 @@ def read_frame(text: str) -> Said | None:
                 name: PeerGroup(int(group["available"]), int(group["signed_in"]))
                 for name, group in body["groups"].items()
             }
-    except (AttributeError, KeyError, TypeError, ValueError) as e:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as e:
         raise ValueError(f"not what a CTI says to its peer ({e!r}): {text[:80]!r}") from e
     if kind in loan_frames.KINDS:
         return loan_frames.read(body)
@@ -149,8 +152,12 @@ class PeerLink:
                 websocket_handshake_timeout=CONNECT_WITHIN,
                 enable_auto_pong=False,
                 max_frame_size=LONGEST_MESSAGE,
+                max_redirects=0,  # the secret is for this address only
                 read_buffer_init_size=READ_BUFFER,
+                ssl_handshake_timeout=CONNECT_WITHIN if self._url.startswith("https") else None,
             )
+            if line.transport is None:  # picows takes it for an end like any other
+                raise ConnectionResetError("hung up before it was a WebSocket")
         except (WSError, OSError) as e:
             if not self._silent:
                 log.warning("peer %s does not answer (%s): trying on", self._url, str(e) or type(e).__name__)

@@ -364,7 +364,7 @@ def _beating(text: str, head: str) -> tuple[str, int] | None:
 def _decode(text: str, table: Mapping[str, type[Any]], sender: str) -> Any:
     try:
         body = json.loads(text)
-    except ValueError as e:
+    except (RecursionError, ValueError) as e:
         raise FrameError(f"not JSON: {e}") from e
     if not isinstance(body, dict):
         raise FrameError(f"a frame is a JSON object, not {type(body).__name__}")
