@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,9 +11,9 @@ import aiohttp
 import pytest
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from callcenter.cti import clients
+from callcenter.cti import clients, texts
 from callcenter.cti.clients import BATCH, LONGEST_FRAME, MOST_UNHEARD, PORTION, ClientEdge, text_frame
-from callcenter.cti.texts import MOST_UNREAD, answer
+from callcenter.cti.texts import MOST_AT_ONCE, MOST_UNREAD, answer
 from callcenter.session.events import Close, Reply
 from callcenter.session.messages import Beat, ClientFrame, Denied, Pong, decode_server, encode
 from tests.unit.cti.listening import listening
@@ -264,6 +265,70 @@ async def test_what_is_no_text_ends_the_connection(says: Callable[[Any], Any], c
         end = await ws.receive(timeout=5)
         assert (end.type, end.data) == (aiohttp.WSMsgType.CLOSE, code)
     assert gone == [1]
+
+
+UPGRADE = (
+    "GET /agent HTTP/1.1\r\nHost: cti\r\nUpgrade: websocket\r\nConnection: {connection}\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+@asynccontextmanager
+async def bare(url: str, *, connection: str = "Upgrade") -> AsyncIterator[tuple[socket.socket, bytes]]:
+    """A client that reads nothing but the answer to its request, which comes with it."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await loop.sock_connect(sock, ("127.0.0.1", int(url.rpartition(":")[2])))
+        await loop.sock_sendall(sock, UPGRADE.format(connection=connection).encode())
+        yield sock, await loop.sock_recv(sock, 4096)
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        pytest.param(lambda sock: sock.send(b"\x88\x80\0\0\0\0"), id="closes"),
+        pytest.param(lambda sock: sock.shutdown(socket.SHUT_WR), id="half-closes"),
+        pytest.param(lambda sock: sock.send(b"\x81\x01x"), id="breaks-the-protocol"),
+    ],
+)
+async def test_who_ends_and_never_reads_what_it_was_sent_is_counted_out(
+    ends: Callable[[socket.socket], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "CLOSE_WITHIN", 0.05)
+    gone: asyncio.Queue[int] = asyncio.Queue()
+    edge = ClientEdge(lambda _, __: None, gone.put_nowait, most=2)
+    async with connected(edge) as (_, url), bare(url) as (sock, _):
+        await rounds(5)
+        transport = edge._open[2].transport
+        assert transport is not None
+        while not transport.underlying_transport.get_write_buffer_size():
+            edge.post([Reply(2, Denied("Deaf", "x" * 10_000))])
+        ends(sock)
+        await asyncio.sleep(0.1)
+        edge.post([Close(2)])  # the session server says so of who is silent
+        assert await asyncio.wait_for(gone.get(), 5) == 2
+        assert list(edge._open) == [1]
+
+
+async def test_what_a_client_can_make_us_read_at_once_is_bounded() -> None:
+    """Its buffer here grows to as much, and stays."""
+    edge = ClientEdge(lambda _, __: None, lambda _: None, most=1)
+    async with connected(edge):
+        transport = edge._open[1].transport
+        assert transport is not None
+        sock = transport.underlying_transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 2 * MOST_AT_ONCE
+
+
+@pytest.mark.parametrize(
+    ("connection", "status"), [("keep-alive, Upgrade", b"101"), ("upgrade", b"101"), ("keep-alive", b"400")]
+)
+async def test_a_browser_may_ask_for_more_than_the_upgrade(connection: str, status: bytes) -> None:
+    edge = ClientEdge(lambda _, __: None, lambda _: None, most=2)
+    async with connected(edge) as (_, url), bare(url, connection=connection) as (_, answered):
+        assert answered.split()[1] == status
 
 
 async def test_who_says_nothing_is_told_so_and_let_go(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,10 @@ MOST_UNREAD: Final = 32_768
 READ_BUFFER: Final = 2_048
 """Bytes to begin with: there are thousands of connections, and what is said on most of them is shorter than 200."""
 
+MOST_AT_ONCE: Final = 32_768
+"""Bytes, or twice as many, that may have come on one connection when we get to read it. The kernel's own bound is
+megabytes; picows reads all of it, into a buffer that doubles until it fits, and never gives that back."""
+
 _TEXT: Final = WSMsgType.TEXT
 
 BACKLOG: Final = 4096
@@ -64,11 +68,16 @@ class TextListener(WSListener):
 
     def end(self, code: WSCloseCode) -> None:
         """Say that it is over, and close when the other side has done so, or has had the time for it."""
-        if self.transport is None or self.transport.is_close_frame_sent:
+        if self.transport is None or self.ended:
             return
         self.ended = True
         self.transport.send_close(code)
-        asyncio.get_running_loop().call_later(CLOSE_WITHIN, self.transport.disconnect, False)
+        self._close_within(self.transport)
+
+    @staticmethod
+    def _close_within(transport: WSTransport) -> None:
+        # A connection that is closing waits for ever for an other side that does not read what it was sent.
+        asyncio.get_running_loop().call_later(CLOSE_WITHIN, transport.disconnect, False)
 
     # -- what picows tells
 
@@ -85,6 +94,7 @@ class TextListener(WSListener):
             if not transport.is_close_frame_sent:
                 transport.send_close(WSCloseCode.OK)
             transport.disconnect()
+            self._close_within(transport)
         elif kind == WSMsgType.PING:
             self._pong(transport, frame.get_payload_as_bytes())
         elif kind == WSMsgType.BINARY:
@@ -135,6 +145,9 @@ async def listen(accept: Callable[[str, CIMultiDict[str]], Accepted | None], hos
     """
 
     def came(request: WSUpgradeRequest) -> Accepted | None:
+        # Firefox, and proxies like it, say `keep-alive, Upgrade`; picows wants the one word.
+        if "upgrade" in request.headers.get("Connection", "").lower().replace(",", " ").split():
+            request.headers["Connection"] = "Upgrade"
         return accept(request.path.partition(b"?")[0].decode(errors="replace"), request.headers)
 
     server = await ws_create_server(
@@ -146,8 +159,10 @@ async def listen(accept: Callable[[str, CIMultiDict[str]], Accepted | None], hos
         read_buffer_init_size=READ_BUFFER,
         backlog=BACKLOG,
     )
-    for sock in server.sockets:  # what is accepted inherits it: who has vanished without a word is found out one day
+    for sock in server.sockets:  # what is accepted inherits these
+        # Who has vanished without a word is found out one day.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MOST_AT_ONCE)
     return server
 
 
