@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import resource
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -13,7 +14,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from callcenter.cti import clients, texts
 from callcenter.cti.clients import BATCH, LONGEST_FRAME, MOST_UNHEARD, PORTION, ClientEdge, text_frame
-from callcenter.cti.texts import MOST_AT_ONCE, MOST_UNREAD, answer
+from callcenter.cti.texts import FILES_KEPT, MOST_AT_ONCE, MOST_UNREAD, answer
 from callcenter.session.events import Close, Reply
 from callcenter.session.messages import Beat, ClientFrame, Denied, Pong, decode_server, encode
 from tests.unit.cti.listening import listening
@@ -320,6 +321,22 @@ async def test_what_a_client_can_make_us_read_at_once_is_bounded() -> None:
         assert transport is not None
         sock = transport.underlying_transport.get_extra_info("socket")
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 2 * MOST_AT_ONCE
+
+
+async def test_who_comes_when_files_are_running_out_is_hung_up_on_and_some_are_kept(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    edge = ClientEdge(lambda _, __: None, lambda _: None, most=3)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with connected(edge) as (_, url):
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (FILES_KEPT, limits[1]))
+        with suppress(ConnectionResetError):
+            async with bare(url) as (_, answered):
+                assert answered == b""
+        monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+        async with bare(url) as (_, answered):
+            assert answered.split()[1] == b"101"
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

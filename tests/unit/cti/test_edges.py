@@ -1,6 +1,7 @@
 """The small pure parts of the edges: configuration, placements, netstrings, reports, numbers, the contract."""
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from callcenter.cti.control import ControlPort
 from callcenter.cti.distribution import PeerGroup
 from callcenter.cti.errors import ConfigError, RequestError
 from callcenter.cti.loanstore import Kept
-from callcenter.cti.main import read_directory
+from callcenter.cti.main import main, read_directory
 from callcenter.cti.numbers import NumberPool, PoolExhaustedError
 from callcenter.cti.peer import Arrivals, read_frame
 from callcenter.cti.softswitch import NetstringError, NetstringReader, netstring
@@ -92,6 +93,19 @@ def test_a_wrong_environment_names_variable_value_and_remedy(
     assert (
         "set it to" in str(caught.value) or "use one of" in str(caught.value) or "name the other" in str(caught.value)
     )
+
+
+def test_it_takes_all_the_files_that_the_system_allows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 20_000))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: taken.append(limits))
+    monkeypatch.delenv("TANDEM_SITE", raising=False)
+    with pytest.raises(SystemExit):
+        main()
+    assert taken == [(20_000, 20_000)]
+    assert "TANDEM_SITE is not set" in capsys.readouterr().err
 
 
 def test_no_secret_is_repeated(env: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 
@@ -72,6 +73,8 @@ async def serve(config: Config, directory: Directory) -> None:
 def main() -> None:
     """Configure from the environment and run; a wrong configuration ends with status 2 and a sentence."""
     logging.basicConfig(level=os.environ.get("TANDEM_LOG", "INFO"), format="%(asctime)s %(levelname)s %(message)s")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # newer container runtimes begin with 1,024
     try:
         config = read_config(os.environ)
         directory = read_directory(config)

@@ -6,6 +6,7 @@ second.
 
 import asyncio
 import json
+import resource
 import socket
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
@@ -43,6 +44,9 @@ _TEXT: Final = WSMsgType.TEXT
 
 BACKLOG: Final = 4096
 """Connections that may wait to be accepted: after a failure everybody comes at once."""
+
+FILES_KEPT: Final = 256
+"""Of the files that a process may have open: for the disk, the engine's requests, the softswitch and the other CTIs."""
 
 Accepted: TypeAlias = WSListener | WSUpgradeResponseWithListener
 """What becomes of a request: a WebSocket, or a plain answer."""
@@ -150,20 +154,42 @@ async def listen(accept: Callable[[str, CIMultiDict[str]], Accepted | None], hos
             request.headers["Connection"] = "Upgrade"
         return accept(request.path.partition(b"?")[0].decode(errors="replace"), request.headers)
 
-    server = await ws_create_server(
-        came,
-        host,
-        port,
-        enable_auto_pong=False,
-        max_frame_size=LONGEST_FRAME,
-        read_buffer_init_size=READ_BUFFER,
-        backlog=BACKLOG,
+    [(family, _, _, _, address), *_] = await asyncio.get_running_loop().getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
-    for sock in server.sockets:  # what is accepted inherits these
-        # Who has vanished without a word is found out one day.
+    sock = _Entrance(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # What is accepted inherits these. Who has vanished without a word is found out one day.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MOST_AT_ONCE)
-    return server
+        sock.bind(address)
+        return await ws_create_server(
+            came,
+            sock=sock,
+            enable_auto_pong=False,
+            max_frame_size=LONGEST_FRAME,
+            read_buffer_init_size=READ_BUFFER,
+            backlog=BACKLOG,
+        )
+    except BaseException:
+        sock.close()
+        raise
+
+
+class _Entrance(socket.socket):
+    """A listening socket that hangs up on who comes when files are running out.
+
+    A connection takes a file before anybody knows whose it is, and aiofastnet 1.2 does nothing but write tracebacks
+    once there is none left.
+    """
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        sock, address = super().accept()
+        if sock.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_KEPT:  # the lowest that was free
+            sock.close()
+            raise ConnectionAbortedError("no file is left for it")
+        return sock, address
 
 
 def answer(status: int, body: dict[str, Any]) -> WSUpgradeResponseWithListener:
