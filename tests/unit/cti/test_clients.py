@@ -16,7 +16,7 @@ from callcenter.cti import clients, texts
 from callcenter.cti.clients import BATCH, LONGEST_FRAME, MOST_UNHEARD, PORTION, ClientEdge, text_frame
 from callcenter.cti.texts import FILES_KEPT, MOST_AT_ONCE, MOST_UNREAD, answer
 from callcenter.session.events import Close, Reply
-from callcenter.session.messages import Beat, ClientFrame, Denied, Pong, decode_server, encode
+from callcenter.session.messages import Beat, ClientFrame, Denied, Pong, SignIn, decode_server, encode
 from tests.unit.cti.listening import listening
 
 # ---- what goes out
@@ -176,6 +176,25 @@ async def test_who_speaks_faster_than_can_be_heard_is_cut_off() -> None:
     assert not hasty.aborted
     edge._open[1].on_text(encode(Beat(0)))
     assert hasty.aborted
+
+
+async def test_what_a_crowd_can_make_us_keep_is_bounded_also_by_its_length() -> None:
+    long = encode(SignIn(1, "x" * 16_000, False, None))
+    patient, windy = Transport(), Transport()
+    edge = an_edge(patient, windy)
+    for n in range(PORTION):
+        edge._open[1].on_text(encode(Beat(n)))
+    for _ in range(2):
+        edge._open[2].on_text(long)
+    assert not windy.aborted
+    await rounds(3)
+    for n in range(PORTION):
+        edge._open[1].on_text(encode(Beat(n)))
+    for _ in range(2):
+        edge._open[2].on_text(long)
+    assert not windy.aborted, "what was heard is not counted any more"
+    edge._open[2].on_text(long)
+    assert windy.aborted
 
 
 async def test_a_defect_costs_one_client_and_nobody_else_his_turn(caplog: pytest.LogCaptureFixture) -> None:

@@ -27,6 +27,9 @@ HELLO_WITHIN: Final = 5.0
 MOST_UNHEARD: Final = 100
 """A client's frames that may wait to be heard: in a crowd an honest one has said three or four."""
 
+MOST_UNHEARD_TEXT: Final = 32_768
+"""And their characters: thousands of clients may wait at once, and a frame of an honest one has 200."""
+
 LONGEST_FRAME: Final = 16_384
 """Bytes of what a client says."""
 
@@ -120,26 +123,28 @@ class ClientEdge:
         """A connection is there."""
         self._open[client.conn] = client
 
-    def said(self, client: "_Client", frame: ClientFrame) -> None:
-        """A client spoke: it is heard when it is its turn, and all it says in its order."""
+    def said(self, client: "_Client", frame: ClientFrame, size: int) -> None:
+        """A client spoke, so many characters: it is heard when it is its turn, and all it says in its order."""
         if type(frame) is Pong and not client.unheard:  # sessions live by these, and they cost next to nothing
             self._on_frame(client.conn, frame)
-        elif client.unheard >= MOST_UNHEARD:
+        elif client.unheard >= MOST_UNHEARD or client.unheard_text + size > MOST_UNHEARD_TEXT:
             log.warning("client connection %d speaks faster than it can be heard: cut off", client.conn)
             client.cut_off()
         else:
             client.unheard += 1
-            self._portions.put((client, frame))
+            client.unheard_text += size
+            self._portions.put((client, frame, size))
 
     def gone(self, client: "_Client") -> None:
         """A connection is gone; what it said before is heard first."""
         self._open.pop(client.conn, None)
         client.unheard += 1
-        self._portions.put((client, None))
+        self._portions.put((client, None, 0))
 
-    def _hear(self, said: "tuple[_Client, ClientFrame | None]") -> None:
-        client, frame = said
+    def _hear(self, said: "tuple[_Client, ClientFrame | None, int]") -> None:
+        client, frame, size = said
         client.unheard -= 1
+        client.unheard_text -= size
         try:
             if frame is None:
                 self._on_gone(client.conn)
@@ -162,8 +167,8 @@ class _Client(TextListener):
     def __init__(self, conn: int, edge: ClientEdge) -> None:
         super().__init__(LONGEST_FRAME)
         self.conn = conn
-        self.unheard = 0
-        """What it has said that was not heard yet."""
+        self.unheard = self.unheard_text = 0
+        """What it has said that was not heard yet: frames, and their characters."""
         self._edge = edge
         self._hello_due: asyncio.TimerHandle | None = None
 
@@ -200,7 +205,7 @@ class _Client(TextListener):
         except FrameError as error:
             self._refuse(str(error))
         else:
-            self._edge.said(self, frame)
+            self._edge.said(self, frame, len(text))
 
     def _no_hello(self) -> None:
         self._refuse(f"no hello within {HELLO_WITHIN:g} s")
