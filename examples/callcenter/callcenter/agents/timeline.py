@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 FLUSH_INTERVAL: Final = 0.2
 """Seconds after which a line is in the file at the latest."""
 
+_to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
+"""Made once: `json.dumps` makes an encoder for each call, which takes as long as the call."""
+
 Event = Literal["signed-in", "released", "lost", "out", "registered", "call", "call-ended", "guest"]
 
 
@@ -47,7 +50,7 @@ class Timeline:
             "site": site,
         }
         line.update((key, value) for key, value in details.items() if value is not None)
-        self._lines.append(json.dumps(line, separators=(",", ":")))
+        self._lines.append(_to_json(line))
 
     async def __aenter__(self) -> "Timeline":
         self._path.parent.mkdir(parents=True, exist_ok=True)

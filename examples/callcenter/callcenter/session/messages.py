@@ -391,6 +391,10 @@ def decode_server(text: str) -> ServerFrame:
     return frame
 
 
+_to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
+"""Made once: `json.dumps` makes an encoder for each call, which takes as long as the call."""
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, PhoneLine):
         return {field.wire: getattr(value, field.name) for field in _SHAPES[PhoneLine]}
@@ -406,4 +410,4 @@ def encode(frame: Frame) -> str:
     body: dict[str, Any] = {"t": _NAMES[kind]}
     for field in _SHAPES[kind]:
         body[field.wire] = _plain(getattr(frame, field.name))
-    return json.dumps(body, separators=(",", ":"))
+    return _to_json(body)
