@@ -17,12 +17,12 @@ from tandem.domain.drill_names import stem
 from tandem.domain.evacuation import evacuated
 from tandem.domain.outlook import longest_s
 from tandem.domain.pace import Leaving, needed_s
-from tandem.domain.placement import BucketMap, parse_moves
+from tandem.domain.placement import BucketMap, Slot, parse_moves
 from tandem.domain.plan import Plan, Wish, groups_in_the_way, make_plan
 from tandem.domain.published import SHARES, share_text
 from tandem.domain.quarantine import quarantined
 from tandem.domain.reasons import Reason, Refusal
-from tandem.domain.records import DrillLegRecord, DrillRunRecord, MovesOfShift, ShiftRecord
+from tandem.domain.records import DrillLegRecord, DrillRunRecord, GroupPlan, MovesOfShift, ShiftRecord
 from tandem.domain.selection import wishes_of
 from tandem.domain.snapshot import Instant, Snapshot
 from tandem.domain.switch_times import moves_of
@@ -225,21 +225,22 @@ def overbooked(
     return None
 
 
-def home_gone(snapshot: Snapshot, run: DrillRunRecord, *, settled: bool) -> Refusal | None:
+def home_gone(snapshot: Snapshot, way: Sequence[GroupPlan], *, settled: bool) -> Refusal | None:
     """Why agents cannot get home: its Site has been deleted, or no longer has their system.
 
     Args:
+        way: What the Shift back moves; the home of a group that stays away, or has not left it, holds up nobody.
         settled: Whether that counts, too, where every bucket is home already.
     """
-    for group, encoded in sorted(run.before.items()):
-        placed = snapshot.placements.get(group)
+    for plan in sorted(way, key=lambda plan: plan.group):
+        placed = snapshot.placements.get(plan.group)
         if placed is None:
             continue
-        system, slots = placed.record.system, placed.map.slots
-        before = BucketMap.parse(encoded).slots
-        for site in sorted({home.end for home, now in zip(before, slots, strict=True) if settled or now != home}):
-            if snapshot.system(site, system) is None:
-                return _homeless(snapshot, group, site, system)
+        slots = placed.map.slots
+        moves = parse_moves(plan.moves).items()
+        for site in sorted({slot.to for bucket, slot in moves if settled or slots[bucket] != Slot(slot.to)}):
+            if snapshot.system(site, plan.system) is None:
+                return _homeless(snapshot, plan.group, site, plan.system)
     return None
 
 

@@ -434,7 +434,7 @@ def back(turn: DrillTurn) -> None:
         return  # else it was made in this very turn
     record = shift.record
     heed_alarms(turn)
-    gone = home_gone(turn.snapshot, run, settled=shift.finished)
+    gone = home_gone(turn.snapshot, record.plan, settled=shift.finished)
     if not shift.finished:
         turned_round = record.spec.abort or record.phase == "Aborting"
         if gone is None or turned_round or record.phase == "Verifying":
@@ -456,7 +456,8 @@ def _wait_for_home(turn: DrillTurn, shift: ShiftEntry, gone: Refusal) -> None:
     if turn.record.reason != gone.reason:
         turn.change_run(waiting_since=0.0)  # whatever it waited for until now was something else
     _kept(turn, gone.reason)
-    if turn.known_for("waiting_since") <= PREPARE_PATIENCE_S:
+    # An emergency that ends their Shift in this very decision comes first: the next turn goes by that.
+    if turn.known_for("waiting_since") <= PREPARE_PATIENCE_S or keys.shift(shift.name) in turn.draft.written:
         turn.draft.wake(turn.now.mono + 1.0)
         turn.wait(Refusal(gone.reason, f"Shift {shift.short_name} cannot go on: {gone.message}", temporary=True))
         return

@@ -40,6 +40,8 @@ WAITS: Final = frozenset(
     {
         Reason.CAPACITY_EXCEEDED,
         Reason.TARGET_NOT_USABLE,
+        Reason.UNKNOWN_SITE,
+        Reason.UNKNOWN_SYSTEM,
         Reason.HELD,
         Reason.SPEC_NOT_CONSISTENT,
         Reason.SHIFT_CONFLICT,

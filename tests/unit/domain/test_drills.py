@@ -12,7 +12,7 @@ from tandem.domain import keys
 from tandem.domain.alarms import utc
 from tandem.domain.drill_requests import ANSWERS_KEPT
 from tandem.domain.reasons import Reason
-from tandem.domain.records import DrillDue, FailoverRecord, ReplicasRecord
+from tandem.domain.records import DrillDue, FailoverRecord, HeartbeatRecord, ReplicasRecord
 from tandem.domain.schedule import next_after
 from tests.unit.domain.drill_world import ALL, DRILL, HOLD_S, MIXED, DrillWorld
 from tests.unit.domain.test_replicas import SCALE
@@ -1079,6 +1079,8 @@ def test_a_home_that_is_gone_while_they_are_on_their_way_there_ends_the_run_and_
     world.settle()
     assert (world.state.phase, world.state.reason) == ("Back", reason)
     assert f"cannot go on: {said}, and agents of {GROUP} are to come back there" in world.state.message
+    told = [entry for entry in world.log if entry.kind == "Drill"][-1]
+    assert (told.action, told.reason) == ("Waiting", reason)
     where = world.placement()
     world.advance(PREPARE_PATIENCE_S + 0.1)
     world.settle()
@@ -1092,6 +1094,60 @@ def test_a_home_that_is_gone_while_they_are_on_their_way_there_ends_the_run_and_
     world.shift(selector={"system": "hotel"}, to="west")
     world.settle()
     assert world.shift_record().phase == "Moving"  # they may stay away
+
+
+def test_the_home_of_a_group_that_stays_away_keeps_nobody_else_from_his() -> None:
+    """Somebody else has placed it meanwhile, so it is not on the way back."""
+    other = "callcenter/hotel-north-support"
+    world = DrillWorld()
+    world.publish(keys.SITE, "north", site_spec("north", "hotel"))
+    world.put(keys.heartbeat("north"), HeartbeatRecord(site="north", engine="north", started_at=0))
+    world.healthy("north", "hotel")
+    for component in ("softswitch", "cti"):
+        world.observe("north", "north", "hotel", component)
+    world.report("north", "hotel", {})
+    world.group({"north": 100}, name=other, sites=["north", "west", "east"])
+    world.settle()
+    world.sessions("north", other, {})
+    world.started()
+    world.sessions("north", other, {})
+    world.sessions("west", other, {})
+    world.travel("east", "west")
+    assert world.phase() == "Holding", world.state.message
+    elsewhere = {"map": {"west": "0-99"}, "cause": "Shift/other"}
+    world.put(keys.placement(other), world.record(other).model_copy(update=elsewhere))
+    world.advance(HOLD_S + 0.1)
+    world.settle()
+    assert [plan.group for plan in world.shift_record(world.run.back.shift).plan] == [GROUP]
+    for city in world.cities:
+        world.delete(keys.spec(city, keys.SITE, "north"))
+    world.settle()
+    world.advance(PREPARE_PATIENCE_S + 0.1)
+    world.settle()
+    assert (world.phase(), world.state.reason) == ("Back", Reason.COMING_BACK), world.state.message
+    world.travel("west", "east")
+    assert world.outcome() == ("Failed", Reason.NOT_RESTORED)
+    assert world.placement() == {"east": "0-99"}
+
+
+def test_an_emergency_that_ends_the_way_back_comes_before_the_patience_with_a_home_that_is_gone() -> None:
+    """Both in one decision: one transaction writes a key once."""
+    world = DrillWorld().coming_back()
+    the_site_is_deleted(world)
+    for key in [key for key in world.store if key.startswith(keys.OBSERVATIONS) and "/east/hotel/" in key]:
+        world.delete(key)
+    world.put(keys.placement(GROUP), world.record().model_copy(update={"map": {"east": "5-99", "west": "0-4"}}))
+    world.settle()
+    world.advance(PREPARE_PATIENCE_S - 1.5)
+    world.settle()
+    world.die("west", seen_by=("east", "witness"))
+    world.advance(2.01)
+    written = [key for commit in world.decide().commits for key in commit.writes]
+    assert keys.failover("west") in written
+    assert keys.shift(world.run.back.shift) in written
+    assert len(written) == len(set(written))
+    world.settle()
+    assert world.outcome() == ("Interrupted", Reason.FAILED_OVER)
 
 
 def test_a_home_that_is_applied_again_in_time_has_the_rest_of_its_agents_back() -> None:
