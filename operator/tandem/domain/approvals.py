@@ -135,13 +135,18 @@ def _close(draft: Draft, shift: ShiftEntry, now: Instant) -> None:
 
 
 def _back_alone(snapshot: Snapshot, plans: Iterable[GroupPlan], site: str, failover: FailoverRecord) -> set[str]:
-    """Systems of these groups that work again while others keep the failover going."""
+    """Systems of these groups that work again while others keep the failover going.
+
+    Any of the city's does, of the failover or not: it ends when all of them are well.
+    """
+    spec = snapshot.site(site)
+    others = {*failover.systems, *(system.name for system in (spec.systems if spec else ()))}
 
     def works(system: str) -> bool:
         return system_verdict(snapshot, site, system).state in WELL
 
     back = set(filter(works, {plan.system for plan in plans}))
-    return back if back and not all(map(works, failover.systems)) else set()
+    return back if back and not all(map(works, others)) else set()
 
 
 def _narrow(draft: Draft, shift: ShiftEntry, over: Container[str], why: str) -> None:

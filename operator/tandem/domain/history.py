@@ -74,6 +74,8 @@ _GOES_ON: Final = {"Moving": "WaveContinued", "Aborting": "AbortContinued"}
 
 _TAKEN_BACK: Final = frozenset({"Aborting", "AbortContinued", "Aborted", "RolledBack"})
 
+_LAPSES: Final = frozenset({"Lapsed", "LapsedInPart"})
+
 _DRILL_PHASES: Final = {"Checking": "Due", "Out": "Started", "Holding": "Holding", "Back": "ComingBack"}
 
 
@@ -257,6 +259,8 @@ class _Commit:
             return asker(name, record) if by_drill else by
         if action == "Declined" and record.spec.aborted_by:
             return person(record.spec.aborted_by)
+        if action in _LAPSES:
+            return rule("Failover")  # whoever may have approved it did not take it back
         return asker(name, record)
 
     def _who_interrupts(self, name: str, record: ShiftRecord, reason: str) -> Who:

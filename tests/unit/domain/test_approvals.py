@@ -7,6 +7,7 @@ import pytest
 from tandem.constants import DOWN_EXTRA_S
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
+from tandem.domain.history_entry import rule
 from tandem.domain.readiness import readiness_of_all
 from tandem.domain.reasons import Reason
 from tests.unit.domain.test_failover import three_cities
@@ -202,10 +203,25 @@ def test_a_question_lapses_when_its_system_works_again_though_another_keeps_the_
     breaks(world, "hotel", passes=True)
     record = world.shift_record(QUESTION)
     assert (record.phase, record.message) == ("RolledBack", "hotel at east works again: nothing was moved")
+    assert [entry.who for entry in world.log if entry.action == "Lapsed"] == [rule("Failover")]
     if approved:
         world.delete(keys.HOLD)
     breaks(world, "hotel")
     assert world.placement() == {"east": "0-99"}, "an approval holds for the loss that was asked about"
+    assert world.shift_record(f"{QUESTION}-2").phase == "AwaitingApproval"
+
+
+def test_a_question_lapses_also_where_a_system_that_was_never_lost_keeps_the_failover_going() -> None:
+    world = World(systems=("hotel", "flight"))
+    world.group({"east": 100}, failover="Manual")
+    world.settle()
+    breaks(world, "hotel")
+    world.observe("east", "east", "flight", "cti", passes=False)  # one accuser: not lost, and not well
+    breaks(world, "hotel", passes=True)
+    assert world.snapshot.failovers["east"].record.state == "Active"
+    record = world.shift_record(QUESTION)
+    assert (record.phase, record.message) == ("RolledBack", "hotel at east works again: nothing was moved")
+    breaks(world, "hotel")
     assert world.shift_record(f"{QUESTION}-2").phase == "AwaitingApproval"
 
 
@@ -236,6 +252,7 @@ def test_an_approval_for_one_system_moves_no_other_that_has_worked_since_it_was_
     assert (asked.phase, [plan.group for plan in asked.plan]) == ("AwaitingApproval", [FLIGHT])
     [told] = [entry for entry in world.log if entry.action == "LapsedInPart"]
     assert (told.name, told.groups, "hotel at east works again" in told.why) == (QUESTION, (GROUP,), True)
+    assert told.who == rule("Failover"), "not whoever approved it"
     if under_hold:
         world.delete(keys.HOLD)
     else:
