@@ -17,6 +17,10 @@ async def run(clusters: Clusters, name: str, namespace: str) -> int:
     if found is None:
         return 1
     code, by = found.value
+    if by and not found.status.get("approvedAt"):  # it is over, and the store never had it
+        said = f"{found.status.get('phase')}: {found.status.get('message', '')}"
+        print(f"Shift {found.name} was over before it could be approved ({said})")
+        return 1
     first = found.status.get("approvedBy") or by
     if by and first != by:
         print(f"Shift {found.name} was approved by {first} already, by way of another cluster")

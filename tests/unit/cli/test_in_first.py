@@ -147,6 +147,17 @@ async def test_an_approval_counts_when_the_store_has_it(capsys: pytest.CaptureFi
     assert "NOT CONFIRMED" in capsys.readouterr().out
 
 
+async def test_an_approval_that_comes_too_late_says_how_the_shift_ended(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question about a failover lapses in the very moment: the store never has the approval."""
+    monkeypatch.setattr(ClusterWithAShift, "approved_at", "")
+    lapsed = ClusterWithAShift("RolledBack", before="AwaitingApproval", approval="Manual")
+    assert await approve.run(clusters(east=lapsed), "night", "callcenter") == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == "Shift callcenter/night was over before it could be approved (RolledBack: so it is)"
+
+
 async def test_who_approved_first_is_named_whichever_cluster_was_told(capsys: pytest.CaptureFixture[str]) -> None:
     already = "Shift callcenter/night was approved by bob already"
     west = ClusterWithAShift("AwaitingApproval", before="AwaitingApproval", first="bob", approval="Manual")

@@ -67,6 +67,10 @@ def test_who_approved_and_who_aborted_are_those_whom_the_store_knows() -> None:
     world.settle()
     before = shift_status(Scene(world.snapshot, "east", world.mono), seen(shift()), world.snapshot.shifts[NAME])
     assert (before.approved_by, before.aborted_by) == ("", "")
+    # A manifest may name who is to approve it, long before he does.
+    world.change_shift(NAME, approved_by="eve")
+    named = shift_status(Scene(world.snapshot, "east", world.mono), seen(shift()), world.snapshot.shifts[NAME])
+    assert named.approved_by == ""
     world.change_shift(NAME, approved=True, approved_by="ada", abort=True, aborted_by="bob")
     here = shift(approved=True, approvedBy="eve", abort=True, abortedBy="eve")
     status = shift_status(Scene(world.snapshot, "east", world.mono), seen(here), world.snapshot.shifts[NAME])

@@ -46,7 +46,7 @@ def shift_status(scene: Scene, seen: Seen, entry: ShiftEntry, local: Iterable[Sa
         gate_closed=record.gate,
         gate_closed_since=rfc3339(record.gate_since),
         approved_at=rfc3339(record.approved_at),
-        approved_by=record.spec.approved_by,
+        approved_by=record.spec.approved_by if record.spec.approved else "",
         aborted_by=record.spec.aborted_by or "",
         started_at=rfc3339(record.started_at),
         finished_at=rfc3339(record.finished_at),
