@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from tandem.errors import ConfigError
@@ -32,13 +33,17 @@ async def ran(*arguments: str, within_s: float, given: bytes = b"", together: bo
         within_s: Seconds that it may take; then it is killed.
         given: What it reads from its standard input.
         together: Whether its complaints are to be among what it says, in their order.
-    Raises: TimeoutError; ConfigError without kubectl.
+    Raises: TimeoutError; ConfigError without kubectl, or without room for what it says.
     """
     # Files, not pipes: a pipe is held open by whatever kubectl has started (a credential plugin, git), and would be
     # waited for although kubectl itself has been killed, or is done.
-    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        stdin.write(given)
-        stdin.seek(0)
+    with ExitStack() as stack:
+        try:
+            stdin, out, err = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
+            stdin.write(given)
+            stdin.seek(0)
+        except OSError as error:
+            raise ConfigError(f"no temporary files for kubectl ({error}); set TMPDIR to a folder with room") from error
         complaints = asyncio.subprocess.STDOUT if together else err
         process = await asyncio.create_subprocess_exec(
             kubectl(), *arguments, stdin=stdin, stdout=out, stderr=complaints

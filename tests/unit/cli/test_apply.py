@@ -1,6 +1,7 @@
 """`kubectl tandem apply`: what it hands to kubectl, which is a script here. And `-k` of `apply` and `plan`."""
 
 import os
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,14 @@ async def test_nobody_waits_for_what_kubectl_has_started(
 async def test_what_a_cluster_says_is_in_its_order(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
     assert await apply.run(["mixed"], ["a.yaml"], []) == 0
     assert capsys.readouterr().out == "cluster mixed:\n  one\n  two\n  three\n"
+
+
+async def test_without_room_for_its_files_there_is_a_word(
+    kubectl: FakeKubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with pytest.raises(ConfigError, match=r"no temporary files for kubectl .*/nowhere.*; set TMPDIR"):
+        await apply.run(["east"], ["a.yaml"], [])
 
 
 async def test_without_kubectl_there_is_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
