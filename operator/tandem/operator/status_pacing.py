@@ -22,7 +22,8 @@ a verdict): by then a thousand idle agents are there, and what is written after 
 
 EMERGENCY_QUIET_S: Final = 5.0
 """The same from the moment at which a city's heartbeat is gone: it takes a second or two until it counts as lost, and
-then its agents need the processors. And from the first placement of a failover, whose city may go on writing."""
+then its agents need the processors. And from a failover's first placement of each system, as its city may go on
+writing."""
 
 WRITES_PER_S: Final = 24.0
 """Most statuses of groups and Trunks a second, in the long run (Events, ConfigMaps and Deployments come on top); what a
@@ -68,7 +69,8 @@ class Quiet:
         self._moving_since: float | None = None
         self._lost_at = float("-inf")
         self._alive: frozenset[str] = frozenset()
-        self._failovers: frozenset[str] | None = None
+        self._failovers: frozenset[tuple[str, str]] | None = None
+        """Failovers by which groups were placed last, with the system: one city may lose another one later."""
 
     def wanted(self, snapshot: Snapshot, now: float) -> bool:
         """Whether agents began to move less than QUIET_S ago, or an emergency began less than EMERGENCY_QUIET_S ago."""
@@ -76,9 +78,8 @@ class Quiet:
         if self._alive - alive:
             self._lost_at = now
         self._alive = alive
-        failovers = frozenset(
-            placed.record.cause for placed in snapshot.placements.values() if placed.record.cause.startswith(FAILOVER)
-        )
+        records = (placed.record for placed in snapshot.placements.values())
+        failovers = frozenset((one.cause, one.system) for one in records if one.cause.startswith(FAILOVER))
         if self._failovers is not None and failovers - self._failovers:
             self._lost_at = now
         self._failovers = failovers

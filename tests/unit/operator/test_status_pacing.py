@@ -115,6 +115,8 @@ def test_so_is_one_of_a_city_that_goes_on_writing_from_its_first_placement_on() 
     assert not quiet.wanted(world.snapshot, 10.0 + EMERGENCY_QUIET_S)
     world.put(keys.placement("n/h"), PlacementRecord(system="hotel", map={"west": "0-99"}, cause="Failover/east-2"))
     assert not quiet.wanted(world.snapshot, 20.0), "those who follow are told of"
+    world.put(keys.placement("n/i"), PlacementRecord(system="flight", map={"west": "0-99"}, cause="Failover/east-2"))
+    assert quiet.wanted(world.snapshot, 30.0), "another system of the same city is lost later"
 
 
 @pytest.mark.parametrize("tenths", range(0, 16, 2))
