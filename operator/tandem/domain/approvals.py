@@ -30,9 +30,15 @@ _GROUPS_NAMED: Final = 5
 
 
 def approval_for(snapshot: Snapshot, group: str, cause: str) -> ShiftEntry | None:
-    """The question about a group in this failover. One that was declined or has lapsed is none."""
+    """The question about a group in this failover. One that was declined or has lapsed is none.
+
+    Nor is one that was carried out, once the group has been placed by anything else: it may have come back to the
+    city while another system keeps the failover going, and an approval holds for one loss.
+    """
+    placed = snapshot.placements.get(group)
+    stands = placed is not None and placed.record.cause == cause
     for shift in snapshot.shifts.values():
-        over = shift.finished and shift.record.phase != "Completed"
+        over = shift.finished and not (stands and shift.record.phase == "Completed")
         if shift.record.cause == cause and not over and any(plan.group == group for plan in shift.record.plan):
             return shift
     return None

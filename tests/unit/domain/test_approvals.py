@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from tandem.constants import DOWN_EXTRA_S
+from tandem.constants import DOWN_EXTRA_S, FINISH_INTERVAL_S
 from tandem.domain import keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.history_entry import rule
@@ -222,6 +222,42 @@ def test_a_question_lapses_also_where_a_system_that_was_never_lost_keeps_the_fai
     record = world.shift_record(QUESTION)
     assert (record.phase, record.message) == ("RolledBack", "hotel at east works again: nothing was moved")
     breaks(world, "hotel")
+    assert world.shift_record(f"{QUESTION}-2").phase == "AwaitingApproval"
+
+
+def test_what_was_approved_and_carried_out_is_asked_anew_when_the_group_is_lost_once_more() -> None:
+    """Another emergency has brought it back meanwhile, and flight keeps the first failover going."""
+
+    def fails(city: str, system: str, passes: bool = False) -> None:
+        for observer in ("east", "west", "witness"):
+            world.observe(observer, city, system, "softswitch", passes=passes)
+        world.advance(2.0 + DOWN_EXTRA_S + 0.01)
+        world.settle()
+
+    def leaves(away: str, to: str) -> None:
+        world.settle()
+        world.advance(FINISH_INTERVAL_S)
+        world.sessions(to, GROUP, dict.fromkeys(range(10), 1))
+        world.sessions(away, GROUP, {})
+        world.settle()
+        assert world.placement() == {to: "0-99"}
+
+    world = World(systems=("hotel", "flight"))
+    world.group({"east": 100}, failover="Manual")
+    world.settle()
+    fails("east", "flight")
+    fails("east", "hotel")
+    world.change_shift(QUESTION, approved=True, approved_by="ada")
+    leaves("east", "west")
+    assert world.shift_record(QUESTION).phase == "Completed"
+    fails("east", "hotel", passes=True)
+    fails("west", "hotel")
+    world.change_shift("callcenter/west-1-failover", approved=True, approved_by="bob")
+    leaves("west", "east")
+    fails("west", "hotel", passes=True)
+    fails("east", "hotel")
+    assert world.snapshot.failovers["east"].record.number == 1
+    assert world.placement() == {"east": "0-99"}, "nobody was asked about this loss"
     assert world.shift_record(f"{QUESTION}-2").phase == "AwaitingApproval"
 
 
