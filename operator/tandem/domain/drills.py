@@ -453,7 +453,8 @@ def back(turn: DrillTurn) -> None:
 
 def _wait_for_home(turn: DrillTurn, shift: ShiftEntry, gone: Refusal) -> None:
     """Their home is applied nowhere any more while they are on their way there. It goes on when it is, in time."""
-    if turn.record.reason != gone.reason:
+    # As it was before this turn: somebody who aborts the run meanwhile begins no patience anew.
+    if turn.entry is None or turn.entry.record.reason != gone.reason:
         turn.change_run(waiting_since=0.0)  # whatever it waited for until now was something else
     _kept(turn, gone.reason)
     # An emergency that ends their Shift in this very decision comes first: the next turn goes by that.

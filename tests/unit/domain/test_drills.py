@@ -1176,6 +1176,20 @@ def test_the_patience_with_a_home_that_is_gone_begins_when_it_goes() -> None:
     assert (world.state.phase, world.state.reason) == ("Back", Reason.UNKNOWN_SITE)
 
 
+def test_a_run_that_is_aborted_while_it_waits_for_its_home_ends_when_it_would_have() -> None:
+    world = DrillWorld().coming_back()
+    the_site_is_deleted(world)
+    world.settle()
+    world.advance(PREPARE_PATIENCE_S - 1)
+    world.command("abort", number="2")
+    world.settle()
+    assert (world.phase(), world.state.reason) == ("Back", Reason.UNKNOWN_SITE)
+    world.advance(1.1)
+    world.settle()
+    assert world.outcome() == ("Interrupted", Reason.ABORTED_BY_USER)
+    assert "Site east is applied nowhere any more" in world.last.message
+
+
 def test_a_way_back_that_a_person_turns_round_needs_no_home() -> None:
     world = DrillWorld().coming_back()
     the_site_is_deleted(world)
