@@ -26,4 +26,9 @@ async def _built(folder: str) -> str:
         raise ConfigError(f"kubectl kustomize {folder}: {said}")
     if said:
         print(said, file=sys.stderr)
-    return found.out.decode()
+    try:
+        return found.out.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"kubectl kustomize {folder}: what it built is no UTF-8 ({error}): save its files as UTF-8"
+        ) from error

@@ -19,6 +19,7 @@ KUBECTL = """#!/bin/sh
 echo "$*" >> "{log}"
 case "$1 $2" in
 "kustomize broken") echo "no such base" >&2; exit 1 ;;
+"kustomize latin1") printf 'name: caf\\351' ;;
 "kustomize slow") exec sleep 60 ;;
 "kustomize git") sleep 4 & exec sleep 60 ;;
 "kustomize "*) echo "# Warning: it is old" >&2; cat "$2/built" ;;
@@ -89,10 +90,12 @@ async def test_a_kustomization_is_built_once_and_every_cluster_gets_the_same(
 async def test_one_that_cannot_be_built_goes_nowhere(kubectl: FakeKubectl, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="kubectl kustomize broken: no such base"):
         await apply.run(["east"], [], ["broken"])
+    with pytest.raises(ConfigError, match="kubectl kustomize latin1: what it built is no UTF-8"):
+        await apply.run(["east"], [], ["latin1"])
     monkeypatch.setattr(kustomize, "BUILD_S", 0.2)
     with pytest.raises(ConfigError, match="kubectl kustomize slow: not built within"):
         await apply.run(["east"], [], ["slow"])
-    assert kubectl.asked == ["kustomize broken", "kustomize slow"]
+    assert kubectl.asked == ["kustomize broken", "kustomize latin1", "kustomize slow"]
 
 
 async def test_nobody_waits_for_what_kubectl_has_started(
