@@ -5,7 +5,7 @@ from typing import Any
 
 from tandem.api.resources import SHIFT
 from tandem.api.shift import FINISHED
-from tandem.cli.contexts import Clusters, in_first, not_of_an_earlier, who_am_i
+from tandem.cli.contexts import Clusters, in_first, not_of_an_earlier, said_by, who_am_i
 from tandem.operator.cluster import Cluster, path_of
 
 
@@ -19,11 +19,8 @@ async def run(clusters: Clusters, name: str, namespace: str) -> int:
     if not code and (phase := found.status.get("phase")) in FINISHED - {"RolledBack"}:
         print(f"Shift {found.name} was over before it could be aborted ({phase}: {found.status.get('message', '')})")
         return 1
-    first = found.status.get("abortedBy") or by
-    if by and first != by:
-        print(f"Shift {found.name} was aborted by {first} already, by way of another cluster")
-    elif by:
-        print(f"Shift {found.name} aborted by {by} (by way of {found.context})")
+    if by:
+        print(said_by("aborted", by, found))
     return code
 
 

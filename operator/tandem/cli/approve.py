@@ -5,7 +5,7 @@ from typing import Any
 
 from tandem.api.resources import SHIFT
 from tandem.api.shift import FINISHED
-from tandem.cli.contexts import Clusters, in_first, not_of_an_earlier, who_am_i
+from tandem.cli.contexts import Clusters, in_first, not_of_an_earlier, said_by, who_am_i
 from tandem.operator.cluster import ApiError, Cluster, path_of
 
 
@@ -21,11 +21,8 @@ async def run(clusters: Clusters, name: str, namespace: str) -> int:
         said = f"{found.status.get('phase')}: {found.status.get('message', '')}"
         print(f"Shift {found.name} was over before it could be approved ({said})")
         return 1
-    first = found.status.get("approvedBy") or by
-    if by and first != by:
-        print(f"Shift {found.name} was approved by {first} already, by way of another cluster")
-    elif by:
-        print(f"Shift {found.name} approved by {by} (by way of {found.context})")
+    if by:
+        print(said_by("approved", by, found))
     return code
 
 

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Literal, Self, TypeVar
 
 import yaml
 
@@ -219,6 +219,14 @@ def not_of_an_earlier(shift: Mapping[str, Any]) -> None:
     status = shift.get("status") or {}
     if status.get("reason") == Reason.NAME_TAKEN:
         raise ApiError(str(status.get("message") or Reason.NAME_TAKEN))
+
+
+def said_by(done: Literal["approved", "aborted"], by: str, shift: Told[Any]) -> str:
+    """Who did it. Another cluster may have been told before: whom the store knows was the first."""
+    first = shift.status.get(f"{done}By") or by
+    if first != by:
+        return f"Shift {shift.name} was {done} by {first} already, by way of another cluster"
+    return f"Shift {shift.name} {done} by {by} (by way of {shift.context})"
 
 
 def why_old(status: Mapping[str, Any]) -> str:
