@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from callcenter.compact import to_json
+
 BUCKETS: Final = 100
 """Buckets that the agents of every group are spread over; the unit in which Tandem moves them."""
 
@@ -239,5 +241,5 @@ def load(path: Path) -> Directory:
 
 def save(directory: Directory, path: Path) -> None:
     """Write a directory to a file, gzipped when it is named `*.gz` (without a date: equal data gives equal bytes)."""
-    raw = json.dumps(directory.to_json(), separators=(",", ":")).encode()
+    raw = to_json(directory.to_json()).encode()
     path.write_bytes(gzip.compress(raw, mtime=0) if path.suffix == ".gz" else raw)

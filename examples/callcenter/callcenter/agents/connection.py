@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from picows import WSError, WSFrame, WSListener, WSMsgType, WSParsedURL, WSTransport, ws_connect
+from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from callcenter.session.client import CONNECT_TIMEOUT
 from callcenter.tcp import connected_socket
@@ -106,7 +106,7 @@ class Connection:
                 await ws_connect(
                     lambda: line,
                     self._url,
-                    socket_factory=_socket,
+                    socket_factory=lambda url: connected_socket(url.host, url.port, CONNECT_TIMEOUT),
                     websocket_handshake_timeout=CONNECT_TIMEOUT,
                     max_frame_size=LONGEST_FRAME,
                     read_buffer_init_size=READ_BUFFER,
@@ -175,7 +175,3 @@ class _Line(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._transport = None
         self._connection.lost(self)
-
-
-async def _socket(url: WSParsedURL) -> socket.socket:
-    return await connected_socket(url.host, url.port, CONNECT_TIMEOUT)

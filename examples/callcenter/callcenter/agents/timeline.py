@@ -2,20 +2,18 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import time
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
+from callcenter.compact import to_json
+
 log = logging.getLogger(__name__)
 
 FLUSH_INTERVAL: Final = 0.2
 """Seconds after which a line is in the file at the latest."""
-
-_to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
-"""Made once: `json.dumps` makes an encoder for each call, which takes as long as the call."""
 
 Event = Literal["signed-in", "released", "lost", "out", "registered", "call", "call-ended", "guest"]
 
@@ -50,7 +48,7 @@ class Timeline:
             "site": site,
         }
         line.update((key, value) for key, value in details.items() if value is not None)
-        self._lines.append(_to_json(line))
+        self._lines.append(to_json(line))
 
     async def __aenter__(self) -> "Timeline":
         self._path.parent.mkdir(parents=True, exist_ok=True)

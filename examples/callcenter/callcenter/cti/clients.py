@@ -156,7 +156,7 @@ class ClientEdge:
 
     async def shut(self) -> None:
         """Close every connection: the process ends."""
-        closing = [asyncio.ensure_future(client.leave()) for client in list(self._open.values())]
+        closing = [asyncio.create_task(client.leave()) for client in list(self._open.values())]
         if closing:
             await asyncio.wait(closing, timeout=CLOSE_WITHIN)
 

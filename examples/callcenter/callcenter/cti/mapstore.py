@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from callcenter.compact import to_json
 from callcenter.cti.errors import RequestError
 from callcenter.cti.wire import read_placements, read_priorities, write_placements
 from callcenter.session.placements import Placement
@@ -62,7 +63,7 @@ def write_whole(path: Path, document: Any) -> None:
 
     Raises OSError; the old file stays then.
     """
-    text = json.dumps(document, separators=(",", ":"))
+    text = to_json(document)
     fresh = path.with_suffix(".new")
     try:
         with fresh.open("w") as file:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from multidict import CIMultiDict
 from picows import WSCloseCode, WSError, WSMsgType, WSTransport, ws_connect
 
+from callcenter.compact import to_json
 from callcenter.cti.distribution import PeerGroup
 from callcenter.cti.texts import LONGEST_FRAME, READ_BUFFER, Accepted, TextListener, answer
 from callcenter.session import loan_frames
@@ -126,7 +127,7 @@ class PeerLink:
         if self._lines:
             line = max(self._lines, key=lambda line: line.heard_at)
             for frame in frames:
-                line.send(json.dumps(loan_frames.write(frame), separators=(",", ":")))
+                line.send(to_json(loan_frames.write(frame)))
 
     async def run(self) -> None:
         """Connect to the other CTI, talk, reconnect, until cancelled; then no line is left, accepted ones neither."""
@@ -220,7 +221,7 @@ class PeerLink:
                 # An idle time that grows is no news; who is idle is.
                 news = {name: (group["available"], group["signed_in"]) for name, group in report.items()}
                 if news != told or now >= told_at + LATEST:
-                    line.send(json.dumps({"t": "idle", "groups": report}, separators=(",", ":")))
+                    line.send(to_json({"t": "idle", "groups": report}))
                     told, told_at = news, now
                 look_at = min(told_at, counted_at) + LATEST
             await asyncio.sleep(ARRIVALS_SOONEST)

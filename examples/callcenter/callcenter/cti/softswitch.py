@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
+from callcenter.compact import to_json
 from callcenter.cti.config import HostPort
 
 RECONNECT: Final = 0.25
@@ -63,7 +64,7 @@ class NetstringReader:
 
 def netstring(body: Mapping[str, Any]) -> bytes:
     """One JSON object as a netstring."""
-    text = json.dumps(body, separators=(",", ":")).encode()
+    text = to_json(body).encode()
     return b"%d:%s," % (len(text), text)
 
 

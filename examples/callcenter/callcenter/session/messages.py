@@ -15,6 +15,7 @@ from dataclasses import MISSING, dataclass, fields
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final, Literal, TypeAlias, get_args, get_type_hints
 
+from callcenter.compact import to_json
 from callcenter.session.errors import FrameError
 
 PROTOCOL_VERSION: Final = 1
@@ -391,10 +392,6 @@ def decode_server(text: str) -> ServerFrame:
     return frame
 
 
-_to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
-"""Made once: `json.dumps` makes an encoder for each call, which takes as long as the call."""
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, PhoneLine):
         return {field.wire: getattr(value, field.name) for field in _SHAPES[PhoneLine]}
@@ -410,4 +407,4 @@ def encode(frame: Frame) -> str:
     body: dict[str, Any] = {"t": _NAMES[kind]}
     for field in _SHAPES[kind]:
         body[field.wire] = _plain(getattr(frame, field.name))
-    return _to_json(body)
+    return to_json(body)

@@ -15,6 +15,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Final, get_args
 
+from callcenter.compact import to_json
 from callcenter.session.delay import Kept
 from callcenter.session.errors import TicketError
 from callcenter.session.messages import CarriedState
@@ -85,7 +86,7 @@ def sign(ticket: Ticket, secret: bytes) -> str:
     body: dict[str, Any] = {name: getattr(ticket, "from_" if name == "from" else name) for name in _TYPES}
     if ticket.kept is not None:
         body["kept"] = asdict(ticket.kept)
-    payload = json.dumps(body, separators=(",", ":")).encode()
+    payload = to_json(body).encode()
     return f"{_b64(payload)}.{_b64(_mac(payload, secret))}"
 
 
