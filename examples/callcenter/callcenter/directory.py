@@ -3,6 +3,8 @@
 Unified login needs one answer to "who is this?" everywhere: domain account <-> virtual agent ID, and phone MAC <-> one
 extension per city. Agent *numbers* are not in here: each city hands them out at sign-in from its own pool, so that two
 cities that cannot reach each other never give out the same one.
+
+The softswitch's image takes this file without the rest of the package, so it imports nothing of it.
 """
 
 from __future__ import annotations
@@ -14,8 +16,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
-
-from callcenter.compact import to_json
 
 BUCKETS: Final = 100
 """Buckets that the agents of every group are spread over; the unit in which Tandem moves them."""
@@ -241,5 +241,5 @@ def load(path: Path) -> Directory:
 
 def save(directory: Directory, path: Path) -> None:
     """Write a directory to a file, gzipped when it is named `*.gz` (without a date: equal data gives equal bytes)."""
-    raw = to_json(directory.to_json()).encode()
+    raw = json.dumps(directory.to_json(), separators=(",", ":")).encode()
     path.write_bytes(gzip.compress(raw, mtime=0) if path.suffix == ".gz" else raw)

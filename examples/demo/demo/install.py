@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from demo.certificates import Certificate, authority, sign
-from demo.errors import DemoError
+from demo.errors import DemoError, ToolError
 from demo.kube import APPLY_S, Cluster
 from demo.paths import BIN, CALLCENTER_CHART, TANDEM_CHART
 from demo.people import People
@@ -163,13 +163,16 @@ class Installation:
         return path
 
     async def _ready(self, city: str) -> None:
-        """Every Deployment and StatefulSet rolled out."""
+        """Every Deployment and StatefulSet rolled out. Raises: ToolError with what one that is not wrote last."""
         cluster = self.clusters[city]
         wanted = [(TANDEM, "statefulset/tandem-etcd"), (TANDEM, "deployment/tandem")]
         if city in ACTIVE:
             wanted += [(CALLCENTER, f"deployment/{part}-{s}") for s in self._systems for part in ("softswitch", "cti")]
         for namespace, name in wanted:
-            await cluster.kubectl("rollout", "status", name, "-n", namespace, "--timeout=120s", timeout=130)
+            try:
+                await cluster.kubectl("rollout", "status", name, "-n", namespace, "--timeout=120s", timeout=130)
+            except ToolError as e:
+                raise ToolError(f"{city}: {e}\n{await _last_words(cluster, namespace, name)}") from e
 
     # -- manifests
 
@@ -237,6 +240,15 @@ class Installation:
         """Raises: DemoError when the carrier has ended by itself."""
         if self._carrier is not None and self._carrier.poll() is not None:
             raise DemoError(f"the carrier ended with status {self._carrier.returncode}: see {self._folder}/carrier.log")
+
+
+async def _last_words(cluster: Cluster, namespace: str, workload: str) -> str:
+    """What a workload's container wrote last, or why there is none that could have."""
+    try:
+        written = await cluster.kubectl("logs", workload, "-n", namespace, "--tail=10")
+    except ToolError as e:
+        return str(e)
+    return f"{workload} wrote last:\n{written}"
 
 
 def _namespace(name: str) -> dict[str, Any]:

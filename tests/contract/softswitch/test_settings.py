@@ -1,6 +1,7 @@
 """A softswitch that cannot work does not start, and says which variable is wrong."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,29 @@ def test_what_is_wrong_is_named(directory_path: Path, tmp_path: Path, wrong: dic
     ended = start({**GOOD, "TANDEM_DIRECTORY": str(directory_path), "TANDEM_RUN_DIR": str(tmp_path), **wrong})
     assert ended.returncode == 2
     assert words in ended.stderr
+
+
+def test_the_image_holds_all_that_the_entry_point_imports(tmp_path: Path) -> None:
+    """The image takes single files of the call centre's package and no package from outside; so does this."""
+    repository = SOFTSWITCH.parents[2]
+    for line in (SOFTSWITCH / "Dockerfile").read_text().splitlines():
+        if line.startswith("COPY "):
+            *sources, target = line.split()[1:]
+            folder = tmp_path / target.lstrip("/")
+            folder.mkdir(parents=True, exist_ok=True)
+            for source in sources:
+                for file in repository.glob(source):
+                    shutil.copy(file, folder)
+    ended = subprocess.run(
+        [sys.executable, "-S", str(tmp_path / "opt/softswitch/entrypoint.py")],  # -S: without this machine's packages
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert "TANDEM_SITE is not set" in ended.stderr
+    assert ended.returncode == 2
 
 
 def test_no_password_reaches_the_softswitch(
