@@ -257,18 +257,19 @@ def picture(found: Mapping[str, Sequence[Rescue]]) -> bytes:
     for colour, (kind, runs) in zip(COLOURS, found.items(), strict=False):
         for number, run in enumerate(runs):
             shares = [100 * (rank + 1) / run.agents for rank in range(len(run.arrived))]
-            label = f"{KINDS[kind].words} ({len(runs)})" if number == 0 else None
+            goal = goal_of(kind, run.agents)
+            label = f"{KINDS[kind].words} ({len(runs)}), goal {goal:g} s" if number == 0 else None
             axes.step([0, *run.arrived], [0, *shares], where="post", color=colour, linewidth=1.4, label=label)
+            if number == 0 and kind != BASELINE:
+                axes.axvline(goal, color=colour, linestyle=":")
     agents = max((run.agents for runs in found.values() for run in runs), default=0)
-    goal = goal_of("neither", agents)
-    axes.axvline(goal, color="#22303a", linestyle=":", label=f"goal: {goal:g} s")
     axes.set_xlim(left=0)
     axes.set_ylim(0, 104)
     axes.set_xlabel("time since the fault (seconds)")
     axes.set_ylabel("agents signed in elsewhere (%)")
     axes.set_title(f"A city of {agents:,} agents is lost", loc="left")
     axes.grid(True, color="#dfe5e9")
-    axes.legend(loc="upper left", frameon=False)
+    figure.legend(loc="outside lower left", frameon=False)  # outside: the curves go from one corner to the other
     out = BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     plt.close(figure)
