@@ -20,6 +20,7 @@ from callcenter.cti.centre import Centre, Effects
 from callcenter.cti.config import Config, HostPort, Peer
 from callcenter.cti.wire import Impairment
 from callcenter.directory import Directory
+from callcenter.session import loans
 from callcenter.session.events import Close, Out, Reply
 from callcenter.session.lease import Timing
 from callcenter.session.messages import ClientFrame, Pong, SignIn
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 TOKEN: Final = "control"
+LOAN_S: Final = 12.0
+"""Seconds of a loan. A story lasts about fifteen: with the real half minute hardly any loan would run out in one, and
+whoever waits for that would do nothing else for the longest part of it."""
 
 
 class _Time:
@@ -115,7 +119,10 @@ def _boot() -> str:
 @contextmanager
 def operating_system_replaced() -> Iterator[None]:
     """What the CTI's process imports is ours for as long as this lasts, and everybody's own again afterwards."""
-    with patch.multiple(app, time=_Time, mapstore=_MapStore, loanstore=_LoanStore, boot_id=_boot, Centre=WatchedCentre):
+    with (
+        patch.multiple(app, time=_Time, mapstore=_MapStore, loanstore=_LoanStore, boot_id=_boot, Centre=WatchedCentre),
+        patch.object(loans, "LOAN", LOAN_S),
+    ):
         yield
 
 

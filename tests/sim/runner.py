@@ -20,6 +20,8 @@ from tests.sim.scenario import Outcome, play
 
 CHUNK: Final = 25
 PROGRESS_S: Final = 5.0
+GOAL_S: Final = 0.3
+"""Seconds of a processor that a seed should take at most."""
 
 
 def main() -> int:
@@ -38,6 +40,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.seed is not None:
         return replay(options.seed, log=options.log)
+    if options.seeds < 1:
+        parser.error(f"--seeds {options.seeds}: at least 1")
     return many(range(options.first, options.first + options.seeds), options.processes, options.out)
 
 
@@ -104,8 +108,9 @@ def many(seeds: range, processes: int, out: Path) -> int:
 
 def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
     """What `out/sim/report.json` holds."""
+    slowest = max(outcomes, key=lambda outcome: outcome.cpu_s)
     cpu = sorted(outcome.cpu_s for outcome in outcomes)
-    healed = sorted(outcome.healed_in_s for outcome in outcomes if not outcome.broken)
+    healed = sorted(round(outcome.healed_in_s, 1) for outcome in outcomes if not outcome.broken)
 
     def total(counters: Iterable[Counter[str]]) -> dict[str, int]:
         found: Counter[str] = Counter()
@@ -115,7 +120,7 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
 
     return {
         "seeds": len(outcomes),
-        "first": outcomes[0].seed if outcomes else 0,
+        "first": outcomes[0].seed,
         "seconds": round(seconds, 1),
         "virtual_hours": round(sum(outcome.virtual_s for outcome in outcomes) / 3600, 2),
         "steps": sum(outcome.steps for outcome in outcomes),
@@ -123,6 +128,8 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
             "median": round(cpu[len(cpu) // 2], 3),
             "p99": round(cpu[len(cpu) * 99 // 100], 3),
             "worst": round(cpu[-1], 3),
+            "worst_of": slowest.seed,
+            "above_goal": sum(1 for seconds in cpu if seconds > GOAL_S),
         },
         "healed_in_s": {"median": healed[len(healed) // 2], "worst": healed[-1]} if healed else {},
         "with_a_move": sum(1 for outcome in outcomes if outcome.commits["Shift"] or outcome.commits["Order"]),
@@ -148,7 +155,8 @@ def table(report: dict[str, Any]) -> str:
         f"| seeds | {report['seeds']} from {report['first']} |",
         f"| seconds | {report['seconds']} |",
         f"| seconds of a processor a seed | median {report['seconds_a_seed']['median']}, 99 % within "
-        f"{report['seconds_a_seed']['p99']}, worst {report['seconds_a_seed']['worst']} |",
+        f"{report['seconds_a_seed']['p99']}, worst {report['seconds_a_seed']['worst']} "
+        f"(seed {report['seconds_a_seed']['worst_of']}); {report['seconds_a_seed']['above_goal']} above {GOAL_S} |",
         f"| virtual hours, steps | {report['virtual_hours']}, {report['steps']} |",
         f"| seeds with a planned move / a failover / either | {report['with_a_move']} / {report['with_a_failover']} / "
         f"{report['with_either']} ({100 * report['with_either'] / report['seeds']:.0f} %) |",
