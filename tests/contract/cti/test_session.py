@@ -109,7 +109,7 @@ async def test_a_pace_spreads_the_releases(cities: Cities, placed: dict[str, Con
         for site in ("west", "east"):
             await placed[site].place(11, {"east>west": "0-99"}, pace=20)
         await until(lambda: all(d.session.signed_in_at == "west" for d in desks), within=5, what="all in west")
-        assert now() - began > 0.8, "faster than its pace"  # whether it keeps up with it, the bench of paced moves says
+        assert 0.8 < now() - began < 2
 
 
 async def test_a_fresh_client_is_sent_with_a_ticket_where_its_bucket_is_going(
