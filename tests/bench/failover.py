@@ -254,15 +254,15 @@ def picture(found: Mapping[str, Sequence[Rescue]]) -> bytes:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(9, 5.4), dpi=110, layout="constrained")
+    agents = max((run.agents for runs in found.values() for run in runs), default=0)
     for colour, (kind, runs) in zip(COLOURS, found.items(), strict=False):
+        goal = goal_of(kind, agents)
         for number, run in enumerate(runs):
             shares = [100 * (rank + 1) / run.agents for rank in range(len(run.arrived))]
-            goal = goal_of(kind, run.agents)
             label = f"{KINDS[kind].words} ({len(runs)}), goal {goal:g} s" if number == 0 else None
             axes.step([0, *run.arrived], [0, *shares], where="post", color=colour, linewidth=1.4, label=label)
-            if number == 0 and kind != BASELINE:
-                axes.axvline(goal, color=colour, linestyle=":")
-    agents = max((run.agents for runs in found.values() for run in runs), default=0)
+        if runs and kind != BASELINE:
+            axes.axvline(goal, color=colour, linestyle=":")
     axes.set_xlim(left=0)
     axes.set_ylim(0, 104)
     axes.set_xlabel("time since the fault (seconds)")

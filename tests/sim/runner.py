@@ -108,8 +108,8 @@ def many(seeds: range, processes: int, out: Path) -> int:
 
 def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
     """What `out/sim/report.json` holds."""
-    slowest = max(outcomes, key=lambda outcome: outcome.cpu_s)
-    cpu = sorted(outcome.cpu_s for outcome in outcomes)
+    by_time = sorted(outcomes, key=lambda outcome: outcome.cpu_s)
+    cpu = [outcome.cpu_s for outcome in by_time]
     healed = sorted(round(outcome.healed_in_s, 1) for outcome in outcomes if not outcome.broken)
 
     def total(counters: Iterable[Counter[str]]) -> dict[str, int]:
@@ -128,8 +128,8 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
             "median": round(cpu[len(cpu) // 2], 3),
             "p99": round(cpu[len(cpu) * 99 // 100], 3),
             "worst": round(cpu[-1], 3),
-            "worst_of": slowest.seed,
-            "above_goal": sum(1 for seconds in cpu if seconds > GOAL_S),
+            "worst_of": by_time[-1].seed,
+            "above_goal": sum(1 for taken in cpu if taken > GOAL_S),
         },
         "healed_in_s": {"median": healed[len(healed) // 2], "worst": healed[-1]} if healed else {},
         "with_a_move": sum(1 for outcome in outcomes if outcome.commits["Shift"] or outcome.commits["Order"]),

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from callcenter.directory import Directory
+from lab import dockerfiles
 from tests.contract.softswitch.kamailio import SOFTSWITCH
 
 pytestmark = pytest.mark.contract
@@ -24,9 +25,11 @@ GOOD = {
 }
 
 
-def start(environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+def start(
+    environment: dict[str, str], entrypoint: Path = SOFTSWITCH / "entrypoint.py", *options: str
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, str(SOFTSWITCH / "entrypoint.py")],
+        [sys.executable, *options, str(entrypoint)],
         env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
         text=True,
@@ -65,17 +68,9 @@ def test_the_image_holds_all_that_the_entry_point_imports(tmp_path: Path) -> Non
             *sources, target = line.split()[1:]
             folder = tmp_path / target.lstrip("/")
             folder.mkdir(parents=True, exist_ok=True)
-            for source in sources:
-                for file in repository.glob(source):
-                    shutil.copy(file, folder)
-    ended = subprocess.run(
-        [sys.executable, "-S", str(tmp_path / "opt/softswitch/entrypoint.py")],  # -S: without this machine's packages
-        env={"PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+            for file in dockerfiles.files(repository, sources):
+                shutil.copy(repository / file, folder)
+    ended = start({}, tmp_path / "opt/softswitch/entrypoint.py", "-S")  # -S: without this machine's packages
     assert "TANDEM_SITE is not set" in ended.stderr
     assert ended.returncode == 2
 
