@@ -5,7 +5,6 @@ operating system is handed to it here.
 """
 
 import asyncio
-import json
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from unittest.mock import patch
+
+from pydantic_core import from_json, to_json
 
 from callcenter.cti import app, loanstore
 from callcenter.cti.centre import Centre, Effects
@@ -35,9 +36,13 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 TOKEN: Final = "control"
-LOAN_S: Final = 12.0
+LOAN_S: Final = 8.0
 """Seconds of a loan. A story lasts about fifteen: with the real half minute hardly any loan would run out in one, and
 whoever waits for that would do nothing else for the longest part of it."""
+
+HOME_STABLE_S: Final = 3.0
+"""Seconds for which a guest must have had the connection home; the real 5 s, doubled for who is a guest again, would be
+most of a story."""
 
 
 class _Time:
@@ -47,7 +52,7 @@ class _Time:
 
     @staticmethod
     def clock_gettime(_: int) -> float:
-        return asyncio.get_running_loop().time()
+        return cast("ProcessLoop", asyncio.get_running_loop())._process.monotonic()
 
     @staticmethod
     def time() -> float:
@@ -121,7 +126,7 @@ def operating_system_replaced() -> Iterator[None]:
     """What the CTI's process imports is ours for as long as this lasts, and everybody's own again afterwards."""
     with (
         patch.multiple(app, time=_Time, mapstore=_MapStore, loanstore=_LoanStore, boot_id=_boot, Centre=WatchedCentre),
-        patch.object(loans, "LOAN", LOAN_S),
+        patch.multiple(loans, LOAN=LOAN_S, HOME_STABLE=HOME_STABLE_S),
     ):
         yield
 
@@ -380,7 +385,7 @@ class _Request:
         self._body = body
 
     async def text(self) -> str:
-        return json.dumps(self._body)
+        return to_json(self._body).decode()
 
 
 class SimHttp(JsonHttp):
@@ -430,7 +435,7 @@ class SimHttp(JsonHttp):
             raise AdapterError(f"{self._who}: {method} {path}: {error}") from error
         if answer.status not in good:
             raise AdapterError(f"{self._who}: {method} {path} was answered {answer.status}: {answer.text}")
-        return Answer(answer.status, json.loads(answer.text))
+        return Answer(answer.status, from_json(answer.text))
 
 
 def _must_not_fail(task: "asyncio.Task[None]") -> None:

@@ -2,9 +2,13 @@
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
+
+from pydantic import BaseModel
 
 from tandem.adapters.cti.http import HttpCTI
 from tandem.api.site import System
@@ -12,7 +16,7 @@ from tandem.api.trunk import Carrier
 from tandem.constants import LATE_ANSWER_S
 from tandem.domain import keys
 from tandem.domain.probe_agents import ProbeAgent
-from tandem.domain.records import CoordinatorRecord, HeartbeatRecord, PlacementRecord
+from tandem.domain.records import CoordinatorRecord, HeartbeatRecord, PlacementRecord, Record
 from tandem.engine.actuator import Actuator
 from tandem.engine.coordinator import Coordinator
 from tandem.engine.observer import Observer
@@ -91,6 +95,22 @@ class Engine:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.process.scheduler.stopped_by = error
+
+
+@contextmanager
+def records_read_once() -> Iterator[None]:
+    """What several engines and judges read from the same bytes is one value: nobody can change a record."""
+    known: dict[tuple[type[Record], bytes], Record] = {}
+    read = BaseModel.model_validate_json.__func__  # type: ignore[attr-defined]
+
+    def read_once(model: type[Record], value: bytes) -> Record:
+        found = known.get((model, value))
+        if found is None:
+            found = known[model, value] = read(model, value)
+        return found
+
+    with patch.object(Record, "model_validate_json", classmethod(read_once)):
+        yield
 
 
 class SimProber(NetworkProber):

@@ -15,6 +15,7 @@ from tandem.domain import keys
 from tandem.domain.records import DrillRecord, ShiftRecord
 from tests.sim import faults
 from tests.sim.cti import operating_system_replaced
+from tests.sim.engine import records_read_once
 from tests.sim.promises import BrokenPromiseError
 from tests.sim.scheduler import WALL_EPOCH
 from tests.sim.timetable import TIMETABLES, Timetable
@@ -26,7 +27,7 @@ SETTLED_S: Final = 4.5
 BOUND_S: Final = 30.0
 """Seconds after healing within which everybody works again and nothing is on its way any more."""
 
-HOMEWARD_S: Final = 14.0
+HOMEWARD_S: Final = 12.0
 """Most seconds for which it is watched who returns by himself: quarantine, or longer `stableFor`, and the move."""
 
 LIVENESS: Final = "Liveness"
@@ -260,8 +261,8 @@ class Scenario:
         rng, world = self.rng, self.world
         city = rng.choice(world.cities)
         lasts = rng.uniform(3.0, 11.0)
-        if len(world.cities) > 2:  # for long enough to see that what one city cannot take goes to the other
-            lasts += 4.0
+        if len(world.cities) > 2:  # 7 to 11 s: long enough to see that what one city cannot take goes to the other
+            lasts = 5.5 + lasts / 2
             self.ends = max(self.ends, when + lasts)
         if rng.random() < 0.25:  # with the coordinator, the store's leader, or both in the lost city
             self._at(SETTLED_S - 1.0, lambda: self._lead_from(city, rng.random() < 0.6, rng.random() < 0.6))
@@ -511,7 +512,7 @@ def _emergencies(rng: Random) -> dict[str, Any]:
     if rng.random() < 0.15:
         found["failover"] = "Manual"
     if rng.random() < 0.25:
-        found["return"] = {"mode": "Automatic", "stableFor": f"{rng.choice([1, 3, 8])}s"}
+        found["return"] = {"mode": "Automatic", "stableFor": f"{rng.choice([1, 3, 6])}s"}
     return found
 
 
@@ -647,7 +648,7 @@ def _agents(group: GroupPlan, city: str) -> int:
 
 def play(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
     """Run one seed to its end and say what came of it. Never raises for what happens in the world."""
-    with operating_system_replaced():
+    with operating_system_replaced(), records_read_once():
         return _play(seed, tell)
 
 

@@ -334,6 +334,20 @@ def test_nobody_goes_home_in_the_middle_of_something(west_owns: East, activity: 
     assert len(frames(west_owns.connected(0.2), Release)) == 1
 
 
+def test_whoever_can_go_home_gets_no_further_call(west_owns: East) -> None:
+    """Else nobody would ever be idle, as long as callers wait."""
+    west_owns.guest(1, "a1")
+    west_owns.home_is_back(1)
+    west_owns.server.set_activity("a1", Activity.CALL, west_owns.now)
+    west_owns.connected(HOME_STABLE - 0.1)
+    assert west_owns.server.may_take_call("a1", west_owns.now)
+    west_owns.connected(0.2)
+    assert not west_owns.server.may_take_call("a1", west_owns.now)
+    west_owns.server.set_activity("a1", Activity.IDLE, west_owns.now)
+    assert not west_owns.server.may_take_call("a1", west_owns.now)
+    assert len(frames(west_owns.connected(0.2), Release)) == 1
+
+
 def test_nobody_goes_home_while_the_bucket_is_on_its_way_here(west_owns: East) -> None:
     west_owns.guest(1, "a1")
     west_owns.place(IN)
@@ -430,7 +444,10 @@ def test_guests_go_home_no_faster_than_they_arrive_there() -> None:
         cti.home_is_back(n)
     assert frames(cti.connected(HOME_STABLE - 0.05), Release) == []
     assert len(frames(cti.living(0.5), Release)) == WINDOW
+    waiting = [n for n in range(60) if cti.server.valid(f"a{n}", cti.now)]
+    assert all(cti.server.may_take_call(f"a{n}", cti.now) for n in waiting), "who has to wait can work meanwhile"
     cti.server.arrived_at_peer("west", "w1", 15, cti.now)
+    assert not any(cti.server.may_take_call(f"a{n}", cti.now) for n in waiting)
     assert len(frames(cti.living(0.15), Release)) == 15
 
 

@@ -107,6 +107,11 @@ class GuestDoor:
         """Whether this agent of ours works in another city."""
         return any(lender.is_lent(account, now) for lender in self._lenders.values())
 
+    def homeward(self, seat: Seat, now: float) -> str | None:
+        """Where this guest would be sent but for what it is doing; None: it is no guest, or stays."""
+        guest = self._guest(seat.member.account)
+        return None if guest is None else self._way_home(guest, seat, now)
+
     def _guest(self, account: str) -> Guest | None:
         for borrower in self._borrowers.values():
             if (guest := borrower.guest(account)) is not None:
@@ -474,8 +479,7 @@ class GuestDoor:
             if sent == HOMEWARD_A_LOOK:
                 return
             seat = self._t.seats[guest.account]
-            home = self._home_of(guest, seat)
-            if home is not None and self._can_go(guest, seat, home, now):
+            if seat.activity is Activity.IDLE and (home := self._way_home(guest, seat, now)) is not None:
                 if not self._do.send(seat, home, now, out):
                     return
                 self._give_back(guest.account, now, out, homeward=True)
@@ -490,11 +494,12 @@ class GuestDoor:
         place = self._book.place(guest.group, seat.member.bucket)
         return None if place is None or self._book.site in (place.site, place.to) else place.site
 
-    def _can_go(self, guest: Guest, seat: Seat, home: str, now: float) -> bool:
-        session = seat.session
-        if session is None or not session.as_guest or now >= session.valid_until or seat.activity is not Activity.IDLE:
-            return False
+    def _way_home(self, guest: Guest, seat: Seat, now: float) -> str | None:
+        """`_home_of`, if the guest has had the way there for long enough."""
+        home, session = self._home_of(guest, seat), seat.session
+        if home is None or session is None or not session.as_guest or now >= session.valid_until:
+            return None
         if home in self._borrowers and not self._borrowers[home].reaches_peer(now):
-            return False
+            return None
         said = session.conn.evidence.get(home)
-        return said is not None and said.ok and now - said.since >= guest.stays
+        return home if said is not None and said.ok and now - said.since >= guest.stays else None

@@ -237,7 +237,12 @@ class SessionServer:
         if not self.valid(account, now):
             return False
         seat = self._t.seats[account]
-        return not self._leaving(seat) and not self._silent(seat, now)
+        return not self._leaving(seat) and not self._silent(seat, now) and not self._goes_home(seat, now)
+
+    def _goes_home(self, seat: Seat, now: float) -> bool:
+        """Whether this is a guest who is sent home with the next look; one who has to wait for that takes calls."""
+        home = self.guests.homeward(seat, now)
+        return home is not None and self._windows[home].has_room(now)
 
     def conn_of(self, account: str) -> tuple[int, str] | None:
         """Connection and session ID of this agent's session, if there is one."""
