@@ -30,6 +30,12 @@ BOUND_S: Final = 30.0
 HOMEWARD_S: Final = 12.0
 """Most seconds for which it is watched who returns by himself: quarantine, or longer `stableFor`, and the move."""
 
+ENOUGH: Final = 15_000
+"""Steps after which everything heals, however much was to come yet: no story takes more than twice as long as most."""
+
+WATCHED: Final = 21_000
+"""Steps after which nobody is watched on his way home any more."""
+
 LIVENESS: Final = "Liveness"
 
 LAST_MOMENTS: Final = 0.08
@@ -261,8 +267,10 @@ class Scenario:
         rng, world = self.rng, self.world
         city = rng.choice(world.cities)
         lasts = rng.uniform(3.0, 11.0)
+        more = 4.0
+        """Seconds more until it is Down, for a city that writes."""
         if len(world.cities) > 2:  # 7 to 11 s: long enough to see that what one city cannot take goes to the other
-            lasts = 5.5 + lasts / 2
+            lasts, more = 5.5 + lasts / 2, 0.0
             self.ends = max(self.ends, when + lasts)
         if rng.random() < 0.25:  # with the coordinator, the store's leader, or both in the lost city
             self._at(SETTLED_S - 1.0, lambda: self._lead_from(city, rng.random() < 0.6, rng.random() < 0.6))
@@ -274,8 +282,8 @@ class Scenario:
         )[0]
         if kind == "city breaks down":
             name = rng.choice(list(faults.BREAKDOWNS))
-            self._at(when, lambda: self._begin(name, lasts + 4.0, lambda: faults.BREAKDOWNS[name](world, city)))
-            self.ends = max(self.ends, when + lasts + 4.5)
+            self._at(when, lambda: self._begin(name, lasts + more, lambda: faults.BREAKDOWNS[name](world, city)))
+            self.ends = max(self.ends, when + lasts + more + 0.5)
         elif kind == "city powered off":
             self._at(when, lambda: self._begin(kind, lasts, lambda: self._power_off(city)))
         elif kind == "city cut off":
@@ -427,7 +435,8 @@ class Scenario:
     def play(self) -> None:
         """All of it. Raises BrokenPromiseError, or whatever a part died of."""
         world = self.world
-        world.run(self.ends)
+        while (left := self.ends - world.scheduler.now) > 0 and world.scheduler.steps < ENOUGH:
+            world.run(min(left, 0.5))
         self.heal()
         began = world.scheduler.now
         world.run(2.0)
@@ -437,7 +446,7 @@ class Scenario:
             world.run(0.5)
         self.healed_in = world.scheduler.now - began
         homeward = world.scheduler.now + HOMEWARD_S
-        while self._comes_home() and world.scheduler.now < homeward:
+        while self._comes_home() and world.scheduler.now < homeward and world.scheduler.steps < WATCHED:
             world.run(0.5)
         world.run(0.5)
 
