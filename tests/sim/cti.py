@@ -21,7 +21,6 @@ from callcenter.cti.centre import Centre, Effects
 from callcenter.cti.config import Config, HostPort, Peer
 from callcenter.cti.wire import Impairment
 from callcenter.directory import Directory
-from callcenter.session import loans
 from callcenter.session.events import Close, Out, Reply
 from callcenter.session.lease import Timing
 from callcenter.session.messages import ClientFrame, Pong, SignIn
@@ -36,13 +35,6 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 TOKEN: Final = "control"
-LOAN_S: Final = 8.0
-"""Seconds of a loan. A story lasts about fifteen: with the real half minute hardly any loan would run out in one, and
-whoever waits for that would do nothing else for the longest part of it."""
-
-HOME_STABLE_S: Final = 3.0
-"""Seconds for which a guest must have had the connection home; the real 5 s, doubled for who is a guest again, would be
-most of a story."""
 
 
 class _Time:
@@ -124,10 +116,7 @@ def _boot() -> str:
 @contextmanager
 def operating_system_replaced() -> Iterator[None]:
     """What the CTI's process imports is ours for as long as this lasts, and everybody's own again afterwards."""
-    with (
-        patch.multiple(app, time=_Time, mapstore=_MapStore, loanstore=_LoanStore, boot_id=_boot, Centre=WatchedCentre),
-        patch.multiple(loans, LOAN=LOAN_S, HOME_STABLE=HOME_STABLE_S),
-    ):
+    with patch.multiple(app, time=_Time, mapstore=_MapStore, loanstore=_LoanStore, boot_id=_boot, Centre=WatchedCentre):
         yield
 
 

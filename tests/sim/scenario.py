@@ -10,7 +10,6 @@ from typing import Any, Final
 from callcenter.session.lease import Timing
 from tandem.api.drill import UNDER_WAY
 from tandem.api.shift import FINISHED
-from tandem.constants import REHEARSAL_MOST_S
 from tandem.domain import keys
 from tandem.domain.records import DrillRecord, ShiftRecord
 from tests.sim import faults
@@ -18,6 +17,7 @@ from tests.sim.cti import operating_system_replaced
 from tests.sim.engine import records_read_once
 from tests.sim.promises import BrokenPromiseError
 from tests.sim.scheduler import WALL_EPOCH
+from tests.sim.shorter import REHEARSAL_MOST_S, times_shortened
 from tests.sim.timetable import TIMETABLES, Timetable
 from tests.sim.world import THREE_CITIES, TWO_CITIES, WITNESS_SITE, GroupPlan, Setting, World
 
@@ -30,10 +30,10 @@ BOUND_S: Final = 30.0
 HOMEWARD_S: Final = 12.0
 """Most seconds for which it is watched who returns by himself: quarantine, or longer `stableFor`, and the move."""
 
-ENOUGH: Final = 15_000
+ENOUGH: Final = 13_000
 """Steps after which everything heals, however much was to come yet: no story takes more than twice as long as most."""
 
-WATCHED: Final = 21_000
+WATCHED: Final = 18_000
 """Steps after which nobody is watched on his way home any more."""
 
 LIVENESS: Final = "Liveness"
@@ -657,7 +657,7 @@ def _agents(group: GroupPlan, city: str) -> int:
 
 def play(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
     """Run one seed to its end and say what came of it. Never raises for what happens in the world."""
-    with operating_system_replaced(), records_read_once():
+    with operating_system_replaced(), records_read_once(), times_shortened():
         return _play(seed, tell)
 
 
