@@ -438,7 +438,7 @@ def _all_rehearse_a_failover() -> Sequence[Any]:
 
 
 def _due_again() -> Sequence[Any]:
-    """A run that is over takes with it what the record says of the times that have been dealt with."""
+    """A run that is over takes with it what the record says of the times that have been dealt with, and its own."""
     file = DrillTurn._file
 
     def forget(self: DrillTurn, run: Any) -> None:
@@ -446,7 +446,8 @@ def _due_again() -> Sequence[Any]:
         if run.started_at:
             self.record = self.record.model_copy(update={"after": self.now.wall - 60.0})
 
-    return [patch.object(DrillTurn, "_file", forget), *_all_by_schedule()]
+    unknown = patch.object(DrillTurn, "has_run_at", lambda self, due: False)
+    return [patch.object(DrillTurn, "_file", forget), unknown, *_all_by_schedule()]
 
 
 def _no_zones() -> Sequence[Any]:
