@@ -438,7 +438,7 @@ def _all_rehearse_a_failover() -> Sequence[Any]:
 
 
 def _due_again() -> Sequence[Any]:
-    """A run that is over takes with it what the record says of the times that have been dealt with, and its own."""
+    """A run that is over takes with it what the record says of times that were dealt with; nobody knows its own."""
     file = DrillTurn._file
 
     def forget(self: DrillTurn, run: Any) -> None:

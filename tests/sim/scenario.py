@@ -31,7 +31,7 @@ HOMEWARD_S: Final = 12.0
 """Most seconds for which it is watched who returns by himself: quarantine, or longer `stableFor`, and the move."""
 
 ENOUGH: Final = 13_000
-"""Steps after which everything heals, however much was to come yet: no story takes more than twice as long as most."""
+"""Steps after which everything heals, however much was to come yet: one story in seven would take longer."""
 
 WATCHED: Final = 18_000
 """Steps after which nobody is watched on his way home any more."""
@@ -267,8 +267,7 @@ class Scenario:
         rng, world = self.rng, self.world
         city = rng.choice(world.cities)
         lasts = rng.uniform(3.0, 11.0)
-        more = 4.0
-        """Seconds more until it is Down, for a city that writes."""
+        more = 4.0  # until a city that writes is Down
         if len(world.cities) > 2:  # 7 to 11 s: long enough to see that what one city cannot take goes to the other
             lasts, more = 5.5 + lasts / 2, 0.0
             self.ends = max(self.ends, when + lasts)
