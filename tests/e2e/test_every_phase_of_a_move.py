@@ -29,6 +29,8 @@ PACE: Final = 20
 CALLS: Final = 3.0
 """Calls a second, short ones: nearly every wave has somebody who leaves after a call."""
 TALK_S: Final = (1.0, 3.0)
+LOSE_THE_TARGET: Final = ("softswitch crash at the target", "CTI crash at the target")
+"""What may last for longer than a city can go without it."""
 CUTS_CALLS: Final = ("softswitch crash at the target", "emergency")
 """What ends calls by itself."""
 
@@ -238,13 +240,13 @@ async def cut_calls(centre: CallCentre) -> set[str]:
 async def everybody_works(centre: CallCentre, begun: Begun, sites: frozenset[str], event: str) -> None:
     """At one of these sites, and nobody's bucket is on its way.
 
-    A target whose softswitch has crashed may also be given up a moment after the Shift was over.
+    A target of which a part has crashed may also be given up a moment after the Shift was over.
     """
     names = {group.name for group in begun.order.groups}
 
     async def all_there() -> tuple[bool, str]:
         centre.observed.look()
-        lost = event == "softswitch crash at the target" and failed_over(centre, begun)
+        lost = event in LOSE_THE_TARGET and failed_over(centre, begun)
         there = sum(centre.observed.at(site, begun.accounts) for site in ({"east", "west"} if lost else sites))
         settled = all(centre.commits.newest[name].settled for name in names)
         return there == len(begun.accounts) and settled, f"{there} of {len(begun.accounts)}, settled: {settled}"
@@ -269,9 +271,9 @@ async def where_it_ends(
         assert record.phase == "Interrupted" or (late and record.phase == "Completed"), record.message
         await centre.restore("east")
         return frozenset({"west"})
-    if event == "softswitch crash at the target" and (record.phase == "Interrupted" or failed_over(centre, begun)):
-        # Kubernetes lets what has crashed several times wait: it stayed away for so long that its system was Down,
-        # during the Shift or, in its last phase, right after it.
+    if event in LOSE_THE_TARGET and (record.phase == "Interrupted" or failed_over(centre, begun)):
+        # Kubernetes lets what has crashed several times wait, and a busy machine starts it slowly: it stayed away for
+        # so long that its system was Down, during the Shift or, in its last phase, right after it.
         assert record.phase == "Completed" or "west is Down" in record.message
         return frozenset({"east", "west"})
     if phase == "coming back":

@@ -589,7 +589,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("a CTI opens with the map of its disk", ("AdmittingRevisionsOnlyGrow", "OneFreshDoor"), _open_at_once),
     Mutation("a client asks elsewhere at once", ("NeverInTwoPlaces",), _no_waiting, _LOST),
     Mutation("agents are released in a call", ("NoCallCut",), _released_in_a_call, _MOVED),
-    Mutation("buckets finish without a report", ("OneFreshDoor",), _finished_unasked, _MOVED),
+    Mutation("buckets finish without a report", ("BucketsArriveEmpty",), _finished_unasked, _MOVED),
     Mutation("buckets never finish", ("Liveness",), _never_finished, _MOVED),
     Mutation("capacity has no end", ("WithinCapacity",), _boundless),
     Mutation("who is signed in takes no room", ("WithinCapacity",), _signed_in_ignored, ("move",)),

@@ -543,6 +543,36 @@ class OneFreshDoor(Promise):
         return cti.process.monotonic() - cti._alive_at > cti.config.timing.lease
 
 
+class BucketsArriveEmpty(Promise):
+    """6. A bucket that arrives has nobody left where it was: nobody would release him any more.
+
+    A city that is lost may have: its sessions live on, and its CTI is asked no more.
+    """
+
+    name = "BucketsArriveEmpty"
+
+    def committed(self, commit: Commit) -> None:
+        if _failed_over(commit) is not None:
+            return
+        for cti in self.world.ctis.values():
+            came = {
+                bucket
+                for bucket, (old, new) in commit.changed.items()
+                if old.to and old.site == cti.site and new == Slot(old.to)
+            }
+            group = cti.centre.server._t.groups.get(commit.group)
+            if not came or group is None or not cti.process.alive:
+                continue
+            now = cti.process.monotonic()
+            stay = [
+                seat.member.account
+                for seat in group.seated
+                if seat.member.bucket in came and cti.centre.server.valid(seat.member.account, now)
+            ]
+            if stay:
+                raise self.broken(f"{commit.revision}: buckets of {commit.group} leave {stay} behind in {cti.site}")
+
+
 class SurvivorsStay(Promise):
     """7. A failover moves only what was at the lost city, or on its way there."""
 
@@ -1368,6 +1398,7 @@ PROMISES: Final[tuple[type[Promise], ...]] = (
     AdmittingRevisionsOnlyGrow,
     NeverInTwoPlaces,
     OneFreshDoor,
+    BucketsArriveEmpty,
     SurvivorsStay,
     NoCallCut,
     WithinCapacity,

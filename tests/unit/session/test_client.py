@@ -456,7 +456,19 @@ def test_with_the_new_city_away_it_asks_the_old_one_again_after_a_while() -> Non
     assert person.sign_ins() == ["east", "east", "east"]
 
 
-def test_sent_back_and_forth_it_slows_down() -> None:
+def test_a_city_that_said_no_before_the_session_is_asked_at_once_when_the_session_is_released_to_it() -> None:
+    person = Person()
+    person.welcome("east")
+    person.welcome("west")
+    person.at(2.0)
+    person.frame("east", Release(1, None, "west", None, None))
+    person.grant("west", "w1")
+    person.frame("west", Release(None, "w1", "east", "a.ticket", "available"))
+    assert person.last_sign_in() == ("east", SignIn(3, "a.ticket", wait=False, state="available"))
+
+
+@pytest.mark.parametrize("ticket", [None, "a.ticket"])
+def test_sent_back_and_forth_it_slows_down(ticket: str | None) -> None:
     person = Person()
     person.welcome("east")
     person.welcome("west")
@@ -465,7 +477,7 @@ def test_sent_back_and_forth_it_slows_down() -> None:
         site, asked = person.last_sign_in()
         other = "west" if site == "east" else "east"
         before = len(person.sign_ins())
-        person.frame(site, Release(asked.seq, None, other, None, None))
+        person.frame(site, Release(asked.seq, None, other, ticket, None))
         while len(person.sign_ins()) == before:
             person.at(person.now + 0.05)
         if person.now > 60.0:

@@ -49,6 +49,7 @@ GROUP = "callcenter/x"
 SECRET = b"secret of the system"
 WALL = 1_000_000.0
 S = 1.5
+FORCED = Drain(max_talk=0.0, max_wrapup=0.0, on_deadline="Force")
 EAST, WEST, OUT, IN = {"east": "0-99"}, {"west": "0-99"}, {"east>west": "0-99"}, {"west>east": "0-99"}
 
 F = TypeVar("F")
@@ -796,6 +797,51 @@ def test_a_bucket_has_not_left_while_a_call_there_has_outlived_its_session(cti: 
     cti.server.disconnected(2, cti.now)
     cti.server.set_activity("a1", Activity.IDLE, cti.now)
     assert cti.server.count(GROUP).occupied == {}
+
+
+def test_who_has_to_go_in_the_middle_of_a_call_does_not_come_back_for_it(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    cti.server.set_activity("a1", Activity.CALL, cti.now)
+    assert only(cti.place(OUT, drain=FORCED) + cti.living(0.5), Release).to == "west"
+    assert only(cti.ask(1), Release).ticket is not None
+    assert cti.server.count(GROUP).occupied == {}
+
+
+def test_nor_who_lost_its_session_in_that_call(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    cti.server.set_activity("a1", Activity.CALL, cti.now)
+    cti.server.disconnected(1, cti.now)
+    cti.place(OUT, drain=FORCED)
+    assert cti.server.count(GROUP).occupied == {1: 1}
+    cti.hello(2, "a1")
+    assert only(cti.ask(2), Release).ticket is not None
+    assert cti.server.count(GROUP).occupied == {}, "nobody waits for it any more"
+
+
+def test_a_call_of_which_this_life_counts_no_session_is_not_finished_here(cti: Cti) -> None:
+    """The bucket was said to be empty when this CTI started: by now it may be the other city's."""
+    cti.place(OUT)
+    cti.server.set_activity("a1", Activity.CALL, cti.now)
+    assert cti.server.count(GROUP).occupied == {}
+    cti.hello(1, "a1")
+    assert only(cti.ask(1), Release).ticket is not None
+
+
+def test_a_call_that_ends_before_its_agent_is_back_is_finished(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    cti.server.set_activity("a1", Activity.CALL, cti.now)
+    cti.server.disconnected(1, cti.now)
+    cti.place(OUT)
+    cti.hello(2, "a1")
+    offer = only(cti.ask(2), Offer)
+    cti.server.set_activity("a1", Activity.IDLE, cti.now)
+    assert cti.server.count(GROUP).occupied == {}
+    release = only(cti.frame(2, Pong(offer.session, 1)), Release)
+    assert (release.session, release.ticket is not None) == (offer.session, True)
+    assert cti.server.count(GROUP).occupied == {}, "what was said to be empty stays so"
 
 
 def test_who_is_still_busy_after_the_longest_call_is_named_until_gone(cti: Cti) -> None:

@@ -466,6 +466,10 @@ class ClientSession:
             if held is not None and held.confirmed:
                 out.append(Released(site, frame.to))
                 self._out_site, self._out_since = site, now
+                if frame.to in self._links:
+                    # What it said before this session was of another map. Who is only sent on at a door does wait:
+                    # two cities that each hold the other one's map would send it to and fro.
+                    self._links[frame.to].ask_after = 0.0
         elif frame.seq is not None and self._asked(site, frame.seq) is not None:
             self._ask = None
             self._say_no(link, now)

@@ -534,8 +534,8 @@ class SessionServer:
         match self._door(seat):
             case Door.OPEN:
                 self._enter(knock, now, out)
-            case Door.LEAVING if seat.activity is not Activity.IDLE:
-                self._enter(knock, now, out)  # a call that outlived its session is finished where it is
+            case Door.LEAVING if self._finishes_here(seat, now):
+                self._enter(knock, now, out)
             case Door.LEAVING:
                 to = place.to or place.site
                 if (shut := self.guests.why_not_on(knock.conn, to, now)) is not None:
@@ -600,7 +600,10 @@ class SessionServer:
             # Another device, or an earlier connection. What a release says must be true.
             self._end(seat.session, "Replaced", out)
         carried = knock.frame.state or self._desk.carried(seat.member.account)
-        ticket = self._ticket(seat, knock.conn.instance, to, carried, now) if with_ticket else None
+        ticket: str | None = None
+        if with_ticket:
+            ticket = self._ticket(seat, knock.conn.instance, to, carried, now)
+            self._t.linger(seat, False)  # whoever is sent on in the middle of a call does not come back for it
         out.append(Reply(knock.conn.id, Release(knock.frame.seq, None, to, ticket, carried)))
 
     def _enter(self, knock: Knock, now: float, out: list[Out]) -> None:
@@ -668,11 +671,20 @@ class SessionServer:
             case Door.OPEN:
                 return True
             case Door.LEAVING:
-                return conn.seat.activity is not Activity.IDLE
+                return self._finishes_here(conn.seat, now)
             case Door.TICKET_ONLY:
                 return has_ticket or self._was_let_in(conn) or self.guests.lets_in(conn, now)
             case Door.CLOSED:
                 return self.guests.lets_in(conn, now)
+
+    def _finishes_here(self, seat: Seat, now: float) -> bool:
+        """Whether a busy agent of a leaving bucket comes in again to finish what outlived its session.
+
+        Only while the bucket counts it: a bucket that was said to be empty may be the other city's by now. And not when
+        its time is up: it would be released again at once.
+        """
+        counted = seat.lingers or seat.session is not None
+        return counted and seat.activity is not Activity.IDLE and not self._overdue(seat, now)
 
     def _was_let_in(self, conn: Conn) -> bool:
         """Whether this client instance has entered by ticket under the order that still stands.
@@ -720,7 +732,7 @@ class SessionServer:
             return  # answered before, or never sent
         until = self.guests.cap(conn, valid_until(sent, self.timing.lease))
         session.valid_until = max(session.valid_until, until)
-        if not session.real:
+        if not session.real and self._offer_stands(session, now, out):
             self._begin(session, now, out)
 
     def _begin(self, session: Session, now: float, out: list[Out]) -> None:
@@ -986,17 +998,19 @@ class SessionServer:
         group.leaving = deque(seat for seat in group.seated if self._leaving(seat))
         self.guests.placed(name, now)
         for seat in list(group.offered):
-            self._recheck_offer(seat, now, out)
+            if seat.offer is not None:
+                self._offer_stands(seat.offer, now, out)
         self._decide_again(group, now, out)
 
-    def _recheck_offer(self, seat: Seat, now: float, out: list[Out]) -> None:
-        """An offer made under an older map stands only if the door would still let this agent in."""
-        offer = seat.offer
+    def _offer_stands(self, offer: Session, now: float, out: list[Out]) -> bool:
+        """Whether the door would still let this agent in; else the offer is withdrawn.
+
+        The map may be another one by now, and a call that was to be finished here may be over.
+        """
+        seat = offer.conn.seat
         place = self.book.place(seat.member.group, seat.member.bucket)
-        assert offer is not None
-        assert place is not None
-        if self._lets_in(offer.conn, now, has_ticket=offer.ticket is not None):
-            return
+        if seat.member.is_test or place is None or self._lets_in(offer.conn, now, has_ticket=offer.ticket is not None):
+            return True
         self._t.cancel_offer(seat)
         if seat.session is not None:
             # Of another device, or of an earlier connection. What a release says must be true, as in `_turn_away`.
@@ -1007,6 +1021,7 @@ class SessionServer:
         else:
             to, ticket = place.owner, None
         out.append(Reply(offer.conn.id, Release(None, offer.id, to, ticket, carried)))
+        return False
 
     def _decide_all(self, now: float, out: list[Out]) -> None:
         for name in self._by_priority(self._t.groups):
