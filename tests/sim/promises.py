@@ -544,7 +544,7 @@ class OneFreshDoor(Promise):
 
 
 class BucketsArriveEmpty(Promise):
-    """6. A bucket that arrives has nobody left where it was: nobody would release him any more.
+    """6. A bucket that arrives has nobody left where it was, and nobody comes back: nobody would release him any more.
 
     A city that is lost may have: its sessions live on, and its CTI is asked no more.
     """
@@ -571,6 +571,16 @@ class BucketsArriveEmpty(Promise):
             ]
             if stay:
                 raise self.broken(f"{commit.revision}: buckets of {commit.group} leave {stay} behind in {cti.site}")
+
+    def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None:
+        placed = self.watch.placements.get(out.member.group)
+        if not isinstance(out, Started) or placed is None:
+            return
+        _, record, map_ = placed
+        slot = map_.slots[out.member.bucket]
+        leaves = cti.centre.server.book.door(out.member.group, out.member.bucket) is Door.LEAVING
+        if leaves and not slot.to and slot.site != cti.site and not record.cause.startswith(f"Failover/{cti.site}-"):
+            raise self.broken(f"{out.member.account} comes back to {cti.site}, and its bucket is {slot.site}'s")
 
 
 class SurvivorsStay(Promise):

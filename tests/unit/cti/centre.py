@@ -84,9 +84,9 @@ class Office:
                     pong = Pong(out.frame.session, out.frame.n)
                     self.apply(self.centre.client_frame(out.conn, pong, self.now))
 
-    def place(self, map_: dict[str, str], groups: tuple[str, ...] = (GROUP, OTHER)) -> None:
+    def place(self, map_: dict[str, str], groups: tuple[str, ...] = (GROUP, OTHER), **more: Any) -> None:
         self.revision += 1
-        placement = Placement(self.revision, parse_map(map_))
+        placement = Placement(self.revision, parse_map(map_), **more)
         _, effects = self.centre.place(dict.fromkeys(groups, placement), confirmed=True, now=self.now)
         self.apply(effects)
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from callcenter.cti.agents import AgentBook
 from callcenter.cti.control import group_json
 from callcenter.session.events import Activity
-from callcenter.session.messages import AgentButton, CarriedState, Moved, SignOut
+from callcenter.session.messages import AgentButton, CarriedState, Hello, Moved, Release, SignIn, SignOut
+from callcenter.session.placements import Drain
 from tests.unit.cti.centre import GROUP, OTHER, WRAPUP, Office, a_directory
 
 
@@ -47,6 +48,26 @@ def test_a_group_as_the_contract_shows_it() -> None:
     }  # fmt: skip
     assert sum(shown["buckets"].values()) == 5
     assert group_json(office.centre, OTHER)["calls_waiting"] == 1
+
+
+@pytest.mark.parametrize("asks_first", [False, True])
+def test_who_is_sent_on_in_a_call_takes_it_along_whatever_a_new_desktop_knows_of_it(asks_first: bool) -> None:
+    office = Office()
+    office.sign_in(0)
+    office.call("c1")
+    office.switch("answered", "c1", ext=office.extension(0))
+    office.leave(0)
+    agent, again = office.directory.agents[0], 50
+    office.silent.add(again)
+    office.apply(office.centre.client_frame(again, Hello(agent.account, "new", agent.mac, "primary"), office.now))
+    ask = SignIn(1, None, wait=False, state=None)
+    if asks_first:
+        office.apply(office.centre.client_frame(again, ask, office.now))
+    office.place({"east>west": "0-99"}, drain=Drain(0.0, 0.0, "Force"))
+    if not asks_first:
+        office.apply(office.centre.client_frame(again, ask, office.now))
+    (release,) = [frame for conn, frame in office.frames if conn == again and isinstance(frame, Release)]
+    assert (release.to, release.state) == ("west", "talking")
 
 
 def test_moves_are_numbered() -> None:

@@ -844,6 +844,60 @@ def test_a_call_that_ends_before_its_agent_is_back_is_finished(cti: Cti) -> None
     assert cti.server.count(GROUP).occupied == {}, "what was said to be empty stays so"
 
 
+@pytest.mark.parametrize("another_device", [False, True])
+def test_who_is_sent_on_before_a_first_pong_is_not_waited_for(cti: Cti, another_device: bool) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1", "laptop")
+    cti.server.set_activity("a1", Activity.CALL, cti.now)
+    if not another_device:
+        cti.server.disconnected(1, cti.now)
+    cti.hello(2, "a1", "desk")
+    offer = only(cti.ask(2), Offer)
+    assert only(cti.place(OUT, drain=FORCED), Release).ticket is not None
+    assert cti.frame(2, Pong(offer.session, 1)) == []
+    assert cti.server.count(GROUP).occupied == {}
+
+
+def test_an_offer_is_withdrawn_whose_call_has_lasted_for_too_long_by_the_first_pong(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    cti.server.set_activity("a1", Activity.CALL, cti.now)
+    cti.server.disconnected(1, cti.now)
+    cti.place(OUT, drain=Drain(max_talk=1.0, max_wrapup=0.0, on_deadline="Force"))
+    cti.living(0.98)
+    cti.hello(2, "a1")
+    offer = only(cti.ask(2), Offer)
+    cti.now += 0.05
+    assert only(cti.frame(2, Pong(offer.session, 1)), Release).ticket is not None
+    assert cti.server.count(GROUP).occupied == {}
+
+
+def test_a_forced_move_does_not_wait_for_a_call_whose_agent_does_not_come_back(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.sign_in(1, "a1")
+    cti.server.set_activity("a1", Activity.CALL, cti.now)
+    cti.server.disconnected(1, cti.now)
+    cti.place(OUT, drain=FORCED)
+    cti.living(1.1)
+    assert cti.server.count(GROUP).occupied == {}
+
+
+def test_a_new_life_counts_from_its_first_report_on_who_may_be_lent() -> None:
+    for lent, occupied in ((["a1"], {1: 1}), (None, dict.fromkeys(range(100), 1))):
+        cti = Cti(peers=["west", "north"], lent=lent, keeps=True)
+        cti.server.adopt(GROUP, Placement(7, parse_map({"east>north": "0-99"})))
+        assert cti.server.count(GROUP).occupied == occupied
+
+
+def test_an_offer_made_before_a_stall_is_no_session_after_it(cti: Cti) -> None:
+    cti.place(EAST)
+    cti.hello(1, "a1")
+    offer = only(cti.ask(1), Offer)
+    assert only(cti.server.restart("b2", cti.now + 0.1), Ended).session == offer.session
+    assert cti.frame(1, Pong(offer.session, 1)) == []
+    assert not cti.server.valid("a1", cti.now)
+
+
 def test_who_is_still_busy_after_the_longest_call_is_named_until_gone(cti: Cti) -> None:
     cti.place(EAST)
     for n, activity in ((1, Activity.CALL), (2, Activity.WRAPUP), (3, Activity.CALL), (60, Activity.CALL)):

@@ -257,7 +257,7 @@ class World:
             disk = old.disk if self.rng.random() < 0.7 else None
             fresh = self._city(site, boots=old.boots + 1, clock=old.clock, disk=disk)
             for group, placement in old.server.book.all().items():
-                fresh.server.book.adopt(group, placement)
+                fresh.server.adopt(group, placement)
             self.cities[site] = fresh
 
     def heal(self) -> None:

@@ -122,8 +122,8 @@ class AgentBook:
     def carried(self, account: str) -> CarriedState:
         """What a released agent takes along."""
         agent = self._agents[account]
-        if agent.state in ("ringing", "talking"):
-            return "talking"
+        if agent.state in ("ringing", "talking") or agent.call is not None:
+            return "talking"  # the call may have outlived the session
         if agent.wants_break:
             return "break"
         return "wrapup" if agent.state == "wrapup" else "available"

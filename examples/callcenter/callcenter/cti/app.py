@@ -84,7 +84,7 @@ class Cti:
         on_disk = mapstore.load(config.state_dir)
         for found in (mapstore.load(config.map_dir) if config.map_dir is not None else {}, on_disk):
             for name, placement in found.items():
-                server.book.adopt(name, placement)
+                server.adopt(name, placement)
         self._maps = MapKeeper(
             lambda maps: mapstore.save(config.state_dir, maps, server.priorities.all),
             lambda: mapstore.forget(config.state_dir),

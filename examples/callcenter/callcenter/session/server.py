@@ -600,11 +600,13 @@ class SessionServer:
             # Another device, or an earlier connection. What a release says must be true.
             self._end(seat.session, "Replaced", out)
         carried = knock.frame.state or self._desk.carried(seat.member.account)
-        ticket: str | None = None
-        if with_ticket:
-            ticket = self._ticket(seat, knock.conn.instance, to, carried, now)
-            self._t.linger(seat, False)  # whoever is sent on in the middle of a call does not come back for it
+        ticket = self._send_on(seat, knock.conn.instance, to, carried, now) if with_ticket else None
         out.append(Reply(knock.conn.id, Release(knock.frame.seq, None, to, ticket, carried)))
+
+    def _send_on(self, seat: Seat, instance: str, to: str, carried: CarriedState, now: float) -> str:
+        """The ticket of an agent without a session here, who does not come back for a call that is still on."""
+        self._t.linger(seat, False)
+        return self._ticket(seat, instance, to, carried, now)
 
     def _enter(self, knock: Knock, now: float, out: list[Out]) -> None:
         """The door is open for this one: in at once, or in turn when others are ahead or the rate is reached.
@@ -960,6 +962,11 @@ class SessionServer:
 
     # ---- placements
 
+    def adopt(self, name: str, placement: Placement) -> None:
+        """Hold what the disk or the operator's ConfigMap says, unconfirmed, and count who may be lent by it."""
+        self.book.adopt(name, placement)
+        self.guests.placed(name, self.book.boot_at)
+
     def place(
         self, placements: Mapping[str, Placement], *, confirmed: bool, now: float
     ) -> tuple[dict[str, PlaceAnswer], list[Out]]:
@@ -1015,9 +1022,9 @@ class SessionServer:
         if seat.session is not None:
             # Of another device, or of an earlier connection. What a release says must be true, as in `_turn_away`.
             self._end(seat.session, "Replaced", out)
-        carried = offer.carried or "available"
+        carried = offer.carried or self._desk.carried(seat.member.account)
         if place.to is not None and self._leaving(seat):
-            to, ticket = place.to, self._ticket(seat, offer.conn.instance, place.to, carried, now)
+            to, ticket = place.to, self._send_on(seat, offer.conn.instance, place.to, carried, now)
         else:
             to, ticket = place.owner, None
         out.append(Reply(offer.conn.id, Release(None, offer.id, to, ticket, carried)))
@@ -1041,6 +1048,10 @@ class SessionServer:
         self._silence.forget()
         self._unconfirmed_due = True
         self._lapse_due(now, out)
+        for group in self._t.groups.values():
+            for offer in [seat.offer for seat in group.offered if seat.offer is not None]:
+                self._t.cancel_offer(offer.conn.seat)
+                out.append(Reply(offer.conn.id, Ended(offer.id, "Lapsed")))
         self._t.changed |= set(self._t.groups)
         return out
 
@@ -1074,6 +1085,8 @@ class SessionServer:
         for group in self._t.groups.values():
             busy = [seat for seat in group.seated if seat.activity is not Activity.IDLE and self._leaving(seat)]
             group.leaving.extend(seat for seat in busy if self._overdue(seat, now))
+            for seat in [seat for seat in group.lingering if self._leaving(seat) and self._overdue(seat, now)]:
+                self._t.linger(seat, False)  # its agent may not come back, and would be sent on
             self._note_staying(group, busy, now)
 
     def _note_staying(self, group: Group, busy: Iterable[Seat], now: float) -> None:
