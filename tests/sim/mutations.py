@@ -218,6 +218,11 @@ def _finished_unasked() -> Sequence[Any]:
     return [patch.object(finish, "arrived", arrived)]
 
 
+def _leaving_door_open() -> Sequence[Any]:
+    """A leaving bucket lets everybody in again, also when it was said to be empty."""
+    return [patch.object(SessionServer, "_finishes_here", lambda self, seat, now: True)]
+
+
 def _never_finished() -> Sequence[Any]:
     return [patch.object(finish, "arrived", lambda snapshot, group, placed: {})]
 
@@ -590,6 +595,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("a client asks elsewhere at once", ("NeverInTwoPlaces",), _no_waiting, _LOST),
     Mutation("agents are released in a call", ("NoCallCut",), _released_in_a_call, _MOVED),
     Mutation("buckets finish without a report", ("BucketsArriveEmpty",), _finished_unasked, _MOVED),
+    Mutation("a leaving bucket lets everybody in", ("BucketsArriveEmpty",), _leaving_door_open, _MOVED),
     Mutation("buckets never finish", ("Liveness",), _never_finished, _MOVED),
     Mutation("capacity has no end", ("WithinCapacity",), _boundless),
     Mutation("who is signed in takes no room", ("WithinCapacity",), _signed_in_ignored, ("move",)),
