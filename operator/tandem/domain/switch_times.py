@@ -15,11 +15,23 @@ RECENT: Final = 100
 """Agents whose gaps say how it goes now."""
 
 
-def shift_of(arrival_group: str, came_from: str, here: str, signed_in_at: float, shifts: Iterable[ShiftEntry]) -> str:
+def shift_of(
+    arrival_group: str,
+    came_from: str,
+    here: str,
+    signed_in_at: float,
+    shifts: Iterable[ShiftEntry],
+    *,
+    failed_over: bool = False,
+) -> str:
     """Name of the Shift that brought an agent of this group from `came_from` to `here`, or "".
 
     The newest Shift that moves the group this way, or that was aborted and brings it back, and that had started when
     the agent signed in (seconds since the epoch; only a report depends on it).
+
+    Args:
+        failed_over: Whether the agent came without a ticket. Then a Shift that was over by that time has not brought
+            it: its city was lost later. With a ticket it may be one who stayed for a call.
     """
     there, back = f"{came_from}>{here}", f"{here}>{came_from}"
     found: tuple[float, str] = (0.0, "")
@@ -27,11 +39,18 @@ def shift_of(arrival_group: str, came_from: str, here: str, signed_in_at: float,
         started = shift.record.started_at
         if not started or started - _CLOCK_SLACK_S > signed_in_at or started < found[0]:
             continue
+        if failed_over and shift.record.finished_at and signed_in_at >= _over_at(shift.record):
+            continue
         aborted = shift.record.phase in ("Aborting", "RolledBack")
         for plan in shift.record.plan:
             if plan.group == arrival_group and (there in plan.moves or (aborted and back in plan.moves)):
                 found = (started, shift.name)
     return found[1]
+
+
+def _over_at(record: ShiftRecord) -> float:
+    """From when on nobody comes by this Shift without a ticket: at once where an emergency has ended it."""
+    return record.finished_at + (0.0 if record.phase == "Interrupted" else _CLOCK_SLACK_S)
 
 
 def wave_of(record: ShiftRecord, group: str, bucket: int, came_from: str, here: str) -> int:

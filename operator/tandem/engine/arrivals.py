@@ -74,7 +74,14 @@ class Arrivals:
         if len(self._order) > _REMEMBERED:
             self._seen.discard(self._order.popleft())
         shifts = self._picture.snapshot.shifts.values()
-        shift = shift_of(arrival.group, arrival.came_from, self._site, arrival.signed_in_at, shifts)
+        shift = shift_of(
+            arrival.group,
+            arrival.came_from,
+            self._site,
+            arrival.signed_in_at,
+            shifts,
+            failed_over=arrival.failed_over,
+        )
         if shift:
             record = self._picture.snapshot.shifts[shift].record
             wave = wave_of(record, arrival.group, arrival.bucket, arrival.came_from, self._site)

@@ -1,5 +1,7 @@
 """Switch times: whose they are, and their distribution."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,6 +46,15 @@ def test_an_arrival_belongs_to_the_newest_shift_between_the_two_sites(
     came_from: str, here: str, at: float, expected: str
 ) -> None:
     assert shift_of("g", came_from, here, at, SHIFTS) == expected
+
+
+def test_who_loses_his_city_after_a_shift_was_over_is_none_of_its_agents() -> None:
+    for phase, until in (("Completed", 202.0), ("Interrupted", 200.0)):
+        entry = a_shift("first", 100, {"east>west": "0-99"}, phase=phase)
+        over = replace(entry, record=entry.record.model_copy(update={"finished_at": 200.0}))
+        assert shift_of("g", "east", "west", until - 0.1, [over], failed_over=True) == "first", "a rehearsed failover's"
+        assert shift_of("g", "east", "west", until, [over], failed_over=True) == ""
+        assert shift_of("g", "east", "west", 900, [over]) == "first", "stayed for a long call"
 
 
 def test_percentiles_are_by_nearest_rank() -> None:

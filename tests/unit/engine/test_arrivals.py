@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+from tandem.constants import ARRIVALS_WAIT_S
 from tandem.domain import keys
 from tandem.domain.records import MovesRecord
 from tests.unit.domain.world import GROUP
@@ -98,6 +99,25 @@ def test_a_cti_that_restarted_and_counted_further_than_before_between_two_looks_
         west.moves += heard[:5]  # known already, and counted once
         await asyncio.sleep(3.0)
         assert moves(cities, "west").shifts[name].agents == 90
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_who_loses_the_same_city_later_is_not_counted_in_the_shift_that_left_it() -> None:
+    async def story() -> None:
+        cities = await there_and_back()
+        west, (name,) = cities.cti("west"), moves(cities, "west").shifts
+        later = max(move.signed_in_at for move in west.moves) + 60.0
+        for without_ticket in (True, False):
+            west.moves += [
+                replace(
+                    move, account=f"{move.account}-{without_ticket}", signed_in_at=later, failed_over=without_ticket
+                )
+                for move in west.moves[:5]
+            ]
+        await asyncio.sleep(ARRIVALS_WAIT_S + 3.0)
+        assert moves(cities, "west").shifts[name].agents == 35, "those with a ticket had stayed for a call"
         await cities.stop()
 
     run_virtual(story())
