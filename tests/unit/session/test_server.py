@@ -774,11 +774,16 @@ def test_an_offer_does_not_outlive_its_door(cti: Cti) -> None:
     assert cti.server.count(GROUP).buckets == {}
 
 
-def test_a_call_that_outlived_its_session_is_finished_where_it_is(cti: Cti) -> None:
+def lose_in_a_call(cti: Cti) -> None:
+    """East's agent a1 is in a call, and its connection is gone."""
     cti.place(EAST)
     cti.sign_in(1, "a1")
     cti.server.set_activity("a1", Activity.CALL, cti.now)
     cti.server.disconnected(1, cti.now)
+
+
+def test_a_call_that_outlived_its_session_is_finished_where_it_is(cti: Cti) -> None:
+    lose_in_a_call(cti)
     cti.place(OUT)
     cti.sign_in(2, "a1")
     assert frames(cti.living(5.0), Release) == []
@@ -809,10 +814,7 @@ def test_who_has_to_go_in_the_middle_of_a_call_does_not_come_back_for_it(cti: Ct
 
 
 def test_nor_who_lost_its_session_in_that_call(cti: Cti) -> None:
-    cti.place(EAST)
-    cti.sign_in(1, "a1")
-    cti.server.set_activity("a1", Activity.CALL, cti.now)
-    cti.server.disconnected(1, cti.now)
+    lose_in_a_call(cti)
     cti.place(OUT, drain=FORCED)
     assert cti.server.count(GROUP).occupied == {1: 1}
     cti.hello(2, "a1")
@@ -830,10 +832,7 @@ def test_a_call_of_which_this_life_counts_no_session_is_not_finished_here(cti: C
 
 
 def test_a_call_that_ends_before_its_agent_is_back_is_finished(cti: Cti) -> None:
-    cti.place(EAST)
-    cti.sign_in(1, "a1")
-    cti.server.set_activity("a1", Activity.CALL, cti.now)
-    cti.server.disconnected(1, cti.now)
+    lose_in_a_call(cti)
     cti.place(OUT)
     cti.hello(2, "a1")
     offer = only(cti.ask(2), Offer)
@@ -859,10 +858,7 @@ def test_who_is_sent_on_before_a_first_pong_is_not_waited_for(cti: Cti, another_
 
 
 def test_an_offer_is_withdrawn_whose_call_has_lasted_for_too_long_by_the_first_pong(cti: Cti) -> None:
-    cti.place(EAST)
-    cti.sign_in(1, "a1")
-    cti.server.set_activity("a1", Activity.CALL, cti.now)
-    cti.server.disconnected(1, cti.now)
+    lose_in_a_call(cti)
     cti.place(OUT, drain=Drain(max_talk=1.0, max_wrapup=0.0, on_deadline="Force"))
     cti.living(0.98)
     cti.hello(2, "a1")
@@ -873,10 +869,7 @@ def test_an_offer_is_withdrawn_whose_call_has_lasted_for_too_long_by_the_first_p
 
 
 def test_a_forced_move_does_not_wait_for_a_call_whose_agent_does_not_come_back(cti: Cti) -> None:
-    cti.place(EAST)
-    cti.sign_in(1, "a1")
-    cti.server.set_activity("a1", Activity.CALL, cti.now)
-    cti.server.disconnected(1, cti.now)
+    lose_in_a_call(cti)
     cti.place(OUT, drain=FORCED)
     cti.living(1.1)
     assert cti.server.count(GROUP).occupied == {}
