@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -10,7 +10,9 @@ from typing import Any, Final
 from demo.callcentre import CallCentre
 from demo.errors import NotInTimeError
 from demo.floors import FLOORS
+from demo.observed import Observed
 from demo.quickstart import Group, documents
+from demo.timeline import AgentEvent
 from demo.waiting import until
 from lab.addresses import CITIES
 from tandem.domain import keys
@@ -214,18 +216,33 @@ async def _all_back(
 
     async def back() -> tuple[bool, str]:
         observed.look()
-        there = [(account, observed.site_of.get(account)) for account in everybody]
-        count = sum(1 for account, site in there if site and not (site == LOST and account in lost))
+        count = _there(observed, everybody, lost)
         return count == len(everybody), f"{count} of {len(everybody)} signed in"
 
     try:
         await until("everybody works", back, timeout=max(within_s - (time.time() - since), 0.1), every=0.1)
     except NotInTimeError:
         return None
-    # By the agents' own words: whoever makes a fault may have looked on for a while since then.
-    arrived = [e.at for e in observed.events if e.event == "signed-in" and e.account in everybody and e.at >= since]
-    took = (max(arrived) if arrived else time.time()) - since
+    # By the agents' own words: who made a fault, or mended it, was busy for a while, and guests have gone home since.
+    took = _all_there_at(observed.events, everybody, lost, since) - since
     return round(took, 2) if took <= within_s else None
+
+
+def _there(observed: Observed, who: AbstractSet[str], lost: AbstractSet[str]) -> int:
+    """How many of them are signed in, and not as `lost` at the lost city."""
+    sites = [(account, observed.site_of.get(account)) for account in who]
+    return sum(1 for account, site in sites if site and not (site == LOST and account in lost))
+
+
+def _all_there_at(events: Iterable[AgentEvent], who: AbstractSet[str], lost: AbstractSet[str], since: float) -> float:
+    """The first moment from `since` on at which they are all there; that of the last event where they are not."""
+    observed, at = Observed([]), since
+    for event in sorted(events, key=lambda event: event.at):
+        if event.at > since and _there(observed, who, lost) == len(who):
+            break
+        observed.take(event)
+        at = max(event.at, since)
+    return at
 
 
 async def _given_up(scene: Scene, before: Collection[str], within_s: float, *, since: float) -> float | None:

@@ -33,6 +33,9 @@ HOMEWARD_S: Final = 12.0
 ENOUGH: Final = 13_000
 """Steps after which everything heals, however much was to come yet: one story in seven would take longer."""
 
+ENOUGH_OF_A_DRILL: Final = 10_000
+"""The same for a Drill among three cities: it takes longest to end, and each second there half as much again."""
+
 WATCHED: Final = 18_000
 """Steps after which nobody is watched on his way home any more."""
 
@@ -434,7 +437,9 @@ class Scenario:
     def play(self) -> None:
         """All of it. Raises BrokenPromiseError, or whatever a part died of."""
         world = self.world
-        while (left := self.ends - world.scheduler.now) > 0 and world.scheduler.steps < ENOUGH:
+        among_three = len(world.cities) > 2 and _has_a_drill(world.seed)
+        enough = ENOUGH_OF_A_DRILL if among_three else ENOUGH
+        while (left := self.ends - world.scheduler.now) > 0 and world.scheduler.steps < enough:
             world.run(min(left, 0.5))
         self.heal()
         began = world.scheduler.now
@@ -582,9 +587,14 @@ def _draw(seed: int, rng: Random) -> tuple[Setting, float, str]:
 def _timed(seed: int) -> tuple[Timetable, float] | None:
     """By which schedule this story's Drill starts, and when; None: there is none, or somebody starts it."""
     rng = Random(f"{seed}/drill-schedule")
-    if Random(f"{seed}/drill").random() > DRILLS or rng.random() > SCHEDULED:
+    if not _has_a_drill(seed) or rng.random() > SCHEDULED:
         return None
     return rng.choice(TIMETABLES), SETTLED_S + rng.uniform(0.0, 3.0)
+
+
+def _has_a_drill(seed: int) -> bool:
+    """As `_plan_drill` draws it."""
+    return Random(f"{seed}/drill").random() <= DRILLS
 
 
 def _loses_its_way(seed: int) -> bool:

@@ -19,12 +19,16 @@ class Observed:
         """Read what is new, and return it."""
         new = [event for reader in self._readers for event in reader.read()]
         for event in new:
-            if event.event == "signed-in":
-                self.site_of[event.account] = event.site
-            elif event.event in LEFT and self.site_of.get(event.account) == event.site:
-                del self.site_of[event.account]
+            self.take(event)
         self.events += new
         return new
+
+    def take(self, event: AgentEvent) -> None:
+        """Follow one of them: where its agent is from then on."""
+        if event.event == "signed-in":
+            self.site_of[event.account] = event.site
+        elif event.event in LEFT and self.site_of.get(event.account) == event.site:
+            del self.site_of[event.account]
 
     def at(self, site: str, accounts: Iterable[str]) -> int:
         """How many of these agents are signed in at a site."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from demo.observed import Observed
+from demo.timeline import AgentEvent
 from tests.matrix import runner
 from tests.matrix.cases import CASES, Case
 from tests.matrix.runner import Result
@@ -155,20 +157,48 @@ def test_whoever_is_on_the_way_is_there_too() -> None:
 # -- in time
 
 
-def back(sign_in_at: float, within_s: float) -> float | None:
-    """What is said of an agent who lost east at 100 s and works at west from then on."""
-    event = SimpleNamespace(event="signed-in", account="a", at=sign_in_at)
-    observed = SimpleNamespace(look=lambda: None, site_of={"a": "west"}, events=[event])
-    scene: Any = SimpleNamespace(centre=SimpleNamespace(observed=observed))
-    return asyncio.run(runner._all_back(scene, A, within_s, since=100.0, lost=A))
+class SeenLate(Observed):
+    """All that happened, looked at when it is long over."""
+
+    def __init__(self, *events: AgentEvent) -> None:
+        super().__init__([])
+        self.events = list(events)
+        for event in events:
+            self.take(event)
+
+
+def event(at: float, account: str, what: str, site: str) -> AgentEvent:
+    return AgentEvent(at=at, mono=at, account=account, group="n/g", event=what, site=site)
+
+
+def back(*events: AgentEvent, within_s: float = 6.0, lost: frozenset[str] = A) -> float | None:
+    """What is said of two agents who worked at east, which was lost, or mended, at 100 s."""
+    first = [event(50.0, account, "signed-in", "east") for account in ("a", "b")]
+    scene: Any = SimpleNamespace(centre=SimpleNamespace(observed=SeenLate(*first, *events)))
+    return asyncio.run(runner._all_back(scene, A | B, within_s, since=100.0, lost=lost))
 
 
 def test_the_time_is_that_of_the_last_sign_in_however_late_it_is_looked_at() -> None:
-    assert back(104.5, 6.0) == 4.5
+    assert back(event(104.5, "a", "signed-in", "west")) == 4.5
 
 
 def test_whoever_works_later_than_the_bound_is_not_in_time() -> None:
-    assert back(106.5, 6.0) is None
+    assert back(event(106.5, "a", "signed-in", "west")) is None
+
+
+def test_a_guest_who_goes_home_was_back_before() -> None:
+    lost = [event(98.0, account, "lost", "east") for account in ("a", "b")]
+    came = [event(102.0, "b", "signed-in", "east"), event(103.0, "a", "signed-in", "west")]
+    home = [event(131.0, "a", "released", "west"), event(131.1, "a", "signed-in", "east")]
+    assert back(*lost, *came, *home, lost=frozenset()) == 3.0
+
+
+def test_a_session_that_lapses_elsewhere_later_does_not_count() -> None:
+    assert back(event(103.0, "a", "signed-in", "west"), event(103.5, "a", "lost", "east")) == 3.0
+
+
+def test_who_never_left_took_no_time() -> None:
+    assert back(lost=frozenset()) == 0.0
 
 
 def test_the_bounds_are_the_promised_ones_and_two_seconds() -> None:
