@@ -1,10 +1,13 @@
-"""`kubectl tandem hold` and `resume`: the big red button, pressed in one cluster, confirmed by what the store says."""
+"""`kubectl tandem hold` and `resume`: the big red button, pressed in one cluster, confirmed by what the store says.
+
+Where the first does not confirm soon, it is pressed in the next one as well.
+"""
 
 import asyncio
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from tandem.api.common import HOLD_REQUEST
 from tandem.api.resources import SITE
@@ -13,36 +16,59 @@ from tandem.operator.cluster import ApiError, Cluster, path_of
 
 Action = Literal["hold", "resume"]
 
+NEXT_AFTER_S: Final = 2.0
+"""After this long without an answer the next cluster is asked as well, and whoever confirms first is enough."""
+
 
 async def run(clusters: Clusters, action: Action, reason: str) -> int:
-    """Press it: in the first cluster that confirms. Exit code 1 when none does."""
+    """Press it, cluster by cluster, until one confirms. Exit code 1 when none does."""
     # The same one everywhere: a cluster that wakes up late must not do again what another one has done.
     request_id = f"{time.time():.0f}-{secrets.token_hex(4)}"
-    for name in await prompt_first(clusters):
-        cluster = clusters[name]
-        try:
-            async with asyncio.timeout(ASK_S):
-                site = await own_site(cluster)
-                by, at = await asked_by(cluster)
-        except (ApiError, TimeoutError) as error:
-            print(f"cluster {name}: {error or 'does not answer'}; trying the next one")
-            continue
-        if site is None:
-            print(f"cluster {name}: no operator says that a Site there is its own; trying the next one")
-            continue
-        try:
-            async with asyncio.timeout(ASK_S):
-                await cluster.merge(path_of(SITE, site), request(request_id, action, by, reason, at))
-        except (ApiError, TimeoutError) as error:
-            why = error or "it does not answer"
-            print(f"cluster {name}: Site {site} cannot be annotated: {why}; trying the next one")
-            continue
-        if await confirmed(cluster, site, action, by, reason):
-            print(_done(action, by, site))
-            return 0
-        print(f"cluster {name}: the operator of {site} has not confirmed within {CONFIRM_S:.0f} s; trying the next one")
+    left = await prompt_first(clusters)
+    pressing: set[asyncio.Task[bool]] = set()
+    try:
+        while left or pressing:
+            if left:
+                name = left.pop(0)
+                pressing.add(asyncio.create_task(_press(clusters[name], name, request_id, action, reason)))
+            # An API server may answer long before the operator of its city does, and this is for emergencies.
+            done, pressing = await asyncio.wait(
+                pressing, timeout=NEXT_AFTER_S if left else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            if any(press.result() for press in done):
+                return 0
+    finally:
+        for press in pressing:
+            press.cancel()
+        await asyncio.gather(*pressing, return_exceptions=True)
     print(f"NOT CONFIRMED: no cluster carried out {action!r}. Look at the operators: kubectl -n tandem-system logs ...")
     return 1
+
+
+async def _press(cluster: Cluster, name: str, request_id: str, action: Action, reason: str) -> bool:
+    """In one cluster. False: it has not confirmed, and why is printed."""
+    try:
+        async with asyncio.timeout(ASK_S):
+            site = await own_site(cluster)
+            by, at = await asked_by(cluster)
+    except (ApiError, TimeoutError) as error:
+        print(f"cluster {name}: {error or 'does not answer'}; trying the next one")
+        return False
+    if site is None:
+        print(f"cluster {name}: no operator says that a Site there is its own; trying the next one")
+        return False
+    try:
+        async with asyncio.timeout(ASK_S):
+            await cluster.merge(path_of(SITE, site), request(request_id, action, by, reason, at))
+    except (ApiError, TimeoutError) as error:
+        why = error or "it does not answer"
+        print(f"cluster {name}: Site {site} cannot be annotated: {why}; trying the next one")
+        return False
+    if await confirmed(cluster, site, action, by, reason):
+        print(_done(action, by, site))
+        return True
+    print(f"cluster {name}: the operator of {site} has not confirmed within {CONFIRM_S:.0f} s; trying the next one")
+    return False
 
 
 def request(request_id: str, action: Action, by: str, reason: str, at: float) -> dict[str, Any]:

@@ -292,6 +292,49 @@ async def test_one_hold_is_one_request_in_every_cluster_and_the_next_one_is_anot
     assert asked[0] != asked[2]
 
 
+class WithAnOperator:
+    """Its API server answers. `acts`: its operator does what it is asked; else nobody has started it yet."""
+
+    def __init__(self, site: str, *, acts: bool) -> None:
+        self.site, self.acts = site, acts
+        self.asked: list[dict[str, Any]] = []
+        self.status: dict[str, Any] = {"here": True}
+
+    async def get(self, path: str) -> dict[str, Any]:
+        return {} if path == "/version" else {"status": self.status}
+
+    async def list(self, _: object) -> tuple[list[dict[str, Any]], str]:
+        return [{"metadata": {"name": self.site}, "status": self.status}], "1"
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return {"status": {"userInfo": {"username": "ada"}}}
+
+    async def merge(self, path: str, body: dict[str, Any]) -> None:
+        request = json.loads(body["metadata"]["annotations"][HOLD_REQUEST])
+        self.asked.append(request)
+        if self.acts:
+            self.status["hold"] = {"active": True, "by": request["by"], "reason": request["reason"]}
+
+
+async def test_a_city_whose_operator_is_still_starting_keeps_no_hold_waiting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(hold, "NEXT_AFTER_S", 0.05)
+    monkeypatch.setattr(hold, "CONFIRM_S", 3600.0)
+    east, west = WithAnOperator("east", acts=False), WithAnOperator("west", acts=True)
+    async with asyncio.timeout(30):
+        assert await hold.run(clusters(east=east, west=west), "hold", "storm") == 0
+    assert [request["id"] for request in east.asked] == [request["id"] for request in west.asked]
+    assert capsys.readouterr().out.startswith("HELD by ada (by way of west)")
+
+
+async def test_a_city_that_confirms_at_once_is_the_only_one_that_is_asked() -> None:
+    east, west = WithAnOperator("east", acts=True), WithAnOperator("west", acts=True)
+    assert await hold.run(clusters(east=east, west=west), "hold", "storm") == 0
+    assert len(east.asked) == 1
+    assert west.asked == []
+
+
 async def test_a_drill_command_that_nobody_takes_up_goes_on_to_the_next_cluster_as_the_same_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
