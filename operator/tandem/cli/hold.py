@@ -25,7 +25,7 @@ async def run(clusters: Clusters, action: Action, reason: str) -> int:
     # The same one everywhere: a cluster that wakes up late must not do again what another one has done.
     request_id = f"{time.time():.0f}-{secrets.token_hex(4)}"
     left = await prompt_first(clusters)
-    pressing: set[asyncio.Task[bool]] = set()
+    pressing: set[asyncio.Task[str]] = set()
     try:
         while left or pressing:
             if left:
@@ -35,7 +35,8 @@ async def run(clusters: Clusters, action: Action, reason: str) -> int:
             done, pressing = await asyncio.wait(
                 pressing, timeout=NEXT_AFTER_S if left else None, return_when=asyncio.FIRST_COMPLETED
             )
-            if any(press.result() for press in done):
+            if confirmations := [said for press in done if (said := press.result())]:
+                print(confirmations[0])
                 return 0
     finally:
         for press in pressing:
@@ -45,30 +46,29 @@ async def run(clusters: Clusters, action: Action, reason: str) -> int:
     return 1
 
 
-async def _press(cluster: Cluster, name: str, request_id: str, action: Action, reason: str) -> bool:
-    """In one cluster. False: it has not confirmed, and why is printed."""
+async def _press(cluster: Cluster, name: str, request_id: str, action: Action, reason: str) -> str:
+    """In one cluster. Returns: what to say of it; empty when it has not confirmed, and why is printed."""
     try:
         async with asyncio.timeout(ASK_S):
             site = await own_site(cluster)
             by, at = await asked_by(cluster)
     except (ApiError, TimeoutError) as error:
         print(f"cluster {name}: {error or 'does not answer'}; trying the next one")
-        return False
+        return ""
     if site is None:
         print(f"cluster {name}: no operator says that a Site there is its own; trying the next one")
-        return False
+        return ""
     try:
         async with asyncio.timeout(ASK_S):
             await cluster.merge(path_of(SITE, site), request(request_id, action, by, reason, at))
     except (ApiError, TimeoutError) as error:
         why = error or "it does not answer"
         print(f"cluster {name}: Site {site} cannot be annotated: {why}; trying the next one")
-        return False
+        return ""
     if await confirmed(cluster, site, action, by, reason):
-        print(_done(action, by, site))
-        return True
+        return _done(action, by, site)
     print(f"cluster {name}: the operator of {site} has not confirmed within {CONFIRM_S:.0f} s; trying the next one")
-    return False
+    return ""
 
 
 def request(request_id: str, action: Action, by: str, reason: str, at: float) -> dict[str, Any]:
