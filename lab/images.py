@@ -115,7 +115,7 @@ def _provide_binaries(dockerfile: Path) -> None:
     """Put the binaries that the Dockerfile copies from `out/bin` there."""
     for source in dockerfiles.parse(dockerfile.read_text()).sources:
         path = Path(source)
-        if path.parent == BINARIES and path.name in tools.MODULE_OF:
+        if path.parent == BINARIES and path.name in tools.PROJECT_OF:
             built, target = tools.path(path.name), REPOSITORY / path
             if target.exists() and target.stat().st_mtime_ns == built.stat().st_mtime_ns:
                 continue

@@ -1,54 +1,61 @@
 """Binaries are kept under a hash of everything they are built from."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
-from lab import tools
+from lab import manifests, tools
+from lab.addresses import CITIES
 from lab.errors import BuildError
-from lab.tools import GoModule
+from lab.tools import Project
+from tests.e2e.lab import whoami
 from tests.support import flux
 
 
 @pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GoModule:
-    monkeypatch.setattr(tools, "MODULES_FOLDER", tmp_path)
-    folder = tmp_path / "thing"
-    folder.mkdir()
-    (folder / "go.mod").write_text("module thing\n")
-    (folder / "go.sum").write_text("")
-    (folder / "main.go").write_text("package main\n")
-    return GoModule(name="thing", packages={"thing": "."})
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setattr(tools, "MODULE", tmp_path)
+    (tmp_path / "go.mod").write_text("module things\n")
+    (tmp_path / "go.sum").write_text("")
+    for name in ("thing", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "main.go").write_text("package main\n")
+    return Project(name="thing", packages={"thing": "./thing", "theirs": "example.org/theirs"})
 
 
-def test_the_key_is_the_same_for_the_same_input(module: GoModule) -> None:
-    assert tools.key(module, "go1.26.8") == tools.key(module, "go1.26.8")
+def test_the_key_is_the_same_for_the_same_input(project: Project) -> None:
+    assert tools.key(project, "go1.26.8") == tools.key(project, "go1.26.8")
 
 
-@pytest.mark.parametrize("file", ["go.mod", "go.sum", "main.go"])
-def test_the_key_changes_with_each_file(module: GoModule, file: str) -> None:
-    before = tools.key(module, "go1.26.8")
-    path = module.folder / file
+@pytest.mark.parametrize("file", ["go.mod", "go.sum", "thing/main.go"])
+def test_the_key_changes_with_each_file(project: Project, file: str) -> None:
+    before = tools.key(project, "go1.26.8")
+    path = tools.MODULE / file
     path.write_text(path.read_text() + "// more\n")
-    assert tools.key(module, "go1.26.8") != before
+    assert tools.key(project, "go1.26.8") != before
 
 
-def test_the_key_changes_with_flags_packages_and_go(module: GoModule) -> None:
+def test_the_key_changes_with_flags_packages_and_go(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     variants = [
-        (module, "go1.26.8"),
-        (module, "go1.26.9"),
-        (replace(module, ldflags="-s"), "go1.26.8"),
-        (replace(module, packages={"thing": "./cmd"}), "go1.26.8"),
+        (project, "go1.26.8"),
+        (project, "go1.26.9"),
+        (replace(project, ldflags="-s"), "go1.26.8"),
+        (replace(project, packages={"thing": "./thing", "theirs": "example.org/others"}), "go1.26.8"),
     ]
     keys = [tools.key(variant, version) for variant, version in variants]
+    monkeypatch.setattr(tools, "_FLAGS", ())
+    keys.append(tools.key(project, "go1.26.8"))
     assert len(set(keys)) == len(keys)
 
 
-def test_notes_beside_the_module_build_nothing_anew(module: GoModule) -> None:
-    before = tools.key(module, "go1.26.8")
-    (module.folder / "README.md").write_text("words")
-    assert tools.key(module, "go1.26.8") == before
+@pytest.mark.parametrize("file", ["thing/README.md", "other/main.go"])
+def test_notes_and_other_programs_build_nothing_anew(project: Project, file: str) -> None:
+    before = tools.key(project, "go1.26.8")
+    (tools.MODULE / file).write_text("words")
+    assert tools.key(project, "go1.26.8") == before
 
 
 @pytest.mark.parametrize(
@@ -66,17 +73,33 @@ def test_versions_of_go_are_compared_as_numbers(text: str, version: tuple[int, .
     assert (1, 9) < tools.GO_LEAST <= (1, 26)
 
 
+def pins() -> str:
+    return (tools.MODULE / "go.mod").read_text()
+
+
 def test_kubernetes_is_told_its_version() -> None:
-    flags = tools.MODULE_OF["kubelet"].ldflags
+    flags = tools.PROJECT_OF["kubelet"].ldflags
     assert f"version.gitVersion={tools.KUBERNETES_VERSION}" in flags
-    assert "version.gitMinor=35" in flags
-    pinned = (tools.MODULE_OF["kubelet"].folder / "go.mod").read_text()
-    assert f"k8s.io/kubernetes {tools.KUBERNETES_VERSION}" in pinned, "flag and pin go together"
+    assert "version.gitMinor=36" in flags
+    assert f"k8s.io/kubernetes {tools.KUBERNETES_VERSION}" in pins(), "flag and pin go together"
 
 
-def test_every_module_is_pinned() -> None:
-    for module in tools.MODULES:
-        assert (module.folder / "go.mod").is_file()
+def test_what_is_not_our_own_is_pinned() -> None:
+    for package in (package for project in tools.PROJECTS for package in project.packages.values()):
+        if package.startswith("./"):
+            assert (tools.MODULE / package / "main.go").is_file()
+        else:
+            assert f"\t{package}\n" in pins(), "named as a tool, or `go mod tidy` would drop its pin"
+
+
+def test_coredns_has_the_plugins_of_the_corefiles() -> None:
+    main = (tools.MODULE / "coredns" / "main.go").read_text()
+    tests_own = whoami.manifests(next(iter(CITIES.values())))
+    (config,) = (found for found in yaml.safe_load_all(tests_own) if found["kind"] == "ConfigMap")
+    corefiles = manifests.COREFILE + config["data"]["Corefile"]
+    assert set(re.findall(r"coredns/plugin/(\w+)", main)) == set(
+        re.findall(r"^(?:    | )(\w+)", corefiles, re.MULTILINE)
+    )
 
 
 def test_what_few_tests_need_is_not_built_for_everybody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -87,16 +110,15 @@ def test_what_few_tests_need_is_not_built_for_everybody(monkeypatch: pytest.Monk
         return tmp_path / binary
 
     monkeypatch.setattr(tools, "path", path)
-    assert "kustomize-controller" in tools.MODULE_OF
+    assert "kustomize-controller" in tools.PROJECT_OF
     assert "kustomize-controller" not in tools.ensure()
     assert {"kubectl", "etcd", "pause"} <= set(asked)
     assert set(tools.ensure(["kustomize-controller"])) == {"kustomize-controller"}
 
 
 def test_flux_s_crds_and_controller_are_of_one_version() -> None:
-    pinned = (tools.MODULE_OF["kustomize-controller"].folder / "go.mod").read_text()
-    assert f"github.com/fluxcd/kustomize-controller {flux.VERSION}" in pinned
-    sums = (tools.MODULE_OF["kustomize-controller"].folder / "go.sum").read_text()
+    assert f"github.com/fluxcd/kustomize-controller {flux.VERSION}" in pins()
+    sums = (tools.MODULE / "go.sum").read_text()
     module = f"github.com/fluxcd/kustomize-controller@{flux.VERSION}"
     assert f"{module.replace('@', ' ')} {flux.CHECKSUMS[module]}\n" in sums
 
@@ -122,11 +144,11 @@ def test_an_unknown_tool_is_told_which_exist() -> None:
         tools.path("docker")
 
 
-def test_the_first_binary_of_a_module_is_most_of_its_build() -> None:
-    module = tools.MODULES[0]
-    shares = [module.share(built, 7) for built in range(8)]
+def test_the_first_binary_of_a_project_is_most_of_its_build() -> None:
+    project = tools.PROJECTS[0]
+    shares = [project.share(built, 7) for built in range(8)]
     assert shares[0] == 0
-    assert shares[1] == module.first_share
+    assert shares[1] == project.first_share
     assert shares == sorted(shares)
     assert shares[7] == pytest.approx(1.0)
-    assert module.share(1, 1) == module.first_share
+    assert project.share(1, 1) == project.first_share
