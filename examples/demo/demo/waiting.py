@@ -26,7 +26,8 @@ async def until(
         told: Is given how it stands whenever that changed.
     Raises: NotInTimeError with the last words.
     """
-    deadline = time.monotonic() + timeout
+    now = asyncio.get_running_loop().time
+    deadline = now() + timeout
     before = ""
     while True:
         try:
@@ -38,7 +39,7 @@ async def until(
         before = how
         if done:
             return
-        if time.monotonic() >= deadline:
+        if now() >= deadline:
             raise NotInTimeError(f"{what}: not after {timeout:.0f} s. How it stands: {how or 'no answer'}")
         await asyncio.sleep(every)
 
