@@ -81,14 +81,14 @@ sim: init ## Deterministic simulation, 10,000 seeds (SEEDS=200 for some, SEED=47
 sim-mutations: init ## Each promise broken on purpose in the code: by which seed the simulation finds it (about 10 min).
 	$(PY) -m tests.sim.mutations $(SEEDS)
 
-slow: init ## The contract tests that `make check` leaves out.
+slow: init ## The tests without the lab that `make check` leaves out.
 	$(PY) -m lab tools
-	$(call pytest,-q tests/contract -m slow $(side_by_side))
+	$(call pytest,-q tests/unit tests/contract tests/sim -m slow $(side_by_side))
 
 e2e: init ## End-to-end tests on the lab's three cities; the lab goes down again at the end.
 	$(call pytest,-v tests/e2e)
 
-test: check slow e2e ## All tests: the fast loop, the slow contract tests, then end to end on the lab (at most 70 min from cold).
+test: check slow e2e ## All tests: the fast loop, the slow tests, then end to end on the lab (at most 70 min from cold).
 
 bench: init ## Benchmarks on the lab (RUNS=10 for more of each), then idle engines and one plan without it: JSON, tables and pictures in out/bench/.
 	$(PY) -m tests.bench $(if $(RUNS),--runs $(RUNS))

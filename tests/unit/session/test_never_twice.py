@@ -296,6 +296,7 @@ THREE_CITIES_MUTATIONS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutation", THREE_CITIES_MUTATIONS, ids=lambda mutation: mutation.__name__)
 def test_a_broken_rule_of_loans_to_several_cities_is_found(
     mutation: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
@@ -310,6 +311,7 @@ def test_a_broken_rule_of_loans_to_several_cities_is_found(
     pytest.fail(f"no overlap in 60 runs although {mutation.__doc__}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutation", LOAN_MUTATIONS, ids=lambda mutation: mutation.__name__)
 def test_a_broken_rule_of_loans_is_found(
     mutation: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
@@ -324,6 +326,7 @@ def test_a_broken_rule_of_loans_is_found(
     pytest.fail(f"no overlap in 60 runs although {mutation.__doc__}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
 def test_a_broken_rule_is_found(
     mutation: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
