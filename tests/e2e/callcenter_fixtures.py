@@ -59,8 +59,8 @@ async def centre(callcentre: CallCentre) -> AsyncIterator[CallCentre]:
 async def rest(running: CallCentre) -> None:
     """Everything mended, nothing held, no call, everybody home."""
     await running.lab.faults.undo_all()
-    # Callers whose agents had no city have queued up: they are served first, and that takes a busy machine its time.
-    await asyncio.gather(running.tandem("resume"), running.quiet(timeout=120))
+    # A city that was just mended has much to do on a busy machine.
+    await asyncio.gather(running.tandem("resume"), running.quiet(hang_up=True, timeout=120))
     for city in ACTIVE:
         await _forgive(running, city)
     running.observed.look()

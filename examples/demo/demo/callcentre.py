@@ -222,9 +222,15 @@ class CallCentre:
 
         await until(f"{count} calls in progress", enough, timeout=timeout, told=self._now_and_then())
 
-    async def quiet(self, *, timeout: float = 40) -> None:
-        """Stop the load and wait until every call has ended and every agent has wrapped up."""
+    async def quiet(self, *, hang_up: bool = False, timeout: float = 40) -> None:
+        """Stop the load and wait until every call has ended and every agent has wrapped up.
+
+        Args:
+            hang_up: The callers hang up at once, instead of having said what they have to say.
+        """
         await self.carrier.load(0)
+        if hang_up:
+            await self.carrier.hang_up()
 
         left = TimeLeft()
 

@@ -41,6 +41,10 @@ class Carrier:
         }
         await self._ask("PUT", "/v1/load", json=body)
 
+    async def hang_up(self) -> None:
+        """Every caller hangs up now. The load goes on, if there is one."""
+        await self._ask("POST", "/v1/hangup")
+
     async def look(self) -> None:
         """Learn what became of the calls since the last look."""
         answer = await self._ask("GET", "/v1/calls", params={"after": self._seq})

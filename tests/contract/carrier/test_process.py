@@ -92,6 +92,19 @@ def test_load_places_calls_that_are_listed_counted_and_forgotten(carrier: Carrie
     assert carrier.request("GET", "/v1/calls?after=0").json() == {"seq": answer["seq"], "calls": []}
 
 
+def test_all_callers_hang_up_when_they_are_told_to(carrier: Carrier) -> None:
+    plan = a_plan()
+    routes = [route | {"callers": []} for route in plan["routes"]]
+    carrier.request("PUT", "/v1/routes/4008001", plan | {"routes": routes, "channels": None, "calls_per_second": None})
+    carrier.request("PUT", "/v1/load", {"calls_per_second": 40, "numbers": None, "seed": 1, "arrivals": "even"})
+    time.sleep(0.5)
+    carrier.request("PUT", "/v1/load", {"calls_per_second": 0})
+    ended = carrier.request("POST", "/v1/hangup").json()["calls"]
+    assert ended >= 10  # they would have tried for two seconds to find somebody there
+    stats = carrier.request("GET", "/v1/stats").json()
+    assert (stats["active"], stats["fates"]) == (0, {"abandoned": ended})
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_when_told_to(carrier: Carrier, signum: signal.Signals) -> None:
     assert carrier.process.stop(signum, within=5) == 0

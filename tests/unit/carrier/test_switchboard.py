@@ -323,6 +323,23 @@ def test_a_stall_does_not_come_back_as_a_burst() -> None:
     assert world.board.stats()["placed"] <= 22
 
 
+def test_all_callers_may_hang_up_at_once_and_the_next_one_calls_as_ever() -> None:
+    world = World()
+    talking = world.place(talk=100)
+    world.run(1)
+    world.east.queue = 5
+    waiting = world.place()
+    world.run(1)
+    assert world.board.hang_up() == 2
+    later = world.place(talk=3)
+    world.run(1)
+    assert (talking.fate, talking.by) == (Fate.ANSWERED, "carrier")
+    assert (waiting.fate, waiting.by) == (Fate.ABANDONED, "carrier")
+    world.run(20)
+    assert later.fate is Fate.ANSWERED
+    assert world.board.calls_under_way == 0
+
+
 def test_a_carrier_that_closes_says_goodbye_everywhere() -> None:
     world = World()
     talking = world.place(talk=100)

@@ -33,6 +33,7 @@ def make_app(board: Switchboard) -> web.Application:
     app.router.add_put("/v1/routes/{number}", _put_routes)
     app.router.add_get("/v1/routes", _get_routes)
     app.router.add_put("/v1/load", _put_load)
+    app.router.add_post("/v1/hangup", _post_hangup)
     app.router.add_get("/v1/calls", _get_calls)
     app.router.add_delete("/v1/calls", _delete_calls)
     app.router.add_get("/v1/stats", _get_stats)
@@ -62,6 +63,10 @@ async def _put_load(request: web.Request) -> web.Response:
     load = parse_load(await _body(request))
     request.app[_BOARD].set_load(load)
     return web.json_response({"calls_per_second": load.calls_per_second})
+
+
+async def _post_hangup(request: web.Request) -> web.Response:
+    return web.json_response({"calls": request.app[_BOARD].hang_up()})
 
 
 async def _get_calls(request: web.Request) -> web.Response:

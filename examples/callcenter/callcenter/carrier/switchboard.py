@@ -103,8 +103,14 @@ class Switchboard:
         self.set_load(Load(0.0))
         self.targets.stop()
         self._second.cancel()
-        for call in list(self._calls.values()):
+        self.hang_up()
+
+    def hang_up(self) -> int:
+        """Every caller hangs up, whether somebody has answered or not. Returns: how many they are."""
+        calls = list(self._calls.values())
+        for call in calls:
             call.hang_up()
+        return len(calls)
 
     @property
     def calls_under_way(self) -> int:
