@@ -7,7 +7,6 @@ import pytest_asyncio
 
 from demo.callcentre import CallCentre
 from tests.bench.leadership import Leadership
-from tests.e2e.callcenter_fixtures import rest
 from tests.matrix.__main__ import ctis_of, watcher_of
 from tests.matrix.cases import CASES, IN_TESTS, Case
 from tests.matrix.ctis import CtiWatcher
@@ -56,5 +55,4 @@ async def test_a_fault_has_the_outcome_it_must_have_and_breaks_nothing(
 ) -> None:
     result = await run(case, scene, calls, lambda line: print(line, flush=True))
     await forgive(centre)
-    await rest(centre)
     assert result.ok, result
