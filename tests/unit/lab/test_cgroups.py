@@ -1,5 +1,6 @@
 """Control groups: found on any mixture of versions, and never anybody else's."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -121,13 +122,13 @@ def test_a_burden_weighs_what_leaves_the_lab_its_share() -> None:
 
 def test_a_group_that_is_removed_while_it_is_read_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pod" / "container").mkdir(parents=True)
-    listed = Path.iterdir
+    listed = os.scandir
 
-    def gone(self: Path) -> object:
-        if self.name == "container":
-            raise FileNotFoundError(self)
-        return listed(self)
+    def gone(path: str) -> object:
+        if Path(path).name == "container":
+            raise FileNotFoundError(path)
+        return listed(path)
 
-    monkeypatch.setattr(Path, "iterdir", gone)
+    monkeypatch.setattr(os, "scandir", gone)
     assert list(cgroups._subtree(tmp_path)) == [tmp_path / "pod", tmp_path]
     assert list(cgroups._subtree(tmp_path / "nothing")) == []
