@@ -323,13 +323,18 @@ def test_a_stall_does_not_come_back_as_a_burst() -> None:
     assert world.board.stats()["placed"] <= 22
 
 
-def test_all_callers_may_hang_up_at_once_and_the_next_one_calls_as_ever() -> None:
-    world = World()
+def one_talks_and_one_waits(world: World, queue: float) -> tuple[CallRecord, CallRecord]:
     talking = world.place(talk=100)
     world.run(1)
-    world.east.queue = 5
+    world.east.queue = queue
     waiting = world.place()
     world.run(1)
+    return talking, waiting
+
+
+def test_all_callers_may_hang_up_at_once_and_the_next_one_calls_as_ever() -> None:
+    world = World()
+    talking, waiting = one_talks_and_one_waits(world, queue=5)
     assert world.board.hang_up() == 2
     later = world.place(talk=3)
     world.run(1)
@@ -342,11 +347,7 @@ def test_all_callers_may_hang_up_at_once_and_the_next_one_calls_as_ever() -> Non
 
 def test_a_carrier_that_closes_says_goodbye_everywhere() -> None:
     world = World()
-    talking = world.place(talk=100)
-    world.run(1)
-    world.east.queue = 100
-    waiting = world.place()
-    world.run(1)
+    talking, waiting = one_talks_and_one_waits(world, queue=100)
     world.board.close()
     world.run(1)
     assert (talking.fate, talking.by) == (Fate.ANSWERED, "carrier")
