@@ -34,12 +34,11 @@ from demo.paths import OUT, shown
 from demo.report import PHASES, plain_table, rescue_json, seconds
 from demo.story import Storyteller
 from lab.errors import LabError
-from tandem.domain import keys
-from tandem.engine.ports import Delete, StoreError
 from tests.bench.baseline import TIME_OUT_S, without_tandem
 from tests.bench.leadership import Leadership
 from tests.bench.move import renamed
 from tests.bench.size import centre_of, file_name
+from tests.support.failovers import forgive
 
 BENCH_OUT: Final = OUT / "bench"
 WORK: Final = BENCH_OUT / "failover"
@@ -66,8 +65,6 @@ KINDS: Final[Mapping[str, Kind]] = {
     "baseline": Kind(f"no power, no Tandem: clients fail over by themselves after {TIME_OUT_S} s", TIME_OUT_S + 10.0),
 }
 
-
-FORGIVE_TRIES: Final = 5
 
 WORST_AFTER_MEDIAN_S: Final = 1.5
 """How much later than the median the worst of several runs may be, seconds, if it is not within the goal itself."""
@@ -179,12 +176,7 @@ def _frozen_ctis(centre: CallCentre) -> Strike:
 
 async def _home(centre: CallCentre, name: str) -> None:
     """Everybody home. The bench forgives the city its failover: ten of them would be ten minutes of quarantine."""
-    for _ in range(FORGIVE_TRIES):
-        try:
-            await centre.store.txn([], [Delete(keys.failover(CITY))], timeout=3.0)
-            break
-        except StoreError as e:  # the member of a city that has just come back
-            centre.say(f"not forgiven yet: {e}")
+    await forgive(centre.store, CITY)
     file = renamed(centre.quickstart.folder / "shifts" / "everyone-home.yaml", name, WORK)
     everyone = centre.quickstart.choose(CITY)
     await centre.move(Order(f"home after {name}", file, ("west",), everyone, CITY, with_calls=False), timeout=180)

@@ -4,7 +4,7 @@ It always starts with empty clusters. `LAB_KEEP=1` takes a lab that runs already
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 
 import pytest
 import pytest_asyncio
@@ -23,6 +23,16 @@ FIRST = "e2e/lab/test_start_stop.py"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What stops the lab goes first; the rest keeps its order."""
     items.sort(key=lambda item: FIRST not in item.nodeid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What fails says why at once: a run that is ended from outside never comes to its summary."""
+    report = yield
+    terminal = item.config.pluginmanager.get_plugin("terminalreporter")
+    if report.failed and terminal is not None:
+        terminal.write(f"\n{report.longreprtext}\n")
+    return report
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -10,7 +10,7 @@ from tests.bench.leadership import Leadership
 from tests.matrix.__main__ import ctis_of, watcher_of
 from tests.matrix.cases import CASES, IN_TESTS, Case
 from tests.matrix.ctis import CtiWatcher
-from tests.matrix.runner import forgive, run
+from tests.matrix.runner import run
 from tests.matrix.scene import Scene
 from tests.matrix.watcher import CallWatcher, StoreWatcher
 
@@ -54,5 +54,4 @@ async def test_a_fault_has_the_outcome_it_must_have_and_breaks_nothing(
     centre: CallCentre, scene: Scene, calls: CallWatcher, case: Case
 ) -> None:
     result = await run(case, scene, calls, lambda line: print(line, flush=True))
-    await forgive(centre)
     assert result.ok, result

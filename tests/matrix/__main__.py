@@ -31,7 +31,7 @@ from tests.e2e.callcenter_fixtures import rest
 from tests.matrix.cases import CASES, Case
 from tests.matrix.ctis import ANSWER_WITHIN_S, ControlPort, Cti, CtiWatcher
 from tests.matrix.invariants import bucket_of
-from tests.matrix.runner import Result, forgive, run
+from tests.matrix.runner import Result, run
 from tests.matrix.scene import Scene
 from tests.matrix.watcher import CallWatcher, StoreWatcher
 
@@ -78,7 +78,6 @@ async def _run(cases: Sequence[Case], say: Storyteller) -> list[Result]:
                 say(f"{'as expected' if result.ok else 'NOT AS EXPECTED'}: {result.observed}")
                 for line in result.invariants_broken[:10]:
                     say(f"broken: {line}")
-                await forgive(centre)
                 await rest(centre)
             except (DemoError, LabError) as e:
                 results.append(Result(case.name, case.must_be, f"stopped: {e}", None))

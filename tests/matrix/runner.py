@@ -15,8 +15,6 @@ from demo.quickstart import Group, documents
 from demo.timeline import AgentEvent
 from demo.waiting import until
 from lab.addresses import CITIES
-from tandem.domain import keys
-from tandem.engine.ports import Delete
 from tests.matrix import invariants
 from tests.matrix.cases import EITHER, FAILOVER, GIVEN_UP, GUESTS, NOTHING, OUTCOMES, Case
 from tests.matrix.scene import Scene
@@ -368,8 +366,3 @@ async def _roll_call(
     finally:
         await centre.load(0)
     return []
-
-
-async def forgive(centre: CallCentre) -> None:
-    """Forget the failovers of earlier cases: their quarantine would hold up the next way home."""
-    await centre.store.txn([], [Delete(keys.failover(LOST))], timeout=5.0)
