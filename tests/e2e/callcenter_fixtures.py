@@ -62,7 +62,7 @@ async def centre(request: pytest.FixtureRequest, callcentre: CallCentre) -> Asyn
         _restless += 1
         if _restless == MOST_RESTLESS:
             # What does not come to rest once may be the next test's fault; what never does costs each two minutes.
-            request.session.shouldfail = f"the call centre did not come to rest, {_restless} times in a row"
+            request.session.shouldstop = f"the call centre did not come to rest, {_restless} times in a row"
         raise
     _restless = 0
     yield callcentre
