@@ -32,7 +32,6 @@ E2E_OUT: Final = OUT / "e2e"
 SCALE: Final = 0.1
 MOST_RESTLESS: Final = 3
 """After so many tests in a row whose set-up failed, no further one is tried."""
-_restless = 0
 _numbers = itertools.count(1)
 _applied: dict[CallCentre, list[Any] | ApiError] = {}
 """The objects as they were after the quickstart was applied last: it takes four seconds."""
@@ -51,20 +50,27 @@ async def callcentre(lab: Lab) -> AsyncIterator[CallCentre]:
         await running.stop()
 
 
+@pytest.fixture(scope="session")
+def restless() -> list[str]:
+    """Tests before which the call centre did not come to rest, since it last did."""
+    return []
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def centre(request: pytest.FixtureRequest, callcentre: CallCentre) -> AsyncIterator[CallCentre]:
+async def centre(
+    request: pytest.FixtureRequest, callcentre: CallCentre, restless: list[str]
+) -> AsyncIterator[CallCentre]:
     """The call centre at rest; whatever a test left is put right, or the next test would be blamed for it."""
-    global _restless
     try:
         await rest(callcentre)
     except Exception as error:
         error.add_note(await how_it_stands(callcentre))
-        _restless += 1
-        if _restless == MOST_RESTLESS:
-            # What does not come to rest once may be the next test's fault; what never does costs each two minutes.
-            request.session.shouldstop = f"the call centre did not come to rest, {_restless} times in a row"
+        restless.append(request.node.name)
+        if len(restless) == MOST_RESTLESS:
+            # What cannot be put right would cost each further test two minutes, and say no more.
+            request.session.shouldstop = f"the call centre did not come to rest before {', '.join(restless)}"
         raise
-    _restless = 0
+    restless.clear()
     yield callcentre
     await callcentre.carrier.load(0)
 

@@ -12,9 +12,9 @@ import pytest_asyncio
 import lab as lab_package
 from lab.interface import Lab
 from tests.e2e.alarm_fixtures import prometheus
-from tests.e2e.callcenter_fixtures import callcentre, centre
+from tests.e2e.callcenter_fixtures import callcentre, centre, restless
 
-__all__ = ["callcentre", "centre", "prometheus"]
+__all__ = ["callcentre", "centre", "prometheus", "restless"]
 
 FIRST = "e2e/lab/test_start_stop.py"
 """These stop the lab: they run before anything is installed in it."""

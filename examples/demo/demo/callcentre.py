@@ -127,9 +127,11 @@ class CallCentre:
 
     @property
     def commits(self) -> CommitLog:
-        """Every placement committed since the start."""
+        """Every placement committed since the start. Raises: MoveError when they are not followed (any more)."""
         if self._commits is None:
             raise MoveError("the call centre has not been started")
+        if (error := self._commits.broken_by) is not None:
+            raise MoveError(f"commits are not followed any more: {type(error).__name__}: {error}")
         return self._commits
 
     async def _has_routes(self) -> tuple[bool, str]:

@@ -102,6 +102,12 @@ class CommitLog:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    @property
+    def broken_by(self) -> BaseException | None:
+        """The error that it has ended by: from then on it is out of date. None while it follows."""
+        task = self._task
+        return task.exception() if task is not None and task.done() and not task.cancelled() else None
+
     def _add(self, changes: Sequence[Change]) -> int:
         newest = 0
         for change in changes:

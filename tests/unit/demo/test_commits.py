@@ -1,8 +1,14 @@
 """When a move began, from the store's changes."""
 
-from demo.commits import Commit, first_leaving, read_change
+import asyncio
+from typing import cast
+
+from demo.commits import Commit, CommitLog, first_leaving, read_change
+from tandem.domain import keys
 from tandem.domain.records import PlacementRecord
-from tandem.engine.ports import Change, KeyValue
+from tandem.engine.ports import Change, KeyValue, Put, Store
+from tests.support.memory_store import MemoryEtcd
+from tests.unit.engine.virtual import VirtualClock, run_virtual
 
 GROUP = "callcenter/hotel-north-sales"
 
@@ -41,3 +47,20 @@ def test_an_older_move_and_one_elsewhere_do_not_count() -> None:
 
 def test_a_forgotten_placement_is_no_commit() -> None:
     assert read_change(Change(f"/tandem/v1/placement/{GROUP}", None, 30)) is None
+
+
+def test_a_log_that_met_what_it_cannot_read_says_so_instead_of_standing_still() -> None:
+    async def scenario() -> None:
+        store = MemoryEtcd(VirtualClock()).client()
+        log = CommitLog(cast("Store", store))
+        await log.start()
+        await store.txn([], [Put(keys.placement(GROUP), change(1, 5.0, {"east": "0-99"}).value.value)])  # type: ignore[union-attr]
+        await asyncio.sleep(1)
+        assert log.newest[GROUP].at == 5.0
+        assert log.broken_by is None
+
+        await store.txn([], [Put(keys.placement(GROUP), b"no placement")])
+        await asyncio.sleep(1)
+        assert isinstance(log.broken_by, ValueError)
+
+    run_virtual(scenario())
