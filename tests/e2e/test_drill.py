@@ -9,6 +9,8 @@ import pytest
 
 from demo.callcentre import CallCentre
 from demo.waiting import until
+from tandem.domain import keys
+from tandem.domain.records import PlacementRecord
 from tests.e2e.callcenter_fixtures import E2E_OUT, write
 from tests.support.drill_timeline import differences, epoch
 
@@ -37,11 +39,12 @@ async def status_of(centre: CallCentre, city: str) -> dict[str, Any]:
 
 
 async def maps(centre: CallCentre, names: list[str]) -> dict[str, dict[str, str]]:
-    """The groups' bucket maps, as the store has them."""
+    """The groups' bucket maps, as the store has them: the objects follow a moment later."""
     found = {}
     for name in names:
-        group = await centre.clusters["east"].get("agentgroup", name)
-        found[name] = group["status"]["placement"]["map"]
+        placement = await centre.store.get(keys.placement(f"callcenter/{name}"), timeout=3.0)
+        assert placement is not None
+        found[name] = dict(PlacementRecord.model_validate_json(placement.value).map)
     return found
 
 
