@@ -166,19 +166,22 @@ class BareFaults:
     async def undo_all(self) -> None:
         packages.require_root("Undoing faults")
         burden.end()
+        stopped: dict[str, set[int]] = {}
         for city in CITIES.values():
             # First what holds up everything else that is to be mended.
             if cgroups.limit_of(cgroup_of(city.name)) is not None:
                 cgroups.limit(cgroup_of(city.name), None)
             swallow.release(city)
-            for pid in clocks.all_stepped(cgroups.pids(cgroup_of(city.name))):
+            pids = cgroups.pids(cgroup_of(city.name))
+            stopped[city.name] = {pid for pid in pids if (stat := read_stat(pid)) is not None and stat.state in "Tt"}
+            for pid in clocks.all_stepped(pids):
                 with contextlib.suppress(ProcessLookupError):
                     clocks.step(pid, 0)
         for source, target in network.cuts():
             network.mend(location(source), location(target))
         for name in CITIES:
             runner = self._lab.runner(name)
-            signal_all(self._stopped(name), signal.SIGCONT)
+            signal_all(stopped[name], signal.SIGCONT)
             states = [runner.state(component) for component in COMPONENTS]
             if all(state is ProcessState.DEAD for state in states):
                 await self.restore_city(name)
@@ -192,10 +195,6 @@ class BareFaults:
             # There is room at once; that the volume is still a small one is no fault.
             for volume in self._lab.runner(name).full_volumes():
                 small_disk.empty(volume)
-
-    def _stopped(self, city: str) -> set[int]:
-        pids = cgroups.pids(cgroup_of(city))
-        return {pid for pid in pids if (stat := read_stat(pid)) is not None and stat.state in "Tt"}
 
     def _signal(self, city: str, component: str, sig: signal.Signals) -> None:
         runner = self._lab.runner(city_named(city).name)

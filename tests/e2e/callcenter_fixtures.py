@@ -6,6 +6,7 @@ call, no hold). Everything shares the session's event loop.
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,12 +16,13 @@ import pytest_asyncio
 import yaml
 
 from demo import quickstart
-from demo.callcentre import CallCentre
+from demo.callcentre import WRAPPED_UP_S, CallCentre
 from demo.cli import clear
 from demo.install import ACTIVE
 from demo.orders import Order
 from demo.paths import OUT
 from demo.quickstart import Group
+from demo.waiting import until
 from lab.addresses import CITIES
 from lab.interface import Lab
 from tandem.api.resources import AGENT_GROUP, SITE, TRUNK
@@ -76,10 +78,11 @@ async def centre(
 
 
 async def rest(running: CallCentre) -> None:
-    """Everything mended, nothing held, no call, everybody home."""
-    await running.lab.faults.undo_all()
+    """Nothing held, no call, everybody home. Faults have been undone."""
+    await until("nothing is held", lambda: _resumed(running), timeout=60)
     # A city that was just mended has much to do on a busy machine.
-    await asyncio.gather(running.tandem("resume"), running.quiet(hang_up=True, timeout=120))
+    await running.calls_end(hang_up=True, timeout=120)
+    silent_since = time.monotonic()
     await nothing_fails(running.store)
     for city in ACTIVE:
         await forgive(running.store, city)
@@ -92,6 +95,12 @@ async def rest(running: CallCentre) -> None:
     if _applied.get(running) != await _objects(running):
         await running.installation.apply_quickstart()
         _applied[running] = await _objects(running)
+    await asyncio.sleep(max(silent_since + WRAPPED_UP_S - time.monotonic(), 0.0))
+
+
+async def _resumed(running: CallCentre) -> tuple[bool, str]:
+    held = await running.store.get(keys.HOLD, timeout=3.0)
+    return held is None, "" if held is None else await running.tandem("resume")
 
 
 async def how_it_stands(running: CallCentre) -> str:

@@ -3,6 +3,7 @@
 It always starts with empty clusters. `LAB_KEEP=1` takes a lab that runs already as it is and leaves it running.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Generator
 
@@ -10,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 import lab as lab_package
+from lab import holder, network
 from lab.interface import Lab
 from tests.e2e.alarm_fixtures import prometheus
 from tests.e2e.callcenter_fixtures import callcentre, centre, restless
@@ -56,5 +58,10 @@ async def mended(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """Whatever a test broke is mended, however it ended."""
     cities: Lab | None = request.getfixturevalue("lab") if "lab" in request.fixturenames else None
     yield
-    if cities is not None and (await cities.status()).running:  # what a test has stopped has no faults
+    if cities is not None and await asyncio.to_thread(_runs):  # what a test has stopped has no faults
         await cities.faults.undo_all()
+
+
+def _runs() -> bool:
+    """Whether there is a lab: without asking the cities' API servers, some of which may not answer."""
+    return network.exists() and bool(holder.living_processes())

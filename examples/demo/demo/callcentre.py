@@ -36,6 +36,9 @@ from tandem.store.client import StoreClient
 SETTLE_S: Final = 0.4
 """Time after the last arrival in which a late cut, or a second move of somebody, would still show."""
 
+WRAPPED_UP_S: Final = WRAP_UP_S + 0.5
+"""From the end of the last call until every agent has done the after-call work."""
+
 STORE_PATIENCE_S: Final = 5.0
 """The demo only looks on: on a machine busy with the move itself, it waits for the store rather than complain."""
 
@@ -224,8 +227,13 @@ class CallCentre:
 
         await until(f"{count} calls in progress", enough, timeout=timeout, told=self._now_and_then())
 
-    async def quiet(self, *, hang_up: bool = False, timeout: float = 40) -> None:
-        """Stop the load and wait until every call has ended and every agent has wrapped up.
+    async def quiet(self, *, timeout: float = 40) -> None:
+        """Stop the load and wait until every call has ended and every agent has wrapped up."""
+        await self.calls_end(timeout=timeout)
+        await asyncio.sleep(WRAPPED_UP_S)
+
+    async def calls_end(self, *, hang_up: bool = False, timeout: float = 40) -> None:
+        """Stop the load and wait until every call has ended.
 
         Args:
             hang_up: The callers hang up at once, instead of having said what they have to say.
@@ -245,7 +253,6 @@ class CallCentre:
             return talking == 0, f"{talking} agents still talking"
 
         await until("no call going on", nothing, timeout=timeout, told=self._now_and_then())
-        await asyncio.sleep(WRAP_UP_S + 0.5)
 
     # -- moves
 
