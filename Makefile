@@ -25,7 +25,7 @@ pytest = $(PYTEST) $(1) $(if $(CI),$(call second_try,$(1)))
 # Files go to whichever worker is free; a file's tests share what it starts.
 side_by_side = -n 4 --dist loadfile
 
-.PHONY: help init format check crds crds-check test unit contract sim sim-mutations slow e2e bench matrix demo lab-up lab-down lab-status images lock clean
+.PHONY: help init format lint check crds crds-check test unit contract sim sim-mutations slow e2e bench matrix demo lab-up lab-down lab-status images lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,12 +58,14 @@ format: init ## Format the code and mend what the linter can mend.
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-check: init ## The fast loop, about 90 s: format, lint, types, layers, CRDs, unit tests, the quick contract tests and a sample of the simulation.
+lint: init ## What looks at the code without running it: format, lint, types, layers, CRDs.
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PY) -m tandem.api.crd --check crds
+
+check: lint ## The fast loop, about 90 s: lint, unit tests, the quick contract tests and a sample of the simulation.
 	$(PY) -m lab tools
 	$(call pytest,-q tests/unit tests/contract tests/sim -m "not slow" $(side_by_side))
 
@@ -91,7 +93,10 @@ slow: init ## The tests without the lab that `make check` leaves out.
 e2e: init ## End-to-end tests on the lab's three cities; the lab goes down again at the end.
 	$(call pytest,-v --durations=20 tests/e2e)
 
-test: check slow e2e ## All tests: the fast loop, the slow tests, then end to end on the lab (at most 70 min from cold).
+test: lint ## All tests: without the lab, the slow ones among them, then end to end on it (at most 70 min from cold).
+	$(PY) -m lab tools
+	$(call pytest,-q tests/unit tests/contract tests/sim $(side_by_side))
+	$(MAKE) --no-print-directory e2e
 
 bench: init ## Benchmarks on the lab (RUNS=10 for more of each), then idle engines and one plan without it: JSON, tables and pictures in out/bench/.
 	$(PY) -m tests.bench $(if $(RUNS),--runs $(RUNS))
