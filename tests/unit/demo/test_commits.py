@@ -1,12 +1,11 @@
 """When a move began, from the store's changes."""
 
 import asyncio
-from typing import cast
 
 from demo.commits import Commit, CommitLog, first_leaving, read_change
 from tandem.domain import keys
 from tandem.domain.records import PlacementRecord
-from tandem.engine.ports import Change, KeyValue, Put, Store
+from tandem.engine.ports import Change, KeyValue, Put
 from tests.support.memory_store import MemoryEtcd
 from tests.unit.engine.virtual import VirtualClock, run_virtual
 
@@ -52,9 +51,10 @@ def test_a_forgotten_placement_is_no_commit() -> None:
 def test_a_log_that_met_what_it_cannot_read_says_so_instead_of_standing_still() -> None:
     async def scenario() -> None:
         store = MemoryEtcd(VirtualClock()).client()
-        log = CommitLog(cast("Store", store))
+        log = CommitLog(store)
         await log.start()
-        await store.txn([], [Put(keys.placement(GROUP), change(1, 5.0, {"east": "0-99"}).value.value)])  # type: ignore[union-attr]
+        placement = PlacementRecord(system="hotel", map={"east": "0-99"}, cause="Order", committed_at=5.0)
+        await store.txn([], [Put(keys.placement(GROUP), placement.encode())])
         await asyncio.sleep(1)
         assert log.newest[GROUP].at == 5.0
         assert log.broken_by is None

@@ -17,7 +17,7 @@ WORD = keys.observation("west", "east", "hotel", "softswitch")
 
 
 def put(key: str, record: FailoverRecord | ObservationRecord) -> Put:
-    return Put(key, record.model_dump_json().encode())
+    return Put(key, record.encode())
 
 
 ACTIVE = put(EAST, FailoverRecord(number=2, state="Active"))
