@@ -53,12 +53,11 @@ class BareLab:
                 await self._start_afresh()
         self._link_out()
 
-    @staticmethod
-    def _can_be_healed() -> bool:
+    def _can_be_healed(self) -> bool:
         # Without any living process it is a stale lab: its clusters are nobody's any more.
         record = holder.read()
         complete = record is not None and record.complete and holder.is_ours(record)
-        return complete and network.exists() and bool(holder.living_processes())
+        return complete and self.runs()
 
     async def _heal(self) -> None:
         """Bring a lab that runs, or partly runs, to its full state; a whole one is left alone."""
@@ -103,6 +102,9 @@ class BareLab:
             (OUT / f"kubeconfig-{city}").unlink(missing_ok=True)
 
     # -- looking
+
+    def runs(self) -> bool:
+        return network.exists() and bool(holder.living_processes())
 
     async def status(self) -> LabStatus:
         alive = await asyncio.to_thread(holder.living_processes)

@@ -158,7 +158,7 @@ async def _images(arguments: argparse.Namespace) -> None:
     lab = _lab()
     names = arguments.names or list(images.PROJECT)
     archives = await asyncio.to_thread(images.ensure, names)
-    running = (await lab.status()).running
+    running = await asyncio.to_thread(lab.runs)
     for name, archive in archives.items():
         if running:
             await lab.load(name)

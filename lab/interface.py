@@ -208,6 +208,9 @@ class Lab(Protocol):
         Refuses with NamesHeldError to stop another checkout's living lab, unless `force` is set.
         """
 
+    def runs(self) -> bool:
+        """Whether there is a lab: without asking the cities' API servers, some of which may not answer."""
+
     async def status(self) -> LabStatus:
         """What is there now."""
 

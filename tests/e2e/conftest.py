@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 
 import lab as lab_package
-from lab import holder, network
 from lab.interface import Lab
 from tests.e2e.alarm_fixtures import prometheus
 from tests.e2e.callcenter_fixtures import callcentre, centre, restless
@@ -58,10 +57,5 @@ async def mended(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """Whatever a test broke is mended, however it ended."""
     cities: Lab | None = request.getfixturevalue("lab") if "lab" in request.fixturenames else None
     yield
-    if cities is not None and await asyncio.to_thread(_runs):  # what a test has stopped has no faults
+    if cities is not None and await asyncio.to_thread(cities.runs):  # what a test has stopped has no faults
         await cities.faults.undo_all()
-
-
-def _runs() -> bool:
-    """Whether there is a lab: without asking the cities' API servers, some of which may not answer."""
-    return network.exists() and bool(holder.living_processes())
