@@ -136,19 +136,20 @@ class Picture:
         self._tell(touched)
 
     def _apply_listing(self, found: Sequence[KeyValue], revision: int) -> None:
+        if revision < self._revision:
+            # The watch was quicker, and is complete: a key that it has seen deleted since must not come back for good.
+            return
         listed = {kv.key for kv in found}
         touched = []
         for kv in found:
             known = self._held.get(kv.key)
-            if known is None or kv.mod_revision > known.mod_revision:
+            if known is None or kv.mod_revision != known.mod_revision:
                 self._take(kv.key, kv, kv.mod_revision)
                 touched.append(kv.key)
-        for key, known in list(self._held.items()):
-            if key not in listed and known.mod_revision <= revision:
-                self._take(key, None, revision)
-                touched.append(key)
-        self._listed_at = max(self._listed_at, revision)
-        self._revision = max(self._revision, revision)
+        for key in [key for key in self._held if key not in listed]:
+            self._take(key, None, revision)
+            touched.append(key)
+        self._listed_at = self._revision = revision
         self._tell(touched)
 
     def _take(self, key: str, value: KeyValue | None, revision: int) -> None:

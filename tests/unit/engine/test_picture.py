@@ -1,12 +1,16 @@
 """The picture of the store: complete, in order, and right again after every kind of break."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tandem.domain import keys
 from tandem.domain.records import HoldRecord, OrderRecord, Record
 from tandem.engine.picture import Picture
 from tandem.engine.ports import Change, Delete, KeyValue, Put
+from tests.support.etcd_state import EtcdState
 from tests.support.memory_store import MemoryEtcd, MemoryStore
 from tests.unit.engine.virtual import VirtualClock, run_virtual
 
@@ -173,6 +177,64 @@ def test_an_older_listing_does_not_undo_newer_news() -> None:
         assert bench.digest == "new"
 
     with_bench(story)
+
+
+def test_a_listing_that_arrives_late_brings_back_nothing_that_was_deleted_meanwhile() -> None:
+    """No event tells of that deletion again: a lost city's heartbeat that came back would keep it from being lost."""
+
+    async def story(bench: Bench) -> None:
+        bench.put(keys.HOLD, HOLD)
+        answer = bench.store.range
+
+        async def late(prefix: str, *, timeout: float = 1.0) -> tuple[Sequence[KeyValue], int]:
+            found = await answer(prefix, timeout=timeout)
+            await asyncio.sleep(0.2)  # one lost packet on its way back; the watch has a connection of its own
+            return found
+
+        bench.store.range = late  # type: ignore[method-assign]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(bench.picture.refresh())
+            await asyncio.sleep(0.1)
+            bench.delete(keys.HOLD)
+        assert bench.live()
+        assert bench.picture.snapshot.hold is None
+
+    with_bench(story)
+
+
+NEWS = st.sampled_from([f"{what} {name}" for what in ("put", "delete") for name in "abc"])
+ARRIVALS = st.sampled_from(["ask", "answer", "late answer", "watch"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(NEWS | ARRIVALS, max_size=40))
+def test_in_whatever_order_news_arrives_it_shows_the_store_as_it_was_at_its_revision(steps: list[str]) -> None:
+    async def story() -> None:
+        etcd = EtcdState()
+        picture = Picture(MemoryEtcd(VirtualClock()).client(), VirtualClock())
+        then: dict[int, Sequence[KeyValue]] = {}
+        answers: list[tuple[Sequence[KeyValue], int]] = []
+        told = etcd.revision
+        for step in [*steps, *["answer"] * len(steps), "watch"]:
+            match step.split():
+                case ["put", name]:
+                    etcd.txn([], [Put(keys.order(f"n/{name}"), order(name).encode())])
+                case ["delete", name]:
+                    etcd.txn([], [Delete(keys.order(f"n/{name}"))])
+                case ["ask"]:
+                    answers.append(etcd.range(keys.PREFIX))
+                case ["answer"] if answers:
+                    picture._apply_listing(*answers.pop(0))
+                case ["late", "answer"] if answers:
+                    picture._apply_listing(*answers.pop())
+                case ["watch"]:
+                    picture._apply_changes(etcd.changes(keys.PREFIX, told + 1))
+                    told = etcd.revision
+            then[etcd.revision] = etcd.range(keys.PREFIX)[0]
+            assert sorted(picture.held.values(), key=lambda kv: kv.key) == list(then.get(picture.revision, ()))
+            assert picture.snapshot.orders.keys() == {kv.key.removeprefix(keys.ORDERS) for kv in picture.held.values()}
+
+    run_virtual(story())
 
 
 def test_subscribers_hear_of_their_own_keys_only() -> None:
