@@ -11,7 +11,7 @@ from tandem.domain.quorum import lost_with
 from tandem.domain.reasons import Reason
 from tandem.domain.rescue import follows
 from tandem.domain.snapshot import Placed, Snapshot
-from tandem.domain.verdicts import system_verdict, usability
+from tandem.domain.verdicts import State, system_verdict, usability
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,18 @@ def _watchers(domains: Mapping[str, str]) -> str:
 
 
 def _not_given_up(snapshot: Snapshot, home: str, system: str) -> Readiness | None:
+    """Of a city that writes nothing: who speaks for it, or that its engine is missed where only a part of it fails."""
     if home in snapshot.heartbeats:
         return None
     verdict = system_verdict(snapshot, home, system)
-    return Readiness(False, "NotGivenUp", verdict.sentence) if verdict.not_given_up else None
+    if verdict.not_given_up:
+        return Readiness(False, "NotGivenUp", verdict.sentence)
+    if verdict.state in (State.ABSENT, State.DOWN) or verdict.reason == "HeartbeatGone":
+        return None  # it is lost, or about to be: that is what a failover is for
+    message = f"the engine of {home} writes nothing, and it takes its own word to call a system that still answers Down"
+    return Readiness(
+        False, "NoHeartbeat", f"{message}: only the loss of all of {home} would be failed over; look at its engine"
+    )
 
 
 def _without_a_store(snapshot: Snapshot, home: str) -> Readiness | None:

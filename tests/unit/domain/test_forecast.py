@@ -43,6 +43,30 @@ def ready_of(world: World) -> list[bool]:
     return [found[name].ready for name in NAMES]
 
 
+def test_a_city_without_an_engine_would_be_failed_over_as_a_whole_only_and_that_is_said_before() -> None:
+    world = World()
+    world.group({"east": 100})
+    world.settle()
+    assert said(world)[GROUP].ready
+    world.delete(keys.heartbeat("east"))  # its engine alone is gone, and all that it has said
+    for component in ("cti", "softswitch"):
+        world.delete(keys.observation("east", "east", "hotel", component))
+    world.advance(60.0)
+    found = said(world)[GROUP]
+    assert (found.ready, found.reason) == (False, "NoHeartbeat")
+    assert "only the loss of all of east would be failed over" in found.message
+    # So it is: that its CTI is lost moves nobody, and that all of it is lost does.
+    for observer in ("west", "witness"):
+        world.observe(observer, "east", "hotel", "cti", passes=False)
+    after_confirmation(world).settle()
+    assert dict(world.map(GROUP).end_shares) == {"east": 100}
+    assert said(world)[GROUP].reason == "NotGivenUp"
+    world.die("east")
+    assert said(world)[GROUP].ready
+    after_confirmation(world).settle()
+    assert dict(world.map(GROUP).end_shares) == {"west": 100}
+
+
 def test_room_is_promised_once_and_what_is_promised_is_kept() -> None:
     world = three_groups(g2={"priority": 500})
     found = said(world)
