@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import inf
 from typing import Any, Final
 
@@ -218,6 +218,50 @@ def nobody_signs_in_at_a_shut_door(
                 map_ = f"map (revision {spell.token[1]}) nobody had confirmed"
                 broken.append(f"{line['account']} signed in at {spell.site}, whose {map_}")
     return broken
+
+
+def nobody_signs_in_where_no_map_has_him(
+    seen: Sequence[Placement], diary: Diary, group_of: Mapping[str, str], since: float
+) -> list[str]:
+    """Whoever is signed in at a site belongs there by a map of this time, on his way or settled, or is a guest.
+
+    Args:
+        seen: Maps in the order in which they were seen, the one before `since` included.
+        group_of: Account -> group.
+    """
+    maps: dict[str, list[Mapping[str, str]]] = {}
+    for placement in seen:
+        known = maps.setdefault(placement.group, [])
+        if placement.at < since:
+            known.clear()  # another one was there when it all began
+        known.append(placement.map)
+    broken = []
+    lines = sorted(diary, key=lambda line: (line["account"], line["mono"]))
+    nothing: Mapping[str, Any] = {}
+    for line, following in pairwise([*lines, nothing]):
+        if line["event"] != "signed-in" or line["at"] < since:
+            continue
+        account, site = line["account"], line["site"]
+        is_guest = (following.get("account"), following.get("event")) == (account, "guest")
+        if not is_guest and not any(_has(map_, bucket_of(account), site) for map_ in maps.get(group_of[account], ())):
+            broken.append(
+                f"{account} signed in at {site}, where no map has bucket {bucket_of(account)}, and is no guest"
+            )
+    return broken
+
+
+def _has(map_: Mapping[str, str], bucket: int, site: str) -> bool:
+    """Whether a bucket is at a site, or on its way there or away."""
+    return any(site in where.split(">") and bucket in expand(ranges) for where, ranges in map_.items())
+
+
+def who_is_not_home(homes: Mapping[str, str], sites: Mapping[str, str]) -> list[str]:
+    """Accounts that are not signed in where they were before. Both: account -> site."""
+    return [
+        f"{account} of {home} is {'at ' + sites[account] if account in sites else 'signed in nowhere'} at the end"
+        for account, home in sorted(homes.items())
+        if sites.get(account) != home
+    ]
 
 
 def sessions_never_overlap(diary: Diary, since: float) -> list[str]:

@@ -36,8 +36,11 @@ second and a push. The rest is for an engine that was killed as well and is just
 ALL_MENDED_WITHIN_S: Final = 60.0
 """From the undoing of a fault that moved some, for those whom it did not move."""
 
-CTIS_READ_WITHIN_S: Final = 15.0
+READ_WITHIN_S: Final = 15.0
 """Before a fault, and when it is undone and everybody works again."""
+
+HOME_WITHIN_S: Final = 90.0
+"""Where no map has changed, and everybody works again: until guests are home."""
 
 LEARNS_WITHIN_S: Final = 20.0
 """For a city that was given up and is back: until its CTIs hold the newer maps."""
@@ -72,10 +75,10 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
         await case.arrange(scene)
     await centre.load(CALLS_PER_SECOND)
     await centre.calls_reach(5, centre.quickstart.groups)
-    await store.look()
-    await _ctis_are_read(scene)
+    await _everything_is_read(scene)
     centre.observed.look()
     struck = struck_by(case, centre)
+    homes = dict(centre.observed.site_of)
 
     before = dict(store.newest)
     scene.strikes.clear()
@@ -107,14 +110,15 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
         scene.broken += await _learned(scene)
     elif case.expected != FAILOVER:
         back = await _all_back(scene, everybody, case.within_s, since=undone_at)
+        if back is not None and not _placed_anew(before, scene):
+            scene.broken += await _all_home(scene, homes)
     elif await _all_back(scene, everybody, ALL_MENDED_WITHIN_S, since=undone_at) is None:
         scene.broken.append(f"not everybody works {ALL_MENDED_WITHIN_S:g} s after everything was mended")
     unreached += await _roll_call(centre, calls, phones, everybody)
     await asyncio.sleep(SETTLE_S)
 
     ended_at = time.time()
-    await store.look()
-    await _ctis_are_read(scene)
+    await _everything_is_read(scene)
     await store.learn((door.subject, door.token[1]) for door in (*scene.ctis.doors, *scene.ctis.unconfirmed))
     await calls.look()
     diary = read_diaries(centre.floors.timelines)
@@ -132,6 +136,7 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
         *invariants.doors_only_go_forward(scene.ctis.doors),
         *invariants.no_two_fresh_doors(scene.ctis.doors, seen.maps, seen.losses, began_at, scene.ctis.unconfirmed),
         *invariants.nobody_signs_in_at_a_shut_door(scene.ctis.shut, diary, group_of, began_at),
+        *invariants.nobody_signs_in_where_no_map_has_him(seen.placements, diary, group_of, began_at),
         *invariants.sessions_never_overlap(diary, began_at),
         *invariants.nobody_is_counted_twice(scene.ctis.sessions, began_at),
         *invariants.nobody_notices(diary, everybody - struck, began_at, ended_at),
@@ -181,8 +186,7 @@ def concerns(case: Case, group: Group) -> bool:
 
 def _observed(before: Mapping[str, Placement], scene: Scene, back: float | None, case: Case) -> str:
     """In the same words as what was expected, where it is the same."""
-    newest = scene.store.newest
-    moved = sorted(group for group, old in before.items() if newest[group].revision != old.revision)
+    newest, moved = scene.store.newest, _placed_anew(before, scene)
     if back is None:
         return f"not everybody is back within {case.within_s:g} s" + (
             f"; {len(moved)} groups placed anew" if moved else ""
@@ -197,6 +201,11 @@ def _observed(before: Mapping[str, Placement], scene: Scene, back: float | None,
     if set(moved) <= concerned and all(set(newest[group].map) == {"west"} for group in concerned):
         return GIVEN_UP if case.expected == GIVEN_UP else FAILOVER
     return f"{len(moved)} groups placed anew: {', '.join(moved[:3])}"
+
+
+def _placed_anew(before: Mapping[str, Placement], scene: Scene) -> list[str]:
+    """Groups that have another map than before the fault."""
+    return sorted(group for group, old in before.items() if scene.store.newest[group].revision != old.revision)
 
 
 def _in_time(took: float, case: Case) -> str:
@@ -272,14 +281,32 @@ async def _learned(scene: Scene) -> list[str]:
     return []
 
 
-async def _ctis_are_read(scene: Scene) -> None:
-    """Raises NotInTimeError: what a CTI says of itself was not heard, and would prove nothing."""
+async def _all_home(scene: Scene, homes: Mapping[str, str]) -> list[str]:
+    """Where no bucket has moved, everybody is again where he was: who was a guest has gone home."""
+    observed = scene.centre.observed
+
+    def missing() -> list[str]:
+        return invariants.who_is_not_home(homes, observed.site_of)
+
+    async def home() -> tuple[bool, str]:
+        observed.look()
+        return not missing(), f"{len(missing())} of {len(homes)} are not where they were"
+
+    try:
+        await until("everybody is home", home, timeout=HOME_WITHIN_S)
+    except NotInTimeError:
+        return missing()
+    return []
+
+
+async def _everything_is_read(scene: Scene) -> None:
+    """Raises NotInTimeError: what was not read, of the store or of a CTI, would prove nothing."""
 
     async def read() -> tuple[bool, str]:
-        unread = scene.ctis.unread
+        unread = [*scene.ctis.unread, *([] if await scene.store.look() else ["the store"])]
         return not unread, f"{' and '.join(unread)} cannot be read"
 
-    await until("every CTI is read", read, timeout=CTIS_READ_WITHIN_S)
+    await until("the store and every CTI are read", read, timeout=READ_WITHIN_S)
 
 
 async def _reached_meanwhile(

@@ -111,19 +111,20 @@ class StoreWatcher:
             with contextlib.suppress(httpx.HTTPError, OSError, KeyError, ValueError):
                 await self.look()
 
-    async def look(self) -> None:
-        """Read now. Without an answer from any member nothing is learned."""
+    async def look(self) -> bool:
+        """Read now. Returns: whether any member answered; else nothing was learned."""
         ranges = [
             {"request_range": {"key": _b64(prefix), "range_end": _b64(prefix[:-1] + chr(ord("/") + 1))}}
             for prefix in (PLACEMENTS, REPORTS, HEARTBEATS, FAILOVERS)
         ]
         answer = await self._ask("kv/txn", {"success": ranges})
         if answer is None:
-            return
+            return False
         found = [part["response_range"].get("kvs", []) for part in answer["responses"]]
         take(self.seen, *found, at=time.time())
         for group, revision in unknown_maps(self.seen):
             await self._learn(group, revision)
+        return True
 
     async def learn(self, revisions: Iterable[tuple[str, int]]) -> None:
         """Learn the maps of these groups and revisions, as far as they were not seen."""

@@ -22,8 +22,10 @@ from tests.matrix.invariants import (
     nobody_is_given_up_by_mistake,
     nobody_notices,
     nobody_signs_in_at_a_shut_door,
+    nobody_signs_in_where_no_map_has_him,
     revisions_only_grow,
     sessions_never_overlap,
+    who_is_not_home,
 )
 from tests.matrix.watcher import Doors, Loss, Phones, Placement
 
@@ -186,6 +188,36 @@ def test_a_cti_that_admits_by_an_older_map_again_is_seen() -> None:
 
 
 # -- the agents
+
+
+@pytest.mark.parametrize(
+    ("maps", "events", "seen"),
+    [
+        ([placed(3)], [line("a", 12, "signed-in", "east")], False),
+        ([placed(3)], [line("a", 12, "signed-in", "west")], True),
+        ([placed(3)], [line("a", 8, "signed-in", "west")], False),  # before it all began
+        ([placed(3)], [line("a", 12, "signed-in", "west"), line("a", 12, "guest", "west")], False),
+        ([placed(3)], [line("a", 12, "signed-in", "west"), line("b", 12, "guest", "west")], True),
+        ([placed(3), placed(5, 11, west="0-99")], [line("a", 12, "signed-in", "west")], False),
+        ([placed(1, 2, west="0-99"), placed(3, 4)], [line("a", 12, "signed-in", "west")], True),  # one of long ago
+        ([Placement("n/g", 3, {"east>west": "0-99"}, 0.0)], [line("a", 12, "signed-in", "west")], False),
+        ([Placement("n/g", 3, {"east": "0-97,99", "west": "98"}, 0.0)], [line("a", 12, "signed-in", "west")], True),
+    ],
+)
+def test_whoever_enters_where_no_map_has_him_and_is_no_guest_is_seen(
+    maps: list[Placement], events: list[dict[str, Any]], seen: bool
+) -> None:
+    group_of = {"a": "n/g", "b": "n/g"}
+    assert bool(nobody_signs_in_where_no_map_has_him(maps, events, group_of, 10.0)) is seen
+
+
+def test_whoever_is_not_where_he_was_is_named() -> None:
+    homes = {"a": "east", "b": "west", "c": "east"}
+    assert who_is_not_home(homes, homes) == []
+    assert who_is_not_home(homes, {"a": "west", "b": "west"}) == [
+        "a of east is at west at the end",
+        "c of east is signed in nowhere at the end",
+    ]
 
 
 def test_two_sessions_at_once_are_seen_and_one_after_the_other_are_not() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from demo.errors import NotInTimeError
 from demo.observed import Observed
 from demo.timeline import AgentEvent
 from tests.matrix import runner
@@ -216,3 +217,25 @@ def test_a_failover_that_need_not_have_come_has_its_bound_all_the_same(took: flo
     killed = next(case for case in CASES if case.name == "CTI killed")
     assert runner._in_time(took, killed) == said
     assert Result("x", killed.must_be, said, took).ok is (said == "Failover")
+
+
+@pytest.mark.parametrize(("site", "missing"), [("east", []), ("west", ["a of east is at west at the end"])])
+def test_where_no_map_has_changed_everybody_must_be_home_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, site: str, missing: list[str]
+) -> None:
+    monkeypatch.setattr(runner, "HOME_WITHIN_S", 0.2)
+    observed = Observed([])
+    observed.take(AgentEvent(1.0, 1.0, "a", "n/a", "signed-in", site))
+    scene: Any = SimpleNamespace(centre=SimpleNamespace(observed=observed))
+    assert asyncio.run(runner._all_home(scene, {"a": "east"})) == missing
+
+
+def test_what_was_not_read_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "READ_WITHIN_S", 0.2)
+
+    async def nobody_answers() -> bool:
+        return False
+
+    scene: Any = SimpleNamespace(store=SimpleNamespace(look=nobody_answers), ctis=SimpleNamespace(unread=()))
+    with pytest.raises(NotInTimeError, match="the store cannot be read"):
+        asyncio.run(runner._everything_is_read(scene))
