@@ -47,9 +47,12 @@ from tandem.domain.drill_turn import DrillTurn
 from tandem.domain.placement import BucketMap, Slot, fewest_moves, parse_moves
 from tandem.domain.schedule import latest_due, next_after
 from tandem.domain.snapshot import Heard
+from tandem.domain.turn import Turn
 from tandem.domain.words import Accusation
 from tandem.engine import coordinator, observer
 from tandem.engine.coordinator import Coordinator
+from tandem.engine.picture import Picture
+from tandem.engine.ports import KeyValue
 from tandem.probes.prober import NetworkProber
 from tandem.store.election import CoordinatorElection
 from tests.sim import scenario
@@ -78,6 +81,7 @@ class Mutation:
 _LOSS: Final = loss.loss
 _WORDS_ABOUT: Final = words.words_about
 _HEARD: Final = gather._heard
+_APPLY_LISTING: Final = Picture._apply_listing
 NO_PREMISE: Final = Premise("/tandem/v1/coordinator")
 _ALL_DRILL: Final = patch.object(scenario, "DRILLS", 1.0)
 _ALL_WIDE: Final = patch.object(scenario, "WIDE", 1.0)
@@ -251,6 +255,16 @@ def _hold_ignored() -> Sequence[Any]:
     return [*ignored, patch.object(Draft, "no_hold", property(lambda self: NO_PREMISE))]
 
 
+def _without_premises(*prefixes: str) -> Sequence[Any]:
+    """What is decided on keys under `prefixes` is committed whatever has become of them."""
+    commit = Draft.commit
+
+    def blind(self: Draft, subject: str, reason: Any, sentence: str, writes: Any, premises: Any = ()) -> None:
+        commit(self, subject, reason, sentence, writes, tuple(p for p in premises if not p.key.startswith(prefixes)))
+
+    return [patch.object(Draft, "commit", blind)]
+
+
 def _late_hold() -> Sequence[Any]:
     """A hold is seen by who decides, and not by the store."""
     return [patch.object(Draft, "no_hold", property(lambda self: NO_PREMISE))]
@@ -258,13 +272,7 @@ def _late_hold() -> Sequence[Any]:
 
 def _late_return() -> Sequence[Any]:
     """A failover does not compare what it rests on: words, and the heartbeat that is missing."""
-    commit = Draft.commit
-
-    def blind(self: Draft, subject: str, reason: Any, sentence: str, writes: Any, premises: Any = ()) -> None:
-        kept = tuple(p for p in premises if not p.key.startswith((keys.HEARTBEATS, keys.OBSERVATIONS)))
-        commit(self, subject, reason, sentence, writes, kept)
-
-    return [patch.object(Draft, "commit", blind)]
+    return _without_premises(keys.HEARTBEATS, keys.OBSERVATIONS)
 
 
 def _confessions_made_up() -> Sequence[Any]:
@@ -580,6 +588,61 @@ def _untellable() -> Sequence[Any]:
     return [patch.object(coordinator, "decided", decided)]
 
 
+def _old_listings_taken() -> Sequence[Any]:
+    """A listing that the watch has overtaken brings back what was deleted meanwhile."""
+
+    def apply_listing(picture: Picture, found: Sequence[KeyValue], revision: int) -> None:
+        newer = {kv.key: kv for kv in picture.held.values() if kv.mod_revision > revision}
+        at = picture.revision
+        picture._revision = revision
+        _APPLY_LISTING(picture, [*({kv.key: kv for kv in found} | newer).values()], revision)
+        picture._revision = max(at, revision)
+
+    return [patch.object(Picture, "_apply_listing", apply_listing)]
+
+
+def _no_doors() -> Sequence[Any]:
+    """A CTI lets in whoever comes, wherever its map has his bucket."""
+    shown = SessionServer._door
+
+    def door(self: SessionServer, seat: Any) -> Door:
+        found = shown(self, seat)
+        return Door.OPEN if found in (Door.CLOSED, Door.TICKET_ONLY) else found
+
+    return [patch.object(SessionServer, "_door", door)]
+
+
+def _no_tickets() -> Sequence[Any]:
+    """The door of a bucket that is on its way asks nobody for a ticket."""
+    shown = SessionServer._door
+
+    def door(self: SessionServer, seat: Any) -> Door:
+        found = shown(self, seat)
+        return Door.OPEN if found is Door.TICKET_ONLY else found
+
+    return [patch.object(SessionServer, "_door", door)]
+
+
+def _doors_at_once() -> Sequence[Any]:
+    """A planned move gives the bucket to the other city at once, without a way there."""
+    real = Turn.place_onto_usable
+
+    def place(self: Turn, group: str, placed: Any, moves: Any, drain_from: Any) -> bool:
+        there = {bucket: Slot(slot.to) if slot.to else slot for bucket, slot in moves.items()}
+        return real(self, group, placed, there, drain_from)
+
+    return [patch.object(Turn, "place_onto_usable", place)]
+
+
+def _no_quarantine() -> Sequence[Any]:
+    return [patch.object(waves, "quarantined", lambda snapshot, site, now: None)]
+
+
+def _late_abort() -> Sequence[Any]:
+    """An abort is seen by who decides, and not by the store."""
+    return _without_premises(keys.SHIFTS)
+
+
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("one accuser is enough, whatever others say", ("NobodyMovedByMistake",), _one_accuser, ("half",)),
     Mutation("neither heartbeat nor praise counts", ("NobodyMovedByMistake",), _heartbeat_ignored, ("faults", "half")),
@@ -633,6 +696,12 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("a Drill is due again and again", ("DrillsRunWhenAsked",), _due_again),
     Mutation("schedules know no time zone", ("DrillsRunWhenAsked", "Liveness"), _no_zones),
     Mutation("two Shifts may have one group", ("OneShiftPerGroup",), _no_conflicts, ("move",)),
+    Mutation("doors are open to everybody", ("AdmittedByADoor",), _no_doors, (*_LOST, *_MOVED)),
+    Mutation("nobody is asked for a ticket", ("AdmittedByADoor",), _no_tickets, _MOVED),
+    Mutation("a planned move has no way, and no end", ("OneFreshDoor",), _doors_at_once, _MOVED),
+    Mutation("a failed city has no quarantine", ("NothingIsPlannedOntoAFailedCity",), _no_quarantine, ("disaster",)),
+    Mutation("an abort in the last moment is not seen", ("AbortsStopWaves",), _late_abort, ("move",)),
+    Mutation("old listings bring back what was deleted", ("PicturesShowTheStore",), _old_listings_taken),
 )
 
 

@@ -24,6 +24,7 @@ from tandem.constants import DOWN_EXTRA_S, LEASE_KEEPALIVE_S, LEASE_TTL_S
 from tandem.domain import keys
 from tandem.domain.placement import BucketMap, Slot
 from tandem.domain.plan import IN_THE_WAY
+from tandem.domain.quarantine import quarantine_s
 from tandem.domain.reasons import Reason
 from tandem.domain.records import (
     CoordinatorRecord,
@@ -167,6 +168,10 @@ class Watch:
         self.heartbeats: set[str] = set()
         self.placements: dict[str, tuple[int, PlacementRecord, BucketMap]] = {}
         self.failovers: dict[str, FailoverRecord] = {}
+        self.ended_at: dict[str, float] = {}
+        """When a city's last failover had ended, by the store."""
+        self.aborted: set[str] = set()
+        """Causes of the Shifts that the store says are to go back."""
         self.history: dict[str, list[Commit]] = {}
         self.begun: list[tuple[str, str, float]] = []
         """Group, cause, and when buckets of it began to move."""
@@ -252,12 +257,17 @@ class Watch:
             self.world.note(f"heartbeat {site} {'gone' if value is None else 'there'}")
         elif key.startswith((keys.SHIFTS, keys.FAILOVERS)) and value is not None:
             self.world.note(f"{key} {_phase(value.value)}")
-            if key.startswith(keys.FAILOVERS):
+            if key.startswith(keys.SHIFTS):
+                if ShiftRecord.model_validate_json(value.value).spec.abort:
+                    self.aborted.add(f"Shift/{key.rpartition('/')[2]}")
+            else:
                 self._failover(key.removeprefix(keys.FAILOVERS), FailoverRecord.model_validate_json(value.value))
 
     def _failover(self, site: str, record: FailoverRecord) -> None:
         before = self.failovers.get(site, FailoverRecord())
         self.failovers[site] = record
+        if record.state == "Ended" and (before.number, before.state) != (record.number, "Ended"):
+            self.ended_at[site] = self.world.scheduler.now
         known = before.systems if before.number == record.number else ()
         fresh = sorted(set(record.systems) - set(known))
         if record.state == "Active" and fresh:
@@ -452,6 +462,25 @@ class AdmittingRevisionsOnlyGrow(Promise):
                     f"{cti.site} takes revision {placement.revision} of {group} after {self._held[about]}"
                 )
             self._held[about] = placement.revision
+
+
+class AdmittedByADoor(Promise):
+    """5. Whoever begins a session comes by a door that is open to him, from the other city, or as a guest."""
+
+    name = "AdmittedByADoor"
+
+    def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None:
+        if not isinstance(out, Started) or out.member.is_test or out.from_ is not None:
+            return
+        server, member = cti.centre.server, out.member
+        door = server.book.door(member.group, member.bucket)
+        if door not in (Door.CLOSED, Door.TICKET_ONLY) or server.guests.is_guest(member.account):
+            return
+        session = server._t.seats[member.account].session
+        if session is None or not session.ticket:
+            raise self.broken(
+                f"{cti.site} lets {member.account} in, whose door there is {door.name}, and he has no ticket"
+            )
 
 
 class NeverInTwoPlaces(Promise):
@@ -812,6 +841,47 @@ def _last_illness(looks: Iterable[Truth]) -> float:
         if look.at - since >= PROBE_S:
             last = look.at
     return last
+
+
+class NothingIsPlannedOntoAFailedCity(Promise):
+    """10. No Shift, order or Drill takes anybody to a city that has failed before its quarantine is over.
+
+    What goes back goes to where it was, whatever became of that.
+    """
+
+    name = "NothingIsPlannedOntoAFailedCity"
+
+    def committed(self, commit: Commit) -> None:
+        if commit.before is None or commit.kind == "Failover" or commit.record.cause.endswith("-back"):
+            return
+        found = next(c.before for c in self.watch.history[commit.group] if c.record.cause == commit.record.cause)
+        for bucket, (_, new) in commit.started.items():
+            returns = found is not None and found.slots[bucket].end == new.end
+            if not returns:
+                self._judge(commit, new.end)
+
+    def _judge(self, commit: Commit, site: str) -> None:
+        record = self.watch.failovers.get(site)
+        if record is None or not record.number:
+            return
+        since = self.world.scheduler.now - self.watch.ended_at.get(site, -math.inf)
+        if record.state == "Active" or since < quarantine_s(record) / BY_CLOCKS:
+            state = "is failed over" if record.state == "Active" else f"came back {since:.1f} s ago"
+            raise self.broken(f"{commit.record.cause} takes {commit.group} to {site}, which {state}")
+
+
+class AbortsStopWaves(Promise):
+    """1. A Shift that the store says is to go back takes nobody on: its commits are guarded by what it was then."""
+
+    name = "AbortsStopWaves"
+
+    def committed(self, commit: Commit) -> None:
+        if commit.record.cause not in self.watch.aborted:
+            return
+        found = next(c.before for c in self.watch.history[commit.group] if c.record.cause == commit.record.cause)
+        for bucket, (old, new) in commit.started.items():
+            if found is None or found.slots[bucket].end != new.end:
+                raise self.broken(f"{commit.record.cause} is aborted and takes bucket {bucket} from {old} to {new.end}")
 
 
 class OnlyIdleAgentsAreSilenced(Promise):
@@ -1302,6 +1372,21 @@ class NoDefects(Promise):
                 raise self.broken(f"{engine.site} decided what no transaction can hold")
 
 
+class PicturesShowTheStore(Promise):
+    """What an engine decides by is what the store holds: at its revision, its keys and no others."""
+
+    name = "PicturesShowTheStore"
+
+    def looked(self) -> None:
+        cluster = self.world.cluster
+        stored = {kv.key: kv for kv in cluster.range(keys.PREFIX)[0]}
+        for site, engine in self.world.engines.items():
+            picture = engine.picture
+            if picture.live and picture.revision == cluster.revision and picture.held != stored:
+                wrong = sorted(key for key, _ in picture.held.items() ^ stored.items())
+                raise self.broken(f"{site} sees what is not in the store, or not what is there: {', '.join(wrong)}")
+
+
 class EveryPlacementIsTold(Promise):
     """Every placement has exactly one entry in the decision log, written with it; no entry names what is not so."""
 
@@ -1406,6 +1491,7 @@ PROMISES: Final[tuple[type[Promise], ...]] = (
     NoDefects,
     OneWriter,
     AdmittingRevisionsOnlyGrow,
+    AdmittedByADoor,
     NeverInTwoPlaces,
     OneFreshDoor,
     BucketsArriveEmpty,
@@ -1414,6 +1500,8 @@ PROMISES: Final[tuple[type[Promise], ...]] = (
     WithinCapacity,
     HoldStopsAllThatIsNew,
     NobodyMovesUnasked,
+    NothingIsPlannedOntoAFailedCity,
+    AbortsStopWaves,
     OneShiftPerGroup,
     DrillsRestore,
     DrillsRunWhenAsked,
@@ -1426,6 +1514,7 @@ PROMISES: Final[tuple[type[Promise], ...]] = (
     GuestsAsManyAsMayCome,
     PacedSignIns,
     CallsOnlyToValidSessions,
+    PicturesShowTheStore,
     EveryPlacementIsTold,
     FailStatic,
 )

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -52,6 +53,9 @@ CROWDED: Final = 0.1
 
 TWICE: Final = 0.5
 """Share of the stories about a city that is not gone for long in which it is so twice."""
+
+LAST_ABORTS: Final = 0.08
+"""Share of the stories about Shifts in which somebody aborts it between a decision and its commit."""
 
 DRILLS: Final = 0.12
 """Share of the stories in which somebody starts a Drill."""
@@ -114,6 +118,8 @@ class Scenario:
             self._plan_stops(first)
         if self.theme in ("move", "move, stopped midway", "order"):
             self._plan_hold_in_the_last_moment(first, Random(f"{self.world.seed}/last moment"))
+        if self.theme == "move":
+            self._plan_abort_in_the_last_moment(first, Random(f"{self.world.seed}/last abort"))
         if self.theme == "order":
             group = rng.choice(self.setting.groups)
             ordered = _shares(rng, self.setting.cities)
@@ -215,6 +221,16 @@ class Scenario:
 
         name = "coordinator stops in the middle of a commit"
         self._at(first - 0.05, lambda: self._begin(name, 9.0, lambda: faults.stop_in_a_commit(world, stands, hold)))
+
+    def _plan_abort_in_the_last_moment(self, first: float, rng: Random) -> None:
+        """Who decides that a Shift begins is stopped just before the commit, and the Shift is aborted meanwhile."""
+        world = self.world
+        if rng.random() > LAST_ABORTS:
+            return
+        stands = rng.uniform(0.3, 1.5)
+        name = "coordinator stops in the middle of a commit"
+        stop = partial(faults.stop_in_a_commit, world, stands, partial(world.abort, "s1"))
+        self._at(first - 0.05, lambda: self._begin(name, 9.0, stop))
 
     def _plan_drill(self, first: float, rng: Random) -> None:
         """In some stories somebody starts a Drill, or its time comes; and whatever else happens goes on."""

@@ -46,13 +46,21 @@ TRIES: Final = 8
 """How often a member tries again to bring a request to a leader, each 0.3 s, before it drops it."""
 
 
+LOST_PACKETS: Final = 0.15
+"""Share of the whole listings whose answer loses a packet on its way back, and comes that much later."""
+
 ABOUT: Final = {"commit": keys.PLACEMENTS, "word": keys.OBSERVATIONS}
 """What a transaction is about, by keys that it writes."""
 
 
 class Cluster(EtcdState):
-    def __init__(self, scheduler: Scheduler, network: Network, rng: Random, places: Sequence[str]) -> None:
+    """Its members, and the way between them. `packets`: which listings come late."""
+
+    def __init__(
+        self, scheduler: Scheduler, network: Network, rng: Random, places: Sequence[str], packets: Random
+    ) -> None:
         super().__init__()
+        self.packets = packets
         self.scheduler = scheduler
         self.network = network
         self.rng = rng
@@ -277,6 +285,9 @@ class SimStore:
 
     async def range(self, prefix: str, *, timeout: float = 1.0) -> tuple[Sequence[KeyValue], int]:
         found: tuple[Sequence[KeyValue], int] = await self._ask(lambda: self._cluster.range(prefix), timeout)
+        packets = self._cluster.packets
+        if prefix == keys.PREFIX and packets.random() < LOST_PACKETS:  # the watch has a connection of its own
+            await self._process.sleep(packets.uniform(0.1, 0.5))
         return found
 
     async def page(

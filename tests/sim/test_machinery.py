@@ -21,7 +21,7 @@ class Stage:
     def __init__(self) -> None:
         self.scheduler = Scheduler()
         self.network = Network(self.scheduler, Random(1), 0.005)
-        self.cluster = Cluster(self.scheduler, self.network, Random(2), PLACES)
+        self.cluster = Cluster(self.scheduler, self.network, Random(2), PLACES, Random(3))
         self.process = Process(self.scheduler, "p", "east", rate=1.001, origin=500.0)
         self.store = SimStore(self.cluster, self.process)
         self.told: list[object] = []

@@ -98,7 +98,7 @@ class World:
         self.rng = Random(f"{seed}/world")
         self.scheduler = scheduler = Scheduler()
         self.network = Network(scheduler, Random(f"{seed}/network"), setting.far_s)
-        self.cluster = Cluster(scheduler, self.network, Random(f"{seed}/store"), self.places)
+        self.cluster = Cluster(scheduler, self.network, Random(f"{seed}/store"), self.places, Random(f"{seed}/packets"))
         self.stats: Counter[str] = Counter()
         self.answered = 0
         self._tell = tell
