@@ -1,5 +1,9 @@
 """The failover bench's summary: median and worst of each kind, and no median that hides who never came back."""
 
+from dataclasses import replace
+
+import pytest
+
 from demo.disaster import Phases, Rescue
 from tests.bench.failover import picture, summary, table
 
@@ -27,6 +31,25 @@ def test_a_death_after_which_somebody_is_missing_has_no_median() -> None:
     assert document["kinds"]["leader"]["phases"]["last_sign_in"] == {"median": None, "worst": None}
     assert document["kinds"]["leader"]["incomplete"] == 1
     assert "never" in table(document)
+
+
+@pytest.mark.parametrize(
+    ("agents", "lasts", "kept"),
+    [
+        (1000, [3.5, 3.9, 3.6], True),
+        (1000, [3.5, 4.2, 3.9], True),  # one later than the goal, and not by much
+        (1000, [4.1, 4.2, 3.9], False),
+        (1000, [2.0, 2.1, 3.7], False),  # within the goal, and 1.6 s later than the others
+        (1000, [3.5, None, 3.6], False),
+        (10_000, [5.0, 9.9, 6.0], True),
+        (10_000, [9.8, 9.9, 10.1], False),
+    ],
+)
+def test_goals_are_kept_by_the_median_and_nearly_by_the_worst_and_by_all_of_many_agents(
+    agents: int, lasts: list[float | None], kept: bool
+) -> None:
+    document = summary({"neither": [replace(a_death(last), agents=agents) for last in lasts]})
+    assert document["kinds"]["neither"]["kept"] is kept
 
 
 def test_the_picture_is_a_png() -> None:
