@@ -131,7 +131,10 @@ class Operator:
 
     def on_deleted(self, seen: Seen) -> None:
         """kopf saw this object's deletion."""
+        unknown = self.table.get(seen.resource.plural, seen.name) is None
         if not self.table.remove(seen):
+            if unknown and seen.resource is SHIFT:
+                self.shifts.deleted(seen)  # a list was quicker, and a list tells nobody's wish
             return
         self.mirror.forget(seen.key)
         if seen.resource in PUBLISHED:

@@ -19,7 +19,7 @@ from tandem.domain.snapshot import Snapshot
 STAYS_IN_FORCE: Final = " (the last good one stays in force)"
 """End of a sentence on what is wrong with an object; not true of one that nobody has applied yet."""
 
-_TOMBSTONES: Final = 10_000
+TOMBSTONES: Final = 10_000
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 Key = tuple[str, str]
@@ -147,7 +147,7 @@ class Table:
     def remove(self, seen: Seen) -> bool:
         """Take a deleted object out. False: it was not there, or another of that name has taken its place."""
         self.deleted[seen.uid] = None
-        while len(self.deleted) > _TOMBSTONES:
+        while len(self.deleted) > TOMBSTONES:
             self.deleted.popitem(last=False)
         held = self.objects.get(seen.key)
         if held is None or held.uid != seen.uid:

@@ -10,8 +10,10 @@ record forgotten                -> the mirrored objects go; those that people ma
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
+from collections import OrderedDict
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -30,7 +32,7 @@ from tandem.engine.ports import Delete, Guard, Put, Store, StoreError
 from tandem.engine.scribe import Scribe
 from tandem.operator.cluster import ApiError, Cluster, MissingError, TakenError, path_of
 from tandem.operator.mirror import LocalNotes
-from tandem.operator.objects import Seen, Table, seconds
+from tandem.operator.objects import TOMBSTONES, Seen, Table, seconds
 from tandem.operator.settings import STORE_SILENT_S
 from tandem.operator.statuses.common import Said
 from tandem.operator.statuses.shift import (
@@ -201,8 +203,9 @@ class ShiftExchange:
         self._wake = view.subscribe(keys.SHIFTS)
         self._scribe = Scribe(site, f"operator-{secrets.token_hex(6)}")
         self._deleted: dict[str, Seen] = {}
-        self._dropped: set[str] = set()
-        """Shifts whose objects here we have deleted ourselves; the events are on their way."""
+        self._dropped: OrderedDict[str, bool] = OrderedDict()
+        """UIDs of objects here that we have deleted ourselves, and whether that was answered: their events, which come
+        later, tell of no person's wish."""
 
     def seen(self, seen: Seen) -> None:
         """A Shift is new or has changed."""
@@ -211,8 +214,7 @@ class ShiftExchange:
 
     def deleted(self, seen: Seen) -> None:
         """A Shift was deleted here, by somebody or by us."""
-        if seen.name in self._dropped:
-            self._dropped.discard(seen.name)
+        if seen.uid in self._dropped:
             self._wake.give()  # the store may have a newer one of that name to show
             return
         self._deleted[seen.name] = seen
@@ -336,15 +338,16 @@ class ShiftExchange:
         return self._scribe.write(entries, at=self._view.clock.now(), revision=self._view.revision)
 
     async def _drop(self, seen: Seen) -> None:
-        self._dropped.add(seen.name)
-        try:
+        """Once: another try would find nothing, or the object of a newer Shift of that name."""
+        if self._dropped.get(seen.uid):
+            return
+        self._dropped[seen.uid] = False
+        while len(self._dropped) > TOMBSTONES:
+            self._dropped.popitem(last=False)
+        with contextlib.suppress(MissingError):  # an answer may have been lost before
             await self._cluster.delete(path_of(SHIFT, seen.name))
             log.info("Shift %s is forgotten by the store and no longer shown", seen.name)
-        except MissingError:
-            self._dropped.discard(seen.name)
-        except ApiError:
-            self._dropped.discard(seen.name)
-            raise
+        self._dropped[seen.uid] = True
 
     def _unreachable(self) -> None:
         """Say of Shifts that wait for the store that they wait, and of those that waited too long that they failed."""

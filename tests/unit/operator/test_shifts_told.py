@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tandem.api.resources import SHIFT
 from tandem.domain import keys
-from tandem.domain.records import HistoryRecord, ShiftRecord
+from tandem.domain.records import HistoryRecord, RanRecord, ShiftRecord
 from tandem.engine.ports import Clock, Put
-from tandem.operator.cluster import Cluster, Json
+from tandem.operator.cluster import Cluster, Json, MissingError
+from tandem.operator.main import Operator
 from tandem.operator.mirror import LocalNotes
 from tandem.operator.shifts import ShiftExchange
 from tests.support.manifests import shift
@@ -113,6 +115,67 @@ def test_a_deletion_is_told(phase: str, action: str) -> None:
             await asyncio.sleep(5)
             assert [told for _, told, _ in rig.log] == ["Asked", action]
             assert rig.log[-1][0] == rig.written[-1]
+
+    run_virtual(story())
+
+
+OVER = {"phase": "Completed", "finishedAt": "2026-11-23T20:10:00Z"}
+
+
+def test_our_own_deletion_is_made_once_and_frees_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its event comes later than its answer, and other Shifts are looked at in between."""
+
+    async def story() -> None:
+        async with Rig() as rig:
+            deleted: list[str] = []
+            mine = seen(shift(), labels={"tandem.dev/mirrored": "west"}, status=OVER)
+
+            def event() -> None:
+                assert rig.table.remove(mine)
+                rig.exchange.deleted(mine)
+
+            async def delete(path: str) -> None:
+                deleted.append(path)
+                if len(deleted) > 1:
+                    raise MissingError("not found")
+                asyncio.get_running_loop().call_later(0.1, event)
+
+            monkeypatch.setattr(rig.cluster, "delete", delete)
+            rig.etcd.txn([], [Put(keys.ran(NAME), RanRecord(phase="Completed", finished_at=1.0).encode())])
+            await asyncio.sleep(1)
+            rig.table.update(mine)
+            for _ in range(5):
+                rig.exchange.seen(mine)
+                await asyncio.sleep(0.015)
+            await asyncio.sleep(30)
+            assert len(deleted) == 1
+            assert keys.ran(NAME) in rig.view.held
+            # Whoever makes one of that name later, and deletes it, is heard.
+            new = seen(shift(), uid="tomorrow", resourceVersion="60")
+            rig.table.update(new)
+            rig.exchange.seen(new)
+            await asyncio.sleep(1)
+            assert rig.table.remove(new)
+            rig.exchange.deleted(new)
+            await asyncio.sleep(1)
+            assert keys.ran(NAME) not in rig.view.held
+
+    run_virtual(story())
+
+
+def test_a_deletion_is_told_also_where_a_list_was_quicker_than_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with Rig() as rig:
+            await rig.show(8)
+            record = ShiftRecord.model_validate_json(rig.etcd._keys[KEY].value)
+            rig.etcd.txn([], [Put(KEY, record.model_copy(update={"phase": "Moving"}).encode())])
+            await asyncio.sleep(1)
+            found = rig.table.get(SHIFT.plural, NAME)
+            assert found is not None
+            rig.table.remove(found)  # as `Operator._list_all` does
+            Operator.on_deleted(SimpleNamespace(table=rig.table, shifts=rig.exchange), found)  # type: ignore[arg-type]
+            await asyncio.sleep(5)
+            assert [told for _, told, _ in rig.log] == ["Asked", "AbortAsked"]
 
     run_virtual(story())
 
