@@ -69,7 +69,8 @@ def handle_routes(draft: Draft, now: Instant) -> None:
             after = before.model_copy(update={"routes": routes, "decided_from": digest, "reason": "", "message": ""})
         if after == before:
             continue
-        if after.routes != before.routes:
+        # Of another spec, too: it may have a number that another Trunk has given up, at a newer revision than these.
+        if after.routes != before.routes or after.decided_from != before.decided_from:
             after = after.model_copy(update={"revision": draft.snapshot.revision})
         wait = stored.seen_at + ROUTES_INTERVAL_S - now.mono if stored else 0.0
         if wait > 0:

@@ -330,6 +330,8 @@ class FakeCarrier:
     async def push(self, number: str, plan: CarrierPlan) -> None:
         if self.down:
             raise AdapterError("the carrier does not answer")
+        if number in self.plans and self.plans[number].revision > plan.revision:
+            raise AdapterError(f"409 StaleRevision: {number} is at {self.plans[number].revision}")
         self.plans[number] = plan
         self.pushes.append(number)
 

@@ -14,6 +14,8 @@ from tests.unit.engine.cities import Cities
 from tests.unit.engine.fakes import FakeCarrier
 from tests.unit.engine.virtual import run_virtual
 
+OLDER = "callcenter/older"
+
 
 async def ready() -> Cities:
     cities = Cities()
@@ -145,14 +147,39 @@ def test_only_what_the_carrier_has_otherwise_is_pushed_again(spoil: Callable[[Fa
     run_virtual(story())
 
 
-def test_changed_limits_reach_the_carrier_within_half_a_minute() -> None:
-    """They make no new revision: they are no decision."""
+def test_a_number_that_another_trunk_has_given_up_goes_by_the_routes_of_its_new_one() -> None:
+    """The carrier refuses an older revision than it has of a number, whichever Trunk that was of."""
+
+    async def story() -> None:
+        cities = Cities()
+        await cities.start()
+        cities.group({"east": 100})
+        spec = trunk_spec()
+        (number,) = spec["numbers"]
+        older = {**spec, "numbers": [{**number, "number": "8009999"}]}
+        cities.publish(keys.TRUNK, OLDER, older)
+        await cities.until(lambda: "8009999" in cities.carrier.plans)
+        await asyncio.sleep(5.0)
+        cities.publish(keys.TRUNK, TRUNK, spec)
+        await cities.until(lambda: "8001001" in cities.carrier.plans)
+        cities.publish(keys.TRUNK, TRUNK, {**spec, "numbers": [{**number, "number": "8005555"}]})
+        await cities.until(lambda: "8005555" in cities.carrier.plans)
+        taken = {**older, "numbers": [number, {**number, "number": "8000001"}, *older["numbers"]]}
+        cities.publish(keys.TRUNK, OLDER, {**taken, "capacity": {"channels": 11, "callsPerSecond": 2}})
+        await cities.until(lambda: "8000001" in cities.carrier.plans)
+        await cities.until(lambda: cities.carrier.plans["8001001"].channels == 11)
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def test_changed_limits_reach_the_carrier_soon() -> None:
 
     async def story() -> None:
         cities = await ready()
         await asyncio.sleep(2.0)
         cities.publish(keys.TRUNK, TRUNK, trunk_spec(capacity={"channels": 50, "callsPerSecond": 5}))
-        await cities.until(lambda: cities.carrier.plans["8001001"].channels == 50, within=32.0)
+        await cities.until(lambda: cities.carrier.plans["8001001"].channels == 50, within=3.0)
         await cities.stop()
 
     run_virtual(story())
