@@ -46,7 +46,8 @@ class CTILink:
         self._answered_at = clock.monotonic()
         self._failing = False
         self._refused: dict[str, int] = {}  # group -> revision that it refused: said once, not pushed again
-        self._guests = 0  # the capacity for guests that this boot was told; a new one knows of none
+        self._guests: int | None = 0
+        """The capacity for guests that this boot was told; a new one knows of none. None: it may have heard it."""
         self._ranked: dict[str, int] = {}  # group -> priority that this boot was told; a new one is told all
         self._to_push: Signal = picture.subscribe(keys.PLACEMENTS, keys.SPECS)
         self._look_again = Signal()
@@ -168,6 +169,9 @@ class CTILink:
         news = guests if new or guests != self._guests else None
         # As of what the picture shows now, and nothing newer has come in since it was read.
         doors = DoorWords(self._picture.revision, ranks, news) if ranks or news is not None else None
+        # Until an answer comes it is open what the CTI knows: a lost one may have been carried out.
+        self._ranked = {name: priority for name, priority in self._ranked.items() if name not in ranks}
+        self._guests = guests if news is None else None
         result = await self._adapter.push(boot, due, doors=doors)
         self._say_pushed(due, began)
         if result.wrong_boot:

@@ -1,13 +1,16 @@
 """Maps to the CTI: after restarts, confirmed by a linearizable read, named by boot, newer ones only."""
 
 import asyncio
+from typing import Any
 
 from tandem.domain import keys
 from tandem.domain.capabilities import CTICapabilities
 from tandem.domain.digest import spec_digest
 from tandem.domain.records import PlacementRecord, SpecRecord
+from tandem.engine.ports import AdapterError, DoorWords
 from tests.unit.domain.world import GROUP, group_spec, site_spec
 from tests.unit.engine.cities import Cities
+from tests.unit.engine.fakes import FakeCTI
 from tests.unit.engine.virtual import run_virtual
 
 
@@ -219,6 +222,39 @@ def test_a_cti_is_told_how_important_each_group_is_and_a_change_alone_is_pushed(
         cti.restart()
         await cities.until(lambda: cti.told_priorities[-1][0] == cti.boot, within=12.0)
         assert cti.told_priorities[-1][1].priorities == {GROUP: 300}
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def knows(cti: FakeCTI) -> tuple[int, int]:
+    """The group's priority and the capacity for guests."""
+    return cti.told_priorities[-1][1].priorities[GROUP], cti.guest_capacity
+
+
+def test_what_a_cti_was_told_without_an_answer_is_told_again_as_it_is_wanted_by_then() -> None:
+    """It may have heard it: once the objects are as they were before, nothing would seem to have changed."""
+
+    async def story() -> None:
+        cities = await ready()
+        cti = cities.cti("east")
+        took = cti.push
+        lost = True
+
+        async def push(boot: str, placements: Any, *, doors: DoorWords | None = None) -> Any:
+            result = await took(boot, placements, doors=doors)
+            if lost:
+                raise AdapterError("no answer")
+            return result
+
+        cti.push = push  # type: ignore[method-assign]
+        cities.group({"east": 100}, priority=900)
+        cities.publish(keys.SITE, "east", site_spec("east", "hotel", guestCapacity=5))
+        await cities.until(lambda: knows(cti) == (900, 5))
+        cities.group({"east": 100})
+        cities.publish(keys.SITE, "east", site_spec("east", "hotel"))
+        lost = False
+        await cities.until(lambda: knows(cti) == (100, 0))
         await cities.stop()
 
     run_virtual(story())
