@@ -337,3 +337,45 @@ def test_a_probe_that_measured_nothing_lets_no_shift_begin() -> None:
         await cities.stop()
 
     run_virtual(story())
+
+
+def test_what_a_shift_asked_for_is_not_said_when_it_is_over_before_the_answer() -> None:
+    """Nobody would take it back, and it would count for a later Shift of that name."""
+
+    async def story() -> None:
+        cities = await ready()
+        cities.group({"east": 100})
+        cities.sign_in("east", 20)
+        for engine in cities.engines.values():
+            delay(engine.deep, 1.5)
+        await asyncio.sleep(5.0)
+        name = "callcenter/s1"
+        cities.shift(name, selector={"system": "hotel"}, to="west")
+        await cities.until(lambda: phase(cities, name) == "Preparing")
+        await asyncio.sleep(0.3)
+        record = cities.snapshot.shifts[name].record
+        aborted = record.model_copy(update={"spec": record.spec.model_copy(update={"abort": True})})
+        cities.put(keys.shift(name), aborted)
+        await asyncio.sleep(60.0)
+        assert phase(cities, name) == "RolledBack"
+        assert not any(cities.snapshot.tests.values())
+        await cities.stop()
+
+    run_virtual(story())
+
+
+def delay(deep: Any, seconds: float) -> None:
+    """What it finds out is known so much later."""
+    probe = deep.deep
+
+    async def late(*about: Any) -> Any:
+        found = await probe(*about)
+        await asyncio.sleep(seconds)
+        return found
+
+    deep.deep = late
+
+
+def phase(cities: Cities, name: str) -> str:
+    entry = cities.snapshot.shifts.get(name)
+    return entry.record.phase if entry else ""
