@@ -576,7 +576,7 @@ def _one_city_filled() -> Sequence[Any]:
         first = next(iter(room))
         yield from [first] * min(room[first], wanted)
 
-    return [_ALL_WIDE, patch.object(rescue, "_spread", spread)]
+    return [_ALL_WIDE, patch.object(scenario, "ROOMS", ("half of a city",)), patch.object(rescue, "_spread", spread)]
 
 
 def _untellable() -> Sequence[Any]:

@@ -69,6 +69,9 @@ SCHEDULED: Final = 0.35
 WIDE: Final = 0.15
 """Share of the stories with a third city instead of the witness."""
 
+ROOMS: Final = ("everybody", "half of a city", "a few")
+"""For whom each of three cities has room beside its own agents."""
+
 
 @dataclass
 class Outcome:
@@ -664,8 +667,9 @@ def _widened(setting: Setting, rng: Random) -> Setting:
     )
     here = {city: sum(_agents(group, city) for group in groups) for city in THREE_CITIES}
     total = sum(here.values())
-    # Room for everybody everywhere; for half of any lost city; or for a few.
-    more = rng.choice([2 * total, -(-max(here.values()) // 2) + 2 * len(groups), rng.randint(0, 3)])
+    few = rng.randint(0, 3)
+    rooms = {"everybody": 2 * total, "half of a city": -(-max(here.values()) // 2) + 2 * len(groups), "a few": few}
+    more = rooms[rng.choice(ROOMS)]
     return replace(
         setting,
         groups=groups,
