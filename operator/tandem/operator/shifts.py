@@ -165,6 +165,11 @@ def _outlived(seen: Seen, now: float) -> bool:
     return ttl is not None and ended > 0 and ended + ttl <= now
 
 
+def _ends(gone: Seen, record: ShiftRecord) -> bool:
+    """Whether the deletion of this object is that of a finished Shift which the store has."""
+    return record.phase in FINISHED and not of_an_earlier(gone, record)
+
+
 def merge(known: ShiftSpec, seen: ShiftSpec) -> ShiftSpec:
     """Abort and approval are told once and never taken back, whichever cluster they came from."""
     return known.model_copy(
@@ -209,7 +214,9 @@ class ShiftExchange:
 
     def seen(self, seen: Seen) -> None:
         """A Shift is new or has changed."""
-        self._deleted.pop(seen.name, None)
+        gone = self._deleted.get(seen.name)
+        if gone is not None and (seen.mirrored or seen.uid == gone.uid):
+            del self._deleted[seen.name]
         self._wake.give()
 
     def deleted(self, seen: Seen) -> None:
@@ -255,7 +262,8 @@ class ShiftExchange:
             guard = Guard(key, mod_revision=snapshot.ran[name].mod_revision)
             done &= (await self._store.txn([guard], [Delete(key)])).succeeded
         for name in [name for name in self._deleted if keys.shift(name) not in self._view.held]:
-            del self._deleted[name]
+            if name not in snapshot.ran:  # else until that is seen to be gone
+                del self._deleted[name]
         return done
 
     async def _safely(self, step: Awaitable[bool]) -> bool:
@@ -269,6 +277,12 @@ class ShiftExchange:
     async def _one(self, seen: Seen, entry: ShiftEntry | None) -> bool:
         now = self._cluster.now()
         ran = self._view.snapshot.ran.get(seen.name)
+        gone = self._deleted.get(seen.name)
+        if gone is not None and entry is not None and _ends(gone, entry.record):
+            return await self._forget(entry) and False  # made anew before that was told: then it may run
+        if gone is not None and entry is None and ran is not None:
+            return False  # its name is freed first
+        self._deleted.pop(seen.name, None)
         found = exchange(seen, entry.record if entry else None, now, ran.record if ran else None)
         if isinstance(found, Foreign):
             self._notes.say(seen.key, Said("Accepted", "False", Reason.NAME_TAKEN, found.message))
@@ -302,16 +316,13 @@ class ShiftExchange:
     async def _absent_here(self, entry: ShiftEntry) -> bool:
         """The store has it, this cluster does not: it was deleted here, or made elsewhere."""
         name, record = entry.name, entry.record
-        if name in self._deleted and not of_an_earlier(self._deleted[name], record):
-            key = keys.shift(name)
-            if record.phase in FINISHED:
-                told = self._told([shift_deleted(name, record, self._site)])
-                guards = [Guard(key, mod_revision=entry.mod_revision)]
-                return (await self._store.txn(guards, [Delete(key), *told])).succeeded
-            if not record.spec.abort:
-                aborted = record.model_copy(update={"spec": record.spec.model_copy(update={"abort": True})})
-                entries = shift_told(name, record, aborted, self._site, "its object was deleted")
-                return await self._put(name, aborted, entry.mod_revision, entries)
+        gone = self._deleted.get(name)
+        if gone is not None and _ends(gone, record):
+            return await self._forget(entry)
+        if gone is not None and not of_an_earlier(gone, record) and not record.spec.abort:
+            aborted = record.model_copy(update={"spec": record.spec.model_copy(update={"abort": True})})
+            entries = shift_told(name, record, aborted, self._site, "its object was deleted")
+            return await self._put(name, aborted, entry.mod_revision, entries)
         namespace = name.rpartition("/")[0]
         path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{SHIFT.plural}"
         try:
@@ -322,6 +333,12 @@ class ShiftExchange:
         except MissingError:
             log.info("Shift %s is not shown here: there is no namespace %s", name, namespace)
         return True
+
+    async def _forget(self, entry: ShiftEntry) -> bool:
+        """A person wants a finished Shift gone: its record, and the history tells that."""
+        key = keys.shift(entry.name)
+        told = self._told([shift_deleted(entry.name, entry.record, self._site)])
+        return (await self._store.txn([Guard(key, mod_revision=entry.mod_revision)], [Delete(key), *told])).succeeded
 
     async def _put(self, name: str, record: ShiftRecord, revision: int, entries: Sequence[HistoryEntry]) -> bool:
         """Tell the store of a Shift, and the history of what a person did with it: both or neither."""

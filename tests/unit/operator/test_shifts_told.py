@@ -10,7 +10,7 @@ import pytest
 from tandem.api.resources import SHIFT
 from tandem.domain import keys
 from tandem.domain.records import HistoryRecord, RanRecord, ShiftRecord
-from tandem.engine.ports import Clock, Put
+from tandem.engine.ports import Clock, Delete, Put
 from tandem.operator.cluster import Cluster, Json, MissingError
 from tandem.operator.main import Operator
 from tandem.operator.mirror import LocalNotes
@@ -176,6 +176,34 @@ def test_a_deletion_is_told_also_where_a_list_was_quicker_than_its_event(monkeyp
             Operator.on_deleted(SimpleNamespace(table=rig.table, shifts=rig.exchange), found)  # type: ignore[arg-type]
             await asyncio.sleep(5)
             assert [told for _, told, _ in rig.log] == ["Asked", "AbortAsked"]
+
+    run_virtual(story())
+
+
+@pytest.mark.parametrize("tidied", [False, True])
+def test_a_finished_shift_that_is_deleted_and_made_anew_at_once_runs_again(tidied: bool) -> None:
+    """`kubectl replace --force`: both events come before the deletion has been told, or while its record is tidied."""
+
+    async def story() -> None:
+        async with Rig() as rig:
+            await rig.show(8)
+            record = ShiftRecord.model_validate_json(rig.etcd._keys[KEY].value)
+            rig.etcd.txn([], [Put(KEY, record.model_copy(update={"phase": "Completed"}).encode())])
+            if tidied:
+                ran = RanRecord(phase="Completed", finished_at=CREATED_AT + 600.0)
+                rig.etcd.txn([], [Delete(KEY), Put(keys.ran(NAME), ran.encode())])
+            await asyncio.sleep(1)
+            found = rig.table.get(SHIFT.plural, NAME)
+            assert found is not None
+            rig.table.remove(found)
+            rig.exchange.deleted(found)
+            new = seen(shift(), uid="anew", resourceVersion="90", creationTimestamp="2026-11-23T20:10:01Z")
+            rig.cluster.now = lambda: new.created_at + 1.0  # type: ignore[method-assign]
+            rig.table.update(new)
+            rig.exchange.seen(new)
+            await asyncio.sleep(5)
+            assert ShiftRecord.model_validate_json(rig.etcd._keys[KEY].value).phase == "Pending"
+            assert [told for _, told, _ in rig.log] == ["Asked", *([] if tidied else ["Deleted"]), "Asked"]
 
     run_virtual(story())
 
