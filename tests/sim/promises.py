@@ -465,19 +465,32 @@ class AdmittingRevisionsOnlyGrow(Promise):
 
 
 class AdmittedByADoor(Promise):
-    """5. Whoever begins a session comes by a door that is open to him, from the other city, or as a guest."""
+    """5. Whoever begins a session comes by a door that is open to him, from the other city, or as a guest.
+
+    Whoever has come from there and has been nowhere else since may come again while his bucket is on its way.
+    """
 
     name = "AdmittedByADoor"
 
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch)
+        self._came_to: dict[str, str] = {}
+        """Account -> city to which it was released, or brought a ticket, if it has entered no other one since."""
+
     def session(self, cti: "SimCti", out: Started | Gone, now: float) -> None:
-        if not isinstance(out, Started) or out.member.is_test or out.from_ is not None:
+        if not isinstance(out, Started) or out.member.is_test:
             return
         server, member = cti.centre.server, out.member
-        door = server.book.door(member.group, member.bucket)
-        if door not in (Door.CLOSED, Door.TICKET_ONLY) or server.guests.is_guest(member.account):
-            return
         session = server._t.seats[member.account].session
-        if session is None or not session.ticket:
+        if out.from_ is not None or (session is not None and session.ticket):
+            self._came_to[member.account] = cti.site
+            return
+        came_to = self._came_to.get(member.account)
+        if came_to != cti.site:
+            self._came_to.pop(member.account, None)
+        door = server.book.door(member.group, member.bucket)
+        shut = door is Door.CLOSED or (door is Door.TICKET_ONLY and came_to != cti.site)
+        if shut and not server.guests.is_guest(member.account):
             raise self.broken(
                 f"{cti.site} lets {member.account} in, whose door there is {door.name}, and he has no ticket"
             )
