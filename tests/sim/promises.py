@@ -228,6 +228,10 @@ class Watch:
             for ask in self.asked["told"]:
                 ask(placed, told)
 
+    def found_by(self, group: str, cause: str) -> BucketMap | None:
+        """The map that the first commit of a cause has found; None: there was none."""
+        return next((commit.before for commit in self.history[group] if commit.record.cause == cause), None)
+
     def _count(self, commit: Commit) -> None:
         kind = "First" if commit.before is None else "Arrived"
         if commit.before is not None and (commit.started or _failed_over(commit) is not None):
@@ -813,7 +817,7 @@ class NobodyMovesUnasked(Promise):
 
     def _only_back(self, commit: Commit, cause: str) -> None:
         """What is brought back goes to where `cause` has found it."""
-        found = next((c.before for c in self.watch.history[commit.group] if c.record.cause == cause), None)
+        found = self.watch.found_by(commit.group, cause)
         for bucket, (_, new) in commit.started.items():
             if found is None or found.slots[bucket].end != new.end:
                 raise self.broken(f"{commit.record.cause} brings bucket {bucket} back to {new.end}, from nowhere")
@@ -867,7 +871,7 @@ class NothingIsPlannedOntoAFailedCity(Promise):
     def committed(self, commit: Commit) -> None:
         if commit.before is None or commit.kind == "Failover" or commit.record.cause.endswith("-back"):
             return
-        found = next(c.before for c in self.watch.history[commit.group] if c.record.cause == commit.record.cause)
+        found = self.watch.found_by(commit.group, commit.record.cause)
         for bucket, (_, new) in commit.started.items():
             returns = found is not None and found.slots[bucket].end == new.end
             if not returns:
@@ -891,7 +895,7 @@ class AbortsStopWaves(Promise):
     def committed(self, commit: Commit) -> None:
         if commit.record.cause not in self.watch.aborted:
             return
-        found = next(c.before for c in self.watch.history[commit.group] if c.record.cause == commit.record.cause)
+        found = self.watch.found_by(commit.group, commit.record.cause)
         for bucket, (old, new) in commit.started.items():
             if found is None or found.slots[bucket].end != new.end:
                 raise self.broken(f"{commit.record.cause} is aborted and takes bucket {bucket} from {old} to {new.end}")
