@@ -28,7 +28,7 @@ COREFILE: Final = f"""\
 
 def bootstrap(city: City) -> str:
     """All objects as YAML documents, for `kubectl apply`."""
-    return str(yaml.safe_dump_all([_administrators(), *_coredns(city)], sort_keys=False))
+    return str(yaml.safe_dump_all([_administrators(), _api_server(), *_coredns(city)], sort_keys=False))
 
 
 def _administrators() -> dict[str, Any]:
@@ -41,6 +41,18 @@ def _administrators() -> dict[str, Any]:
         "subjects": [
             {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "kubeadm:cluster-admins"},
         ],
+    }
+
+
+def _api_server() -> dict[str, Any]:
+    # As kubeadm does since 1.36: else a kubelet lets the API server neither exec nor read logs nor forward ports.
+    rbac = "rbac.authorization.k8s.io"
+    return {
+        "apiVersion": f"{rbac}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "kubeadm:apiserver-kubelet-client"},
+        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "system:kubelet-api-admin"},
+        "subjects": [{"apiGroup": rbac, "kind": "User", "name": "kube-apiserver-kubelet-client"}],
     }
 
 

@@ -45,6 +45,14 @@ async def test_pods_find_services_by_name(lab: Lab, tmp_path: Path, city: str) -
     assert answer == {"address": address}
 
 
+@pytest.mark.parametrize("city", CITIES)
+async def test_people_run_commands_in_pods_and_read_their_logs(lab: Lab, city: str) -> None:
+    """The API server asks the kubelet for both, which lets it only if somebody has given it the right."""
+    pod = ("-n", whoami.NAMESPACE, "deployment/whoami")
+    assert "CoreDNS" in await whoami.kubectl(lab, city, "exec", *pod, "--", "/coredns", "-version")
+    await whoami.kubectl(lab, city, "logs", *pod)
+
+
 async def test_a_node_reaches_services_by_their_own_address(lab: Lab, tmp_path: Path) -> None:
     """As pods on the host's network do: the store's members."""
     name = f"whoami.{whoami.NAMESPACE}.svc.cluster.local"
