@@ -279,7 +279,8 @@ class ShiftExchange:
         ran = self._view.snapshot.ran.get(seen.name)
         gone = self._deleted.get(seen.name)
         if gone is not None and entry is not None and _ends(gone, entry.record):
-            return await self._forget(entry) and False  # made anew before that was told: then it may run
+            await self._forget(entry)  # made anew before that was told: it may run, in a later round
+            return False
         if gone is not None and entry is None and ran is not None:
             return False  # its name is freed first
         self._deleted.pop(seen.name, None)
