@@ -12,7 +12,7 @@ import pytest
 
 from tests.sim.scenario import play
 
-SAMPLE = 40
+SAMPLE = 60
 
 
 @pytest.fixture
