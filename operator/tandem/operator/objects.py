@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,8 +19,10 @@ from tandem.domain.snapshot import Snapshot
 STAYS_IN_FORCE: Final = " (the last good one stays in force)"
 """End of a sentence on what is wrong with an object; not true of one that nobody has applied yet."""
 
-TOMBSTONES: Final = 10_000
+_TOMBSTONES: Final = 10_000
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+
+T = TypeVar("T")
 
 Key = tuple[str, str]
 """Plural of the resource, and `namespace/name` or `name`."""
@@ -115,6 +117,13 @@ def seconds(timestamp: str) -> float:
     return datetime.fromisoformat(timestamp).timestamp() if timestamp else 0.0
 
 
+def remember(known: OrderedDict[str, T], uid: str, value: T) -> None:
+    """Note this of an object; of too many the oldest are forgotten."""
+    known[uid] = value
+    while len(known) > _TOMBSTONES:
+        known.popitem(last=False)
+
+
 @dataclass
 class Table:
     """Objects by resource and name. One event loop uses it."""
@@ -146,9 +155,7 @@ class Table:
 
     def remove(self, seen: Seen) -> bool:
         """Take a deleted object out. False: it was not there, or another of that name has taken its place."""
-        self.deleted[seen.uid] = None
-        while len(self.deleted) > TOMBSTONES:
-            self.deleted.popitem(last=False)
+        remember(self.deleted, seen.uid, None)
         held = self.objects.get(seen.key)
         if held is None or held.uid != seen.uid:
             return False

@@ -32,7 +32,7 @@ from tandem.engine.ports import Delete, Guard, Put, Store, StoreError
 from tandem.engine.scribe import Scribe
 from tandem.operator.cluster import ApiError, Cluster, MissingError, TakenError, path_of
 from tandem.operator.mirror import LocalNotes
-from tandem.operator.objects import TOMBSTONES, Seen, Table, seconds
+from tandem.operator.objects import Seen, Table, remember, seconds
 from tandem.operator.settings import STORE_SILENT_S
 from tandem.operator.statuses.common import Said
 from tandem.operator.statuses.shift import (
@@ -261,9 +261,9 @@ class ShiftExchange:
             key = keys.ran(name)
             guard = Guard(key, mod_revision=snapshot.ran[name].mod_revision)
             done &= (await self._store.txn([guard], [Delete(key)])).succeeded
-        for name in [name for name in self._deleted if keys.shift(name) not in self._view.held]:
-            if name not in snapshot.ran:  # else until that is seen to be gone
-                del self._deleted[name]
+        held = self._view.held  # a name that is freed is known until that is seen
+        for name in [name for name in self._deleted if keys.shift(name) not in held and name not in snapshot.ran]:
+            del self._deleted[name]
         return done
 
     async def _safely(self, step: Awaitable[bool]) -> bool:
@@ -359,9 +359,7 @@ class ShiftExchange:
         """Once: another try would find nothing, or the object of a newer Shift of that name."""
         if self._dropped.get(seen.uid):
             return
-        self._dropped[seen.uid] = False
-        while len(self._dropped) > TOMBSTONES:
-            self._dropped.popitem(last=False)
+        remember(self._dropped, seen.uid, False)
         with contextlib.suppress(MissingError):  # an answer may have been lost before
             await self._cluster.delete(path_of(SHIFT, seen.name))
             log.info("Shift %s is forgotten by the store and no longer shown", seen.name)

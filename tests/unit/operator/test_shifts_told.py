@@ -163,7 +163,7 @@ def test_our_own_deletion_is_made_once_and_frees_no_name(monkeypatch: pytest.Mon
     run_virtual(story())
 
 
-def test_a_deletion_is_told_also_where_a_list_was_quicker_than_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deletion_is_told_also_where_a_list_was_quicker_than_its_event() -> None:
     async def story() -> None:
         async with Rig() as rig:
             await rig.show(8)
