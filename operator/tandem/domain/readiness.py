@@ -11,7 +11,7 @@ from tandem.domain.quorum import lost_with
 from tandem.domain.reasons import Reason
 from tandem.domain.rescue import follows
 from tandem.domain.snapshot import Placed, Snapshot
-from tandem.domain.verdicts import State, system_verdict, usability
+from tandem.domain.verdicts import system_verdict, usability
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _not_given_up(snapshot: Snapshot, home: str, system: str) -> Readiness | Non
     verdict = system_verdict(snapshot, home, system)
     if verdict.not_given_up:
         return Readiness(False, "NotGivenUp", verdict.sentence)
-    if verdict.state in (State.ABSENT, State.DOWN) or verdict.reason == "HeartbeatGone":
+    if verdict.reason == "HeartbeatGone":
         return None  # it is lost, or about to be: that is what a failover is for
     message = f"the engine of {home} writes nothing, and it takes its own word to call a system that still answers Down"
     return Readiness(

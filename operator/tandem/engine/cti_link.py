@@ -170,8 +170,10 @@ class CTILink:
         # As of what the picture shows now, and nothing newer has come in since it was read.
         doors = DoorWords(self._picture.revision, ranks, news) if ranks or news is not None else None
         # Until an answer comes it is open what the CTI knows: a lost one may have been carried out.
-        self._ranked = {name: priority for name, priority in self._ranked.items() if name not in ranks}
-        self._guests = guests if news is None else None
+        for name in ranks:
+            self._ranked.pop(name, None)
+        if news is not None:
+            self._guests = None
         result = await self._adapter.push(boot, due, doors=doors)
         self._say_pushed(due, began)
         if result.wrong_boot:

@@ -174,7 +174,6 @@ def test_a_number_that_another_trunk_has_given_up_goes_by_the_routes_of_its_new_
 
 
 def test_changed_limits_reach_the_carrier_soon() -> None:
-
     async def story() -> None:
         cities = await ready()
         await asyncio.sleep(2.0)
