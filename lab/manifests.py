@@ -8,6 +8,7 @@ from lab.addresses import CLUSTER_DOMAIN, City
 from lab.components import COREDNS_IMAGE
 
 _NAMESPACE: Final = "kube-system"
+_RBAC: Final = "rbac.authorization.k8s.io"
 _LABELS: Final = {"k8s-app": "kube-dns"}
 
 COREFILE: Final = f"""\
@@ -33,36 +34,32 @@ def bootstrap(city: City) -> str:
 
 def _administrators() -> dict[str, Any]:
     # kubeadm's admin.conf belongs to this group; only super-admin.conf has rights by itself.
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": "kubeadm:cluster-admins"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [
-            {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "kubeadm:cluster-admins"},
-        ],
-    }
+    name = "kubeadm:cluster-admins"
+    return _binding(name, "cluster-admin", {"apiGroup": _RBAC, "kind": "Group", "name": name})
 
 
 def _api_server() -> dict[str, Any]:
-    # As kubeadm does since 1.36: else a kubelet lets the API server neither exec nor read logs nor forward ports.
-    rbac = "rbac.authorization.k8s.io"
+    # As kubeadm does since 1.36.1: else a kubelet lets the API server neither exec nor read logs nor forward ports.
+    user = {"apiGroup": _RBAC, "kind": "User", "name": "kube-apiserver-kubelet-client"}
+    return _binding("kubeadm:apiserver-kubelet-client", "system:kubelet-api-admin", user)
+
+
+def _binding(name: str, role: str, subject: dict[str, Any]) -> dict[str, Any]:
     return {
-        "apiVersion": f"{rbac}/v1",
+        "apiVersion": f"{_RBAC}/v1",
         "kind": "ClusterRoleBinding",
-        "metadata": {"name": "kubeadm:apiserver-kubelet-client"},
-        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "system:kubelet-api-admin"},
-        "subjects": [{"apiGroup": rbac, "kind": "User", "name": "kube-apiserver-kubelet-client"}],
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role},
+        "subjects": [subject],
     }
 
 
 def _coredns(city: City) -> list[dict[str, Any]]:
     metadata = {"name": "coredns", "namespace": _NAMESPACE}
-    rbac = "rbac.authorization.k8s.io"
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
         {
-            "apiVersion": f"{rbac}/v1",
+            "apiVersion": f"{_RBAC}/v1",
             "kind": "ClusterRole",
             "metadata": {"name": "system:coredns"},
             "rules": [
@@ -70,13 +67,7 @@ def _coredns(city: City) -> list[dict[str, Any]]:
                 {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
             ],
         },
-        {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": "system:coredns"},
-            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "system:coredns"},
-            "subjects": [{"kind": "ServiceAccount", **metadata}],
-        },
+        _binding("system:coredns", "system:coredns", {"kind": "ServiceAccount", **metadata}),
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"Corefile": COREFILE}},
         {
             "apiVersion": "apps/v1",
