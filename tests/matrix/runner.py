@@ -18,7 +18,7 @@ from lab.addresses import CITIES
 from tests.matrix import invariants
 from tests.matrix.cases import EITHER, FAILOVER, GIVEN_UP, GUESTS, NOTHING, OUTCOMES, Case
 from tests.matrix.scene import Scene
-from tests.matrix.watcher import CallWatcher, Phones, Placement, read_diaries
+from tests.matrix.watcher import CallWatcher, Phones, Placement, placed_anew, read_diaries
 
 CALLS_PER_SECOND: Final = 5.0
 SETTLE_S: Final = 1.0
@@ -80,7 +80,7 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
     struck = struck_by(case, centre)
     homes = dict(centre.observed.site_of)
 
-    before = dict(store.newest)
+    before = scene.placements()
     scene.strikes.clear()
     began_at = scene.began_at = scene.counts_from = time.time()
 
@@ -110,7 +110,7 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
         scene.broken += await _learned(scene)
     elif case.expected != FAILOVER:
         back = await _all_back(scene, everybody, case.within_s, since=undone_at)
-        if back is not None and not _placed_anew(before, scene):
+        if back is not None and not placed_anew(before, store.newest):
             scene.broken += await _all_home(scene, homes)
     elif await _all_back(scene, everybody, ALL_MENDED_WITHIN_S, since=undone_at) is None:
         scene.broken.append(f"not everybody works {ALL_MENDED_WITHIN_S:g} s after everything was mended")
@@ -186,7 +186,8 @@ def concerns(case: Case, group: Group) -> bool:
 
 def _observed(before: Mapping[str, Placement], scene: Scene, back: float | None, case: Case) -> str:
     """In the same words as what was expected, where it is the same."""
-    newest, moved = scene.store.newest, _placed_anew(before, scene)
+    newest = scene.store.newest
+    moved = placed_anew(before, newest)
     if back is None:
         return f"not everybody is back within {case.within_s:g} s" + (
             f"; {len(moved)} groups placed anew" if moved else ""
@@ -201,11 +202,6 @@ def _observed(before: Mapping[str, Placement], scene: Scene, back: float | None,
     if set(moved) <= concerned and all(set(newest[group].map) == {"west"} for group in concerned):
         return GIVEN_UP if case.expected == GIVEN_UP else FAILOVER
     return f"{len(moved)} groups placed anew: {', '.join(moved[:3])}"
-
-
-def _placed_anew(before: Mapping[str, Placement], scene: Scene) -> list[str]:
-    """Groups that have another map than before the fault."""
-    return sorted(group for group, old in before.items() if scene.store.newest[group].revision != old.revision)
 
 
 def _in_time(took: float, case: Case) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,7 +20,7 @@ from tests.bench.leadership import Leadership
 from tests.e2e.callcenter_fixtures import shift, write
 from tests.matrix.ctis import CtiWatcher
 from tests.matrix.invariants import Strike, important_not_last, link
-from tests.matrix.watcher import StoreWatcher, read_diaries
+from tests.matrix.watcher import Placement, StoreWatcher, placed_anew, read_diaries
 
 ENGINE: Final = "pod/tandem-system/tandem/engine"
 OPERATOR: Final = "pod/tandem-system/tandem/operator"
@@ -195,9 +195,9 @@ class Scene:
         if self.centre.observed.at(to, accounts) == len(accounts):
             self.broken.append("the move was over before the fault: this proves nothing")
 
-    def revisions(self) -> dict[str, int]:
-        """Group -> revision of its map, as last seen."""
-        return {group: placement.revision for group, placement in self.store.newest.items()}
+    def placements(self) -> dict[str, Placement]:
+        """Group -> its map, as last seen."""
+        return dict(self.store.newest)
 
     async def is_said(self, reason: str) -> bool:
         """It can be read in the surviving city: of the struck city, or in FailoverReady of one of its groups."""
@@ -219,17 +219,17 @@ class Scene:
 
     async def nothing_moves(self, for_s: float, reason: str) -> None:
         """Look on for a while; whoever is placed anew meanwhile is so without a right. And the reason is said."""
-        before = self.revisions()
+        before = self.placements()
         await asyncio.sleep(for_s)
         await self.is_said(reason)
         moved = await self.placed_anew(before)
         if moved:
             self.broken.append(f"{len(moved)} groups were placed anew in spite of {reason}: {', '.join(moved[:3])}")
 
-    async def placed_anew(self, before: dict[str, int]) -> list[str]:
-        """Groups whose map has changed since those revisions."""
+    async def placed_anew(self, before: Mapping[str, Placement]) -> list[str]:
+        """Groups whose map has changed since then."""
         await self.store.look()
-        return sorted(group for group, revision in self.revisions().items() if before[group] != revision)
+        return placed_anew(before, self.store.newest)
 
 
 Act = Callable[[Scene], Awaitable[None]]
@@ -396,7 +396,7 @@ async def no_calls_and_a_witness_that_measures_nothing(scene: Scene) -> None:
 
     It holds up the failover as long as it is believed, and not longer.
     """
-    before = scene.revisions()
+    before = scene.placements()
     stutter = asyncio.create_task(scene.stutter("witness", ENGINE))
     try:
         await asyncio.sleep(2.0)

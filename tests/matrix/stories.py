@@ -48,7 +48,7 @@ async def a_group_that_waits_for_a_person(scene: Scene) -> None:
 
 async def approved_by_one_command(scene: Scene) -> None:
     """The rest of the city moves by itself; this group waits, a person is asked, and one command moves it."""
-    before = scene.revisions()
+    before = scene.placements()
     (manual,) = scene.groups("east", MANUAL)
     await scene.power_off("east")
     others = [group.name for group in scene.groups("east") if group != manual]
@@ -123,7 +123,7 @@ async def frozen_coordinator_comes_to(scene: Scene) -> None:
     await scene.cut(*[("east", other) for other in EVERYBODY])
     await _are_elsewhere(scene, [group.name for group in scene.groups("east")], ASKED_WITHIN_S)
     await scene.wait_for_those_of_east()
-    after = scene.revisions()
+    after = scene.placements()
     await faults.thaw("east", ENGINE)
     await asyncio.sleep(1.0)  # alone with what it believed
     for other in EVERYBODY:

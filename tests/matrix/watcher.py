@@ -192,6 +192,11 @@ def _note_losses(seen: Seen, alive: Set[str], failing: Set[str], at: float) -> N
             loss.failed_over = True
 
 
+def placed_anew(before: Mapping[str, Placement], now: Mapping[str, Placement]) -> list[str]:
+    """Groups that have another map than before."""
+    return sorted(group for group, old in before.items() if now[group].revision != old.revision)
+
+
 def unknown_maps(seen: Seen) -> set[tuple[str, int]]:
     """Revisions that a CTI holds and whose map was not seen."""
     if not seen.doors:

@@ -98,7 +98,7 @@ class Store:
 
     async def look(self) -> None:
         if asyncio.get_running_loop().time() - 1000.0 >= self._moves_at:
-            self.newest["callcenter/x"].revision = 8
+            self.newest["callcenter/x"] = SimpleNamespace(revision=8)
 
 
 def a_scene(moves_at: float = 1e9) -> tuple[Scene, Faults]:
