@@ -601,26 +601,24 @@ def _old_listings_taken() -> Sequence[Any]:
     return [patch.object(Picture, "_apply_listing", apply_listing)]
 
 
-def _no_doors() -> Sequence[Any]:
-    """A CTI lets in whoever comes, wherever its map has his bucket."""
+def _open(*doors: Door) -> Sequence[Any]:
+    """A CTI lets in whoever comes by one of these doors, which its map goes on to show."""
     shown = SessionServer._door
 
     def door(self: SessionServer, seat: Any) -> Door:
         found = shown(self, seat)
-        return Door.OPEN if found in (Door.CLOSED, Door.TICKET_ONLY) else found
+        return Door.OPEN if found in doors else found
 
     return [patch.object(SessionServer, "_door", door)]
+
+
+def _no_doors() -> Sequence[Any]:
+    return _open(Door.CLOSED, Door.TICKET_ONLY)
 
 
 def _no_tickets() -> Sequence[Any]:
     """The door of a bucket that is on its way asks nobody for a ticket."""
-    shown = SessionServer._door
-
-    def door(self: SessionServer, seat: Any) -> Door:
-        found = shown(self, seat)
-        return Door.OPEN if found is Door.TICKET_ONLY else found
-
-    return [patch.object(SessionServer, "_door", door)]
+    return _open(Door.TICKET_ONLY)
 
 
 def _doors_at_once() -> Sequence[Any]:

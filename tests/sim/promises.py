@@ -228,9 +228,14 @@ class Watch:
             for ask in self.asked["told"]:
                 ask(placed, told)
 
-    def found_by(self, group: str, cause: str) -> BucketMap | None:
-        """The map that the first commit of a cause has found; None: there was none."""
-        return next((commit.before for commit in self.history[group] if commit.record.cause == cause), None)
+    def onward(self, commit: Commit, cause: str) -> dict[int, tuple[Slot, Slot]]:
+        """What a commit starts that does not go back to where the first commit of a cause has found it."""
+        found = next((known.before for known in self.history[commit.group] if known.record.cause == cause), None)
+        return {
+            bucket: (old, new)
+            for bucket, (old, new) in commit.started.items()
+            if found is None or found.slots[bucket].end != new.end
+        }
 
     def _count(self, commit: Commit) -> None:
         kind = "First" if commit.before is None else "Arrived"
@@ -817,10 +822,8 @@ class NobodyMovesUnasked(Promise):
 
     def _only_back(self, commit: Commit, cause: str) -> None:
         """What is brought back goes to where `cause` has found it."""
-        found = self.watch.found_by(commit.group, cause)
-        for bucket, (_, new) in commit.started.items():
-            if found is None or found.slots[bucket].end != new.end:
-                raise self.broken(f"{commit.record.cause} brings bucket {bucket} back to {new.end}, from nowhere")
+        for bucket, (_, new) in self.watch.onward(commit, cause).items():
+            raise self.broken(f"{commit.record.cause} brings bucket {bucket} back to {new.end}, from nowhere")
 
     def _once(self, commit: Commit, orders: int) -> None:
         """An order that another cause has overridden is over: the manifest may be applied as often as anybody likes."""
@@ -871,11 +874,8 @@ class NothingIsPlannedOntoAFailedCity(Promise):
     def committed(self, commit: Commit) -> None:
         if commit.before is None or commit.kind == "Failover" or commit.record.cause.endswith("-back"):
             return
-        found = self.watch.found_by(commit.group, commit.record.cause)
-        for bucket, (_, new) in commit.started.items():
-            returns = found is not None and found.slots[bucket].end == new.end
-            if not returns:
-                self._judge(commit, new.end)
+        for site in sorted({new.end for _, new in self.watch.onward(commit, commit.record.cause).values()}):
+            self._judge(commit, site)
 
     def _judge(self, commit: Commit, site: str) -> None:
         record = self.watch.failovers.get(site)
@@ -895,10 +895,8 @@ class AbortsStopWaves(Promise):
     def committed(self, commit: Commit) -> None:
         if commit.record.cause not in self.watch.aborted:
             return
-        found = self.watch.found_by(commit.group, commit.record.cause)
-        for bucket, (old, new) in commit.started.items():
-            if found is None or found.slots[bucket].end != new.end:
-                raise self.broken(f"{commit.record.cause} is aborted and takes bucket {bucket} from {old} to {new.end}")
+        for bucket, (old, new) in self.watch.onward(commit, commit.record.cause).items():
+            raise self.broken(f"{commit.record.cause} is aborted and takes bucket {bucket} from {old} to {new.end}")
 
 
 class OnlyIdleAgentsAreSilenced(Promise):
