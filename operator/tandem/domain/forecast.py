@@ -2,6 +2,7 @@
 
     groups at the site, most important first  --> rescue --> room that is given out is given out once
     Manual groups                             --> after all others: a person needs longer
+    what its engine says of the other sites   --> left out: it would be gone with the site
 
 One forecast serves all groups of a snapshot: a site's system is gone through once, when the first of them asks. Pure.
 """
@@ -18,7 +19,8 @@ from tandem.domain.reasons import Reason, Refusal
 from tandem.domain.records import FailoverRecord
 from tandem.domain.rescue import carried, follows, importance, rescue, yielding
 from tandem.domain.snapshot import Instant, Snapshot
-from tandem.domain.words import watching
+from tandem.domain.verdicts import usability
+from tandem.domain.words import unsaid, watching, without_words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Forecast:
         self._ledger = ledger
         self._found: dict[tuple[str, str], Mapping[str, Prospect]] = {}
         self._watching: dict[tuple[str, str], Mapping[str, Mapping[str, str]]] = {}
+        self._unsaid: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._without: dict[str, Snapshot] = {}
 
     def of(self, site: str, system: str, group: str) -> Prospect | None:
         """What would become of a group if `system` were lost at `site`, or is to become of it where it is lost.
@@ -59,7 +63,7 @@ class Forecast:
         if (site, system) not in self._found:
             ledger = settled.copy()
             ledger.forget_plans(yielding(self._snapshot, site, {system}))
-            self._found[site, system] = self._gone_through(ledger, site, system)
+            self._found[site, system] = self._gone_through(self._silenced(site), ledger, site, system)
         return self._found[site, system].get(group)
 
     @cached_property
@@ -72,7 +76,9 @@ class Forecast:
             ledger.forget_plans(set().union(*yields))
             for site, record in lost.items():
                 for system in record.systems:
-                    self._found[site, system] = self._gone_through(ledger, site, system, record.declined)
+                    self._found[site, system] = self._gone_through(
+                        self._snapshot, ledger, site, system, record.declined
+                    )
             ledger.reserve_plans()
         return ledger
 
@@ -82,11 +88,23 @@ class Forecast:
             self._watching[site, system] = watching(self._snapshot, site, system)
         return self._watching[site, system]
 
+    def unsaid(self, site: str, system: str) -> tuple[str, ...]:
+        """Parts of a system of which the site's own engine says nothing."""
+        if (site, system) not in self._unsaid:
+            self._unsaid[site, system] = unsaid(self._snapshot, site, system)
+        return self._unsaid[site, system]
+
+    def _silenced(self, site: str) -> Snapshot:
+        """What would be left to go by if all of a site were lost: its own words would go with it."""
+        if site not in self._without:
+            self._without[site] = without_words_of(self._snapshot, site)
+        return self._without[site]
+
     def _gone_through(
-        self, ledger: Ledger, site: str, system: str, declined: tuple[str, ...] = ()
+        self, snapshot: Snapshot, ledger: Ledger, site: str, system: str, declined: tuple[str, ...] = ()
     ) -> Mapping[str, Prospect]:
         """Each group's prospect. Adds to the ledger what the groups get."""
-        snapshot, found = self._snapshot, {}
+        found = {}
         draft = Draft(snapshot, 0, 0.0)
         lost = Loss("Absent", "", 0.0, (), can_release=False)
         under_way = ((other, name) for other, record in _emergencies(snapshot) for name in record.systems)
@@ -134,7 +152,8 @@ class Forecast:
             if other == site:
                 continue
             if not usable.usable:
-                said.append(usable.why)
+                now = usability(self._snapshot, other, spec.system)
+                said.append(f"without {site}, {usable.why}" if now.usable else now.why)
                 continue
             carries, not_ready = carried(self._snapshot, ledger, site, spec.system, other, self._now)
             room = max(carries - ledger.load(other, spec.system), 0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from tandem.api.agentgroup import AgentGroupSpec
 from tandem.domain.capacity import Ledger, agents_in
@@ -12,6 +13,9 @@ from tandem.domain.reasons import Reason
 from tandem.domain.rescue import follows
 from tandem.domain.snapshot import Placed, Snapshot
 from tandem.domain.verdicts import system_verdict, usability
+from tandem.domain.words import is_accused
+
+_ONLY_ALL: Final = "only the loss of all of {} would be failed over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ def failover_readiness(
             or _in_maintenance(snapshot, home, spec.system)
             or _without_room(forecast, home, name, spec, placed)
             or _out_of_reach(forecast, snapshot, home, name, placed)
+            or _unconfessed(forecast, snapshot, home, spec.system)
         )
         if against is not None and against.reason == Reason.DECLINED:
             declined = declined or against  # A person wants it so; at another site something may be wrong.
@@ -101,18 +106,17 @@ def _watchers(domains: Mapping[str, str]) -> str:
 
 
 def _not_given_up(snapshot: Snapshot, home: str, system: str) -> Readiness | None:
-    """Of a city that writes nothing: who speaks for it, or that its engine is missed where only a part of it fails."""
-    if home in snapshot.heartbeats:
+    """Of what fails already: who speaks for it, or that its engine is missed where only a part of the city fails."""
+    writes = home in snapshot.heartbeats
+    if writes and not is_accused(snapshot, home, system):
         return None
     verdict = system_verdict(snapshot, home, system)
     if verdict.not_given_up:
         return Readiness(False, "NotGivenUp", verdict.sentence)
-    if verdict.reason == "HeartbeatGone":
-        return None  # it is lost, or about to be: that is what a failover is for
+    if writes or verdict.reason == "HeartbeatGone":
+        return None  # Of the second: it is lost, or about to be, and that is what a failover is for.
     message = f"the engine of {home} writes nothing, and it takes its own word to call a system that still answers Down"
-    return Readiness(
-        False, "NoHeartbeat", f"{message}: only the loss of all of {home} would be failed over; look at its engine"
-    )
+    return Readiness(False, "NoHeartbeat", f"{message}: {_ONLY_ALL.format(home)}; look at its engine")
 
 
 def _without_a_store(snapshot: Snapshot, home: str) -> Readiness | None:
@@ -136,15 +140,15 @@ def _newer_map(snapshot: Snapshot, name: str, spec: AgentGroupSpec, placed: Plac
 
 
 def _in_maintenance(snapshot: Snapshot, home: str, system: str) -> Readiness | None:
-    """Nothing is Down where a person has announced work. While all works there, that keeps nobody from anything."""
+    """Nothing is Down where a person has announced work: said before something breaks there, and then by name."""
     site = snapshot.site(home)
     if site is None or not site.maintenance or home not in snapshot.heartbeats:
         return None
     found = usability(snapshot, home, system)
-    if found.usable:
-        return None
-    message = f"{found.why}, and its Site's spec.maintenance keeps it from being given up: take it away"
-    return Readiness(False, "Maintenance", f"{message}, or move the agents by a Shift")
+    broken = "" if found.usable else f"{found.why}, and "
+    message = f"{broken}the spec.maintenance of Site {home} keeps what breaks there from being given up"
+    remedy = "take it away, or move the agents by a Shift"
+    return Readiness(False, "Maintenance", f"{message}: {_ONLY_ALL.format(home)}; {remedy}")
 
 
 def _without_room(forecast: Forecast, home: str, name: str, spec: AgentGroupSpec, placed: Placed) -> Readiness | None:
@@ -173,6 +177,16 @@ def _out_of_reach(forecast: Forecast, snapshot: Snapshot, home: str, name: str, 
             remedy = f"look at its Site's spec.systems[{system}].cti.controlURL, at the control token and at that CTI"
             return Readiness(False, "CTINotFollowing", f"{message} whom to admit: {remedy}")
     return None
+
+
+def _unconfessed(forecast: Forecast, snapshot: Snapshot, home: str, system: str) -> Readiness | None:
+    """Down takes the city's own word as well: of what its engine says nothing of, nobody would hear that it broke."""
+    unsaid = forecast.unsaid(home, system)
+    if not unsaid or home not in snapshot.heartbeats:
+        return None
+    message = f"{home}'s own engine says nothing of the {' and the '.join(unsaid)} of {system}"
+    why = f"it takes its word to call that Down: {_ONLY_ALL.format(home)}"
+    return Readiness(False, "NoOwnWord", f"{message}, and {why}; look at its engine's log")
 
 
 def _ways(forecast: Forecast, homes: Iterable[str], name: str, spec: AgentGroupSpec, placed: Placed) -> Iterator[str]:

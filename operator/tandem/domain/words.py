@@ -5,7 +5,7 @@ evidence is not evidence.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tandem.domain import keys
@@ -166,6 +166,29 @@ def watching(snapshot: Snapshot, site: str, system: str) -> dict[str, dict[str, 
         }
         for component in COMPONENTS
     }
+
+
+def unsaid(snapshot: Snapshot, site: str, system: str) -> tuple[str, ...]:
+    """Parts of a system of which the site's own engine says nothing, or nothing any more."""
+    said = {
+        component
+        for component in COMPONENTS
+        for word in words_about(snapshot, site, system, component)
+        if word.observer == site and not word.stale
+    }
+    return tuple(component for component in COMPONENTS if component not in said)
+
+
+def without_words_of(snapshot: Snapshot, site: str) -> Snapshot:
+    """The same without what the engine of a site says, of itself and of others: they are on its lease."""
+    gone = {site, f"{CLIENTS}{site}"}
+    return replace(
+        snapshot,
+        observations={
+            about: {observer: word for observer, word in words.items() if observer not in gone}
+            for about, words in snapshot.observations.items()
+        },
+    )
 
 
 def observers(words: Iterable[Word]) -> str:

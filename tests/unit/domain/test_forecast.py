@@ -3,6 +3,9 @@
 from typing import Any
 from unittest.mock import patch
 
+import pytest
+
+from tandem.constants import DOWN_EXTRA_S
 from tandem.domain import forecast, keys
 from tandem.domain.capacity import Ledger
 from tandem.domain.forecast import Forecast
@@ -65,6 +68,99 @@ def test_a_city_without_an_engine_would_be_failed_over_as_a_whole_only_and_that_
     assert said(world)[GROUP].ready
     after_confirmation(world).settle()
     assert dict(world.map(GROUP).end_shares) == {"west": 100}
+
+
+def test_the_lost_city_is_no_voice_for_whoever_would_take_its_agents() -> None:
+    world = World()
+    world.group({"east": 100})
+    world.settle()
+    world.observe("witness", "west", "hotel", "softswitch", passes=False)  # its probes do not get through
+    found = said(world)[GROUP]
+    assert (found.ready, found.reason) == (False, "OtherSiteNotUsable")
+    assert found.message == "without east, no other location reaches the softswitch of hotel at west"
+    # So it is: nobody would vouch for west any more.
+    world.die("east")
+    after_confirmation(world).settle()
+    assert dict(world.map(GROUP).end_shares) == {"east": 100}
+    world.observe("witness", "west", "hotel", "softswitch")
+    assert said(world)[GROUP].ready
+    world.settle()
+    assert dict(world.map(GROUP).end_shares) == {"west": 100}
+
+
+def test_a_third_city_vouches_for_the_second() -> None:
+    world = three_cities()
+    world.group({"east": 100}, sites=["east", "west"])
+    world.settle()
+    for component in ("cti", "softswitch"):
+        world.observe("witness", "west", "hotel", component, passes=False)
+        world.observe("north", "west", "hotel", component)
+    assert said(world)[GROUP].ready
+    world.die("east")
+    after_confirmation(world).settle()
+    assert dict(world.map(GROUP).end_shares) == {"west": 100}
+
+
+def test_in_maintenance_only_the_whole_city_is_given_up_and_that_is_said_before() -> None:
+    world = World()
+    world.group({"east": 100})
+    world.settle()
+    world.publish(keys.SITE, "east", site_spec("east", "hotel", maintenance=True))
+    found = said(world)[GROUP]
+    assert (found.ready, found.reason) == (False, "Maintenance")
+    assert found.message.startswith("the spec.maintenance of Site east keeps what breaks there from being given up: ")
+    # So it is.
+    for observer in ("east", "west", "witness"):
+        world.observe(observer, "east", "hotel", "cti", passes=False)
+    world.advance(60.0)
+    world.settle()
+    assert dict(world.map(GROUP).end_shares) == {"east": 100}
+    assert said(world)[GROUP].message.startswith(
+        "two independent sources say that the cti of hotel at east fails, and "
+    )
+    world.die("east")
+    assert said(world)[GROUP].ready
+    after_confirmation(world).settle()
+    assert dict(world.map(GROUP).end_shares) == {"west": 100}
+
+
+@pytest.mark.parametrize("stale", [False, True], ids=["no-word", "stale"])
+def test_what_a_citys_own_engine_does_not_speak_of_would_not_be_called_down(stale: bool) -> None:
+    world = World()
+    world.group({"east": 100})
+    world.settle()
+    if stale:
+        world.observe("east", "east", "hotel", "cti", stale=True)
+    else:
+        world.delete(keys.observation("east", "east", "hotel", "cti"))
+    found = said(world)[GROUP]
+    assert (found.ready, found.reason) == (False, "NoOwnWord")
+    assert "east's own engine says nothing of the cti of hotel" in found.message
+    # So it is.
+    for observer in ("west", "witness"):
+        world.observe(observer, "east", "hotel", "cti", passes=False)
+    world.advance(60.0)
+    world.settle()
+    assert dict(world.map(GROUP).end_shares) == {"east": 100}
+    assert not said(world)[GROUP].ready
+    world.observe("east", "east", "hotel", "cti", passes=False)
+    world.advance(DOWN_EXTRA_S)
+    after_confirmation(world).settle()
+    assert dict(world.map(GROUP).end_shares) == {"west": 100}
+
+
+def test_what_fails_for_its_own_city_and_is_reached_from_another_is_not_given_up_and_that_is_said() -> None:
+    world = World()
+    world.group({"east": 100})
+    world.settle()
+    for observer in ("east", "west"):
+        world.observe(observer, "east", "hotel", "cti", passes=False)
+    found = said(world)[GROUP]
+    assert (found.ready, found.reason) == (False, "NotGivenUp")
+    assert "witness reaches the cti of hotel" in found.message
+    world.advance(60.0)
+    world.settle()
+    assert dict(world.map(GROUP).end_shares) == {"east": 100}
 
 
 def test_room_is_promised_once_and_what_is_promised_is_kept() -> None:
