@@ -79,6 +79,9 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
     centre.observed.look()
     struck = struck_by(case, centre)
     homes = dict(centre.observed.site_of)
+    concerned = [group for group in centre.quickstart.groups if concerns(case, group)]
+    if case.expected == FAILOVER:
+        await scene.would_work(group for group in concerned if struck & centre.accounts([group]))
 
     before = scene.placements()
     scene.strikes.clear()
@@ -87,7 +90,7 @@ async def run(case: Case, scene: Scene, calls: CallWatcher, say: Callable[[str],
     await case.act(scene)
     back: float | None = None
     said = ""
-    moving = centre.accounts(group for group in centre.quickstart.groups if concerns(case, group))
+    moving = centre.accounts(concerned)
     if case.expected == FAILOVER:
         who = moving | (everybody - struck)
         back = await _all_back(scene, who, case.within_s, since=scene.counts_from, lost=moving)

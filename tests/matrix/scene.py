@@ -205,13 +205,35 @@ class Scene:
         thing = ("site", "east") if reason in SAID_OF_THE_CITY else ("agentgroup", "hotel-north-sales")
 
         async def said() -> tuple[bool, str]:
-            found = await self.centre.clusters["west"].get(*thing)
-            conditions = {c["type"]: c for c in found.get("status", {}).get("conditions", [])}
-            shown = conditions.get(condition, {})
+            shown = await self._condition(*thing, condition)
             return shown.get("reason") == reason, f"{condition} is {shown.get('reason')}: {shown.get('message')}"
 
+        return await self._read(f"{condition} says {reason}", said)
+
+    async def would_work(self, groups: Iterable[Group]) -> bool:
+        """Before a disaster: that each of these groups would be saved can be read in the city that will survive it."""
+        names = [group.name.rpartition("/")[2] for group in groups]
+
+        async def said() -> tuple[bool, str]:
+            found = await asyncio.gather(*(self._condition("agentgroup", name, "FailoverReady") for name in names))
+            against = [
+                f"{name} is {shown.get('reason')}: {shown.get('message')}"
+                for name, shown in zip(names, found, strict=True)
+                if shown.get("status") != "True"
+            ]
+            return not against, "; ".join(against)
+
+        return await self._read("FailoverReady is True before the disaster", said)
+
+    async def _condition(self, kind: str, name: str, condition: str) -> dict[str, str]:
+        """One condition of an object in the surviving city; empty: it has none."""
+        found = await self.centre.clusters["west"].get(kind, name)
+        conditions = found.get("status", {}).get("conditions", [])
+        return next((shown for shown in conditions if shown["type"] == condition), {})
+
+    async def _read(self, what: str, said: Callable[[], Awaitable[tuple[bool, str]]]) -> bool:
         try:
-            await until(f"{condition} says {reason}", said, timeout=SAID_WITHIN_S)
+            await until(what, said, timeout=SAID_WITHIN_S)
         except NotInTimeError as error:
             self.broken.append(str(error))
             return False
@@ -279,6 +301,7 @@ async def room_for_the_important(scene: Scene) -> None:
     file = write("sites-with-little-room", *sites)
     await asyncio.gather(*(cluster.apply(file) for cluster in centre.clusters.values()))
     await asyncio.sleep(5.0)  # every location has read it, and they agree
+    await scene.is_said("CapacityExceeded")  # not only when it is too late
 
 
 def _important(centre: CallCentre) -> set[str]:

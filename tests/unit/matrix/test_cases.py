@@ -21,6 +21,8 @@ from tests.unit.engine.virtual import run_virtual
 SITES = ("east", "west")
 GROUPS = {group.name: group.system for group in quickstart.load().groups}
 SYSTEMS = set(GROUPS.values())
+OF_GROUPS = {"Held", "StoreUnreachable", "TooFewObservers", "NotGivenUp", "StoreWouldLoseQuorum"}
+"""Reasons that FailoverReady can have."""
 
 
 def test_the_matrix_has_forty_five_cases_and_make_test_twelve_of_them() -> None:
@@ -44,7 +46,7 @@ def test_a_case_speaks_of_what_there_is(case: Case) -> None:
     assert case.within_s > 0 < case.lasts_s
     if case.reason:
         assert case.expected == NOTHING, "it is read where nobody is moved"
-        assert case.reason in {"Held", "StoreUnreachable", "TooFewObservers", "NotGivenUp", *made.SAID_OF_THE_CITY}
+        assert case.reason in {*OF_GROUPS, *made.SAID_OF_THE_CITY}
     assert (case.failover_within_s > 0) is (case.expected == EITHER), "who may be failed over is so in time"
     if case.concerns:
         assert "Failover" in case.expected
@@ -204,6 +206,28 @@ def test_a_reason_is_read_where_it_is_said(reason: str, thing: tuple[str, ...], 
     centre.clusters = {"west": said_in_west(FailoverReady="RoomElsewhere", Ready="ProbesPass", EngineAlive="Heartbeat")}
     assert run_virtual(scene.is_said(reason)) is False
     assert len(scene.broken) == 1
+
+
+def test_before_a_disaster_each_of_its_groups_says_that_it_would_be_saved() -> None:
+    scene, _ = a_scene()
+    centre: Any = scene.centre
+    groups = quickstart.load().groups[:2]
+    of: dict[str, list[dict[str, str]]] = {}
+
+    async def get(kind: str, name: str) -> dict[str, Any]:
+        return {"status": {"conditions": of[name]}} if kind == "agentgroup" and name in of else {}
+
+    centre.clusters = {"west": SimpleNamespace(get=get)}
+    names = [group.name.rpartition("/")[2] for group in groups]
+    for name in names:
+        of[name] = [{"type": "Ready", "status": "False"}, {"type": "FailoverReady", "status": "True"}]
+    assert run_virtual(scene.would_work(groups)) is True
+    assert scene.broken == []
+    of[names[1]] = [{"type": "FailoverReady", "status": "False", "reason": "CapacityExceeded", "message": "no room"}]
+    assert run_virtual(scene.would_work(groups)) is False
+    assert f"{names[1]} is CapacityExceeded: no room" in scene.broken[0]
+    del of[names[1]]
+    assert run_virtual(scene.would_work(groups)) is False, "nothing said is not True"
 
 
 @pytest.mark.parametrize(
