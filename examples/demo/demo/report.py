@@ -207,7 +207,7 @@ PHASES: Final = {
     "detected": "a first location says that something there fails",
     "confirmed": "two locations say so, unbroken, and the city writes nothing",
     "committed": "its groups are placed elsewhere",
-    "door_open": "the first CTI elsewhere says that it lets them in",
+    "door_open": "the store hears that a first CTI elsewhere lets them in, a moment after it does",
     "first_sign_in": "the first agent works again",
     "last_sign_in": "the last one does",
     "first_call": "one of them has answered a call",
