@@ -2,8 +2,8 @@
 
 import sys
 
-from tests.bench import failover, idle, move, paced, plan, writes
+from tests.bench import failover, floor, idle, move, paced, plan, writes
 
 arguments = sys.argv[1:]
-benches = (move, paced, writes, failover, idle, plan)
+benches = (move, paced, writes, failover, floor, idle, plan)
 sys.exit(next((status for bench in benches if (status := bench.main(arguments))), 0))
