@@ -52,5 +52,12 @@ def test_goals_are_kept_by_the_median_and_nearly_by_the_worst_and_by_all_of_many
     assert document["kinds"]["neither"]["kept"] is kept
 
 
+def test_what_is_only_compared_with_has_no_goal() -> None:
+    document = summary({"baseline": [a_death(20.4), a_death(59.2)]})
+    assert document["kinds"]["baseline"]["kept"] is True
+    assert "2 times, 0 incomplete; no goal" in table(document)
+    assert summary({"baseline": [a_death(20.4), a_death(None)]})["kinds"]["baseline"]["kept"] is False
+
+
 def test_the_picture_is_a_png() -> None:
-    assert picture({"neither": [a_death(3.5)], "both": []}).startswith(b"\x89PNG")
+    assert picture({"neither": [a_death(3.5)], "both": [], "baseline": [a_death(30.0)]}).startswith(b"\x89PNG")
