@@ -209,10 +209,11 @@ CASES: Final = (
     Case("wall clocks of the coordinator an hour back", NOTHING, made.clocks_of_the_coordinator, lasts_s=10.0),
     Case("city left half of its processor time", NOTHING, lambda s: s.starve("east", 0.5, STARVED_S), EAST, EAST,
          lasts_s=4.0),
+    # Sessions lapse from here on; agents may be guests elsewhere until it answers them again: two changes.
     Case("city left a quarter of its processor time", NOTHING, lambda s: s.starve("east", 0.25, STARVED_S), EAST, EAST,
-         lasts_s=4.0),
-    # Sessions lapse there; agents may be guests elsewhere until it answers them again: two changes. It may be given up
-    # at any moment of that time, and agents whom it still answers then may lose it as late as the end of it.
+         lasts_s=4.0, changes=2),
+    # It may be given up at any moment of that time, and agents whom it still answers then may lose it as late as the
+    # end of it.
     Case("city left a tenth of its processor time", EITHER, lambda s: s.starve("east", 0.1, STARVED_S), EAST, EAST,
          lasts_s=4.0, within_s=60.0, changes=2, failover_within_s=STARVED_S + DOWN_S),
     Case("busy loops take half of the machine", NOTHING, lambda s: s.burden(0.5, 15.0), BOTH, BOTH, lasts_s=4.0),
