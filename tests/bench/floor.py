@@ -41,6 +41,9 @@ WORK: Final = BENCH_OUT / "floor"
 WAITED_S: Final = 60.0
 """How long somebody is waited for before he counts as missing."""
 
+APART_S: Final = 65.0
+"""Between two cuts: whoever is a guest again within a minute is kept for twice as long (docs/session-protocol.md)."""
+
 
 @dataclass(frozen=True)
 class CutOff:
@@ -91,7 +94,7 @@ async def _run(runs: int, say: Storyteller, found: list[CutOff]) -> None:
     try:
         await centre.start()
         for number in range(runs):
-            await asyncio.sleep(5.0)
+            await asyncio.sleep(APART_S if number else 5.0)
             say(f"--- {number + 1} of {runs}: the way between {FLOOR} and {HOME} is cut")
             found.append(await _cut_off(centre))
     finally:
