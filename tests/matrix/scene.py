@@ -40,6 +40,8 @@ connections, greets, and pings the sessions that it has."""
 
 HOUR: Final = 3600
 SAID_WITHIN_S: Final = 10.0
+READY_WITHIN_S: Final = 30.0
+"""After the fault before this one, and what was arranged for this one: nobody's clock runs yet."""
 """For a reason to be read in Kubernetes."""
 
 SAID_OF_THE_CITY: Final = {"AccusedByOne": "Ready", "NoHeartbeat": "EngineAlive"}
@@ -223,7 +225,7 @@ class Scene:
             ]
             return not against, "; ".join(against)
 
-        return await self._read("FailoverReady is True before the disaster", said)
+        return await self._read("FailoverReady is True before the disaster", said, READY_WITHIN_S)
 
     async def _condition(self, kind: str, name: str, condition: str) -> dict[str, str]:
         """One condition of an object in the surviving city; empty: it has none."""
@@ -231,9 +233,11 @@ class Scene:
         conditions = found.get("status", {}).get("conditions", [])
         return next((shown for shown in conditions if shown["type"] == condition), {})
 
-    async def _read(self, what: str, said: Callable[[], Awaitable[tuple[bool, str]]]) -> bool:
+    async def _read(
+        self, what: str, said: Callable[[], Awaitable[tuple[bool, str]]], within: float = SAID_WITHIN_S
+    ) -> bool:
         try:
-            await until(what, said, timeout=SAID_WITHIN_S)
+            await until(what, said, timeout=within)
         except NotInTimeError as error:
             self.broken.append(str(error))
             return False
