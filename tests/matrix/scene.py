@@ -40,9 +40,9 @@ connections, greets, and pings the sessions that it has."""
 
 HOUR: Final = 3600
 SAID_WITHIN_S: Final = 10.0
-READY_WITHIN_S: Final = 30.0
-"""After the fault before this one, and what was arranged for this one: nobody's clock runs yet."""
 """For a reason to be read in Kubernetes."""
+READY_WITHIN_S: Final = 30.0
+"""The same before a disaster, after what was arranged for it and the fault before it: nobody's clock runs yet."""
 
 SAID_OF_THE_CITY: Final = {"AccusedByOne": "Ready", "NoHeartbeat": "EngineAlive"}
 """Reason -> which condition of the struck city has it. Every other reason is that of a group's FailoverReady."""
