@@ -29,10 +29,9 @@ from demo.paths import OUT, shown
 from demo.report import plain_table, seconds
 from demo.story import Storyteller
 from demo.timeline import AgentEvent
-from demo.waiting import until
 from lab.errors import LabError
 from tests.bench.size import USUAL, centre_of
-from tests.matrix.guests import FLOOR, GUESTS_WITHIN_S, HOME, HOST, SYSTEM
+from tests.matrix.guests import FLOOR, GUESTS_WITHIN_S, HOME, HOST, SYSTEM, arrivals
 
 BENCH_OUT: Final = OUT / "bench"
 WORK: Final = BENCH_OUT / "floor"
@@ -128,20 +127,8 @@ async def _cut_off(centre: CallCentre) -> CutOff:
 
 
 async def _arrivals(centre: CallCentre, who: frozenset[str], site: str, *, since: float) -> tuple[float, ...]:
-    """Each one's last sign-in at a site, seconds after `since`, in order: of those who are there."""
-
-    async def there() -> tuple[bool, str]:
-        centre.observed.look()
-        count = centre.observed.at(site, who)
-        return count == len(who), f"{count} of {len(who)} signed in at {site}"
-
-    await until(f"{len(who)} agents at {site}", there, timeout=WAITED_S, every=0.2)
-    last = {
-        event.account: event.at - since
-        for event in centre.observed.events
-        if event.account in who and event.event == "signed-in" and event.site == site and event.at >= since
-    }
-    took = tuple(sorted(last.values()))
+    """As `arrivals`, and said."""
+    took = await arrivals(centre, who, site, since=since, within=WAITED_S)
     centre.say(f"the last of {len(took)} is at {site} after {took[-1]:.2f} s")
     return took
 

@@ -64,6 +64,16 @@ async def floor_cut_off(scene: Scene) -> None:
 
 async def _all_at(centre: CallCentre, who: frozenset[str], site: str, *, since: float, within: float) -> float:
     """Seconds from `since` until all of these are signed in there."""
+    took = (await arrivals(centre, who, site, since=since, within=within))[-1]
+    if took > within:
+        raise NotInTimeError(f"the last stray was at {site} after {took:.2f} s")
+    return took
+
+
+async def arrivals(
+    centre: CallCentre, who: frozenset[str], site: str, *, since: float, within: float
+) -> tuple[float, ...]:
+    """Each one's last sign-in there, seconds from `since`, in order. Raises NotInTimeError where somebody is not."""
 
     async def there() -> tuple[bool, str]:
         centre.observed.look()
@@ -71,11 +81,12 @@ async def _all_at(centre: CallCentre, who: frozenset[str], site: str, *, since: 
         return count == len(who), f"{count} of {len(who)} signed in at {site}"
 
     await until(f"strays at {site}", there, timeout=max(within - (time.time() - since), 0.1), every=0.05)
-    signed_in = [e.at for e in centre.observed.events if e.event == "signed-in" and e.account in who and e.site == site]
-    took = max(at for at in signed_in if at >= since) - since
-    if took > within:
-        raise NotInTimeError(f"the last stray was at {site} after {took:.2f} s")
-    return took
+    last = {
+        event.account: event.at - since
+        for event in centre.observed.events
+        if event.account in who and event.event == "signed-in" and event.site == site and event.at >= since
+    }
+    return tuple(sorted(last.values()))
 
 
 async def _are_counted(centre: CallCentre, wanted: int) -> None:
